@@ -1,0 +1,176 @@
+"""The composition root: from a Config to a running kernel. Only here are concrete classes named."""
+
+from __future__ import annotations
+
+import math
+import random
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from aios.config import MEBIBYTE, Config, LocalModelConfig, ModelConfig, runs_directory
+from aios.cores.file import FileCore
+from aios.cores.llm import LlmCore
+from aios.cores.tool import ToolCore
+from aios.hosts.process import ProcessHost
+from aios.hosts.program import Main, default_directories
+from aios.hosts.task import TaskHost
+from aios.kernel import Host, Kernel, Lane, Limits, Observer, SqliteJournal
+from aios.models.base import Model
+from aios.models.router import Router
+from aios.scheduler import POLICIES, Fifo, Scheduler
+from aios.setup import model_path
+from aios.tools.builtin import BUILTIN
+from aios.tools.registry import ToolBox
+from aios.tools.tool import load_tools
+from aios_storage import Root
+from aios_syscalls import BadRequest, Chat, ModelFailed, Syscall
+
+DEFAULT_MODEL = "smollm2-135m"
+
+Progress = Callable[[str, float], None]
+"""Takes what is being made ready and how much of it is, from 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A booted kernel and where its record is."""
+
+    id: str
+    directory: Path
+    kernel: Kernel
+    models: Mapping[str, Model]
+
+    @property
+    def journal(self) -> Path:
+        """The run's journal file."""
+        return journal_path(self.directory)
+
+
+def journal_path(directory: Path) -> Path:
+    """Where a run's directory has its journal."""
+    return directory / "journal.db"
+
+
+@asynccontextmanager
+async def boot(
+    config: Config,
+    *,
+    models: Sequence[Model] | None = None,
+    mains: Mapping[str, Main] | None = None,
+    observers: Iterable[Observer] = (),
+    progress: Progress | None = None,
+) -> AsyncIterator[Run]:
+    """A running kernel. `models` replace the configured ones; `mains` are programs that are functions.
+
+    Raises BadRequest for a configuration that cannot be, ModelFailed when a model does not load.
+    """
+    began = datetime.now(UTC)
+    run_id = f"{began:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    directory = runs_directory() / run_id
+    async with AsyncExitStack() as stack:
+        box = ToolBox([*BUILTIN, *(tool for path in config.tools for tool in load_tools(path))])
+        root = Root(config.root)
+        journal = await stack.enter_async_context(SqliteJournal(journal_path(directory)))
+        host = await stack.enter_async_context(_host(config, directory, mains))
+        serving = {}
+        for model in models if models is not None else make_models(config, progress):
+            serving[model.name] = await stack.enter_async_context(model)
+        router = Router(_preferred(serving, config.model))
+        kernel = Kernel(
+            [
+                *(
+                    Lane(f"llm:{name}", LlmCore(model), scheduler(config), model.slots)
+                    for name, model in serving.items()
+                ),
+                # Tools and files bound themselves, a tool by its own limit, files by their threads.
+                Lane("tool", ToolCore(box), Fifo(), math.inf),
+                Lane("file", FileCore(root), Fifo(), math.inf),
+            ],
+            lambda call: _route(router, call),
+            host,
+            journal,
+            limits=Limits(**config.limits.model_dump()),
+            observers=observers,
+            facts={
+                "run": run_id,
+                "began": began.isoformat(timespec="milliseconds"),
+                "scheduler": config.scheduler.policy,
+                "slice": config.scheduler.slice,
+                "models": {name: model.slots for name, model in serving.items()},
+            },
+        )
+        yield Run(run_id, directory, await stack.enter_async_context(kernel), serving)
+
+
+def scheduler(config: Config) -> Scheduler:
+    """A new scheduler of the configured policy. Raises BadRequest for a policy that there is not."""
+    make = POLICIES.get(config.scheduler.policy)
+    if make is None:
+        known = ", ".join(sorted(POLICIES))
+        raise BadRequest(f"no scheduling policy {config.scheduler.policy!r}; there are {known}", "scheduler.policy")
+    return make(config.scheduler.slice)
+
+
+def make_models(config: Config, progress: Progress | None = None) -> list[Model]:
+    """The configured models, not started yet; SmolLM2 when none is configured."""
+    configured: Mapping[str, ModelConfig] = config.models
+    if not configured:
+        configured = {DEFAULT_MODEL: LocalModelConfig(path=model_path())}
+        if not model_path().is_file():
+            raise ModelFailed(f"the default model is not at {model_path()}; fetch it with: python -m aios.setup")
+    dice = random.Random(config.seed)
+    return [make_model(name, each, dice, progress) for name, each in configured.items()]
+
+
+def make_model(name: str, config: ModelConfig, dice: random.Random, progress: Progress | None = None) -> Model:
+    """One model of a configuration, not started yet."""
+    if isinstance(config, LocalModelConfig):
+        from aios.models.local.client import LocalModel
+
+        return LocalModel(
+            config.path,
+            name=name,
+            slots=config.slots,
+            context=config.context,
+            requantize=config.requantize,
+            memory_bytes=config.memory_mb * MEBIBYTE,
+            disk_bytes=config.disk_mb * MEBIBYTE,
+            random=dice,
+            on_progress=progress,
+        )
+    from aios.models.remote import RemoteModel
+
+    return RemoteModel(
+        str(config.base_url),
+        config.model,
+        name=name,
+        api_key_env=config.api_key_env,
+        slots=config.slots,
+        timeout_s=config.timeout_s,
+        extra=config.extra,
+    )
+
+
+def _host(config: Config, directory: Path, mains: Mapping[str, Main] | None) -> AbstractAsyncContextManager[Host]:
+    directories = (*config.agents, *default_directories())
+    if config.isolate and not mains:
+        return ProcessHost(directory / "agents", directories)
+    return nullcontext(TaskHost(directories, mains))
+
+
+def _preferred(models: Mapping[str, Model], first: str | None) -> Mapping[str, Model]:
+    """The models with the preferred one in front. Raises BadRequest when there is none of that name."""
+    if first is None:
+        return models
+    if first not in models:
+        raise BadRequest(f"no model {first!r} is configured; there are {', '.join(models)}", "model")
+    return {first: models[first], **models}
+
+
+def _route(router: Router, call: Syscall[Any]) -> str:
+    return f"llm:{router.choose(call)}" if isinstance(call, Chat) else call.family()

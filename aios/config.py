@@ -1,0 +1,153 @@
+"""Configuration: frozen models, read from TOML, environment and flags.
+
+Flags win over `AIOS_*` variables, those over `aios.toml` here, that over the user's, that over the defaults.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from platformdirs import user_cache_path, user_config_path, user_state_path
+from pydantic import Field, HttpUrl, ValidationError
+
+from aios_syscalls import BadRequest, Frozen
+from aios_syscalls.wire import explain
+
+MEBIBYTE = 1024 * 1024
+
+
+class LocalModelConfig(Frozen):
+    """A GGUF file, run by llama.cpp in a worker process of its own."""
+
+    kind: Literal["local"] = "local"
+    path: Path
+    slots: int = Field(default=8, ge=1, le=256)
+    """Generations at once."""
+    context: int = Field(default=2048, ge=64)
+    """Tokens that one generation may hold, prompt included."""
+    requantize: bool = True
+    """Make a faster Q8_0 copy of a 4- or 5-bit file, once."""
+    memory_mb: int = Field(default=512, ge=0)
+    """For paused generations that were pushed out of the KV cache."""
+    disk_mb: int = Field(default=2048, ge=0)
+    """For those that were pushed out of memory."""
+
+
+class RemoteModelConfig(Frozen):
+    """An OpenAI-compatible endpoint; the key is read from the environment variable `api_key_env`."""
+
+    kind: Literal["openai"]
+    base_url: HttpUrl
+    model: str
+    api_key_env: str | None = None
+    slots: int = Field(default=8, ge=1)
+    timeout_s: float = Field(default=120.0, gt=0)
+    extra: dict[str, Any] = {}
+
+
+ModelConfig = Annotated[LocalModelConfig | RemoteModelConfig, Field(discriminator="kind")]
+
+
+class SchedulerConfig(Frozen):
+    """The policy of the model lanes; `slice` in tokens, for policies that preempt."""
+
+    policy: str = "round_robin"
+    slice: int = Field(default=32, ge=1)
+
+
+class LimitsConfig(Frozen):
+    """Bounds on what agents may have under way; times in seconds."""
+
+    calls: int = Field(default=10_000, ge=1)
+    calls_per_process: int = Field(default=64, ge=1)
+    processes: int = Field(default=1_000, ge=1)
+    mailbox: int = Field(default=1_000, ge=1)
+    deadline_s: float = Field(default=600.0, gt=0)
+    agent_time_limit_s: float = Field(default=3_600.0, gt=0)
+
+
+class Config(Frozen):
+    """Everything that decides how a kernel is put together."""
+
+    models: dict[str, ModelConfig] = {}
+    """By name; empty means the bundled SmolLM2."""
+    model: str | None = None
+    """The model that calls without one go to; None lets the router choose."""
+    scheduler: SchedulerConfig = SchedulerConfig()
+    limits: LimitsConfig = LimitsConfig()
+    root: Path = Path(".")
+    """The directory that file syscalls are confined to."""
+    tools: tuple[Path, ...] = ()
+    """Python files whose `@tool` functions are added to the built-in ones."""
+    agents: tuple[Path, ...] = ()
+    """Directories of agent programs, before the default ones."""
+    isolate: bool = True
+    """Run each agent in a process of its own."""
+    seed: int | None = None
+    """Of the randomness behind sampled calls that name no seed; None takes the machine's."""
+
+
+def home(kind: Literal["config", "state", "cache"]) -> Path:
+    """Where aios keeps things of a kind: XDG's place, or below `AIOS_HOME` when that is set."""
+    if base := os.environ.get("AIOS_HOME"):
+        return Path(base).expanduser().absolute() / kind
+    return {"config": user_config_path, "state": user_state_path, "cache": user_cache_path}[kind]("aios")
+
+
+def runs_directory() -> Path:
+    """One directory a run: its journal, its agents' output, its files."""
+    return home("state") / "runs"
+
+
+def load(flags: Mapping[str, Any] | None = None, path: Path | None = None) -> Config:
+    """The configuration in force. Raises BadRequest, naming the source and the field."""
+    merged: dict[str, Any] = {}
+    for source in [path] if path else [home("config") / "config.toml", Path("aios.toml")]:
+        if source.is_file() or path:
+            merged = _merge(merged, _read(source))
+    merged = _merge(_merge(merged, _environment()), flags or {})
+    try:
+        return Config.model_validate(merged)
+    except ValidationError as error:
+        raise explain(error, "the configuration") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+        Config.model_validate(values)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadRequest(f"{path} cannot be read as TOML: {error}") from None
+    except ValidationError as error:
+        raise explain(error, str(path)) from None
+    return values
+
+
+def _environment() -> dict[str, Any]:
+    """`AIOS_SCHEDULER`, `AIOS_SLICE`, `AIOS_MODEL`, `AIOS_ROOT`."""
+    found: dict[str, Any] = {}
+    for variable, keys in {
+        "AIOS_SCHEDULER": ("scheduler", "policy"),
+        "AIOS_SLICE": ("scheduler", "slice"),
+        "AIOS_MODEL": ("model",),
+        "AIOS_ROOT": ("root",),
+    }.items():
+        if value := os.environ.get(variable):
+            found = _merge(found, _nest(keys, value))
+    return found
+
+
+def _nest(keys: tuple[str, ...], value: Any) -> dict[str, Any]:
+    return {keys[0]: _nest(keys[1:], value) if keys[1:] else value}
+
+
+def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(low)
+    for key, value in high.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged

@@ -1,0 +1,59 @@
+"""JSON objects over a byte stream, one a line: how processes of ours talk to each other."""
+
+from __future__ import annotations
+
+import socket
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+from anyio.abc import ByteStream, UNIXSocketStream
+from anyio.streams.buffered import BufferedByteReceiveStream
+from pydantic_core import from_json, to_json
+
+MAX_FRAME_BYTES = 32 * 1024 * 1024
+
+
+class Frames:
+    """Both directions of a stream of frames.
+
+    Any task may send; one task at a time receives. A closed or broken stream raises anyio.EndOfStream from
+    `receive` and anyio.BrokenResourceError or anyio.ClosedResourceError from `send`.
+    """
+
+    def __init__(self, stream: ByteStream, max_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._stream = stream
+        self._max_bytes = max_bytes
+        self._buffer = BufferedByteReceiveStream(stream)
+        self._sending = anyio.Lock()
+
+    @classmethod
+    async def over(cls, sock: socket.socket, max_bytes: int = MAX_FRAME_BYTES) -> Self:
+        """Frames over a connected Unix socket, which they own from now on."""
+        return cls(await UNIXSocketStream.from_socket(sock), max_bytes)
+
+    async def send(self, frame: bytes | dict[str, Any]) -> None:
+        """Send one object, given as such or as JSON without a newline."""
+        line = (to_json(frame) if isinstance(frame, dict) else frame) + b"\n"
+        async with self._sending:
+            # A frame cut off by a cancellation would corrupt all that follow.
+            with anyio.CancelScope(shield=True):
+                await self._stream.send(line)
+
+    async def receive(self) -> Any:
+        """The next object.
+
+        Raises anyio.EndOfStream, ValueError for a line that is no JSON, anyio.DelimiterNotFound for one too long.
+        """
+        try:
+            return from_json(await self._buffer.receive_until(b"\n", self._max_bytes))
+        except (anyio.IncompleteRead, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            raise anyio.EndOfStream from None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await anyio.aclose_forcefully(self._stream)

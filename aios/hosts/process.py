@@ -1,0 +1,203 @@
+"""Agents as operating-system processes: a program that hangs, crashes or lies harms only itself."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup, UNIXSocketStream
+from anyio.streams.buffered import BufferedByteReceiveStream
+from pydantic_core import from_json, to_json
+
+from aios.frames import Frames
+from aios.hosts import program as programs
+from aios_syscalls import AgentFailed, AiosError, BadRequest, Reply
+from aios_syscalls.base import MAX_CALL_BYTES
+from aios_syscalls.errors import from_wire
+from aios_syscalls.port import Port, discard
+from aios_syscalls.wire import call_from_object, outcome_to_json
+
+# An agent needs no key, token or home of the user's.
+ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
+
+
+class ProcessHost:
+    """Runs each agent in a process forked by a zygote, over a socket that is its identity and its only channel.
+
+    What agents print goes to `<logs>/<pid>.log`.
+    """
+
+    def __init__(self, logs: Path, directories: Sequence[Path] = ()) -> None:
+        self._logs = logs
+        self._directories = directories or programs.default_directories()
+        self._exits: dict[int, anyio.Event] = {}
+        self._status: dict[int, int] = {}
+
+    def find(self, program: str) -> str:
+        return programs.name(program, self._directories)
+
+    async def run(self, program: str, task: str, port: Port, pid: int) -> str:
+        path = programs.find(program, self._directories)
+        ours, theirs = socket.socketpair()
+        async with await Frames.over(ours, MAX_CALL_BYTES + 1024) as frames:
+            child = await self._start(theirs, self._logs / f"{pid}.log")
+            try:
+                await frames.send({"program": str(path), "task": task, "pid": pid})
+                return await _Session(frames, port).serve()
+            except (anyio.EndOfStream, anyio.BrokenResourceError):
+                raise AgentFailed(await self._obituary(program, child, pid)) from None
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self._end(child)
+
+    async def __aenter__(self) -> Self:
+        self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        ours, theirs = socket.socketpair()
+        environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+        command = [sys.executable, "-m", "aios.hosts.zygote", str(theirs.fileno())]
+        self._zygote = await anyio.to_thread.run_sync(
+            # A session of its own: Ctrl-C in the terminal is for the kernel, which then ends its agents in order.
+            lambda: subprocess.Popen(
+                command, pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        )
+        theirs.close()
+        self._control = await UNIXSocketStream.from_socket(ours)
+        self._starting = anyio.Lock()
+        self._started, self._pids = anyio.create_memory_object_stream[int](1)
+        self._tasks: TaskGroup = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        self._tasks.start_soon(self._listen)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._tasks.cancel_scope.cancel()
+        await self._tasks.__aexit__(None, None, None)
+        await anyio.aclose_forcefully(self._control)
+        self._pids.close()
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._zygote.wait)
+
+    async def _start(self, channel: socket.socket, log: Path) -> int:
+        with channel, anyio.CancelScope(shield=True):
+            async with self._starting:
+                try:
+                    await self._control.send_fds(to_json({"start": str(log)}) + b"\n", [channel.fileno()])
+                    child = await self._pids.receive()
+                except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream):
+                    raise AgentFailed("the process that starts agents has died; restart the kernel") from None
+        return child
+
+    async def _listen(self) -> None:
+        buffer = BufferedByteReceiveStream(self._control)
+        with self._started:
+            while True:
+                try:
+                    fact = from_json(await buffer.receive_until(b"\n", 4096))
+                except (anyio.IncompleteRead, anyio.EndOfStream, anyio.BrokenResourceError):
+                    break
+                if "started" in fact:
+                    self._exits[fact["started"]] = anyio.Event()
+                    self._started.send_nowait(fact["started"])
+                else:
+                    self._status[fact["exited"]] = fact["status"]
+                    self._exits[fact["exited"]].set()
+        for event in self._exits.values():
+            event.set()
+
+    async def _end(self, child: int) -> None:
+        """Make sure that a child is gone; at once if it is."""
+        if not self._exits[child].is_set():
+            with suppress(anyio.BrokenResourceError):  # the zygote has died, and `_listen` tells everybody
+                await self._control.send(to_json({"kill": child}) + b"\n")
+            await self._exits[child].wait()
+        del self._exits[child]
+        self._status.pop(child, None)
+
+    async def _obituary(self, program: str, child: int, pid: int) -> str:
+        with anyio.move_on_after(5):
+            await self._exits[child].wait()
+        status = self._status.get(child)
+        if status is None:
+            how = "closed its channel to the kernel"
+        elif status < 0:
+            how = f"was ended by {signal.Signals(-status).name}"
+        else:
+            how = f"left with status {status}"
+        return f"{program} {how} before it had a result; what it printed is in {self._logs / f'{pid}.log'}"
+
+
+class _Session:
+    """One agent's conversation with the kernel."""
+
+    def __init__(self, frames: Frames, port: Port) -> None:
+        self._frames = frames
+        self._port = port
+        self._scopes: dict[int, anyio.CancelScope] = {}
+        # Unbounded, yet never more than the replies to the calls that one process may have under way.
+        self._out, self._outgoing = anyio.create_memory_object_stream[bytes](math.inf)
+
+    async def serve(self) -> str:
+        """Run the agent's calls until it sends its result. Raises its error, or anyio.EndOfStream."""
+        result: str | Exception
+        async with self._out, anyio.create_task_group() as tasks:
+            tasks.start_soon(self._write)
+            try:
+                result = await self._converse(tasks)
+            except (AiosError, anyio.EndOfStream) as error:
+                result = error
+            tasks.cancel_scope.cancel()
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def _converse(self, tasks: TaskGroup) -> str:
+        while True:
+            try:
+                frame = await self._frames.receive()
+            except (ValueError, anyio.DelimiterNotFound) as error:
+                raise BadRequest(f"the agent sent something that is no frame: {error}") from None
+            match frame:
+                case {"id": int(id), "call": call, "stream": bool(stream)}:
+                    tasks.start_soon(self._answer, id, call, stream)
+                case {"cancel": int(id)}:
+                    if scope := self._scopes.get(id):
+                        scope.cancel()
+                case {"result": str(result)}:
+                    return result
+                case {"error": dict(wire)}:
+                    raise from_wire(wire)
+                case _:
+                    raise BadRequest("the agent sent a frame that is none of call, cancel, result, error")
+
+    async def _answer(self, id: int, call: Any, stream: bool) -> None:
+        with anyio.CancelScope() as self._scopes[id]:
+            outcome: Reply | AiosError
+            try:
+                emit = self._emitter(id) if stream else discard
+                outcome = await self._port.submit(call_from_object(call), emit)
+            except AiosError as error:
+                outcome = error
+            self._out.send_nowait(b'{"id":%d,' % id + outcome_to_json(outcome)[1:])
+        del self._scopes[id]
+
+    def _emitter(self, id: int) -> Callable[[str], None]:
+        return lambda text: self._out.send_nowait(to_json({"id": id, "text": text}))
+
+    async def _write(self) -> None:
+        with self._outgoing, suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            async for frame in self._outgoing:
+                await self._frames.send(frame)

@@ -1,0 +1,84 @@
+"""Agent programs: finding them by name or path, and loading their `main`."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import cast
+
+from aios.sdk import Agent
+from aios_syscalls import BadRequest, NotFound
+
+Main = Callable[[Agent, str], Awaitable[str]]
+
+
+def default_directories() -> tuple[Path, ...]:
+    """Where programs lie: the user's `agents/` here, the checkout's, the installed ones."""
+    checkout = Path(__file__).parents[2] / "agents"
+    return Path("agents").absolute(), checkout, Path(sys.prefix) / "share" / "aios" / "agents"
+
+
+def programs(directories: Sequence[Path]) -> dict[str, Path]:
+    """Every program by name; the first directory that has one wins."""
+    found: dict[str, Path] = {}
+    for directory in directories:
+        for path in sorted(directory.glob("[!_]*.py")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def find(program: str, directories: Sequence[Path]) -> Path:
+    """The file of a program given by name or by path. Raises NotFound, naming what there is."""
+    if program.endswith(".py") or "/" in program:
+        path = Path(program).absolute()
+        if path.is_file():
+            return path
+        raise NotFound(f"no agent program at {program}; give a file with `async def main(agent, task)`")
+    known = programs(directories)
+    if program in known:
+        return known[program]
+    near = difflib.get_close_matches(program, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known)) or 'none'}"
+    raise NotFound(f"no agent program {program!r}; {hint}")
+
+
+def name(program: str, directories: Sequence[Path]) -> str:
+    """What to call a program: its short name where that finds it, else its path. Raises NotFound."""
+    path = find(program, directories)
+    return path.stem if programs(directories).get(path.stem) == path else str(path)
+
+
+def summary(path: Path) -> str:
+    """The first line of a program's docstring, without running it."""
+    try:
+        text = ast.get_docstring(ast.parse(path.read_bytes())) or ""
+    except SyntaxError as error:
+        return f"(does not parse: line {error.lineno}: {error.msg})"
+    return text.partition("\n")[0]
+
+
+def load(path: Path) -> Main:
+    """A program's `main`. Raises BadRequest when there is none; what the file itself raises passes through."""
+    spec = importlib.util.spec_from_file_location(f"aios_agent_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise BadRequest(f"{path} is no Python file", "program")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # pydantic resolves annotations through it
+    spec.loader.exec_module(module)
+    main = getattr(module, "main", None)
+    if not inspect.iscoroutinefunction(main):
+        raise BadRequest(f"{path} has no `async def main(agent: Agent, task: str) -> str`", "program")
+    return cast(Main, main)
+
+
+async def run(path: Path, agent: Agent, task: str) -> str:
+    """Run a program to its result. Raises BadRequest when that is no string."""
+    result = await load(path)(agent, task)
+    if not isinstance(result, str):
+        raise BadRequest(f"main of {path} returned {type(result).__name__}, not str", "program")
+    return result

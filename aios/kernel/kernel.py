@@ -1,0 +1,167 @@
+"""The kernel: the one way in for every syscall."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, cast
+
+import anyio
+import anyio.lowlevel
+
+from aios.kernel.instrument import Event, Kind, Observer
+from aios.kernel.journal import Journal
+from aios.kernel.lane import Lane
+from aios.kernel.process import USER, Host, Process, Processes
+from aios.kernel.request import Request
+from aios.scheduler import Fifo
+from aios_syscalls import AiosError, ChatReply, Expired, KernelBug, Overloaded, R, Reply, Syscall
+from aios_syscalls.port import Port, discard
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What nobody may exceed; times in seconds."""
+
+    calls: int = 10_000
+    """Syscalls accepted and not ended, of all processes."""
+    calls_per_process: int = 64
+    processes: int = 1_000
+    mailbox: int = 1_000
+    """Unread messages per process."""
+    deadline_s: float = 600.0
+    """Of a call that names none; waiting for a process or a message is bounded by the process's time limit."""
+    agent_time_limit_s: float = 3_600.0
+
+
+class Kernel:
+    """Queues syscalls, runs them on lanes, and ends each exactly once. Use as an async context manager.
+
+    `route` names the lane of a call; `facts` describe the run in its first event.
+    """
+
+    def __init__(
+        self,
+        lanes: Iterable[Lane],
+        route: Callable[[Syscall[Any]], str],
+        host: Host,
+        journal: Journal,
+        *,
+        limits: Limits = Limits(),
+        observers: Iterable[Observer] = (),
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.processes = Processes(
+            host,
+            self.port,
+            self._report,
+            limit=limits.processes,
+            mailbox=limits.mailbox,
+            time_limit_s=limits.agent_time_limit_s,
+        )
+        self.lanes = {lane.name: lane for lane in [*lanes, Lane("process", self.processes, Fifo())]}
+        self._route = route
+        self._journal = journal
+        self._limits = limits
+        self._observers = [journal.record, *observers]
+        self._facts = facts or {}
+        self._ids = itertools.count(1)
+        self._calls = 0
+
+    def port(self, pid: int) -> Port:
+        """The way in for process `pid`: who calls is fixed here, never by the call."""
+        return KernelPort(self, pid)
+
+    async def submit(self, call: Syscall[R], emit: Callable[[str], None] = discard, *, pid: int = USER) -> R:
+        """Run a syscall for `pid`: its reply, or the AiosError that it ended with.
+
+        Cancelling the caller cancels the syscall: its slot is free and its snapshot dropped when this returns.
+        """
+        await anyio.lowlevel.checkpoint()
+        await self._journal.room()
+        process = self.processes.alive(pid)
+        self._admit(process)
+        request = Request(next(self._ids), pid, call, emit)
+        self._calls += 1
+        process.calls += 1
+        try:
+            return cast(R, await self._run(request))
+        finally:
+            self._calls -= 1
+            process.calls -= 1
+
+    async def __aenter__(self) -> Self:
+        self._began = anyio.current_time()
+        self._report(Kind.RUN, USER, self._facts)
+        self._tasks = anyio.create_task_group()
+        self.processes.start(await self._tasks.__aenter__())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            await self.processes.stop("the kernel stops")
+        await self._tasks.__aexit__(kind, error, trace)
+
+    def _admit(self, process: Process) -> None:
+        if self._calls >= self._limits.calls:
+            raise Overloaded(f"{self._calls} syscalls are under way, the kernel's limit; try again later")
+        if process.calls >= self._limits.calls_per_process and process.pid != USER:
+            raise Overloaded(f"process {process.pid} has {process.calls} syscalls under way, its limit; await some")
+
+    async def _run(self, request: Request) -> Reply:
+        """Run an accepted request, and report the one way in which it ends."""
+        call = request.call
+        deadline = call.deadline_s
+        if deadline is None and call.family() != "process":
+            deadline = self._limits.deadline_s
+        self._report(Kind.ACCEPTED, request.pid, {"name": call.name, "call": call}, request.id)
+        try:
+            with anyio.move_on_after(deadline) as scope:
+                reply = await self.lanes[self._route(call)].run(request, self._report_request)
+            if scope.cancelled_caught:
+                raise Expired(f"{call.name} did not end within its deadline of {deadline:g} s")
+        except AiosError as error:
+            kind = Kind.EXPIRED if isinstance(error, Expired) else Kind.FAILED
+            self._end(request, kind, {"error": error.to_wire()})
+            raise
+        except Exception as error:
+            bug = KernelBug(f"{call.name} met {type(error).__name__}: {error}; please report this")
+            self._end(request, Kind.FAILED, {"error": bug.to_wire()})
+            raise bug from error
+        except BaseException:
+            self._end(request, Kind.CANCELLED, {})
+            raise
+        self._end(request, Kind.DONE, _outcome(reply))
+        return reply
+
+    def _end(self, request: Request, kind: Kind, data: Mapping[str, Any]) -> None:
+        self._report(kind, request.pid, data, request.id)
+
+    def _report_request(self, kind: Kind, request: Request, data: Mapping[str, Any]) -> None:
+        self._report(kind, request.pid, data, request.id)
+
+    def _report(self, kind: Kind, pid: int, data: Mapping[str, Any], call: int = 0) -> None:
+        event = Event(anyio.current_time() - self._began, kind, pid, call, data)
+        for observe in self._observers:
+            observe(event)
+
+
+class KernelPort:
+    """A process's way in from the kernel's own event loop."""
+
+    def __init__(self, kernel: Kernel, pid: int) -> None:
+        self._kernel = kernel
+        self._pid = pid
+
+    async def submit(self, call: Syscall[R], emit: Callable[[str], None] = discard) -> R:
+        return await self._kernel.submit(call, emit, pid=self._pid)
+
+
+def _outcome(reply: Reply) -> dict[str, Any]:
+    if isinstance(reply, ChatReply):
+        return {"tokens": reply.usage.completion_tokens, "model": reply.model, "reply": reply}
+    return {"reply": reply}

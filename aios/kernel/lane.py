@@ -1,0 +1,77 @@
+"""A lane: one core, one scheduler, and how many requests run at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, cast
+
+from aios.context import Snapshot
+from aios.kernel.core import Core, Turn
+from aios.kernel.instrument import Kind
+from aios.kernel.request import Request
+from aios.scheduler import Scheduler
+from aios_syscalls import Reply
+
+Report = Callable[[Kind, Request, dict[str, Any]], None]
+
+
+class Lane:
+    """Hands `width` slots of a core to requests, in the scheduler's order and for its slice.
+
+    A request is driven by the task that submitted it: the lane only says whose turn it is. So a cancelled waiter
+    takes its request with it, an error reaches its caller and nobody else, and there is no thread to die.
+    """
+
+    def __init__(self, name: str, core: Core, scheduler: Scheduler, width: float = math.inf) -> None:
+        self.name = name
+        self.scheduler = scheduler
+        self.width = width
+        self.running = 0
+        self._core = core
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a slot."""
+        return len(self.scheduler)
+
+    async def run(self, request: Request, report: Report) -> Reply:
+        """Run a request to its reply, slice by slice; raises what its core raises."""
+        self.scheduler.add(request)
+        try:
+            while True:
+                self._dispatch()
+                await request.turn()
+                report(Kind.STARTED, request, {})
+                outcome = await self._slice(request)
+                if isinstance(outcome, Reply):
+                    return outcome
+                request.snapshot = outcome
+                report(Kind.PAUSED, request, {"tokens": outcome.tokens})
+                self.scheduler.requeue(request)
+                self._release(request)
+        finally:
+            self._leave(request)
+
+    async def _slice(self, request: Request) -> Reply | Snapshot:
+        snapshot, request.snapshot = request.snapshot, None
+        turn = Turn(request.call, request.pid, self.scheduler.slice, snapshot, request.emit)
+        return await self._core.run(turn)
+
+    def _dispatch(self) -> None:
+        while self.running < self.width and len(self.scheduler):
+            self.running += 1
+            cast(Request, self.scheduler.next()).wake()
+
+    def _release(self, request: Request) -> None:
+        if request.running:
+            request.running = False
+            self.running -= 1
+
+    def _leave(self, request: Request) -> None:
+        self.scheduler.remove(request)
+        self._release(request)
+        if request.snapshot is not None:
+            request.snapshot.drop()
+            request.snapshot = None
+        self._dispatch()

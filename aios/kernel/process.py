@@ -1,0 +1,249 @@
+"""The process table, and the core of the process family: the only one that the kernel brings itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, assert_never, cast
+
+import anyio
+from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from aios.kernel.core import Turn
+from aios.kernel.instrument import Kind
+from aios_syscalls import (
+    AgentFailed,
+    AiosError,
+    Cancelled,
+    Denied,
+    Exit,
+    Kill,
+    Killed,
+    ListProcesses,
+    Mail,
+    NotFound,
+    Overloaded,
+    ProcessCall,
+    ProcessInfo,
+    ProcessState,
+    ProcessTable,
+    Receive,
+    Reply,
+    Send,
+    Sent,
+    Spawn,
+    Spawned,
+    Wait,
+)
+from aios_syscalls.port import Port
+
+USER = 0
+"""The pid of whoever runs the kernel: no program, ancestor of all, never ends."""
+
+
+class Host(Protocol):
+    """Runs agent programs: as tasks, as operating-system processes, ..."""
+
+    def find(self, program: str) -> str:
+        """The program's full name. Raises NotFound, which lists what there is."""
+
+    async def run(self, program: str, task: str, port: Port, pid: int) -> str:
+        """Run a program to its result; raises AiosError when it fails, and ends it when cancelled."""
+
+
+Report = Callable[[Kind, int, Mapping[str, Any]], None]
+
+
+@dataclass(slots=True)
+class Process:
+    """A row of the process table."""
+
+    pid: int
+    parent: int
+    program: str
+    task: str
+    inbox: MemoryObjectSendStream[Mail]
+    mailbox: MemoryObjectReceiveStream[Mail]
+    state: ProcessState = ProcessState.RUNNING
+    result: str | None = None
+    error: AiosError | None = None
+    calls: int = 0
+    """Syscalls accepted and not ended yet."""
+    killed: Cancelled | None = None
+    """Why it is being ended, once somebody has decided so."""
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    ended: anyio.Event = field(default_factory=anyio.Event)
+
+    def close(self) -> None:
+        """Let no more mail in or out."""
+        self.inbox.close()
+        self.mailbox.close()
+
+    def info(self) -> ProcessInfo:
+        """The row as the ABI has it."""
+        state = ProcessState.WAITING if self.state is ProcessState.RUNNING and self.calls else self.state
+        return ProcessInfo(
+            pid=self.pid,
+            parent=self.parent,
+            program=self.program,
+            task=self.task,
+            state=state,
+            result=self.result,
+            error=self.error.to_wire() if self.error else None,
+        )
+
+
+class Processes:
+    """Every process of a run: starts them through the host, ends them, carries their messages."""
+
+    def __init__(
+        self,
+        host: Host,
+        port: Callable[[int], Port],
+        report: Report,
+        *,
+        limit: int,
+        mailbox: int,
+        time_limit_s: float,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._report = report
+        self._limit = limit
+        self._mailbox = mailbox
+        self._time_limit_s = time_limit_s
+        self._rows: dict[int, Process] = {USER: self._row(USER, USER, "user", "")}
+
+    def __iter__(self) -> Iterator[Process]:
+        return (process for pid, process in self._rows.items() if pid != USER)
+
+    def alive(self, pid: int) -> Process:
+        """The living process `pid`. Raises NotFound, or Cancelled when it has ended or is being ended."""
+        process = self._get(pid)
+        if process.killed is not None:
+            raise process.killed
+        if not process.state.alive:
+            raise Cancelled(f"process {pid} has ended ({process.state}); it can make no more syscalls")
+        return process
+
+    async def run(self, turn: Turn) -> Reply:
+        """The core of the process family."""
+        call = cast(ProcessCall, turn.call)
+        match call:
+            case Spawn():
+                return Spawned(pid=self._spawn(call.program, call.task, turn.pid).pid)
+            case Wait():
+                process = self._get(call.pid)
+                await process.ended.wait()
+                return Exit(process=process.info())
+            case Kill():
+                return await self._kill(call.pid, turn.pid)
+            case ListProcesses():
+                return ProcessTable(processes=tuple(process.info() for process in self))
+            case Send():
+                return self._send(call.to, Mail(sender=turn.pid, body=call.body))
+            case Receive():
+                return await self._get(turn.pid).mailbox.receive()
+            case _:
+                assert_never(call)
+
+    def start(self, tasks: TaskGroup) -> None:
+        """From here on, programs run in `tasks`."""
+        self._tasks = tasks
+
+    async def stop(self, reason: str) -> None:
+        """End every process and wait until all have ended."""
+        await self._end([process for process in self if process.state.alive], Cancelled(reason))
+        self._rows[USER].close()
+
+    def _row(self, pid: int, parent: int, program: str, task: str) -> Process:
+        inbox, mailbox = anyio.create_memory_object_stream[Mail](self._mailbox)
+        return Process(pid, parent, program, task, inbox, mailbox)
+
+    def _get(self, pid: int) -> Process:
+        process = self._rows.get(pid)
+        if process is None:
+            raise NotFound(f"no process {pid} in this run; `ps` lists them")
+        return process
+
+    def _spawn(self, program: str, task: str, parent: int) -> Process:
+        program = self._host.find(program)
+        living = sum(process.state.alive for process in self)
+        if living >= self._limit:
+            raise Overloaded(f"{living} processes live, which is the limit; wait for one to end")
+        process = self._rows[len(self._rows)] = self._row(len(self._rows), parent, program, task)
+        self._report(Kind.SPAWNED, process.pid, {"parent": parent, "program": program, "task": task})
+        self._tasks.start_soon(self._main, process, name=f"process {process.pid} {program}")
+        return process
+
+    async def _main(self, process: Process) -> None:
+        limit = self._time_limit_s
+        process.scope.deadline = anyio.current_time() + limit
+        error: AiosError | None = None
+        try:
+            with process.scope:
+                process.result = await self._host.run(
+                    process.program, process.task, self._port(process.pid), process.pid
+                )
+        except AiosError as failure:
+            error = failure
+        except Exception as failure:
+            error = AgentFailed(f"{process.program} raised {type(failure).__name__}: {failure}")
+        if process.result is None and error is None:
+            error = process.killed or AgentFailed(
+                f"{process.program} ran longer than its limit of {limit:g} s and was ended; raise agent_time_limit_s"
+            )
+        self._exit(process, error)
+
+    def _exit(self, process: Process, error: AiosError | None) -> None:
+        process.error = error
+        if error is None:
+            process.state = ProcessState.DONE
+        else:
+            process.state = ProcessState.KILLED if isinstance(error, Cancelled) else ProcessState.FAILED
+            process.result = None
+        process.close()
+        for child in self:
+            if child.parent == process.pid and child.state.alive:
+                child.parent = USER
+        wire = error.to_wire() if error else None
+        self._report(Kind.EXITED, process.pid, {"state": process.state, "result": process.result, "error": wire})
+        process.ended.set()
+
+    async def _kill(self, pid: int, by: int) -> Killed:
+        process = self._get(pid)
+        if pid == by or by not in self._ancestors(process):
+            raise Denied(f"process {by} may not kill {pid}: only an ancestor may; ask its parent {process.parent}")
+        doomed = [each for each in self._descendants(process) if each.state.alive]
+        await self._end(doomed, Cancelled(f"killed by process {by}"))
+        return Killed(pids=tuple(each.pid for each in doomed))
+
+    async def _end(self, doomed: list[Process], reason: Cancelled) -> None:
+        for process in doomed:
+            process.killed = process.killed or reason
+            process.scope.cancel()
+        for process in doomed:
+            await process.ended.wait()
+
+    def _ancestors(self, process: Process) -> set[int]:
+        found = set()
+        while process.pid != USER:
+            found.add(process.parent)
+            process = self._rows[process.parent]
+        return found
+
+    def _descendants(self, process: Process) -> list[Process]:
+        """Children before their parents."""
+        below = [each for child in self if child.parent == process.pid for each in self._descendants(child)]
+        return [*below, process]
+
+    def _send(self, to: int, mail: Mail) -> Sent:
+        receiver = self._get(to)
+        if not receiver.state.alive:
+            raise NotFound(f"process {to} has ended ({receiver.state}) and reads no more messages")
+        try:
+            receiver.inbox.send_nowait(mail)
+        except anyio.WouldBlock:
+            raise Overloaded(f"the mailbox of process {to} holds {self._mailbox} messages, its limit") from None
+        return Sent()

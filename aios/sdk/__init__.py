@@ -1,0 +1,10 @@
+"""The SDK: what an agent program imports.
+
+An agent is one file with `async def main(agent: Agent, task: str) -> str`.
+"""
+
+from aios.sdk.agent import Agent, gather
+from aios.sdk.solve import solve
+from aios.sdk.stream import Stream
+
+__all__ = ["Agent", "Stream", "gather", "solve"]

@@ -1,0 +1,236 @@
+"""What an agent program is given: every syscall as a method."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Literal, TypeVar
+
+import anyio
+from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
+
+from aios.sdk.stream import Stream
+from aios_syscalls import (
+    AgentFailed,
+    AppendFile,
+    CallTool,
+    Chat,
+    ChatReply,
+    CreateFile,
+    DeleteFile,
+    FileInfo,
+    Kill,
+    ListFiles,
+    ListProcesses,
+    ListTools,
+    Mail,
+    Message,
+    ModelFailed,
+    MoveFile,
+    ProcessInfo,
+    ProcessState,
+    ReadFile,
+    Receive,
+    Sampling,
+    Send,
+    Spawn,
+    StatFile,
+    ToolSpec,
+    Wait,
+    WriteFile,
+)
+from aios_syscalls.errors import from_wire
+from aios_syscalls.port import Port
+
+M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
+Prompt = str | Sequence[Message]
+
+
+class Agent:
+    """A process's view of the kernel; every method raises the ABI's errors."""
+
+    def __init__(self, port: Port, pid: int) -> None:
+        self.port = port
+        self.pid = pid
+
+    # -- llm
+
+    async def chat(
+        self,
+        prompt: Prompt,
+        *,
+        system: str | None = None,
+        tools: Sequence[ToolSpec] = (),
+        tool_choice: Literal["auto", "required", "none"] = "auto",
+        schema: dict[str, Any] | None = None,
+        sampling: Sampling = Sampling(),  # noqa: B008 - frozen
+        stop: Sequence[str] = (),
+        max_tokens: int = 256,
+        model: str | None = None,
+        priority: int = 0,
+        deadline_s: float | None = None,
+    ) -> ChatReply:
+        """A model's answer to a prompt or a conversation; greedy unless `sampling` says otherwise."""
+        return await self.port.submit(
+            Chat(
+                messages=_messages(prompt, system),
+                tools=tuple(tools),
+                tool_choice=tool_choice,
+                response_schema=schema,
+                sampling=sampling,
+                stop=tuple(stop),
+                max_tokens=max_tokens,
+                model=model,
+                priority=priority,
+                deadline_s=deadline_s,
+            )
+        )
+
+    async def ask(self, prompt: Prompt, **options: Any) -> str:
+        """As `chat`, but the text alone, stripped."""
+        return (await self.chat(prompt, **options)).text.strip()
+
+    async def extract(self, prompt: Prompt, form: type[M], **options: Any) -> M:
+        """An answer as a pydantic model: decoding is constrained to its JSON schema.
+
+        Raises ModelFailed when the answer was cut off by `max_tokens` or breaks a rule that a grammar cannot hold.
+        """
+        reply = await self.chat(prompt, schema=form.model_json_schema(), **options)
+        try:
+            return form.model_validate_json(reply.text)
+        except ValidationError as error:
+            why = "max_tokens cut it off" if reply.finish == "length" else str(error)
+            raise ModelFailed(f"the answer is no valid {form.__name__}: {why}; raise max_tokens or ask again") from None
+
+    async def pick(self, prompt: Prompt, options: Iterable[str], **settings: Any) -> str:
+        """One of `options`, chosen by the model, which can write nothing else."""
+        choices = list(options)
+        reply = await self.chat(prompt, schema={"type": "string", "enum": choices}, **settings)
+        return TypeAdapter(str).validate_json(reply.text)
+
+    @asynccontextmanager
+    async def stream(self, prompt: Prompt, *, system: str | None = None, **options: Any) -> AsyncIterator[Stream]:
+        """An answer piece by piece: `async with agent.stream(...) as pieces: async for piece in pieces`."""
+        stream = Stream()
+        call = Chat(messages=_messages(prompt, system), **options)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(stream.run, self.port, call)
+            yield stream
+            tasks.cancel_scope.cancel()
+
+    # -- tools
+
+    async def call(self, tool: str, /, **arguments: JsonValue) -> JsonValue:
+        """What a tool returns."""
+        return (await self.port.submit(CallTool(tool=tool, arguments=arguments))).value
+
+    async def tools(self, *names: str) -> tuple[ToolSpec, ...]:
+        """Descriptions of the named tools, or of all."""
+        return (await self.port.submit(ListTools(names=names))).tools
+
+    # -- files
+
+    async def read(self, path: str) -> str:
+        """A file's text; bytes that are not UTF-8 become U+FFFD."""
+        return (await self.port.submit(ReadFile(path=path))).text
+
+    async def read_bytes(self, path: str, offset: int = 0, length: int | None = None) -> bytes:
+        """A file's bytes, or a part of them."""
+        return (await self.port.submit(ReadFile(path=path, offset=offset, length=length))).data
+
+    async def write(self, path: str, content: str | bytes) -> None:
+        """Replace or make a file, whole."""
+        await self.port.submit(WriteFile(path=path, data=_bytes(content)))
+
+    async def append(self, path: str, content: str | bytes) -> None:
+        """Add to a file's end, or make it."""
+        await self.port.submit(AppendFile(path=path, data=_bytes(content)))
+
+    async def create(self, path: str, content: str | bytes = b"") -> None:
+        """Make a file that must not exist yet."""
+        await self.port.submit(CreateFile(path=path, data=_bytes(content)))
+
+    async def mkdir(self, path: str) -> None:
+        """Make a directory that must not exist yet."""
+        await self.port.submit(CreateFile(path=path, kind="directory"))
+
+    async def list(self, path: str = ".", *, recursive: bool = False) -> tuple[FileInfo, ...]:
+        """The entries of a directory, sorted by path."""
+        return (await self.port.submit(ListFiles(path=path, recursive=recursive))).entries
+
+    async def stat(self, path: str) -> FileInfo:
+        """A path's kind, size and time."""
+        return (await self.port.submit(StatFile(path=path))).info
+
+    async def move(self, path: str, target: str) -> None:
+        """Rename; the target must be free."""
+        await self.port.submit(MoveFile(path=path, target=target))
+
+    async def delete(self, path: str) -> None:
+        """Remove a file or an empty directory."""
+        await self.port.submit(DeleteFile(path=path))
+
+    # -- processes
+
+    async def spawn(self, program: str, task: str = "") -> int:
+        """Start a program as a child; its pid."""
+        return (await self.port.submit(Spawn(program=program, task=task))).pid
+
+    async def wait(self, pid: int) -> str:
+        """A process's result, once it has ended. Raises AgentFailed when it failed or was killed."""
+        process = (await self.port.submit(Wait(pid=pid))).process
+        if process.state is ProcessState.DONE:
+            return process.result or ""
+        cause = from_wire(process.error or {})
+        raise AgentFailed(f"process {pid} ({process.program}) {process.state}: {cause.message}", pid=pid)
+
+    async def run(self, program: str, task: str = "") -> str:
+        """Spawn a program and wait for its result."""
+        return await self.wait(await self.spawn(program, task))
+
+    async def kill(self, pid: int) -> tuple[int, ...]:
+        """End a descendant and its children; the pids that ended."""
+        return (await self.port.submit(Kill(pid=pid))).pids
+
+    async def ps(self) -> tuple[ProcessInfo, ...]:
+        """The process table."""
+        return (await self.port.submit(ListProcesses())).processes
+
+    async def send(self, to: int, body: str) -> None:
+        """Put a message into a process's mailbox."""
+        await self.port.submit(Send(to=to, body=body))
+
+    async def receive(self, deadline_s: float | None = None) -> Mail:
+        """The oldest message to this process, waited for; Expired after the deadline."""
+        return await self.port.submit(Receive(deadline_s=deadline_s))
+
+
+async def gather(*awaitables: Awaitable[T]) -> list[T]:
+    """Await all at once; their results in order. The first error cancels the rest and is raised as it is."""
+    results: dict[int, T] = {}
+    failures: list[Exception] = []
+
+    async def one(index: int, awaitable: Awaitable[T]) -> None:
+        try:
+            results[index] = await awaitable
+        except Exception as error:
+            failures.append(error)
+            tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        for index, awaitable in enumerate(awaitables):
+            tasks.start_soon(one, index, awaitable)
+    if failures:
+        raise failures[0]
+    return [results[index] for index in range(len(awaitables))]
+
+
+def _messages(prompt: Prompt, system: str | None) -> tuple[Message, ...]:
+    head = (Message(role="system", content=system),) if system else ()
+    body = (Message(role="user", content=prompt),) if isinstance(prompt, str) else tuple(prompt)
+    return head + body
+
+
+def _bytes(content: str | bytes) -> bytes:
+    return content.encode() if isinstance(content, str) else content

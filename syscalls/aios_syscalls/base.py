@@ -1,0 +1,58 @@
+"""The shape that every syscall shares."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, ClassVar, Generic, TypeVar, cast
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_CALL_BYTES = 1024 * 1024
+MAX_REPLY_BYTES = 16 * 1024 * 1024
+
+
+class Frozen(BaseModel):
+    """An immutable value without unknown fields; bytes travel as base64 in JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
+
+
+class Reply(Frozen):
+    """What a finished syscall answers with."""
+
+
+class Effect(StrEnum):
+    """What running a call twice would do; decides what may be retried after a crash."""
+
+    PURE = "pure"
+    IDEMPOTENT = "idempotent"
+    AT_MOST_ONCE = "at_most_once"
+
+
+R = TypeVar("R", bound=Reply)
+
+
+class Syscall(Frozen, Generic[R]):
+    """A request to the kernel, answered exactly once by an R or by an AiosError."""
+
+    name: ClassVar[str]
+    effect: ClassVar[Effect]
+
+    priority: int = Field(default=0, ge=-100, le=100)
+    """Larger runs first; equal priorities are the policy's to order."""
+    deadline_s: float | None = Field(default=None, gt=0)
+    """Seconds from acceptance to `Expired`; None means the kernel's default."""
+
+    @classmethod
+    def family(cls) -> str:
+        """The part of the name before the dot: llm, tool, file or process."""
+        return cls.name.partition(".")[0]
+
+    @classmethod
+    def reply_type(cls) -> type[R]:
+        """The R of this class."""
+        for base in cls.__mro__:
+            arguments: tuple[Any, ...] = getattr(base, "__pydantic_generic_metadata__", {}).get("args", ())
+            if arguments:
+                return cast("type[R]", arguments[0])
+        raise TypeError(f"{cls.__name__} names no reply type: write class {cls.__name__}(Syscall[SomeReply])")

@@ -1,0 +1,122 @@
+"""Family process: start, wait for, end and talk to other agents."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import JsonValue
+
+from aios_syscalls.base import Effect, Frozen, Reply, Syscall
+
+
+class ProcessState(StrEnum):
+    """As `ps` has them: running or waiting for a syscall while alive, then one of the other three."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
+    KILLED = "killed"
+
+    @property
+    def alive(self) -> bool:
+        return self in (ProcessState.RUNNING, ProcessState.WAITING)
+
+
+class ProcessInfo(Frozen):
+    """A row of the process table; `result` when done, `error` (wire form) when failed or killed."""
+
+    pid: int
+    parent: int | None
+    program: str
+    task: str
+    state: ProcessState
+    result: str | None = None
+    error: dict[str, JsonValue] | None = None
+
+
+class Spawned(Reply):
+    """The new process."""
+
+    pid: int
+
+
+class Spawn(Syscall[Spawned]):
+    """Start an agent program, by name or path, as a child of the caller."""
+
+    name: ClassVar[str] = "process.spawn"
+    effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
+    program: str
+    task: str = ""
+
+
+class Exit(Reply):
+    """How a process ended."""
+
+    process: ProcessInfo
+
+
+class Wait(Syscall[Exit]):
+    """Wait until a process has ended."""
+
+    name: ClassVar[str] = "process.wait"
+    effect: ClassVar[Effect] = Effect.PURE
+    pid: int
+
+
+class Killed(Reply):
+    """The processes that were ended: the one named and its descendants that still lived."""
+
+    pids: tuple[int, ...]
+
+
+class Kill(Syscall[Killed]):
+    """End a descendant of the caller, and its children first; its slots are free when this returns."""
+
+    name: ClassVar[str] = "process.kill"
+    effect: ClassVar[Effect] = Effect.IDEMPOTENT
+    pid: int
+
+
+class ProcessTable(Reply):
+    """Every process of this run, by pid."""
+
+    processes: tuple[ProcessInfo, ...]
+
+
+class ListProcesses(Syscall[ProcessTable]):
+    """The process table."""
+
+    name: ClassVar[str] = "process.list"
+    effect: ClassVar[Effect] = Effect.PURE
+
+
+class Sent(Reply):
+    """The message is in the receiver's mailbox."""
+
+
+class Send(Syscall[Sent]):
+    """Put a message into a living process's mailbox; `Overloaded` when that is full."""
+
+    name: ClassVar[str] = "process.send"
+    effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
+    to: int
+    body: str
+
+
+class Mail(Reply):
+    """A received message."""
+
+    sender: int
+    body: str
+
+
+class Receive(Syscall[Mail]):
+    """Take the oldest message out of the caller's own mailbox, waiting for one."""
+
+    name: ClassVar[str] = "process.receive"
+    effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
+
+
+ProcessCall = Spawn | Wait | Kill | ListProcesses | Send | Receive

@@ -1,0 +1,192 @@
+"""Agents in processes of their own: real forks, real sockets, real kills."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+import psutil
+import pytest
+
+from aios.hosts.process import ProcessHost
+from aios.kernel import Kernel, Lane, Limits, SqliteJournal, Turn
+from aios.scheduler import Fifo
+from aios_syscalls import ChatReply, Kill, ProcessInfo, ProcessState, Reply, Spawn, Wait
+
+pytestmark = pytest.mark.anyio
+
+PROGRAMS = {
+    "fine": """
+    print("for the log")
+    return f"{task} from {agent.pid}: {await agent.ask('x')}" """,
+    "many": """
+    return ",".join(await gather(*(agent.ask(str(n)) for n in range(20))))""",
+    "streams": """
+    async with agent.stream("x") as stream:
+        pieces = [piece async for piece in stream]
+    return "|".join(pieces) + "=" + stream.reply.text""",
+    "raises": """
+    raise RuntimeError("boom")""",
+    "spins": """
+    while True: pass""",
+    "sleeps": """
+    import time
+    time.sleep(1000)""",
+    "leaves": """
+    os._exit(3)""",
+    "crashes": """
+    os.kill(os.getpid(), 11)""",
+    "exits": """
+    sys.exit(4)""",
+    "wrong": """
+    return 5""",
+    "parent": """
+    return await agent.run("fine", "child")""",
+    "nosy": """
+    return ",".join(sorted(os.environ))""",
+    "large": """
+    try:
+        await agent.ask("x" * 2_000_000)
+    except BadRequest as error:
+        return error.code
+    return "accepted" """,
+    "liar": """
+    for frame in (b'{"id": 1}', b'not json', b'{"result": 7}'):
+        await agent.port._frames.send(frame)
+    await agent.ask("x")
+    return "lied" """,
+    "cancels": """
+    import anyio
+    with anyio.move_on_after(0.05):
+        await agent.ask("slow")
+    return await agent.ask("x")""",
+}
+HEAD = """
+import os, sys
+from aios.sdk import Agent, gather
+from aios_syscalls import BadRequest
+async def main(agent: Agent, task: str) -> str:"""
+
+
+class Echo:
+    """Answers ok in two pieces; never answers `slow`."""
+
+    running = 0
+
+    async def run(self, turn: Turn) -> Reply:
+        self.running += 1
+        try:
+            if turn.call.messages[0].content == "slow":  # type: ignore[attr-defined]
+                await anyio.sleep_forever()
+            turn.emit("o")
+            await anyio.lowlevel.checkpoint()
+            turn.emit("k")
+        finally:
+            self.running -= 1
+        return ChatReply(text="ok")
+
+
+Hosted = Callable[..., AbstractAsyncContextManager[Kernel]]
+
+
+@pytest.fixture
+def hosted(tmp_path: Path) -> Hosted:
+    for name, body in PROGRAMS.items():
+        (tmp_path / f"{name}.py").write_text(HEAD + body)
+
+    @asynccontextmanager
+    async def open_kernel(core: Echo | None = None, time_limit_s: float = 60) -> AsyncIterator[Kernel]:
+        async with SqliteJournal(tmp_path / "j.db") as journal, ProcessHost(tmp_path / "logs", [tmp_path]) as host:
+            kernel = Kernel(
+                [Lane("llm", core or Echo(), Fifo(), 4)],
+                lambda call: call.family(),
+                host,
+                journal,
+                limits=Limits(agent_time_limit_s=time_limit_s),
+            )
+            async with kernel:
+                yield kernel
+
+    return open_kernel
+
+
+async def run(kernel: Kernel, program: str, task: str = "") -> ProcessInfo:
+    pid = (await kernel.submit(Spawn(program=program, task=task))).pid
+    return (await kernel.submit(Wait(pid=pid))).process
+
+
+async def test_programs_run_in_processes_of_their_own(hosted: Hosted, tmp_path: Path) -> None:
+    async with hosted() as kernel:
+        assert (await run(kernel, "fine", "hi")).result == "hi from 1: ok"
+        assert (await run(kernel, "many")).result == ",".join(["ok"] * 20)
+        assert (await run(kernel, "streams")).result == "o|k=ok"
+        assert (await run(kernel, "parent")).result == "child from 5: ok"
+        assert (await run(kernel, "large")).result == "bad_request"
+    assert (tmp_path / "logs" / "1.log").read_text() == "for the log\n"
+
+
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        ("raises", "RuntimeError at raises.py:6: boom"),
+        ("leaves", "left with status 3"),
+        ("crashes", "ended by SIGSEGV"),
+        ("exits", "SystemExit"),
+        ("wrong", "returned int, not str"),
+        ("liar", "none of call, cancel, result, error"),
+    ],
+)
+async def test_a_program_that_fails_says_why_and_harms_nobody(hosted: Hosted, program: str, says: str) -> None:
+    async with hosted() as kernel:
+        process = await run(kernel, program)
+        assert process.state is ProcessState.FAILED
+        assert says in str(process.error)
+        assert (await run(kernel, "fine")).state is ProcessState.DONE
+
+
+@pytest.mark.parametrize("program", ["spins", "sleeps"])
+async def test_a_program_that_never_returns_is_ended_while_others_go_on(hosted: Hosted, program: str) -> None:
+    async with hosted(time_limit_s=1) as kernel:
+        pid = (await kernel.submit(Spawn(program=program))).pid
+        assert (await run(kernel, "fine")).state is ProcessState.DONE
+        process = (await kernel.submit(Wait(pid=pid))).process
+        assert "limit of 1 s" in str(process.error)
+
+
+async def test_kill_ends_the_operating_system_process(hosted: Hosted) -> None:
+    async with hosted() as kernel:
+        pid = (await kernel.submit(Spawn(program="spins"))).pid
+        assert (await run(kernel, "fine")).state is ProcessState.DONE
+        assert (await kernel.submit(Kill(pid=pid))).pids == (pid,)
+        (zygote,) = [each for each in psutil.Process().children() if "aios.hosts.zygote" in each.cmdline()]
+        assert zygote.children() == []
+
+
+async def test_a_cancelled_call_frees_its_slot(hosted: Hosted) -> None:
+    core = Echo()
+    async with hosted(core) as kernel:
+        assert (await run(kernel, "cancels")).result == "ok"
+        assert core.running == 0
+
+
+async def test_an_agent_inherits_no_secret(hosted: Hosted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    async with hosted() as kernel:
+        names = (await run(kernel, "nosy")).result or ""
+    assert "PATH" in names
+    assert "OPENAI_API_KEY" not in names
+
+
+async def test_when_the_zygote_dies_processes_fail_and_the_kernel_says_so(hosted: Hosted) -> None:
+    async with hosted() as kernel:
+        await run(kernel, "fine")
+        (zygote,) = [each for each in psutil.Process().children() if "aios.hosts.zygote" in each.cmdline()]
+        os.kill(zygote.pid, signal.SIGKILL)
+        process = await run(kernel, "fine")
+        assert process.state is ProcessState.FAILED
+        assert "restart the kernel" in str(process.error)

@@ -1,0 +1,93 @@
+"""The journal keeps every transition, in order, on a real disk."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aios.hosts.task import TaskHost
+from aios.kernel import Event, Kernel, Kind, Lane, SqliteJournal, read_events
+from aios.kernel.history import History
+from aios.scheduler import Fifo
+from aios_syscalls import Overloaded, StorageFailed
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_record_of_a_run_is_read_back_as_it_happened(tmp_path: Path, counting: Any, say: Any) -> None:
+    path = tmp_path / "run" / "journal.db"
+    seen: list[Event] = []
+    async with SqliteJournal(path) as journal:
+        kernel = Kernel(
+            [Lane("llm", counting(), Fifo())],
+            lambda call: call.family(),
+            TaskHost(),
+            journal,
+            observers=[seen.append],
+            facts={"run": "r1"},
+        )
+        async with kernel:
+            for number in range(50):
+                await kernel.submit(say(f"prompt {number} \U0001f600", tokens=number + 1))
+    events = list(read_events(path))
+    assert [event[:4] for event in events] == [event[:4] for event in seen]
+    live, kept = History.of(seen), History.of(events)
+    assert [call.tokens for call in kept.calls.values()] == list(range(1, 51))
+    assert kept.ended_once()
+    assert kept.facts == {"run": "r1"}
+    assert kept.calls[50].call["messages"][0]["content"] == "prompt 49 \U0001f600"
+    assert kept.calls[50].outcome["text"] == "done"
+    assert [call.wait_s(0) for call in kept.calls.values()] == [call.wait_s(0) for call in live.calls.values()]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+async def test_a_large_backlog_is_kept_whole(tmp_path: Path) -> None:
+    async with SqliteJournal(tmp_path / "j.db") as journal:
+        for number in range(30_000):
+            journal.record(Event(float(number), Kind.PAUSED, 1, number, {"tokens": number}))
+        await journal.room()
+    assert [event.call for event in read_events(tmp_path / "j.db")] == list(range(30_000))
+
+
+async def test_a_journal_that_cannot_be_written_refuses_new_calls(tmp_path: Path, counting: Any, say: Any) -> None:
+    path = tmp_path / "j.db"
+    with pytest.raises(StorageFailed, match="cannot be written"):
+        async with SqliteJournal(path) as journal:
+            with closing(sqlite3.connect(path)) as other:
+                other.execute("DROP TABLE event")
+            kernel = Kernel([Lane("llm", counting(), Fifo())], lambda call: call.family(), TaskHost(), journal)
+            async with kernel:
+                with pytest.raises(StorageFailed, match="cannot be written"):
+                    while True:
+                        await kernel.submit(say())
+
+
+async def test_a_directory_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageFailed, match="cannot be written"):
+        async with SqliteJournal(tmp_path / "file" / "j.db"):
+            pass
+
+
+def test_a_file_that_is_no_journal_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "j.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(StorageFailed, match="cannot be read"):
+        list(read_events(tmp_path / "j.db"))
+
+
+async def test_errors_are_kept_in_wire_form(tmp_path: Path, say: Any) -> None:
+    class Full:
+        async def run(self, turn: Any) -> Any:
+            raise Overloaded("full", retry_after_s=3)
+
+    async with SqliteJournal(tmp_path / "j.db") as journal:
+        async with Kernel([Lane("llm", Full(), Fifo())], lambda call: call.family(), TaskHost(), journal) as kernel:
+            with pytest.raises(Overloaded):
+                await kernel.submit(say())
+    history = History.of(read_events(tmp_path / "j.db"))
+    assert history.calls[1].outcome == {"code": "overloaded", "message": "full", "retry_after_s": 3.0}

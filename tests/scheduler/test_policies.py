@@ -1,0 +1,95 @@
+"""Policies are pure: orders are asserted whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aios.scheduler import POLICIES, Fifo, RoundRobin, Scheduler
+
+
+@dataclass(frozen=True)
+class Task:
+    id: int
+    pid: int = 1
+    priority: int = 0
+
+
+def drain(scheduler: Scheduler) -> list[int]:
+    return [scheduler.next().id for _ in range(len(scheduler))]
+
+
+def test_fifo_keeps_the_order_of_arrival() -> None:
+    scheduler = Fifo()
+    for id in (3, 1, 2):
+        scheduler.add(Task(id))
+    assert scheduler.slice is None
+    assert drain(scheduler) == [3, 1, 2]
+
+
+@pytest.mark.parametrize("policy", sorted(POLICIES))
+def test_larger_priority_goes_first_and_ties_keep_their_order(policy: str) -> None:
+    scheduler = POLICIES[policy](8)
+    for id, priority in [(1, 0), (2, 5), (3, -5), (4, 5), (5, 0)]:
+        scheduler.add(Task(id, priority=priority))
+    assert drain(scheduler) == [2, 4, 1, 5, 3]
+
+
+def test_round_robin_puts_a_paused_job_behind_all_others() -> None:
+    scheduler = RoundRobin(8)
+    for id in (1, 2, 3):
+        scheduler.add(Task(id))
+    order = []
+    for _ in range(7):
+        job = scheduler.next()
+        order.append(job.id)
+        scheduler.requeue(job)
+    assert scheduler.slice == 8
+    assert order == [1, 2, 3, 1, 2, 3, 1]
+
+
+def test_a_removed_job_never_surfaces_and_may_come_again() -> None:
+    scheduler = Fifo()
+    first, second = Task(1), Task(2)
+    scheduler.add(first)
+    scheduler.add(second)
+    assert scheduler.remove(first)
+    assert not scheduler.remove(first)
+    scheduler.add(first)
+    assert drain(scheduler) == [2, 1]
+    with pytest.raises(IndexError):
+        scheduler.next()
+
+
+def test_a_slice_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="never ends"):
+        RoundRobin(0)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["add", "next", "requeue", "remove"]), st.integers(0, 5), st.integers(-2, 2)))
+)
+def test_no_job_is_lost_or_doubled(steps: list[tuple[str, int, int]]) -> None:
+    scheduler = RoundRobin(4)
+    waiting: dict[int, Task] = {}
+    running: dict[int, Task] = {}
+    for verb, id, priority in steps:
+        if verb == "add" and id not in waiting and id not in running:
+            waiting[id] = Task(id, priority=priority)
+            scheduler.add(waiting[id])
+        elif verb == "next" and waiting:
+            job = scheduler.next()
+            assert job.priority == max(task.priority for task in waiting.values())
+            running[job.id] = waiting.pop(job.id)
+        elif verb == "requeue" and id in running:
+            waiting[id] = running.pop(id)
+            scheduler.requeue(waiting[id])
+        elif verb == "remove":
+            task = waiting.pop(id, None) or Task(id)
+            scheduler.remove(task)
+        assert len(scheduler) == len(waiting)
+    assert Counter(drain(scheduler)) == Counter(waiting.keys())
