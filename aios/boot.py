@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
 import random
-import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from aios.config import MEBIBYTE, Config, LocalModelConfig, ModelConfig, runs_directory
+from aios.config import MEBIBYTE, Config, LocalModelConfig, ModelConfig, journal_path, new_run_id, runs_directory
 from aios.cores.file import FileCore
 from aios.cores.llm import LlmCore
 from aios.cores.tool import ToolCore
@@ -25,8 +25,7 @@ from aios.models.router import Router
 from aios.scheduler import POLICIES, Fifo, Scheduler
 from aios.setup import model_path
 from aios.tools.builtin import BUILTIN
-from aios.tools.registry import ToolBox
-from aios.tools.tool import load_tools
+from aios.tools.registry import ToolBox, load_tools
 from aios_storage import Root
 from aios_syscalls import BadRequest, Chat, ModelFailed, Syscall
 
@@ -51,11 +50,6 @@ class Run:
         return journal_path(self.directory)
 
 
-def journal_path(directory: Path) -> Path:
-    """Where a run's directory has its journal."""
-    return directory / "journal.db"
-
-
 @asynccontextmanager
 async def boot(
     config: Config,
@@ -64,17 +58,17 @@ async def boot(
     mains: Mapping[str, Main] | None = None,
     observers: Iterable[Observer] = (),
     progress: Progress | None = None,
+    run_id: str | None = None,
 ) -> AsyncIterator[Run]:
     """A running kernel. `models` replace the configured ones; `mains` are programs that are functions.
 
     Raises BadRequest for a configuration that cannot be, ModelFailed when a model does not load.
     """
-    began = datetime.now(UTC)
-    run_id = f"{began:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    run_id = run_id or new_run_id()
     directory = runs_directory() / run_id
     async with AsyncExitStack() as stack:
         box = ToolBox([*BUILTIN, *(tool for path in config.tools for tool in load_tools(path))])
-        root = Root(config.root)
+        root = stack.enter_context(Root(config.root))
         journal = await stack.enter_async_context(SqliteJournal(journal_path(directory)))
         host = await stack.enter_async_context(_host(config, directory, mains))
         serving = {}
@@ -98,9 +92,10 @@ async def boot(
             observers=observers,
             facts={
                 "run": run_id,
-                "began": began.isoformat(timespec="milliseconds"),
+                "began": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "os_pid": os.getpid(),
                 "scheduler": config.scheduler.policy,
-                "slice": config.scheduler.slice,
+                "slice": scheduler(config).slice,
                 "models": {name: model.slots for name, model in serving.items()},
             },
         )
@@ -140,6 +135,7 @@ def make_model(name: str, config: ModelConfig, dice: random.Random, progress: Pr
             requantize=config.requantize,
             memory_bytes=config.memory_mb * MEBIBYTE,
             disk_bytes=config.disk_mb * MEBIBYTE,
+            cache=home("cache"),
             random=dice,
             on_progress=progress,
         )

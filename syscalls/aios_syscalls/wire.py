@@ -28,6 +28,11 @@ def call_to_json(call: Syscall[Any]) -> bytes:
     return b'{"call":' + to_json(call.name) + b"," + call.__pydantic_serializer__.to_json(call)[1:]
 
 
+def call_to_object(call: Syscall[Any]) -> dict[str, Any]:
+    """A call as an object that JSON can hold."""
+    return {"call": call.name, **call.model_dump(mode="json")}
+
+
 def call_from_json(data: bytes | str) -> Syscall[Any]:
     """The call that JSON describes. Raises BadRequest: too large, no JSON, unknown call, wrong field."""
     if len(data) > MAX_CALL_BYTES:

@@ -1,0 +1,87 @@
+"""The tools that there are, by name."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from os import PathLike
+from pathlib import Path
+from types import ModuleType
+
+from anyio import CapacityLimiter
+from pydantic import JsonValue
+
+from aios.tools.tool import Tool
+from aios_syscalls import BadRequest, Exists, NotFound, ToolSpec
+
+
+class ToolBox:
+    """Tools by name, each called at most `concurrency` times at once. Raises Exists for a name that is there twice."""
+
+    def __init__(self, tools: Iterable[Tool] = ()) -> None:
+        self._tools: dict[str, Tool] = {}
+        for tool in tools:
+            if tool.name in self._tools:
+                raise Exists(f"two tools are called {tool.name}; rename one with @tool(name=...)")
+            self._tools[tool.name] = tool
+        self._limits = {name: CapacityLimiter(tool.concurrency) for name, tool in self._tools.items()}
+
+    def specs(self, names: Sequence[str] = ()) -> tuple[ToolSpec, ...]:
+        """The tools named, or all of them by name, as a model sees them. Raises NotFound."""
+        return tuple(self._tool(name).spec for name in names or sorted(self._tools))
+
+    async def call(self, name: str, arguments: Mapping[str, JsonValue]) -> JsonValue:
+        """What the tool answers. Raises NotFound, and whatever calling the Tool raises."""
+        tool = self._tool(name)
+        async with self._limits[name]:
+            return await tool(arguments)
+
+    def _tool(self, name: str) -> Tool:
+        if name in self._tools:
+            return self._tools[name]
+        near = get_close_matches(name, self._tools, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(self._tools)) or 'none'}"
+        raise NotFound(f"no tool {name!r}; {hint}", near=near)
+
+
+def load_tools(path: str | PathLike[str]) -> tuple[Tool, ...]:
+    """The tools that a user's Python file defines. Raises NotFound; BadRequest for a file that fails or has none."""
+    module = _load(Path(path).resolve())
+    tools = _tools_of(module)
+    if not tools:
+        raise BadRequest(f"{path} defines no tool; put @tool above a function in it", "path")
+    return tools
+
+
+def find_tool(module: str, name: str) -> Tool:
+    """The tool `name` of a module, by its import name or its file. Raises NotFound."""
+    source = _load(Path(module)) if module.endswith(".py") else import_module(module)
+    for tool in _tools_of(source):
+        if tool.name == name:
+            return tool
+    raise NotFound(f"{module} has no tool {name!r} at its top level; put it there, or drop process=True")
+
+
+def _tools_of(module: ModuleType) -> tuple[Tool, ...]:
+    """Those defined in it, not those that it imports."""
+    values = (value for value in vars(module).values() if isinstance(value, Tool))
+    return tuple(tool for tool in values if tool.function.__module__ == module.__name__)
+
+
+def _load(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise NotFound(f"there is no file {path}; check the path")
+    # Its path is its module name: unique, and enough for another process to load it again.
+    spec = spec_from_file_location(str(path), path)
+    if spec is None or spec.loader is None:
+        raise BadRequest(f"{path} is no Python file; its name must end in .py", "path")
+    module = sys.modules[spec.name] = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[spec.name]
+        raise BadRequest(f"{path} raised {type(error).__name__}: {error}; repair it", "path") from error
+    return module

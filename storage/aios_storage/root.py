@@ -1,0 +1,185 @@
+"""Files confined to one directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import Self
+
+from aios_storage import beneath, directory
+from aios_storage.directory import Entry, Kind
+from aios_storage.fault import faults
+from aios_storage.path import TEMPORARY, Parts, is_unicode, refuse_protected, split
+from aios_syscalls.errors import BadRequest, CallerError
+
+MAX_READ = 16 * 1024 * 1024
+MAX_ENTRIES = 10_000
+
+
+class Root:
+    """The files below a directory and no others, for any number of threads at once.
+
+    A change that has returned is on the disk. Every method raises the ABI's errors: BadRequest, NotFound, Exists
+    or Denied for what the caller asked, StorageFailed for the disk.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], max_read: int = MAX_READ, max_entries: int = MAX_ENTRIES) -> None:
+        with faults(os.fspath(path)):
+            self._fd = os.open(path, beneath.DIRECTORY)
+        self._openat2 = beneath.supported(self._fd)
+        self._max_read = max_read
+        self._max_entries = max_entries
+
+    def close(self) -> None:
+        """Let go of the directory; nothing else may be called after."""
+        os.close(self._fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def create(self, path: str, data: bytes = b"", kind: Kind = "file") -> None:
+        """Make a file, or an empty directory, that was not there."""
+        if kind == "directory" and data:
+            raise BadRequest(f"{path} is to be a directory, which holds no bytes; leave data empty", "data")
+        with self._at(path, change=True) as (parent, name):
+            if kind == "directory":
+                os.mkdir(name, dir_fd=parent)
+            else:
+                with directory.temporary(parent, data) as temporary:
+                    beneath.rename_new(parent, temporary, parent, name)
+            os.fsync(parent)
+
+    def read(self, path: str, offset: int = 0, length: int | None = None) -> bytes:
+        """Up to `length` bytes from `offset`; None reads to the end."""
+        for field, number in (("offset", offset), ("length", length)):
+            if number is not None and number < 0:
+                raise BadRequest(f"{field} is {number}, but counts bytes from 0", field)
+        with self._at(path) as (parent, name), directory.opened(parent, name, os.O_RDONLY, path) as fd:
+            size = os.fstat(fd).st_size
+            rest = max(size - offset, 0)
+            wanted = rest if length is None else min(length, rest)
+            if wanted > self._max_read:
+                advice = f"{self._max_read} are read at most; ask for parts with offset and length"
+                raise BadRequest(f"{path} has {size} bytes, and {wanted} of them are too many: {advice}", "length")
+            return directory.read(fd, offset, wanted)
+
+    def write(self, path: str, data: bytes) -> None:
+        """Replace a file's bytes whole, or make the file; a reader or a power cut finds the old or the new."""
+        with self._at(path, change=True) as (parent, name):
+            mode = directory.mode_to_replace(parent, name, path)
+            with directory.temporary(parent, data, mode) as temporary:
+                os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+            os.fsync(parent)
+
+    def append(self, path: str, data: bytes) -> None:
+        """Add bytes at a file's end, or make the file."""
+        with self._at(path, change=True) as (parent, name):
+            with suppress(FileNotFoundError):
+                return directory.append(parent, name, data, path)
+            try:
+                with directory.temporary(parent, data) as temporary:
+                    beneath.rename_new(parent, temporary, parent, name)
+            except FileExistsError:  # another thread has just made it
+                return directory.append(parent, name, data, path)
+            os.fsync(parent)
+
+    def list(self, path: str = ".", recursive: bool = False) -> tuple[Entry, ...]:
+        """The files and directories in a directory, or at any depth below it, by path.
+
+        Left out are sockets, FIFOs and devices, links that cannot be followed, and names that are not UTF-8.
+        """
+        shown = split(path)
+        entries: dict[str, Entry] = {}
+        with faults(path):
+            pending = [(self._real(shown), shown)]
+            while pending:
+                # Below the top a directory may vanish before its turn: then it is as if it had never been there.
+                gone = (FileNotFoundError,) if entries else ()
+                with suppress(*gone), closing(self._scan(*pending.pop())) as found:
+                    for entry, below in found:
+                        entries[entry.path] = entry
+                        if len(entries) > self._max_entries:
+                            raise BadRequest(f"{path} has over {self._max_entries} entries; list a part of it", "path")
+                        if recursive and below:
+                            pending.append(below)
+        return tuple(entries[name] for name in sorted(entries))
+
+    def stat(self, path: str) -> Entry:
+        """One path's kind, size and time."""
+        with self._at(path) as (parent, name):
+            return directory.entry(os.lstat(name, dir_fd=parent), "/".join(split(path)) or ".")
+
+    def move(self, path: str, target: str) -> None:
+        """Rename a file, directory or symbolic link to a target that is not there."""
+        with self._at(path, change=True, follow=False) as (parent, name):
+            directory.kind(os.lstat(name, dir_fd=parent), path, links=True)
+            with self._at(target, "target", change=True, follow=False) as (target_parent, target_name):
+                beneath.rename_new(parent, name, target_parent, target_name)
+                os.fsync(target_parent)
+            os.fsync(parent)
+
+    def delete(self, path: str) -> None:
+        """Remove a file, a symbolic link (never what it leads to) or an empty directory."""
+        with self._at(path, change=True, follow=False) as (parent, name):
+            if directory.kind(os.lstat(name, dir_fd=parent), path, links=True) == "file":
+                os.unlink(name, dir_fd=parent)
+            else:
+                directory.remove(parent, name)
+            os.fsync(parent)
+
+    @contextmanager
+    def _at(
+        self, path: str, field: str = "path", change: bool = False, follow: bool = True
+    ) -> Iterator[tuple[int, str]]:
+        """The open directory that holds what `path` leads to, and its name in there.
+
+        `change` refuses what is read-only, `follow` follows a symbolic link at the very end too.
+        """
+        with faults(path, field):
+            parts = self._real(split(path, field), follow)
+            if change:
+                refuse_protected(parts, field)
+            with self._opened(parts[:-1]) as parent:
+                yield parent, parts[-1] if parts else "."
+
+    def _real(self, parts: Parts, follow: bool = True) -> Parts:
+        """`parts` with its symbolic links followed as far as it exists; none is where there is no openat2.
+
+        The answer may be stale at once: what it names is then opened without following any link.
+        """
+        if not self._openat2 or not parts:
+            return parts
+        if follow:
+            with suppress(FileNotFoundError):
+                return beneath.real(self._fd, parts)
+        return (*beneath.real(self._fd, parts[:-1]), parts[-1])
+
+    @contextmanager
+    def _opened(self, parts: Parts) -> Iterator[int]:
+        if self._openat2:
+            fd = beneath.openat2(self._fd, parts, beneath.DIRECTORY, beneath.RESOLVE_NO_SYMLINKS)
+        else:
+            fd = beneath.walk(self._fd, parts)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    def _scan(self, real: Parts, shown: Parts) -> Generator[tuple[Entry, tuple[Parts, Parts] | None]]:
+        """The entries of one directory, each with where to look for more when it is a directory itself."""
+        with self._opened(real) as fd, os.scandir(fd) as found:
+            for item in found:
+                if is_unicode(item.name) and not item.name.startswith(TEMPORARY):
+                    entry = self._entry(item, "/".join((*shown, item.name)))
+                    deeper = entry and entry.kind == "directory" and not item.is_symlink()
+                    if entry:
+                        yield entry, ((*real, item.name), (*shown, item.name)) if deeper else None
+
+    def _entry(self, item: os.DirEntry[str], path: str) -> Entry | None:
+        with suppress(CallerError, FileNotFoundError):
+            return self.stat(path) if item.is_symlink() else directory.entry(item.stat(follow_symlinks=False), path)
+        return None
