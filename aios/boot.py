@@ -12,7 +12,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from aios.config import MEBIBYTE, Config, LocalModelConfig, ModelConfig, journal_path, new_run_id, runs_directory
+from aios.config import (
+    MEBIBYTE,
+    Config,
+    LocalModelConfig,
+    ModelConfig,
+    home,
+    journal_path,
+    new_run_id,
+    runs_directory,
+)
 from aios.cores.file import FileCore
 from aios.cores.llm import LlmCore
 from aios.cores.tool import ToolCore
@@ -69,11 +78,12 @@ async def boot(
     async with AsyncExitStack() as stack:
         box = ToolBox([*BUILTIN, *(tool for path in config.tools for tool in load_tools(path))])
         root = stack.enter_context(Root(config.root))
-        journal = await stack.enter_async_context(SqliteJournal(journal_path(directory)))
-        host = await stack.enter_async_context(_host(config, directory, mains))
         serving = {}
         for model in models if models is not None else make_models(config, progress):
             serving[model.name] = await stack.enter_async_context(model)
+        # After the models: what does not come to start leaves no record of a run.
+        journal = await stack.enter_async_context(SqliteJournal(journal_path(directory)))
+        host = await stack.enter_async_context(_host(config, directory, mains))
         router = Router(_preferred(serving, config.model))
         kernel = Kernel(
             [
@@ -125,7 +135,7 @@ def make_models(config: Config, progress: Progress | None = None) -> list[Model]
 def make_model(name: str, config: ModelConfig, dice: random.Random, progress: Progress | None = None) -> Model:
     """One model of a configuration, not started yet."""
     if isinstance(config, LocalModelConfig):
-        from aios.models.local.client import LocalModel
+        from aios.models.gguf.client import LocalModel
 
         return LocalModel(
             config.path,

@@ -6,8 +6,10 @@ Flags win over `AIOS_*` variables, those over `aios.toml` here, that over the us
 from __future__ import annotations
 
 import os
+import secrets
 import tomllib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -101,6 +103,16 @@ def home(kind: Literal["config", "state", "cache"]) -> Path:
 def runs_directory() -> Path:
     """One directory a run: its journal, its agents' output, its files."""
     return home("state") / "runs"
+
+
+def journal_path(directory: Path) -> Path:
+    """Where a run's directory has its journal."""
+    return directory / "journal.db"
+
+
+def new_run_id() -> str:
+    """A name for a run that begins now; names sort by time."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def load(flags: Mapping[str, Any] | None = None, path: Path | None = None) -> Config:

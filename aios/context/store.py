@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 DIGEST = 32
 
 
-class Buffer(Protocol):
-    """Bytes that can be written to a file and measured."""
-
-    @property
-    def nbytes(self) -> int: ...
-
-    def tobytes(self) -> bytes: ...
+State = NDArray[np.uint8]
 
 
 class StateStore:
@@ -28,12 +25,12 @@ class StateStore:
     def __init__(self, directory: Path, memory_bytes: int, disk_bytes: int) -> None:
         self._directory = directory
         self._caps = memory_bytes, disk_bytes
-        self._memory: OrderedDict[int, Buffer] = OrderedDict()
+        self._memory: OrderedDict[int, State] = OrderedDict()
         self._disk: OrderedDict[int, int] = OrderedDict()
         self.bytes = {"memory": 0, "disk": 0}
         self.hits = {"memory": 0, "disk": 0, "lost": 0}
 
-    def put(self, key: int, state: Buffer) -> None:
+    def put(self, key: int, state: State) -> None:
         """Keep a state as the most recent one."""
         self.discard(key)
         self._memory[key] = state
@@ -43,7 +40,7 @@ class StateStore:
             self.bytes["memory"] -= buffer.nbytes
             self._sink(oldest, buffer)
 
-    def take(self, key: int) -> Buffer | bytes | None:
+    def take(self, key: int) -> State | None:
         """A state, which the store forgets; None when it is not whole any more."""
         buffer = self._memory.pop(key, None)
         if buffer is not None:
@@ -68,7 +65,7 @@ class StateStore:
         for key in [*self._memory, *self._disk]:
             self.discard(key)
 
-    def _sink(self, key: int, buffer: Buffer) -> None:
+    def _sink(self, key: int, buffer: State) -> None:
         size = buffer.nbytes + DIGEST
         if size > self._caps[1]:
             return
@@ -80,18 +77,20 @@ class StateStore:
             self._path(key).write_bytes(hashlib.blake2b(data, digest_size=DIGEST).digest() + data)
         except OSError:
             # A full disk costs time, never an answer: the state is computed again from its tokens.
-            self._path(key).unlink(missing_ok=True)
+            with suppress(OSError):
+                self._path(key).unlink()
             return
         self._disk[key] = size
         self.bytes["disk"] += size
 
-    def _read(self, key: int) -> bytes | None:
+    def _read(self, key: int) -> State | None:
         try:
             data = self._path(key).read_bytes()
         except OSError:
             return None
         digest, data = data[:DIGEST], data[DIGEST:]
-        return data if hashlib.blake2b(data, digest_size=DIGEST).digest() == digest else None
+        whole = hashlib.blake2b(data, digest_size=DIGEST).digest() == digest
+        return np.frombuffer(data, np.uint8) if whole else None
 
     def _path(self, key: int) -> Path:
         return self._directory / f"{key}.state"

@@ -104,7 +104,7 @@ class Kernel:
     ) -> None:
         with anyio.CancelScope(shield=True):
             await self.processes.stop("the kernel stops")
-        await self._tasks.__aexit__(kind, error, trace)
+        await self._tasks.__aexit__(None, None, None)
 
     def _admit(self, process: Process) -> None:
         if self._calls >= self._limits.calls:

@@ -188,6 +188,10 @@ class Processes:
                 )
         except AiosError as failure:
             error = failure
+        except anyio.get_cancelled_exc_class():
+            # Not by `kill`, which ends inside the scope: whoever runs the kernel was cancelled.
+            self._exit(process, process.killed or Cancelled("the kernel stops"))
+            raise
         except Exception as failure:
             error = AgentFailed(f"{process.program} raised {type(failure).__name__}: {failure}")
         if process.result is None and error is None:

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from aios.context.store import StateStore
-from aios.models.local.engine import Engine, Generation, Output
-from aios.models.local.grammar import Grammar
-from aios.models.local.llama import LlamaModel
-from aios.models.local.quantize import faster_copy
-from aios.models.local.template import ChatTemplate, find_calls, forced_call
-from aios.models.local.text import TextOut
-from aios_syscalls import AiosError, BadRequest, Chat, ChatReply, ModelFailed, Usage
+from aios.models.gguf.engine import Engine, Generation, Output
+from aios.models.gguf.grammar import Grammar
+from aios.models.gguf.llama import LlamaModel
+from aios.models.gguf.quantize import faster_copy
+from aios.models.gguf.template import ChatTemplate, find_calls, forced_call
+from aios.models.gguf.text import TextOut
+from aios_syscalls import AiosError, BadRequest, Chat, ChatReply, Usage
 from aios_syscalls.wire import call_from_object
 
 
@@ -99,7 +99,7 @@ class Worker:
         limit = self._engine.limit
         if len(prompt) >= limit:
             raise BadRequest(
-                f"the prompt has {len(prompt)} tokens and a slot holds {limit}; shorten it, or raise the model's `context`",
+                f"the prompt has {len(prompt)} tokens and a slot holds {limit}; shorten it, or raise the model's context",
                 "messages",
             )
         schema = chat.response_schema
@@ -116,10 +116,12 @@ class Worker:
             grammar,
             tokens=frame["done"],
         )
-        for token in frame["done"]:
-            generation.text.add(self._model.piece(token))
-            if grammar:
+        text = "".join(generation.text.add(self._model.piece(token)) for token in frame["done"])
+        if grammar:
+            for token in frame["done"]:
                 grammar.accept(token)
+        if text:
+            self._channel.send({"events": [{"id": generation.id, "text": text}]})
         self._calls[generation.id] = generation, chat
         self._told[generation.id] = generation.generated
         self._engine.run(generation, frame["budget"])

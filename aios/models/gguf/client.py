@@ -295,7 +295,7 @@ class LocalModel:
         stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
         # libgomp's default is to spin, which starves whoever shares the cores.
         environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
-        command = [sys.executable, "-m", "aios.models.local.worker", str(theirs.fileno())]
+        command = [sys.executable, "-m", "aios.models.gguf.worker", str(theirs.fileno())]
 
         def spawn() -> subprocess.Popen[bytes]:
             with theirs:
@@ -329,8 +329,9 @@ class LocalModel:
             try:
                 frame = await worker.frames.receive()
             except anyio.EndOfStream:
+                how = await worker.obituary()
                 raise ModelFailed(
-                    f"the worker of {self.name} {await worker.obituary()} while loading {self.file}; is there enough memory?"
+                    f"the worker of {self.name} {how} while loading {self.file}; is there enough memory?"
                 ) from None
             if "loading" in frame:
                 self._progress(f"{frame['loading']} {self.name}", frame["share"])

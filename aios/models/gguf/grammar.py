@@ -12,7 +12,7 @@ from llama_cpp import llama_cpp as L
 from llama_cpp.llama_grammar import json_schema_to_gbnf
 from numpy.typing import NDArray
 
-from aios.models.local.llama import LlamaModel
+from aios.models.gguf.llama import LlamaModel
 from aios_syscalls import BadRequest
 
 Logits = NDArray[np.float32]
@@ -28,7 +28,9 @@ class Grammar:
         try:
             source = json_schema_to_gbnf(json.dumps(schema), list(dict.fromkeys(_properties(schema))))
         except (ValueError, KeyError, TypeError, AttributeError, AssertionError, RecursionError) as error:
-            raise BadRequest(f"the schema cannot be made a grammar: {error!r}; simplify it", "response_schema") from None
+            raise BadRequest(
+                f"the schema cannot be made a grammar: {error!r}; simplify it", "response_schema"
+            ) from None
         self._sampler = L.llama_sampler_init_grammar(model.vocab, source.encode(), b"root")
         if not self._sampler:
             raise BadRequest("llama.cpp cannot parse the schema's grammar; simplify it", "response_schema")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from llama_cpp import llama_cpp as L
 
-from aios.models.local.llama import LlamaModel
+from aios.models.gguf.llama import LlamaModel
 
 Q8_0 = 7
 COARSE = {"2": "Q4_0", "3": "Q4_1", "8": "Q5_0", "9": "Q5_1"}

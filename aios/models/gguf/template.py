@@ -12,7 +12,7 @@ import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import ValidationError
 
-from aios.models.local.llama import LlamaModel
+from aios.models.gguf.llama import LlamaModel
 from aios_syscalls import BadRequest, Chat, Message, ToolSpec, ToolUse
 
 CHATML = (

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from aios.context.store import StateStore
-from aios.models.local.grammar import Grammar
-from aios.models.local.llama import LlamaContext, LlamaModel, Logits, Row
-from aios.models.local.sampling import choose, penalize
-from aios.models.local.text import TextOut
+from aios.models.gguf.grammar import Grammar
+from aios.models.gguf.llama import LlamaContext, LlamaModel, Logits, Row
+from aios.models.gguf.sampling import choose, penalize
+from aios.models.gguf.text import TextOut
 from aios_syscalls import Sampling
 
 CHUNK = 64
@@ -32,7 +32,7 @@ SHARED = 32
 
 @dataclass(slots=True, eq=False)
 class Sequence:
-    """A stream of the KV cache. What it holds outlives its owner, for others that begin alike, until it is given away."""
+    """A stream of the KV cache. What it holds outlives its owner, for others that begin alike."""
 
     id: int
     owner: Generation | None = None
@@ -225,17 +225,19 @@ class Engine:
                 return sequence
         idle = [sequence.owner for sequence in slots if sequence.owner and sequence.owner not in self._running]
         oldest = min(idle, key=lambda each: each.used)
-        sequence = oldest.sequence
-        assert sequence
-        self._store.put(oldest.id, self._context.save(sequence.id))
-        oldest.saved, oldest.sequence, sequence.owner = sequence.length, None, None
-        return sequence
+        taken = oldest.sequence
+        assert taken
+        self._store.put(oldest.id, self._context.save(taken.id))
+        oldest.saved, oldest.sequence, taken.owner = taken.length, None, None
+        return taken
 
     def _share(self, generation: Generation, sequence: Sequence) -> None:
         """Begin with the longest part of the prompt that any sequence has read, if it is long enough to pay."""
         best = max(self._sequences, key=lambda each: _common(generation.prompt, each))
         length = _common(generation.prompt, best)
-        if length < SHARED or (best is not sequence and not self._context.load(sequence.id, self._context.save(best.id))):
+        if length < SHARED or (
+            best is not sequence and not self._context.load(sequence.id, self._context.save(best.id))
+        ):
             length = 0
         self._context.truncate(sequence.id, length)
         sequence.length = length

@@ -23,7 +23,7 @@ _said: deque[str] = deque(maxlen=20)
 """The last warnings and errors that llama.cpp logged: the reason when something returns null."""
 
 
-@L.llama_log_callback
+@L.llama_log_callback  # type: ignore[untyped-decorator]
 def _listen(level: int, text: bytes, _data: Any) -> None:
     if level in (3, 4):  # warning, error
         _said.append(text.decode("utf-8", "replace").strip())
@@ -48,7 +48,7 @@ class LlamaModel:
         params.n_gpu_layers = ALL_LAYERS if L.llama_supports_gpu_offload() else 0
         params.vocab_only = vocabulary_only
 
-        @L.llama_progress_callback
+        @L.llama_progress_callback  # type: ignore[untyped-decorator]
         def tell(share: float, _data: Any) -> bool:
             on_progress(share)
             return True
@@ -56,7 +56,9 @@ class LlamaModel:
         params.progress_callback = tell
         self.handle = L.llama_model_load_from_file(str(path).encode(), params)
         if not self.handle:
-            raise ModelFailed(f"{path} does not load: {_why()}; is it whole, and of an architecture that llama.cpp has?")
+            raise ModelFailed(
+                f"{path} does not load: {_why()}; is it whole, and of an architecture that llama.cpp has?"
+            )
         self.vocab = L.llama_model_get_vocab(self.handle)
         self.vocabulary_size: int = L.llama_vocab_n_tokens(self.vocab)
         self.trained_context: int = L.llama_model_n_ctx_train(self.handle)
@@ -141,7 +143,9 @@ class LlamaContext:
         self._size = model.vocabulary_size
         self._handle = L.llama_init_from_model(model.handle, params)
         if not self._handle:
-            raise ModelFailed(f"no context of {sequences} x {length} tokens: {_why()}; ask for fewer slots or a shorter one")
+            raise ModelFailed(
+                f"no context of {sequences} x {length} tokens: {_why()}; ask for fewer slots or a shorter one"
+            )
         self._memory = L.llama_get_memory(self._handle)
 
     def decode(self, rows: Sequence[Row]) -> list[Logits]:

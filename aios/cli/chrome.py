@@ -1,0 +1,78 @@
+"""A run as Chrome trace JSON, which https://ui.perfetto.dev shows.
+
+The format is Google's "Trace Event Format". A process is a process; its calls lie on threads, one call at a time on
+each; within a call lie its waits and its slices. Times are whole microseconds, rounded in one way, so that what lay
+within something still does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from aios.cli.gantt import gaps
+from aios.cli.output import plain
+from aios.cli.table import label
+from aios.kernel.history import CallRecord, History, ProcessRecord
+
+AGENT = 0
+"""The thread of a process's own lifetime."""
+
+
+def trace(history: History) -> dict[str, Any]:
+    """The whole document."""
+    events = [
+        *(event for process in history.processes.values() for event in _process(process, history.now)),
+        *_metadata("process_name", 0, AGENT, {"name": "user"}),
+    ]
+    by_pid: dict[int, list[CallRecord]] = {}
+    for call in history.calls.values():
+        by_pid.setdefault(call.pid, []).append(call)
+    for calls in by_pid.values():
+        for thread, call in threads(calls, history.now):
+            events += _call(call, thread, history.now)
+    return {"traceEvents": events, "displayTimeUnit": "ms", "otherData": history.facts}
+
+
+def threads(calls: Sequence[CallRecord], now: float) -> Iterator[tuple[int, CallRecord]]:
+    """Each call with the lowest thread, from 1 on, that no earlier call still holds."""
+    free_at: list[float] = []
+    for call in sorted(calls, key=lambda call: (call.accepted, call.id)):
+        thread = next((index for index, free in enumerate(free_at) if free <= call.accepted), len(free_at))
+        free_at[thread : thread + 1] = [now if call.ended is None else call.ended]
+        yield thread + 1, call
+
+
+def _process(process: ProcessRecord, now: float) -> Iterator[dict[str, Any]]:
+    name = f"{process.pid} {label(process.program)}"
+    yield from _metadata("process_name", process.pid, AGENT, {"name": name})
+    yield from _metadata("process_sort_index", process.pid, AGENT, {"sort_index": process.pid})
+    yield from _metadata("thread_name", process.pid, AGENT, {"name": "agent"})
+    arguments = {"task": process.task, "parent": process.parent, "state": process.state, "result": process.result}
+    yield _span(process.program, process.pid, AGENT, process.began, _until(process.ended, now), arguments)
+
+
+def _call(call: CallRecord, thread: int, now: float) -> Iterator[dict[str, Any]]:
+    arguments = {"call": call.id, "state": call.state, "tokens": call.tokens, "model": call.model}
+    request = {"request": plain(call.call), "outcome": plain(call.outcome)}
+    yield _span(call.name, call.pid, thread, call.accepted, _until(call.ended, now), arguments | request)
+    for start, end in gaps(call, now):
+        yield _span("queued", call.pid, thread, start, end, {"call": call.id})
+    for number, (start, stop) in enumerate(call.slices, 1):
+        yield _span(f"slice {number}", call.pid, thread, start, _until(stop, now), {"call": call.id})
+
+
+def _span(name: str, pid: int, tid: int, start: float, end: float, arguments: dict[str, Any]) -> dict[str, Any]:
+    """A complete event, coloured and filtered by its category."""
+    category = name.partition(" ")[0]
+    ts = round(start * 1e6)
+    dur = round(end * 1e6) - ts
+    return {"ph": "X", "name": name, "cat": category, "pid": pid, "tid": tid, "ts": ts, "dur": dur, "args": arguments}
+
+
+def _metadata(name: str, pid: int, tid: int, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield {"ph": "M", "name": name, "pid": pid, "tid": tid, "args": arguments}
+
+
+def _until(end: float | None, now: float) -> float:
+    return now if end is None else end

@@ -1,0 +1,1 @@
+"""The commands. Each function's signature is its flags, its docstring its help; the work is imported when it runs."""

@@ -1,0 +1,69 @@
+"""Commands that read the record of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aios.cli import flags
+
+
+def runs(
+    limit: Annotated[int, typer.Option("-n", "--limit", min=0, metavar="N", help="How many; 0 is all.")] = 20,
+    as_json: flags.Json = False,
+) -> None:
+    """List the recorded runs, newest first."""
+    from aios.cli import runs
+    from aios.cli.output import print_json, stdout
+
+    summaries = runs.summaries(limit)
+    if as_json:
+        print_json(list(summaries))
+    else:
+        stdout().print(runs.table(summaries))
+
+
+def ps(run: flags.Run = "last", as_json: flags.Json = False) -> None:
+    """Print the process table of a run."""
+    from aios.cli import results
+    from aios.cli.output import print_json, stdout
+    from aios.cli.runs import read, resolve
+
+    journal = resolve(run)
+    history = read(journal)
+    if as_json:
+        print_json(results.to_json(history, journal))
+    else:
+        results.show_table(stdout(), history)
+
+
+def trace(
+    run: flags.Run = "last",
+    gantt: Annotated[bool, typer.Option("--gantt", help="As a chart over time.")] = False,
+    chrome: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="As a file for https://ui.perfetto.dev; - is stdout.")
+    ] = None,
+    call: Annotated[int | None, typer.Option(metavar="N", help="One syscall, whole.")] = None,
+    as_json: flags.Json = False,
+) -> None:
+    """Print the syscalls of a run in order, a chart of them, or one."""
+    from aios.cli import traces
+    from aios.cli.output import stdout
+    from aios.cli.runs import read, resolve
+
+    history = read(resolve(run))
+    if chrome is not None:
+        traces.write_chrome(history, chrome)
+    if call is not None:
+        traces.show_call(stdout(), history, call, as_json=as_json)
+    elif gantt:
+        traces.show_gantt(stdout(), history)
+    elif as_json:
+        traces.print_lines(history)
+    elif chrome is None:
+        traces.show_calls(stdout(), history)
+
+
+COMMANDS = (ps, trace, runs)

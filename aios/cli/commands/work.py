@@ -1,0 +1,116 @@
+"""Commands that run something."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aios.cli import flags
+from aios.cli.exit import Code
+
+if TYPE_CHECKING:
+    from aios.cli.jobs import Job
+    from aios.config import Config
+
+
+def run(
+    programs: flags.Programs,
+    processes: Annotated[
+        int | None, typer.Option("-n", "--processes", min=1, metavar="N", help="How many; programs take turns.")
+    ] = None,
+    task: Annotated[str | None, typer.Option(metavar="TEXT", help="For programs without =TASK; - is stdin.")] = None,
+    scheduler: flags.Policy = None,
+    slice: flags.Slice = None,
+    model: flags.Model = None,
+    root: flags.Root = None,
+    config: flags.ConfigFile = None,
+    isolate: flags.Isolate = None,
+    seed: flags.Seed = None,
+    as_json: flags.Json = False,
+) -> Code:
+    """Run agent programs to their end.
+
+    For example: aios run summarise=notes.txt answer="notes.txt: who wrote it?" -n 8
+    """
+    from aios.cli.jobs import check, cycle, parse
+    from aios.cli.settings import settings
+
+    chosen = settings(config, scheduler=scheduler, slice=slice, model=model, root=root, isolate=isolate, seed=seed)
+    jobs = cycle(parse(programs, task), processes)
+    check(jobs, chosen)
+    return _execute(jobs, chosen, as_json)
+
+
+def demo(
+    agents: Annotated[int, typer.Option("--agents", "-n", min=1, metavar="N", help="How many agents.")] = 8,
+    scheduler: flags.Policy = None,
+    slice: flags.Slice = None,
+    model: flags.Model = None,
+    config: flags.ConfigFile = None,
+    isolate: flags.Isolate = None,
+    seed: flags.Seed = None,
+    as_json: flags.Json = False,
+) -> Code:
+    """Run the shipped agents on the shipped texts."""
+    from aios.cli.demo import JOBS, prepare
+    from aios.cli.jobs import check, cycle
+    from aios.cli.settings import settings
+
+    chosen = settings(config, scheduler=scheduler, slice=slice, model=model, isolate=isolate, seed=seed)
+    jobs = cycle(JOBS, agents)
+    check(jobs, chosen)
+    run_id, files = prepare()
+    return _execute(jobs, chosen.model_copy(update={"root": files}), as_json, run_id=run_id)
+
+
+def bench(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Which one; without a name they are listed.")] = "",
+    quick: Annotated[bool, typer.Option("--quick", help="Measure less: a first look.")] = False,
+    as_json: flags.Json = False,
+) -> Code:
+    """Run a benchmark; ends with 1 when a target is missed."""
+    from aios import bench
+    from aios.cli.output import print_json, stdout
+    from aios.cli.table import grid
+
+    if not name and as_json:
+        print_json(dict(bench.BENCHES))
+    elif not name:
+        table = grid("NAME", "WHAT IT MEASURES")
+        for row in bench.BENCHES.items():
+            table.add_row(*row)
+        stdout().print(table)
+    else:
+        report = bench.run(name, quick)
+        print(report.to_json()) if as_json else stdout().print(report.table())
+        return Code.OK if report.met else Code.ERROR
+    return Code.OK
+
+
+def _execute(jobs: Sequence[Job], config: Config, as_json: bool, **options: Any) -> Code:
+    import functools
+    import sys
+
+    import anyio
+
+    from aios.cli import results
+    from aios.cli.output import print_json, stdout
+    from aios.cli.run import execute
+    from aios.cli.view import view
+
+    screen = view(keep=not sys.stdout.isatty())
+    outcome = anyio.run(functools.partial(execute, **options), jobs, config, screen)
+    if outcome.run is None:
+        raise KeyboardInterrupt
+    if as_json:
+        print_json(results.to_json(outcome.history, outcome.journal, outcome.failure))
+    else:
+        results.show(stdout(), outcome.history)
+    if outcome.failure is not None:
+        print(f"aios: {outcome.failure.message}", file=sys.stderr)
+    return outcome.code
+
+
+COMMANDS = (run, demo, bench)

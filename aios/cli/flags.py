@@ -1,0 +1,41 @@
+"""Flags that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def _programs(incomplete: str) -> list[str]:
+    from aios.hosts import program as programs
+
+    found = programs.programs(programs.default_directories())
+    return [name for name in found if name.startswith(incomplete)]
+
+
+def _runs(incomplete: str) -> list[str]:
+    from aios.cli.runs import run_ids
+
+    return [run for run in ["last", *run_ids()[::-1]] if run.startswith(incomplete)]
+
+
+Programs = Annotated[
+    list[str],
+    typer.Argument(metavar="PROGRAM[=TASK]", help="Names (see `aios agents`) or paths.", autocompletion=_programs),
+]
+Run = Annotated[
+    str, typer.Argument(metavar="[RUN]", help="A run's id, its beginning, or `last`.", autocompletion=_runs)
+]
+Policy = Annotated[str | None, typer.Option("--scheduler", metavar="NAME", help="fifo or round_robin.")]
+Slice = Annotated[int | None, typer.Option(metavar="TOKENS", help="Tokens until a generation is preempted.")]
+Model = Annotated[
+    str | None,
+    typer.Option(metavar="MODEL", help="A configured name, a path FILE.gguf, or an OpenAI endpoint URL#NAME."),
+]
+Root = Annotated[Path | None, typer.Option(metavar="DIR", help="Where agents' files are, and nothing outside it.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Read this TOML file and no other.")]
+Isolate = Annotated[bool | None, typer.Option("--isolate/--no-isolate", help="A process of its own for each agent.")]
+Seed = Annotated[int | None, typer.Option(metavar="N", help="Makes sampled answers repeatable.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]

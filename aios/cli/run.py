@@ -1,0 +1,157 @@
+"""Boots a kernel, runs jobs on it to their end, and shows it meanwhile."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskStatus
+
+from aios.boot import Run, boot
+from aios.cli.exit import Code, code_of
+from aios.cli.jobs import Job
+from aios.cli.view import View
+from aios.config import Config
+from aios.kernel.history import History
+from aios.kernel.instrument import Event
+from aios_syscalls import AiosError, ListProcesses, Spawn, Wait
+
+REFRESH_S = 0.125
+SHARE = 0.1
+"""Of the time, at most, that a view may take."""
+SHOW_CURSOR = b"\x1b[?25h\n"
+
+
+@dataclass
+class Outcome:
+    """What is known of a run after its end."""
+
+    history: History = field(default_factory=History)
+    run: Run | None = None
+    """None when it was interrupted before the kernel ran."""
+    interrupted: bool = False
+    failure: AiosError | None = None
+    """What ended the run before its processes."""
+    origin: float = 0.0
+    """The event loop's time at which the run began."""
+
+    def observe(self, event: Event) -> None:
+        """Take an event of the kernel."""
+        if not self.history.facts:
+            self.origin = anyio.current_time() - event.at
+        self.history.apply(event)
+
+    @property
+    def journal(self) -> Path:
+        """The record of the run."""
+        assert self.run is not None
+        return self.run.journal
+
+    @property
+    def now(self) -> float:
+        """Seconds since the run began."""
+        return anyio.current_time() - self.origin
+
+    @property
+    def code(self) -> Code:
+        """The exit code: what a user started has to be done; what those started is theirs to judge."""
+        if self.interrupted:
+            return Code.INTERRUPTED
+        if self.failure is not None:
+            return code_of(self.failure.code)
+        mine = [process for process in self.history.processes.values() if not process.parent]
+        return Code.OK if all(process.state == "done" for process in mine) else Code.ERROR
+
+
+async def execute(jobs: Sequence[Job], config: Config, view: View, **options: Any) -> Outcome:
+    """Run `jobs` until every process has ended or the user interrupts; `options` go to `boot`.
+
+    Raises AiosError when the kernel could not start.
+    """
+    outcome = Outcome()
+    with view:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_refresh, view, outcome)
+            async with _interruptible(view.tell) as scope:
+                await _run(jobs, config, outcome, {"progress": view.progress, **options})
+            tasks.cancel_scope.cancel()
+        outcome.interrupted = scope.cancel_called
+        view.show(view.frame(outcome.history, outcome.history.now))
+    if outcome.run is None and outcome.failure is not None:
+        raise outcome.failure
+    return outcome
+
+
+async def _run(jobs: Sequence[Job], config: Config, outcome: Outcome, options: Mapping[str, Any]) -> None:
+    """Boot, work, stop. An error is kept, not raised: what was done until then is worth showing."""
+    try:
+        async with boot(config, observers=[outcome.observe], **options) as run:
+            outcome.run = run
+            try:
+                await _work(run, jobs)
+            except AiosError as error:
+                outcome.failure = error
+    except AiosError as error:
+        outcome.failure = outcome.failure or error
+
+
+async def _work(run: Run, jobs: Sequence[Job]) -> None:
+    """Start every job, and wait for them and for what they have left running."""
+    kernel = run.kernel
+    for job in jobs:
+        await kernel.submit(Spawn(program=job.program, task=job.task))
+    while True:
+        table = await kernel.submit(ListProcesses())
+        living = [process.pid for process in table.processes if process.state.alive]
+        if not living:
+            return
+        for pid in living:
+            await kernel.submit(Wait(pid=pid))
+
+
+async def _refresh(view: View, outcome: Outcome) -> None:
+    """Draw the view again and again, more seldom when drawing takes long: it shares the machine with the kernel."""
+    while True:
+        began = anyio.current_time()
+        frame = view.frame(outcome.history, outcome.now)
+        await anyio.to_thread.run_sync(view.show, frame)
+        await anyio.sleep(max(REFRESH_S, (anyio.current_time() - began) / SHARE))
+
+
+@asynccontextmanager
+async def _interruptible(tell: Callable[[str], None]) -> AsyncIterator[anyio.CancelScope]:
+    """A scope that Ctrl-C, or SIGTERM, cancels; the second one ends this process at once."""
+    async with anyio.create_task_group() as tasks:
+        with anyio.CancelScope() as scope:
+            await tasks.start(_cancel_on_signal, scope, tell)
+            yield scope
+        tasks.cancel_scope.cancel()
+
+
+async def _cancel_on_signal(
+    scope: anyio.CancelScope, tell: Callable[[str], None], *, task_status: TaskStatus[None]
+) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for _ in signals:
+            break
+    # Not by way of the event loop any more: it may be what hangs.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end_now)
+    tell("cancelling: every process is ended, then the results so far follow; Ctrl-C again ends at once")
+    scope.cancel()
+
+
+def _end_now(_signal: int, _frame: FrameType | None) -> None:
+    if sys.stderr.isatty():
+        os.write(sys.stderr.fileno(), SHOW_CURSOR)
+    os._exit(Code.INTERRUPTED)

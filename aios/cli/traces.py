@@ -1,0 +1,56 @@
+"""A run's record in each of the forms of `aios trace`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from aios.cli import calls, gantt
+from aios.cli.chrome import trace
+from aios.cli.output import me, print_json
+from aios.kernel.history import History
+from aios_syscalls import StorageFailed
+
+
+def show_calls(console: Console, history: History) -> None:
+    """The calls as a table, and how to see more."""
+    calls.show_all(console, history)
+    run = history.facts["run"]
+    console.print(f"\n{me()} trace {run} --gantt | --call N | --chrome FILE", style="dim", soft_wrap=True)
+
+
+def print_lines(history: History) -> None:
+    """Each call as a line of JSON."""
+    for call in history.calls.values():
+        print_json(calls.to_json(call, history.now), line=True)
+
+
+def show_call(console: Console, history: History, number: int, *, as_json: bool) -> None:
+    """One call whole. Raises NotFound."""
+    call = calls.find(history, number)
+    if as_json:
+        print_json(calls.to_json(call, history.now))
+    else:
+        calls.show(console, call, history.now)
+
+
+def show_gantt(console: Console, history: History) -> None:
+    """The chart, in ASCII where blocks or colour are not welcome."""
+    gantt.show(console, history, plain=not console.is_terminal or console.no_color or console.options.ascii_only)
+
+
+def write_chrome(history: History, file: Path) -> None:
+    """The trace for Perfetto, to a file or to stdout. Raises StorageFailed."""
+    text = json.dumps(trace(history))
+    if str(file) == "-":
+        print(text)
+        return
+    try:
+        file.write_text(text, "utf-8")
+    except OSError as error:
+        raise StorageFailed(f"the trace cannot be written to {file}: {error.strerror}; give another FILE") from error
+    from aios.cli.output import stderr
+
+    stderr().print(f"{file} written; open it in https://ui.perfetto.dev", soft_wrap=True)

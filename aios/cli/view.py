@@ -1,0 +1,210 @@
+"""What a user sees of a run while it goes on, on stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
+
+from aios.cli.output import clean, headline, seconds, stderr
+from aios.kernel.history import ENDINGS, History, ProcessRecord
+from aios.kernel.instrument import Kind
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+LINES_AROUND = 6
+"""Lines of the screen that are not rows of the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Everything that a view shows at one moment, copied out of the history so that another thread may draw it."""
+
+    loading: Mapping[str, float]
+    rows: Sequence[Mapping[str, Any]] = ()
+    hidden: int = 0
+    status: str = ""
+    note: str = ""
+
+
+class View(Protocol):
+    """Shows a run. `frame` is called in the event loop; `show` may block, and is called from a thread."""
+
+    def progress(self, what: str, share: float) -> None:
+        """Take how far something has been made ready, from 0 to 1."""
+
+    def tell(self, note: str) -> None:
+        """Take a line that the user should read now."""
+
+    def frame(self, history: History, now: float) -> Frame:
+        """What is to be seen at `now`, in seconds since the run began."""
+
+    def show(self, frame: Frame) -> None:
+        """Draw a frame; never raises."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def view(*, keep: bool) -> View:
+    """The view that fits stderr; a live one stays on the screen after the end when `keep`."""
+    console = stderr()
+    return LiveView(console, keep=keep) if console.is_terminal and not console.is_dumb_terminal else PlainView()
+
+
+@dataclass
+class LiveView:
+    """A table that is drawn anew several times a second, below progress bars while models load."""
+
+    console: Console
+    keep: bool = False
+    loading: dict[str, float] = field(default_factory=dict)
+    note: str = ""
+
+    def progress(self, what: str, share: float) -> None:
+        self.loading[what] = share
+
+    def tell(self, note: str) -> None:
+        self.note = note
+
+    def frame(self, history: History, now: float) -> Frame:
+        if not history.facts:
+            return Frame(dict(self.loading), note=self.note)
+        records = list(history.processes.values())
+        chosen = visible(records, max(1, self.console.height - LINES_AROUND))
+        rows = [record.figures(now) for record in chosen]
+        return Frame({}, rows, len(records) - len(rows), status(history, now), self.note)
+
+    def show(self, frame: Frame) -> None:
+        with suppress(OSError):
+            self._live.update(self._draw(frame), refresh=True)
+
+    def __enter__(self) -> Self:
+        from rich.live import Live
+        from rich.spinner import Spinner
+
+        self._spinner = Spinner("dots", style="cyan")
+        self._live = Live(console=self.console, auto_refresh=False, transient=not self.keep)
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(OSError):
+            self._live.stop()
+
+    def _draw(self, frame: Frame) -> RenderableType:
+        from rich.console import Group
+        from rich.text import Text
+
+        from aios.cli.table import processes
+
+        parts: list[RenderableType] = []
+        if frame.status:
+            parts.append(processes(frame.rows))
+            more = f"\n... and {frame.hidden} more" if frame.hidden else ""
+            parts.append(Text(f"{more}\n{frame.status}", style="dim", no_wrap=True, overflow="ellipsis"))
+        else:
+            parts.append(self._bars(frame.loading))
+        if frame.note:
+            parts.append(Text(frame.note, style="bold yellow"))
+        return Group(*parts)
+
+    def _bars(self, loading: Mapping[str, float]) -> RenderableType:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        bars = Table.grid(padding=(0, 1))
+        for what, share in (loading or {"starting the kernel": 0.0}).items():
+            bar = ProgressBar(total=1.0, completed=share, width=32) if share else ""
+            bars.add_row("" if share >= 1 else self._spinner, clean(what), bar, f"{share:.0%}" if share else "")
+        return bars
+
+
+class PlainView:
+    """A line for each thing that is made ready and for each process that ends."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        import sys
+
+        self._stream = stream or sys.stderr
+        self._loading: dict[str, float] = {}
+        self._told: set[object] = set()
+
+    def progress(self, what: str, share: float) -> None:
+        self._loading[what] = share
+
+    def tell(self, note: str) -> None:
+        self._say(note)
+
+    def frame(self, history: History, now: float) -> Frame:
+        ended = [record for record in history.processes.values() if record.ended is not None]
+        return Frame(dict(self._loading), [record.figures(now) for record in ended if record.pid not in self._told])
+
+    def show(self, frame: Frame) -> None:
+        for what in frame.loading:
+            if what not in self._told:
+                self._told.add(what)
+                self._say(what)
+        for row in frame.rows:
+            self._told.add(row["pid"])
+            self._say(obituary(row))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def _say(self, line: str) -> None:
+        with suppress(OSError):
+            print(f"aios: {clean(line)}", file=self._stream, flush=True)
+
+
+def visible(records: Sequence[ProcessRecord], room: int) -> list[ProcessRecord]:
+    """Those to show where there is room for so many: the living, then who ended last; by pid."""
+    if len(records) <= room:
+        return list(records)
+    first = sorted(records, key=lambda record: -(record.ended or float("inf")))
+    return sorted(first[:room], key=lambda record: record.pid)
+
+
+def status(history: History, now: float) -> str:
+    """The run in one line."""
+    kinds = history.kinds
+    tokens = sum(call.tokens for call in history.calls.values())
+    open_calls = kinds[Kind.ACCEPTED] - sum(kinds[kind] for kind in ENDINGS)
+    parts = [
+        policy(history),
+        seconds(now),
+        f"{tokens / now if now else 0:,.0f} tokens/s",
+        f"{kinds[Kind.DONE]:,} calls done",
+        f"{open_calls} open",
+    ]
+    if kinds[Kind.FAILED]:
+        parts.append(f"{kinds[Kind.FAILED]} failed")
+    return " · ".join(parts)
+
+
+def policy(history: History) -> str:
+    """The scheduler by name, with its slice where it has one."""
+    name, slice = history.facts["scheduler"], history.facts["slice"]
+    return f"{name}, slice {slice}" if slice else str(name)
+
+
+def obituary(row: Mapping[str, Any]) -> str:
+    """How a process ended, in one line."""
+    why = f": {headline(row['error']['message'])}" if row["error"] else ""
+    return (
+        f"process {row['pid']} {row['program']} {row['state']} after {seconds(row['turnaround_s'])}, "
+        f"{seconds(row['wait_s'])} of it queued; {row['tokens']} tokens, {row['slices']} slices{why}"
+    )

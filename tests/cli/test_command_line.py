@@ -1,0 +1,286 @@
+"""The command as a user types it: flags, exit codes, what goes to stdout and what to stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from aios import __version__, bench
+from aios.cli import doctor
+from aios.cli.app import app
+from aios.cli.commands import work
+from aios.cli.doctor import Check
+from aios.cli.jobs import Job
+from aios.cli.output import me
+from aios.config import Config
+from aios.models.scripted import ScriptedModel
+from aios.sdk import Agent
+
+IDENT = "20260102-030405-abcd"
+
+
+def aios(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+def error(result: Result) -> str:
+    assert result.stdout == ""
+    assert result.stderr.startswith("aios: ")
+    return result.stderr
+
+
+def test_help_names_every_command_and_every_exit_code() -> None:
+    told = aios("--help").stdout
+    for command in ("run", "demo", "bench", "ps", "trace", "runs", "agents", "models", "config", "doctor"):
+        assert f"  {command} " in told
+    for code in ("0 ok", "1 error", "2 usage", "3 not found", "4 kernel not running", "5 budget", "6 denied"):
+        assert code in told
+    assert "8 model unavailable" in told
+    assert "130 interrupted" in told
+
+
+@pytest.mark.parametrize(
+    "command", ["run", "demo", "bench", "ps", "trace", "runs", "agents", "models", "config", "doctor"]
+)
+def test_every_command_has_help_and_json(command: str) -> None:
+    told = aios(command, "-h")
+    assert told.exit_code == 0
+    assert "--json" in told.stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, aios.cli.app\n"
+        "heavy = {'pydantic', 'anyio', 'rich', 'numpy', 'httpx2', 'chromadb', 'llama_cpp', 'asyncio', 'sqlite3'}\n"
+        "print(sorted(heavy & sys.modules.keys()))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert ran.stdout == "[]\n"
+
+
+def test_the_version_is_told() -> None:
+    assert aios("--version").stdout == f"aios {__version__}\n"
+
+
+def test_it_is_a_module_too() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "aios", "--version"]
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert ran.stdout == f"aios {__version__}\n"
+
+
+def test_an_unknown_command_is_usage() -> None:
+    assert aios("trase").exit_code == 2
+
+
+@pytest.mark.usefixtures("programs")
+def test_an_unknown_program_is_not_found_and_a_near_one_suggested() -> None:
+    result = aios("run", "ecko")
+    assert result.exit_code == 3
+    assert "no agent program 'ecko'; did you mean echo" in error(result)
+
+
+@pytest.mark.usefixtures("programs")
+def test_with_json_an_error_is_an_object_too() -> None:
+    result = aios("run", "ecko", "--json")
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)["error"]["code"] == "not_found"
+    assert result.stderr.startswith("aios: no agent program")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("scheduler = [", "cannot be read as TOML"),
+        ("[scheduler]\nslise = 3\n", "scheduler.slise"),
+        ("[models.x]\nkind = 'local'\n", "path"),
+    ],
+)
+@pytest.mark.parametrize("command", [["run", "echo"], ["agents"], ["models"], ["config"]])
+def test_a_malformed_configuration_is_usage(tmp_path: Path, text: str, words: str, command: list[str]) -> None:
+    (tmp_path / "aios.toml").write_text(text)
+    result = aios(*command)
+    assert result.exit_code == 2
+    assert "aios.toml" in error(result)
+    assert words in result.stderr
+
+
+def test_a_configuration_that_is_not_there_is_usage() -> None:
+    result = aios("config", "--config", "nowhere.toml")
+    assert result.exit_code == 2
+    assert "nowhere.toml" in error(result)
+
+
+def test_an_unknown_policy_is_usage() -> None:
+    result = aios("run", "echo", "--scheduler", "lifo")
+    assert result.exit_code == 2
+    assert "there are fifo, round_robin" in error(result)
+
+
+@pytest.mark.usefixtures("programs")
+def test_without_its_model_a_run_is_not_started() -> None:
+    result = aios("run", "echo", "--no-isolate")
+    assert result.exit_code == 8
+    assert "python -m aios.setup" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["ps", "trace"])
+def test_an_unknown_run_is_not_found(busy: Any, command: str) -> None:
+    assert aios(command).exit_code == 3
+    busy.write()
+    result = aios(command, "1999")
+    assert result.exit_code == 3
+    assert "no run '1999'" in error(result)
+
+
+def test_ps_prints_the_table_of_the_last_run(busy: Any) -> None:
+    busy.write()
+    result = aios("ps")
+    assert result.exit_code == 0
+    assert "3 processes: 2 done, 1 failed" in result.stdout
+    run = json.loads(aios("ps", IDENT[:8], "--json").stdout)
+    assert [process["result"] for process in run["processes"]] == ["A festival took place.", "monday: shopping", None]
+
+
+def test_runs_are_listed(busy: Any) -> None:
+    assert aios("runs").exit_code == 0
+    busy.write()
+    assert IDENT in aios("runs").stdout
+    assert json.loads(aios("runs", "--json").stdout)[0]["processes"] == 3
+
+
+def test_trace_prints_calls_as_rows_and_as_lines(busy: Any) -> None:
+    busy.write()
+    assert "llm.chat" in aios("trace").stdout
+    lines = [json.loads(line) for line in aios("trace", "--json").stdout.splitlines()]
+    assert [line["call"] for line in lines] == [1, 2, 3, 4]
+    assert lines[0]["slices"] == [[0.0, 1.0], [2.0, 3.0]]
+    assert lines[0]["request"]["messages"][0]["content"] == "hi"
+    assert lines[0]["outcome"] == {"text": "hello\nthere"}
+
+
+def test_trace_prints_one_call(busy: Any) -> None:
+    busy.write()
+    assert "hello" in aios("trace", "--call", "2").stdout
+    assert json.loads(aios("trace", "--call", "2", "--json").stdout)["tokens"] == 24
+    result = aios("trace", "--call", "99")
+    assert result.exit_code == 3
+    assert "no call 99" in error(result)
+
+
+def test_trace_draws_a_chart_in_ascii_off_a_terminal(busy: Any) -> None:
+    busy.write()
+    told = aios("trace", "--gantt").stdout
+    assert "1 summarise" in told
+    assert told.isascii()
+
+
+def test_trace_writes_a_file_for_perfetto(busy: Any, tmp_path: Path) -> None:
+    busy.write()
+    result = aios("trace", "--chrome", "trace.json")
+    assert (result.exit_code, result.stdout) == (0, "")
+    written = json.loads((tmp_path / "trace.json").read_text("utf-8"))
+    assert json.loads(aios("trace", "--chrome", "-").stdout) == written
+    failed = aios("trace", "--chrome", "no/such/folder.json")
+    assert failed.exit_code == 1
+    assert "give another FILE" in error(failed)
+
+
+@pytest.mark.usefixtures("programs")
+def test_agents_are_listed() -> None:
+    assert "Says its task again." in aios("agents").stdout
+    found = {agent["name"]: agent for agent in json.loads(aios("agents", "--json").stdout)}
+    assert found["echo"]["summary"] == "Says its task again."
+    assert found["echo"]["path"].endswith("agents/echo.py")
+
+
+def test_models_are_listed_without_loading_one(tmp_path: Path) -> None:
+    assert "missing" in aios("models").stdout
+    (tmp_path / "tiny.gguf").write_bytes(b"x" * 10)
+    (tmp_path / "aios.toml").write_text(
+        f'model = "there"\n[models.tiny]\npath = "{tmp_path}/tiny.gguf"\nkind = "local"\n'
+        '[models.there]\nkind = "openai"\nbase_url = "http://localhost:8000/v1"\nmodel = "llama"\n'
+    )
+    tiny, there = json.loads(aios("models", "--json").stdout)
+    assert (tiny["present"], tiny["bytes"], tiny["default"]) == (True, 10, False)
+    assert (there["where"], there["default"]) == ("http://localhost:8000/v1#llama", True)
+    assert "10 B" in aios("models").stdout
+
+
+def test_the_configuration_in_force_is_printed() -> None:
+    assert 'scheduler.policy = "round_robin"' in aios("config").stdout
+    assert json.loads(aios("config", "--json").stdout)["scheduler"]["slice"] == 32
+
+
+FINE = Check("python", True, "3.11")
+ABSENT = Check("bubblewrap", False, "not found", "apt install bubblewrap", optional=True)
+BROKEN = Check("engine", False, "does not load", "scripts/setup")
+
+
+@pytest.mark.parametrize(("checks", "code"), [([FINE, ABSENT], 0), ([FINE, BROKEN], 1)])
+def test_the_doctor_fails_when_something_needed_is_missing(
+    monkeypatch: pytest.MonkeyPatch, checks: list[Check], code: int
+) -> None:
+    monkeypatch.setattr(doctor, "checks", lambda: checks)
+    result = aios("doctor")
+    assert result.exit_code == code
+    assert f"fix: {checks[1].fix}" in result.stdout
+    assert [check["name"] for check in json.loads(aios("doctor", "--json").stdout)] == [each.name for each in checks]
+
+
+def report(value: float) -> bench.Report:
+    return bench.Report.of("overhead", {"latency_ms": value, "other": 1.0}, [bench.at_most("latency_ms", 0.15)])
+
+
+@pytest.mark.parametrize(("value", "code", "word"), [(0.1, 0, "yes"), (0.2, 1, "no")])
+def test_a_bench_that_misses_its_target_fails(
+    monkeypatch: pytest.MonkeyPatch, value: float, code: int, word: str
+) -> None:
+    monkeypatch.setattr(bench, "run", lambda _name, _quick: report(value))
+    result = aios("bench", "overhead")
+    assert result.exit_code == code
+    assert word in result.stdout
+    told = json.loads(aios("bench", "overhead", "--json").stdout)
+    assert set(told) == {"bench", "machine", "figures", "targets"}
+    assert told["targets"] == [{"name": "latency_ms", "value": value, "bound": "<= 0.15", "met": code == 0}]
+
+
+def test_benches_are_listed_and_an_unknown_one_is_not_found() -> None:
+    assert "overhead" in json.loads(aios("bench", "--json").stdout)
+    result = aios("bench", "overhed")
+    assert result.exit_code == 3
+    assert "did you mean overhead" in error(result)
+
+
+def test_a_run_prints_exactly_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    async def say(agent: Agent, task: str) -> str:
+        return await agent.ask(task)
+
+    model = ScriptedModel("a b c d e f", slots=1)
+    config = Config.model_validate({"scheduler": {"slice": 2}})
+    code = work._execute([Job("say", "x")] * 2, config, True, models=[model], mains={"say": say})
+    told = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert [process["result"] for process in told["processes"]] == ["a b c d e f"] * 2
+    assert told["syscalls"]["ended_once"] is True
+    assert Path(told["trace"]).is_file()
+
+
+def test_a_run_prints_its_results_and_where_to_read_on(capsys: pytest.CaptureFixture[str]) -> None:
+    async def say(agent: Agent, task: str) -> str:
+        return await agent.ask(task)
+
+    work._execute([Job("say", "the task")], Config(), False, models=[ScriptedModel("the answer")], mains={"say": say})
+    told = capsys.readouterr()
+    assert "1 say  the task" in told.out
+    assert "the answer" in told.out
+    assert f"{me()} trace 2" in told.out
+    assert "process 1 say done" in told.err

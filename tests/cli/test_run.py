@@ -1,0 +1,199 @@
+"""Running agents from the command, on a scripted model."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import StringIO
+from typing import Any
+
+import pytest
+
+from aios.cli.exit import Code
+from aios.cli.jobs import Job
+from aios.cli.run import Outcome, execute
+from aios.cli.view import PlainView
+from aios.config import Config, LimitsConfig, SchedulerConfig, journal_path, runs_directory
+from aios.hosts.program import Main
+from aios.kernel.history import History
+from aios.kernel.journal import read_events
+from aios.models.scripted import ScriptedModel
+from aios.sdk import Agent
+from aios_syscalls import BadRequest
+
+SIX = "one two three four five six"
+
+
+async def say(agent: Agent, task: str) -> str:
+    return f"{task}: {await agent.ask(task)}"
+
+
+async def fail(agent: Agent, task: str) -> str:
+    await agent.ask(task)
+    raise ValueError("no luck")
+
+
+async def mother(agent: Agent, task: str) -> str:
+    await agent.spawn("say", "child")
+    return "left"
+
+
+async def resilient(agent: Agent, task: str) -> str:
+    try:
+        return await agent.run("fail")
+    except Exception:
+        return "went on without"
+
+
+MAINS: Mapping[str, Main] = {"say": say, "fail": fail, "mother": mother, "resilient": resilient}
+
+
+async def outcome_of(*jobs: Job, config: Config | None = None, **options: Any) -> tuple[Outcome, str]:
+    stream = StringIO()
+    options = {"models": [ScriptedModel(SIX, slots=1)], "mains": MAINS, **options}
+    config = config or Config(scheduler=SchedulerConfig(slice=2))
+    return await execute(jobs, config, PlainView(stream), **options), stream.getvalue()
+
+
+@pytest.mark.anyio
+async def test_every_job_is_run_to_its_end() -> None:
+    outcome, talk = await outcome_of(Job("say", "a"), Job("say", "b"))
+    assert outcome.code is Code.OK
+    assert [process.result for process in outcome.history.processes.values()] == [f"a: {SIX}", f"b: {SIX}"]
+    assert [process.figures(1)["preemptions"] for process in outcome.history.processes.values()] == [2, 2]
+    assert outcome.history.ended_once()
+    assert "process 1 say done" in talk
+    assert "process 2 say done" in talk
+
+
+@pytest.mark.anyio
+async def test_the_journal_has_what_was_seen() -> None:
+    outcome, _ = await outcome_of(Job("say", "a"), Job("fail", "b"))
+    written = History.of(read_events(outcome.journal))
+    seen = [process.figures(9) for process in outcome.history.processes.values()]
+    assert [process.figures(9) for process in written.processes.values()] == seen
+    assert written.kinds == outcome.history.kinds
+
+
+@pytest.mark.anyio
+async def test_an_agent_that_fails_fails_the_command_and_nobody_else() -> None:
+    outcome, talk = await outcome_of(Job("fail", ""), Job("say", "b"))
+    assert outcome.code is Code.ERROR
+    assert [process.state for process in outcome.history.processes.values()] == ["failed", "done"]
+    assert "fail raised ValueError: no luck" in talk
+
+
+@pytest.mark.anyio
+async def test_a_child_that_fails_is_its_parents_to_judge() -> None:
+    outcome, _ = await outcome_of(Job("resilient", ""))
+    assert [process.state for process in outcome.history.processes.values()] == ["done", "failed"]
+    assert outcome.code is Code.OK
+
+
+@pytest.mark.anyio
+async def test_children_left_behind_are_waited_for() -> None:
+    outcome, _ = await outcome_of(Job("mother", ""))
+    assert [process.result for process in outcome.history.processes.values()] == ["left", f"child: {SIX}"]
+
+
+@pytest.mark.anyio
+async def test_an_error_of_the_run_leaves_what_was_done() -> None:
+    config = Config(limits=LimitsConfig(processes=1))
+    outcome, _ = await outcome_of(Job("say", "a"), Job("say", "b"), config=config)
+    assert outcome.failure is not None
+    assert outcome.failure.code == "overloaded"
+    assert outcome.code is Code.LIMIT
+    assert len(outcome.history.processes) == 1
+    assert outcome.history.ended_once()
+
+
+@pytest.mark.anyio
+async def test_a_run_may_be_given_its_id() -> None:
+    outcome, _ = await outcome_of(Job("say", "a"), run_id="20260101-000000-cafe")
+    assert outcome.journal == journal_path(runs_directory() / "20260101-000000-cafe")
+    assert outcome.history.facts["run"] == "20260101-000000-cafe"
+
+
+@pytest.mark.anyio
+async def test_a_kernel_that_does_not_start_raises_its_error() -> None:
+    with pytest.raises(BadRequest, match="no model 'other'"):
+        await outcome_of(Job("say", "a"), config=Config(model="other"))
+
+
+INTERRUPTED = """
+import sys
+from aios.cli.commands.work import _execute
+from aios.cli.jobs import Job
+from aios.config import Config
+from aios.models.scripted import ScriptedModel
+import anyio
+
+async def quick(agent, task):
+    return "was in time"
+
+async def slow(agent, task):
+    return await agent.ask("never ends", max_tokens=10**9)
+
+async def stubborn(agent, task):
+    with anyio.CancelScope(shield=True):
+        await anyio.sleep_forever()
+
+mains = {"quick": quick, "slow": slow, "stubborn": stubborn}
+jobs = [Job(name, "") for name in sys.argv[1:]]
+model = ScriptedModel("word " * 100_000, delay_s=0.01)
+sys.exit(_execute(jobs, Config(), False, models=[model], mains=mains))
+"""
+
+
+@contextmanager
+def started(*programs: str) -> Iterator[subprocess.Popen[str]]:
+    """A run in a process of its own, of which `quick` has ended."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", INTERRUPTED, *programs]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment) as run:
+        try:
+            assert run.stderr is not None
+            assert "quick done" in run.stderr.readline()
+            yield run
+        finally:
+            run.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_interrupt_cancels_and_shows_what_there_is(number: int) -> None:
+    with started("quick", "slow") as run:
+        run.send_signal(number)
+        out, talk = run.communicate()
+    assert run.returncode == 130
+    assert "cancelling" in talk
+    assert "was in time" in out
+    assert "2 processes: 1 done, 1 killed" in out
+    assert "each ended once" in out
+
+
+def test_the_second_interrupt_ends_at_once() -> None:
+    with started("quick", "stubborn") as run:
+        run.send_signal(signal.SIGINT)
+        assert run.stderr is not None
+        assert "cancelling" in run.stderr.readline()
+        run.send_signal(signal.SIGINT)
+        out, _ = run.communicate()
+    assert run.returncode == 130
+    assert out == ""
+
+
+def test_a_thread_that_hangs_does_not_keep_the_command() -> None:
+    code = (
+        "import threading, aios.cli, aios.cli.app\n"
+        "threading.Thread(target=threading.Event().wait).start()\n"
+        "aios.cli.app.app = lambda **_: (print('done'), exit(3))\n"
+        "aios.cli.main()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert (ran.returncode, ran.stdout) == (3, "done\n")

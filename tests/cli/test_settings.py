@@ -1,0 +1,96 @@
+"""From words on the command line to jobs and a configuration."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from aios.cli.inventory import toml
+from aios.cli.jobs import Job, check, cycle, parse
+from aios.cli.settings import settings, with_model
+from aios.config import Config, LocalModelConfig, RemoteModelConfig
+from aios_syscalls import BadRequest, NotFound
+
+
+def test_a_program_may_carry_its_task() -> None:
+    assert parse(["echo=a=b", "./x.py", "plan="], "all") == [Job("echo", "a=b"), Job("./x.py", "all"), Job("plan", "")]
+
+
+def test_a_task_may_come_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("from afar\n"))
+    assert parse(["echo"], "-") == [Job("echo", "from afar")]
+
+
+def test_a_task_without_a_program_is_refused() -> None:
+    with pytest.raises(BadRequest, match="names no program"):
+        parse(["=task"], None)
+
+
+def test_programs_take_turns() -> None:
+    jobs = [Job("a", ""), Job("b", "")]
+    assert [job.program for job in cycle(jobs, 5)] == ["a", "b", "a", "b", "a"]
+    assert cycle(jobs, None) == jobs
+    assert cycle(jobs, 1) == jobs[:1]
+
+
+def test_an_unknown_program_is_told_before_anything_starts(programs: Path) -> None:
+    check([Job("echo", ""), Job("elsewhere.py", "")], Config(agents=(programs,)))
+    with pytest.raises(NotFound, match="did you mean echo"):
+        check([Job("ecko", "")], Config(agents=(programs,)))
+
+
+def test_flags_win_over_the_environment_and_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text('root = "/srv"\n[scheduler]\npolicy = "fifo"\nslice = 5\n')
+    monkeypatch.setenv("AIOS_SLICE", "6")
+    chosen = settings(file, scheduler="round_robin", seed=7)
+    assert (chosen.scheduler.policy, chosen.scheduler.slice) == ("round_robin", 6)
+    assert (chosen.root, chosen.seed, chosen.isolate) == (Path("/srv"), 7, True)
+
+
+def test_a_policy_that_there_is_not_is_refused() -> None:
+    with pytest.raises(BadRequest, match="no scheduling policy 'lifo'; there are fifo, round_robin"):
+        settings(scheduler="lifo")
+
+
+def test_a_slice_of_nothing_is_refused() -> None:
+    with pytest.raises(BadRequest, match=r"scheduler\.slice"):
+        settings(slice=0)
+
+
+def test_a_file_becomes_the_only_model(tmp_path: Path) -> None:
+    chosen = with_model(Config(), str(tmp_path / "tiny.Q8.gguf"))
+    assert chosen.model == "tiny.Q8"
+    assert chosen.models == {"tiny.Q8": LocalModelConfig(path=tmp_path / "tiny.Q8.gguf")}
+
+
+def test_an_endpoint_becomes_the_only_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = with_model(Config(), "http://localhost:8000/v1#llama")
+    remote = chosen.models["llama"]
+    assert isinstance(remote, RemoteModelConfig)
+    assert (str(remote.base_url), remote.model, remote.api_key_env) == ("http://localhost:8000/v1", "llama", None)
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    keyed = with_model(Config(), "http://localhost:8000/v1#llama").models["llama"]
+    assert isinstance(keyed, RemoteModelConfig)
+    assert keyed.api_key_env == "OPENAI_API_KEY"
+
+
+@pytest.mark.parametrize("word", ["http://localhost:8000/v1", "ftp://localhost#llama"])
+def test_an_endpoint_needs_a_model_and_http(word: str) -> None:
+    with pytest.raises(BadRequest):
+        with_model(Config(), word)
+
+
+def test_a_model_that_is_not_configured_is_not_found() -> None:
+    with pytest.raises(NotFound, match="no model 'gpt'; there are smollm2-135m"):
+        settings(model="gpt")
+
+
+def test_the_configuration_is_printed_as_toml_that_reads_back() -> None:
+    import tomllib
+
+    chosen = Config(models={"a b": LocalModelConfig(path=Path("/x.gguf"))}, model="a b")
+    again = tomllib.loads("\n".join(toml(chosen.model_dump(mode="json"))))
+    assert Config.model_validate(again) == chosen
