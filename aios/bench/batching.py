@@ -101,7 +101,8 @@ for threads in (1, job["cores"]):
     llama.create_chat_completion([{"role": "user", "content": "hello"}], max_tokens=4, temperature=0)
     tokens, began = 0, time.perf_counter()
     for prompt in job["prompts"]:
-        reply = llama.create_chat_completion([{"role": "user", "content": prompt}], max_tokens=job["tokens"], temperature=0)
+        messages = [{"role": "user", "content": prompt}]
+        reply = llama.create_chat_completion(messages, max_tokens=job["tokens"], temperature=0)
         tokens += reply["usage"]["completion_tokens"]
     rates.append(tokens / (time.perf_counter() - began))
 print(max(rates))
@@ -116,7 +117,8 @@ def _llama(model: Path, calls: list[Chat]) -> float:
         "tokens": calls[0].max_tokens,
         "prompts": [call.messages[0].content for call in calls],
     }
-    done = subprocess.run([sys.executable, "-c", PEER], input=json.dumps(job), capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", PEER]
+    done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, check=False)
     if done.returncode:
         raise ModelFailed(f"the peer, llama_cpp.Llama, failed: {done.stderr.strip()[-300:]}")
     return float(done.stdout)

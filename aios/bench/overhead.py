@@ -12,10 +12,11 @@ from collections import deque
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import psutil
 from pydantic_core import to_json
 
-from aios.bench import Report, Target, at_least, at_most
+from aios.bench import Report, at_least, at_most
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
 from aios.kernel import Kernel, Kind, Lane, Limits, SqliteJournal, Turn, read_events
@@ -58,7 +59,7 @@ class _Gate:
     def __init__(self) -> None:
         self.open = anyio.Event()
 
-    async def run(self, turn: Turn) -> Reply:
+    async def run(self, _turn: Turn) -> Reply:
         await self.open.wait()
         return ChatReply(text="ok")
 
@@ -74,7 +75,7 @@ async def _queue(path: Path) -> dict[str, float]:
                 for _ in range(QUEUED):
                     tasks.start_soon(kernel.submit, CALL)
                 while lane.waiting + lane.running < QUEUED:
-                    await anyio.sleep(0)
+                    await anyio.lowlevel.checkpoint()
                 accepted = time.perf_counter() - began
                 grown = psutil.Process().memory_info().rss - before
                 gate.open.set()

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
+from typing import Any, Protocol, Self, TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
 
 from aios.cli.output import clean, headline, seconds, stderr
+from aios.cli.table import label, processes
 from aios.kernel.history import ENDINGS, History, ProcessRecord
 from aios.kernel.instrument import Kind
-
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
 
 LINES_AROUND = 6
 """Lines of the screen that are not rows of the table."""
@@ -86,9 +92,6 @@ class LiveView:
             self._live.update(self._draw(frame), refresh=True)
 
     def __enter__(self) -> Self:
-        from rich.live import Live
-        from rich.spinner import Spinner
-
         self._spinner = Spinner("dots", style="cyan")
         self._live = Live(console=self.console, auto_refresh=False, transient=not self.keep)
         self._live.start()
@@ -101,11 +104,6 @@ class LiveView:
             self._live.stop()
 
     def _draw(self, frame: Frame) -> RenderableType:
-        from rich.console import Group
-        from rich.text import Text
-
-        from aios.cli.table import processes
-
         parts: list[RenderableType] = []
         if frame.status:
             parts.append(processes(frame.rows))
@@ -118,9 +116,6 @@ class LiveView:
         return Group(*parts)
 
     def _bars(self, loading: Mapping[str, float]) -> RenderableType:
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
-
         bars = Table.grid(padding=(0, 1))
         for what, share in (loading or {"starting the kernel": 0.0}).items():
             bar = ProgressBar(total=1.0, completed=share, width=32) if share else ""
@@ -132,8 +127,6 @@ class PlainView:
     """A line for each thing that is made ready and for each process that ends."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        import sys
-
         self._stream = stream or sys.stderr
         self._loading: dict[str, float] = {}
         self._told: set[object] = set()
@@ -205,6 +198,6 @@ def obituary(row: Mapping[str, Any]) -> str:
     """How a process ended, in one line."""
     why = f": {headline(row['error']['message'])}" if row["error"] else ""
     return (
-        f"process {row['pid']} {row['program']} {row['state']} after {seconds(row['turnaround_s'])}, "
+        f"process {row['pid']} {label(row['program'])} {row['state']} after {seconds(row['turnaround_s'])}, "
         f"{seconds(row['wait_s'])} of it queued; {row['tokens']} tokens, {row['slices']} slices{why}"
     )

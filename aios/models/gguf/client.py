@@ -199,6 +199,7 @@ class LocalModel:
         """As `Model.generate`. Raises BadRequest for a prompt longer than the context or a schema without a grammar."""
         if isinstance(snapshot, LocalSnapshot):
             live = snapshot.live
+            live.emit = emit
         else:
             seed = chat.sampling.seed
             live = _Live(next(self._ids), chat, self._random.getrandbits(63) if seed is None else seed, emit)

@@ -99,7 +99,7 @@ class Worker:
         limit = self._engine.limit
         if len(prompt) >= limit:
             raise BadRequest(
-                f"the prompt has {len(prompt)} tokens and a slot holds {limit}; shorten it, or raise the model's context",
+                f"the prompt has {len(prompt)} tokens and a slot holds {limit}; shorten it, or raise `context`",
                 "messages",
             )
         schema = chat.response_schema
