@@ -114,10 +114,17 @@ class Agent:
         """An answer piece by piece: `async with agent.stream(...) as pieces: async for piece in pieces`."""
         stream = Stream()
         call = Chat(messages=_messages(prompt, system), **options)
+        failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(stream.run, self.port, call)
-            yield stream
+            try:
+                yield stream
+            except Exception as error:  # raised below as it is, not in the task group's exception group
+                failure = error
             tasks.cancel_scope.cancel()
+        stream.close()
+        if failure is not None:
+            raise failure
 
     # -- tools
 

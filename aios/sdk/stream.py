@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from typing import Self
 
 import anyio
 
@@ -34,9 +34,17 @@ class Stream:
             except Exception as error:
                 self._failure = error  # raised where the pieces are read
 
-    async def __aiter__(self) -> AsyncIterator[str]:
-        with self._received:
-            async for piece in self._received:
-                yield piece
-        if self._failure is not None:
-            raise self._failure
+    def close(self) -> None:
+        """Nobody reads on."""
+        self._received.close()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        try:
+            return await self._received.receive()
+        except anyio.EndOfStream:
+            if self._failure is not None:
+                raise self._failure from None
+            raise StopAsyncIteration from None

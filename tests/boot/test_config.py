@@ -1,0 +1,74 @@
+"""Configuration: what wins, and what is refused with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aios.config import Config, LocalModelConfig, RemoteModelConfig, load, runs_directory
+from aios_syscalls import BadRequest
+
+
+@pytest.fixture(autouse=True)
+def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AIOS_HOME", str(tmp_path / "home"))
+    for name in ("AIOS_SCHEDULER", "AIOS_SLICE", "AIOS_MODEL", "AIOS_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_nothing_configured_is_the_default() -> None:
+    assert load() == Config()
+    assert runs_directory() == Path("home").absolute() / "state" / "runs"
+
+
+def test_flags_win_over_environment_over_project_over_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    write(Path("home/config/config.toml"), "seed = 1\n[scheduler]\npolicy = 'fifo'\nslice = 1\n[limits]\ncalls = 9\n")
+    write(Path("aios.toml"), "[scheduler]\nslice = 2\n")
+    assert load().scheduler.slice == 2
+    monkeypatch.setenv("AIOS_SLICE", "3")
+    assert load().scheduler.slice == 3
+    config = load({"scheduler": {"slice": 4}})
+    assert (config.scheduler.slice, config.scheduler.policy, config.limits.calls, config.seed) == (4, "fifo", 9, 1)
+
+
+def test_models_are_told_apart_by_their_kind() -> None:
+    write(
+        Path("aios.toml"),
+        "[models.a]\nkind = 'local'\npath = 'a.gguf'\n"
+        "[models.b]\nkind = 'openai'\nbase_url = 'http://h/v1'\nmodel = 'm'\n",
+    )
+    models = load().models
+    assert isinstance(models["a"], LocalModelConfig)
+    assert isinstance(models["b"], RemoteModelConfig)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[scheduler]\nslice = 0\n", "scheduler.slice"),
+        ("[scheduler]\nslices = 3\n", "scheduler.slices"),
+        ("[scheduler\n", "cannot be read as TOML"),
+        ("[models.a]\nkind = 'magic'\n", "models.a"),
+        ("colour = 'red'\n", "colour"),
+    ],
+)
+def test_a_malformed_file_is_refused_with_its_name_and_field(text: str, says: str) -> None:
+    write(Path("aios.toml"), text)
+    with pytest.raises(BadRequest, match=says) as caught:
+        load()
+    assert "aios.toml" in caught.value.message
+
+
+def test_a_named_file_must_be_there_and_is_the_only_one() -> None:
+    write(Path("aios.toml"), "seed = 1\n")
+    write(Path("other.toml"), "[limits]\ncalls = 5\n")
+    assert (load(path=Path("other.toml")).seed, load(path=Path("other.toml")).limits.calls) == (None, 5)
+    with pytest.raises(BadRequest, match=r"absent\.toml"):
+        load(path=Path("absent.toml"))

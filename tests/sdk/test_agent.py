@@ -1,0 +1,205 @@
+"""The SDK against a port that records: sugar must build exactly the call it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+from pydantic import BaseModel, Field
+
+from aios.sdk import Agent, gather, solve
+from aios_syscalls import (
+    AgentFailed,
+    CallTool,
+    Chat,
+    ChatReply,
+    Exit,
+    FileContent,
+    FileDone,
+    ListTools,
+    Message,
+    ModelFailed,
+    NotFound,
+    ProcessInfo,
+    ProcessState,
+    ReadFile,
+    Reply,
+    Sampling,
+    Spawn,
+    Spawned,
+    Syscall,
+    ToolFailed,
+    ToolList,
+    ToolReply,
+    ToolSpec,
+    ToolUse,
+    Wait,
+    WriteFile,
+)
+from aios_syscalls.port import discard
+
+pytestmark = pytest.mark.anyio
+ADD = ToolSpec(name="add")
+
+
+class Script:
+    """A port that answers from a list, and keeps what it was asked."""
+
+    def __init__(self, *answers: Reply | Exception) -> None:
+        self.answers = list(answers)
+        self.calls: list[Syscall[Any]] = []
+
+    async def submit(self, call: Any, emit: Callable[[str], None] = discard) -> Any:
+        self.calls.append(call)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, ChatReply):
+            for piece in answer.text.split():
+                emit(piece)
+                await anyio.lowlevel.checkpoint()
+        return answer
+
+
+def agent_of(*answers: Reply | Exception) -> tuple[Agent, Script]:
+    port = Script(*answers)
+    return Agent(port, 7), port
+
+
+async def test_chat_builds_one_frozen_call() -> None:
+    agent, port = agent_of(ChatReply(text=" hi "))
+    text = await agent.ask("hello", system="be brief", sampling=Sampling(seed=1), stop=["\n"], max_tokens=9, priority=2)
+    assert text == "hi"
+    assert port.calls == [
+        Chat(
+            messages=(Message(role="system", content="be brief"), Message(role="user", content="hello")),
+            sampling=Sampling(seed=1),
+            stop=("\n",),
+            max_tokens=9,
+            priority=2,
+        )
+    ]
+
+
+class City(BaseModel):
+    name: str
+    people: int = Field(ge=0)
+
+
+async def test_extract_returns_the_model_and_explains_what_is_none() -> None:
+    agent, port = agent_of(
+        ChatReply(text='{"name": "Oslo", "people": 7}'),
+        ChatReply(text='{"name": "Oslo", "peo', finish="length"),
+        ChatReply(text='{"name": "Oslo", "people": -1}'),
+    )
+    assert await agent.extract("?", City) == City(name="Oslo", people=7)
+    assert isinstance(port.calls[0], Chat)
+    assert port.calls[0].response_schema == City.model_json_schema()
+    with pytest.raises(ModelFailed, match="max_tokens cut it off"):
+        await agent.extract("?", City)
+    with pytest.raises(ModelFailed, match="greater than or equal to 0"):
+        await agent.extract("?", City)
+
+
+async def test_pick_is_constrained_to_its_options() -> None:
+    agent, port = agent_of(ChatReply(text='"red"'))
+    assert await agent.pick("colour?", ["red", "blue"]) == "red"
+    assert isinstance(port.calls[0], Chat)
+    assert port.calls[0].response_schema == {"type": "string", "enum": ["red", "blue"]}
+
+
+async def test_a_stream_gives_pieces_then_the_reply() -> None:
+    agent, _ = agent_of(ChatReply(text="one two three"))
+    async with agent.stream("count") as stream:
+        with pytest.raises(RuntimeError, match="has not ended"):
+            _ = stream.reply
+        assert [piece async for piece in stream] == ["one", "two", "three"]
+        assert stream.reply.text == "one two three"
+
+
+async def test_a_stream_that_fails_raises_where_it_is_read() -> None:
+    agent, _ = agent_of(ModelFailed("gone"))
+    with pytest.raises(ModelFailed, match="gone"):
+        async with agent.stream("count") as stream:
+            async for _ in stream:
+                pass
+
+
+async def test_a_stream_may_be_left_early() -> None:
+    agent, _ = agent_of(ChatReply(text="one two three"))
+    async with agent.stream("count") as stream:
+        async for piece in stream:
+            assert piece == "one"
+            break
+
+
+async def test_files_are_text_or_bytes() -> None:
+    agent, port = agent_of(FileContent(path="a", data=b"h\xffi"), FileDone(path="a"))
+    assert await agent.read("a") == "h\ufffdi"
+    await agent.write("a", "\u00e9")
+    assert port.calls == [ReadFile(path="a"), WriteFile(path="a", data=b"\xc3\xa9")]
+
+
+async def test_wait_gives_the_result_or_raises_what_happened() -> None:
+    done = ProcessInfo(pid=2, parent=7, program="p", task="", state=ProcessState.DONE, result="r")
+    failed = done.model_copy(
+        update={"state": ProcessState.FAILED, "result": None, "error": NotFound("no file").to_wire()}
+    )
+    agent, port = agent_of(Spawned(pid=2), Exit(process=done), Exit(process=failed))
+    assert await agent.run("p", "t") == "r"
+    assert port.calls == [Spawn(program="p", task="t"), Wait(pid=2)]
+    with pytest.raises(AgentFailed, match=r"process 2 \(p\) failed: no file"):
+        await agent.wait(2)
+
+
+async def test_gather_keeps_the_order_and_raises_the_first_error() -> None:
+    async def value(number: int) -> int:
+        await anyio.lowlevel.checkpoint()
+        if number == 9:
+            raise NotFound("nine")
+        return number
+
+    assert await gather(value(3), value(1), value(2)) == [3, 1, 2]
+    with pytest.raises(NotFound, match="nine"):
+        await gather(value(1), value(9))
+
+
+def use(text: str = "") -> ChatReply:
+    return ChatReply(text=text, tool_uses=(ToolUse(id="c1", name="add", arguments={"a": 1}),), finish="tool_use")
+
+
+def asked(port: Script) -> Sequence[Chat]:
+    return [call for call in port.calls if isinstance(call, Chat)]
+
+
+async def test_solve_calls_tools_until_the_model_answers() -> None:
+    agent, port = agent_of(ToolList(tools=(ADD,)), use("wait"), ToolReply(value=3), ChatReply(text=" three "))
+    assert await solve(agent, "1 + 2", ["add"]) == "three"
+    assert port.calls[0] == ListTools(names=("add",))
+    assert port.calls[2] == CallTool(tool="add", arguments={"a": 1})
+    first, second = asked(port)
+    assert (first.tools, first.tool_choice) == ((ADD,), "auto")
+    assert second.messages[-2:] == (
+        Message(role="assistant", content="wait", tool_uses=use().tool_uses),
+        Message(role="tool", content="3", tool_use_id="c1"),
+    )
+
+
+async def test_solve_hands_a_failed_call_back_as_text() -> None:
+    agent, port = agent_of(ToolList(tools=(ADD,)), use(), ToolFailed("add broke"), ChatReply(text="sorry"))
+    assert await solve(agent, "1 + 2", ["add"]) == "sorry"
+    assert asked(port)[1].messages[-1].content == "error: add broke"
+
+
+async def test_solve_requires_a_call_first_and_stops_at_its_steps() -> None:
+    agent, port = agent_of(ToolList(tools=(ADD,)), use(), ToolReply(value=1), ChatReply(text="done"))
+    await solve(agent, "?", ["add"], require=True)
+    assert [chat.tool_choice for chat in asked(port)] == ["required", "none"]
+    agent, port = agent_of(
+        ToolList(tools=(ADD,)), use(), ToolReply(value=1), use(), ToolReply(value=1), ChatReply(text="enough")
+    )
+    assert await solve(agent, "?", ["add"], steps=2) == "enough"
+    assert [chat.tool_choice for chat in asked(port)] == ["auto", "auto", "none"]
