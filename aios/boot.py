@@ -17,7 +17,6 @@ from aios.config import (
     Config,
     LocalModelConfig,
     ModelConfig,
-    home,
     journal_path,
     new_run_id,
     runs_directory,
@@ -135,7 +134,7 @@ def make_models(config: Config, progress: Progress | None = None) -> list[Model]
 def make_model(name: str, config: ModelConfig, dice: random.Random, progress: Progress | None = None) -> Model:
     """One model of a configuration, not started yet."""
     if isinstance(config, LocalModelConfig):
-        from aios.models.gguf.client import LocalModel
+        from aios.models.local.client import LocalModel
 
         return LocalModel(
             config.path,
@@ -145,7 +144,6 @@ def make_model(name: str, config: ModelConfig, dice: random.Random, progress: Pr
             requantize=config.requantize,
             memory_bytes=config.memory_mb * MEBIBYTE,
             disk_bytes=config.disk_mb * MEBIBYTE,
-            cache=home("cache"),
             random=dice,
             on_progress=progress,
         )

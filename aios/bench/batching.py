@@ -20,7 +20,7 @@ from aios.config import Config
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
 from aios.kernel import Kernel, Lane, SqliteJournal
-from aios.models.gguf.client import LocalModel
+from aios.models.local.client import LocalModel
 from aios.scheduler import Fifo
 from aios_syscalls import Chat, ChatReply, Message, ModelFailed
 

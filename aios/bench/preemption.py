@@ -12,7 +12,7 @@ import anyio
 from aios.bench import Report, at_least, at_most
 from aios.boot import make_models
 from aios.config import Config, LocalModelConfig
-from aios.models.gguf.client import LocalModel
+from aios.models.local.client import LocalModel
 from aios.setup import model_path
 from aios_syscalls import Chat, ChatReply, Message, Sampling
 
@@ -49,11 +49,11 @@ async def _measure(points: int) -> dict[str, float]:
         between = await model.stats()
         cut, found, resumes = await _in_slices(model, chats)
         after = await model.stats()
-    decoded = after["decoded_tokens"] - between["decoded_tokens"]
+    written = after["written_tokens"] - between["written_tokens"]
     return {
         "points": found,
         "different_texts": sum(one != other for one, other in zip(alone, cut, strict=True)),
-        "tokens_ratio": decoded / (between["decoded_tokens"] - before["decoded_tokens"]),
+        "tokens_ratio": written / (between["written_tokens"] - before["written_tokens"]),
         "states_moved": after["memory_hits"] + after["disk_hits"],
         "from_memory": after["memory_hits"],
         "from_disk": after["disk_hits"],

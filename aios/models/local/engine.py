@@ -1,0 +1,202 @@
+"""All running generations, one step at a time: a token for each that writes, a piece of prompt for some that read.
+
+What a generation writes depends on nothing but itself. llama.cpp computes a token's state with other kernels, hence
+other last bits, when it is alone in its sequence's part of a batch than when it has neighbours. So a prompt is always
+read two or more tokens at a time, an answer always one token at a time, also when it is computed again, and the two
+never meet in one decode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from aios.context.tiers import Tiers
+from aios.models.local.generation import Finish, Generation
+from aios.models.local.llama import Floats, LlamaContext, LlamaModel, Shape, pack
+from aios.models.local.seats import Seats
+from aios_syscalls import AiosError
+
+CHUNK_BESIDE = 64
+"""Tokens of prompts read in a step while others write: their next token waits for it."""
+CHUNK_ALONE = 256
+"""The same when nobody waits but those who read; larger is hardly faster."""
+LEAST = 4
+"""Tokens of prompt that are worth a decode of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a step did for one generation. With an `end`, the slice is over: paused, finished, or failed."""
+
+    generation: Generation
+    tokens: Sequence[int] = ()
+    text: str = ""
+    end: Finish | AiosError | None = None
+    paused: bool = False
+
+
+@dataclass(slots=True)
+class Work:
+    """What was computed since the start."""
+
+    steps: int = 0
+    read_tokens: int = 0
+    written_tokens: int = 0
+    again_tokens: int = 0
+    """Tokens of answers computed once more because their state was gone."""
+
+
+class Engine:
+    """Steps up to `shape.slots` generations of one model."""
+
+    def __init__(self, model: LlamaModel, shape: Shape, tiers: Tiers) -> None:
+        self.work = Work()
+        self._context = LlamaContext(model, shape)
+        self._shape, self._tiers = shape, tiers
+        self._seats = Seats(self._context, tiers)
+        self._running: list[Generation] = []
+        self._paused: dict[int, Generation] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step would do something."""
+        return bool(self._running)
+
+    def run(self, generation: Generation, budget: int | None) -> None:
+        """Begin or continue a generation, for a slice of `budget` tokens. No more than the slots may run at once."""
+        self._paused.pop(generation.id, None)
+        generation.budget = budget
+        self._seats.seat(generation, self._running)
+        self._running.append(generation)
+
+    def paused(self, id: int) -> Generation | None:
+        """The paused generation of that id, if it is here."""
+        return self._paused.get(id)
+
+    def drop(self, id: int) -> None:
+        """End a generation, running or paused, if it is here."""
+        for generation in [each for each in (*self._running, *self._paused.values()) if each.id == id]:
+            self._leave(generation)
+
+    def step(self) -> list[Output]:
+        """Compute once for everybody; what came of it for whom."""
+        self.work.steps += 1
+        over = [Output(each, end=each.finish) for each in self._running if each.finish]
+        for output in over:
+            self._leave(output.generation)
+        self._seats.gather(self._running)
+        writing = [each for each in self._running if not each.reading]
+        reading = [each for each in self._running if each.reading]
+        return over + self._write(writing) + self._read(reading, CHUNK_BESIDE if writing else CHUNK_ALONE)
+
+    def _write(self, writing: list[Generation]) -> list[Output]:
+        """One token of each answer: the next, or one that is computed again."""
+        if not writing:
+            return []
+        writing = sorted(writing, key=self._seats.id)
+        last = [number for number, each in enumerate(writing) if each.computed == len(each.tokens) - 1]
+        logits = self._context.decode(
+            pack([each.tokens[each.computed] for each in writing]),
+            pack([each.computed for each in writing]),
+            pack([self._seats.id(each) for each in writing]),
+            pack(last),
+        )
+        for each in writing:
+            each.computed += 1
+        self.work.again_tokens += len(writing) - len(last)
+        return [self._draw(writing[number], row) for number, row in zip(last, logits, strict=True)]
+
+    def _read(self, reading: list[Generation], budget: int) -> list[Output]:
+        """Pieces of prompts, first come first served."""
+        outputs = []
+        for generation in reading:
+            if budget < LEAST:
+                break
+            left = len(generation.prompt) - generation.computed
+            size = min(left, budget)
+            # A token left over would have to be computed alone.
+            size -= left - size == 1
+            begin, end = generation.computed, generation.computed + size
+            logits = self._context.decode(
+                pack(generation.prompt[begin:end]),
+                np.arange(begin, end, dtype=np.int32),
+                np.full(size, self._seats.id(generation), np.int32),
+                pack([size - 1] if not left - size and end == len(generation.tokens) else []),
+            )
+            generation.computed = end
+            budget -= size
+            self.work.read_tokens += size
+            outputs += [self._draw(generation, row) for row in logits]
+        return outputs
+
+    def _draw(self, generation: Generation, logits: Floats) -> Output:
+        try:
+            drawn = generation.draw(logits)
+        except AiosError as error:
+            return self._end(Output(generation, end=error))
+        if drawn is None:
+            return self._end(Output(generation, end="stop"))
+        self.work.written_tokens += 1
+        token, text = drawn
+        if generation.budget is not None:
+            generation.budget -= 1
+        if generation.finish or generation.budget == 0:
+            return self._end(Output(generation, [token], text, generation.finish, paused=not generation.finish))
+        return Output(generation, [token], text)
+
+    def _end(self, output: Output) -> Output:
+        if output.paused:
+            self._running.remove(output.generation)
+            self._paused[output.generation.id] = output.generation
+        else:
+            self._leave(output.generation)
+        return output
+
+    def _leave(self, generation: Generation) -> None:
+        if generation in self._running:
+            self._running.remove(generation)
+        self._paused.pop(generation.id, None)
+        self._seats.leave(generation)
+        generation.close()
+
+    def statistics(self) -> dict[str, Any]:
+        """Counts since the start, and what is here now."""
+        return {
+            **asdict(self.work),
+            **asdict(self._seats.reuse),
+            **asdict(self._tiers.counts),
+            "running": len(self._running),
+            "paused": len(self._paused),
+        }
+
+    def exact(self) -> bool:
+        """Whether a token's logits have the same bits alone as with neighbours; so for most quantizations of a CPU.
+
+        Uses all sequences, so only before the first generation.
+        """
+        count = self._shape.slots
+        prompt, where = pack([1, 2, 3, 4, 5, 6, 7, 8]), np.arange(8, dtype=np.int32)
+        for sequence in range(count):
+            self._context.decode(prompt, where, np.full(8, sequence, np.int32), pack([]))
+        position = np.full(count, 8, np.int32)
+        together = self._context.decode(
+            np.full(count, 9, np.int32), position, np.arange(count, dtype=np.int32), pack([0])
+        )
+        together = together.copy()
+        self._context.cut(0, 8)
+        alone = self._context.decode(pack([9]), pack([8]), pack([0]), pack([0]))
+        same = bool((together == alone).all())
+        for sequence in range(count):
+            self._context.cut(sequence, 0)
+        return same
+
+    def close(self) -> None:
+        """Free the cache and everything kept."""
+        for generation in (*self._running, *self._paused.values()):
+            generation.close()
+        self._tiers.close()
+        self._context.close()

@@ -1,0 +1,116 @@
+"""One life of the worker process, as its client sees it."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Self
+
+import anyio
+from anyio.abc import Process
+from pydantic_core import to_json
+
+from aios.frames import Frames
+
+INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "AIOS_HOME", "XDG_CACHE_HOME", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
+"""Environment variables that the worker may see."""
+TAIL_BYTES = 2000
+"""How much of what it wrote last to stderr is kept: there llama.cpp says why it aborts."""
+GRACE_S = 5.0
+
+
+class WorkerProcess:
+    """A running worker. Sending never waits; what cannot be sent any more is dropped, for then it is dead."""
+
+    def __init__(self, process: Process, frames: Frames) -> None:
+        self.heard = anyio.current_time()
+        """When it last said something, or was asked something."""
+        self._process, self._frames = process, frames
+        self._outbox, self._pending = anyio.create_memory_object_stream[bytes](math.inf)
+        self._stderr = b""
+
+    @classmethod
+    @asynccontextmanager
+    async def spawn(cls) -> AsyncIterator[Self]:
+        """A new worker, which is killed at the end."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, "-m", "aios.models.local.worker", str(theirs.fileno())]
+            process = await anyio.open_process(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=_environment(),
+                start_new_session=True,
+                pass_fds=[theirs.fileno()],
+            )
+        try:
+            async with await Frames.over(ours) as frames, anyio.create_task_group() as tasks:
+                worker = cls(process, frames)
+                tasks.start_soon(worker._write)
+                tasks.start_soon(worker._read_stderr)
+                with worker._outbox, worker._pending:
+                    yield worker
+                tasks.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                with suppress(ProcessLookupError):
+                    process.kill()
+                await process.aclose()
+
+    def send(self, frame: dict[str, Any]) -> None:
+        """Queue a command."""
+        self.heard = anyio.current_time()
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            self._outbox.send_nowait(to_json(frame))
+
+    async def receive(self) -> dict[str, Any]:
+        """The next thing that it says. Raises anyio.EndOfStream when it is dead."""
+        frame: dict[str, Any] = await self._frames.receive()
+        self.heard = anyio.current_time()
+        return frame
+
+    def kill(self) -> None:
+        """End it at once."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def obituary(self) -> str:
+        """How a worker died that said its last word: "was killed by SIGKILL"."""
+        with anyio.move_on_after(GRACE_S):
+            await self._process.wait()
+        code = self._process.returncode
+        if code is None:
+            return "closed its socket but lives on"
+        died = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
+        lines = self._stderr.decode("utf-8", "replace").strip().splitlines()
+        return f"{died} ({lines[-1].strip()})" if lines and code != -signal.SIGKILL else died
+
+    async def _write(self) -> None:
+        # When it is dead, the reader finds out and says so.
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            async for frame in self._pending:
+                await self._frames.send(frame)
+
+    async def _read_stderr(self) -> None:
+        assert self._process.stderr
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            async for data in self._process.stderr:
+                self._stderr = (self._stderr + data)[-TAIL_BYTES:]
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name in INHERITED if (value := os.environ.get(name)) is not None}
+    # libgomp's waiting threads would otherwise spin on cores that others need, and slow each step tenfold.
+    return {**kept, "OMP_WAIT_POLICY": "passive", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -1,0 +1,213 @@
+"""The process that owns the model: `python -m aios.models.local.worker FD`, where FD is a connected Unix socket.
+
+Objects as JSON lines. It gets its settings first, then commands: start, resume, drop, stats. It answers with progress
+and ready or failed, then after each step with what came of it for each generation. It ends when the socket does.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+from pydantic_core import from_json, to_json
+
+from aios.context.tiers import PrivateDirectory, Tiers
+from aios.models.local.engine import Engine, Output
+from aios.models.local.generation import Generation
+from aios.models.local.grammar import compile_grammar
+from aios.models.local.llama import LlamaModel, Shape
+from aios.models.local.quantize import cache_directory, faster
+from aios.models.local.template import Template, parse_tool_uses
+from aios.models.local.text import Text
+from aios_syscalls import AiosError, BadRequest, Chat, ChatReply, KernelBug, ToolUse, Usage
+
+MAX_FRAME_BYTES = 32 * 1024 * 1024
+
+
+class Pipe:
+    """The worker's end of the socket, without an event loop."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._rest = b""
+
+    def send(self, frame: dict[str, Any]) -> None:
+        """Send one object; waits while the other side does not read."""
+        self._sock.sendall(to_json(frame) + b"\n")
+
+    def receive(self, wait: bool) -> Iterator[dict[str, Any]]:
+        """The objects that have come, or else, with `wait`, the next ones. Raises EOFError at the end of the stream."""
+        while wait or select.select([self._sock], [], [], 0)[0]:
+            data = self._sock.recv(1 << 20)
+            if not data:
+                raise EOFError
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            if len(self._rest) > MAX_FRAME_BYTES:
+                raise EOFError
+            yield from map(from_json, lines)
+            wait = wait and not lines
+
+
+class Worker:
+    """One model, loaded, and the generations of one client. Raises ModelFailed or BadRequest when it does not load."""
+
+    def __init__(self, pipe: Pipe, settings: dict[str, Any]) -> None:
+        self._pipe = pipe
+        path = Path(settings["path"])
+        file, note = faster(path, self._progress) if settings["requantize"] else (path, "requantizing is off")
+        self._model = LlamaModel(file, lambda share: self._progress(f"loading {file.name}", share))
+        if not self._model.generates:
+            raise BadRequest(f"{path.name} is a model that only embeds text; configure one that generates", "path")
+        self._template = Template(self._model)
+        self._directory = PrivateDirectory(cache_directory() / "context")
+        tiers = Tiers(settings["memory_bytes"], settings["disk_bytes"], self._directory.path)
+        cores = _cores()
+        # One thread for one token: there, two wait for each other longer than they compute.
+        self._shape = Shape(settings["slots"], settings["context"], threads=1, threads_batch=cores)
+        self._engine = Engine(self._model, self._shape, tiers)
+        self._chats: dict[int, Chat] = {}
+        self._info = {
+            "file": str(file),
+            "note": note,
+            "exact": self._engine.exact(),
+            "template": "ChatML, for the file has none" if self._template.fallback else "its own",
+            "threads": cores,
+            "trained_context": self._model.trained_context,
+        }
+
+    def serve(self) -> None:
+        """Obey until the socket is closed."""
+        self._pipe.send({"ready": self._info})
+        try:
+            while True:
+                for command in self._pipe.receive(wait=not self._engine.busy):
+                    self._obey(command)
+                if self._engine.busy:
+                    self._pipe.send({"step": [self._result(output) for output in self._engine.step()]})
+        except (EOFError, ConnectionError):
+            pass
+        finally:
+            self._engine.close()
+            self._directory.close()
+
+    def _obey(self, command: dict[str, Any]) -> None:
+        match command:
+            case {"start": {"id": int(id)} as job}:
+                try:
+                    self._start(id, job)
+                except AiosError as error:
+                    self._refuse(id, error)
+                except Exception as error:
+                    # Whatever is wrong with one chat must not end those of others.
+                    self._refuse(id, KernelBug(f"could not start a generation: {type(error).__name__}: {error}"))
+            case {"resume": {"id": int(id), "budget": budget}}:
+                generation = self._engine.paused(id)
+                if generation is None:
+                    self._refuse(id, KernelBug(f"generation {id} is not paused here"))
+                else:
+                    self._engine.run(generation, budget)
+            case {"drop": int(id)}:
+                self._engine.drop(id)
+                self._chats.pop(id, None)
+            case {"stats": int(id)}:
+                rss = psutil.Process().memory_info().rss
+                statistics = {**self._info, **self._engine.statistics(), "rss_bytes": rss}
+                self._pipe.send({"step": [{"id": id, "tokens": [], "text": "", "end": {"stats": statistics}}]})
+            case _:
+                raise ValueError(f"unknown command {list(command)}")
+
+    def _start(self, id: int, job: dict[str, Any]) -> None:
+        chat = Chat.model_validate(job["chat"])
+        prompt = self._template.tokens(chat)
+        if len(prompt) >= self._shape.context:
+            raise BadRequest(
+                f"the prompt has {len(prompt)} tokens and a slot holds {self._shape.context}; "
+                "shorten the messages or configure a longer context",
+                "messages",
+            )
+        generation = Generation(
+            id,
+            self._model,
+            prompt,
+            chat.sampling,
+            room=self._shape.context,
+            max_tokens=chat.max_tokens,
+            seed=job["seed"],
+            text=Text(chat.stop, tools=_may_call(chat)),
+            grammar=compile_grammar(self._model, chat),
+            generated=job["tokens"],
+        )
+        self._engine.run(generation, job["budget"])
+        self._chats[id] = chat
+
+    def _refuse(self, id: int, error: AiosError) -> None:
+        self._pipe.send({"step": [{"id": id, "tokens": [], "text": "", "end": {"error": error.to_wire()}}]})
+
+    def _result(self, output: Output) -> dict[str, Any]:
+        """What came of a step for a generation, as it goes over the socket."""
+        generation, text = output.generation, output.text
+        end: dict[str, Any] | None = None
+        if output.paused:
+            end = {"paused": True}
+        elif isinstance(output.end, AiosError):
+            end = {"error": output.end.to_wire()}
+        elif output.end:
+            reply = self._reply(output)
+            text += reply.text.removeprefix(generation.text.shown)
+            end = {"reply": reply}
+        if output.end:
+            self._chats.pop(generation.id, None)
+        return {"id": generation.id, "tokens": output.tokens, "text": text} | ({"end": end} if end else {})
+
+    def _reply(self, output: Output) -> ChatReply:
+        generation, chat = output.generation, self._chats[output.generation.id]
+        text, uses = generation.text.value, list[ToolUse]()
+        if _may_call(chat):
+            text, uses = parse_tool_uses(text, chat.tools)
+        assert output.end in ("stop", "length")
+        return ChatReply(
+            text=text,
+            tool_uses=tuple(uses),
+            finish="tool_use" if uses else output.end,
+            usage=Usage(prompt_tokens=len(generation.prompt), completion_tokens=len(generation.generated)),
+        )
+
+    def _progress(self, what: str, share: float) -> None:
+        self._pipe.send({"progress": [what, share]})
+
+
+def _may_call(chat: Chat) -> bool:
+    return bool(chat.tools) and chat.tool_choice != "none"
+
+
+def _cores() -> int:
+    """Cores that this process may use, without their second threads."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(allowed, psutil.cpu_count(logical=False) or allowed)
+
+
+def main() -> int:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the client's; it closes the socket
+    with socket.socket(fileno=int(sys.argv[1])) as sock:
+        pipe = Pipe(sock)
+        try:
+            settings = next(iter(pipe.receive(wait=True)))
+            worker = Worker(pipe, settings)
+        except (EOFError, ConnectionError):
+            return 0
+        except AiosError as error:
+            pipe.send({"failed": error.to_wire()})
+            return 1
+        worker.serve()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

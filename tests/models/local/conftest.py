@@ -1,0 +1,69 @@
+"""The real model, loaded once for all tests of the local model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+# libgomp reads it when llama.cpp is loaded; else its waiting threads spin on the few cores of a test machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+from aios.context.tiers import Tiers
+from aios.models.local.engine import Engine
+from aios.models.local.llama import LlamaModel, Shape
+from aios.models.local.quantize import faster
+from aios.models.local.template import Template
+from aios.setup import model_path
+
+CONTEXT = 256
+DEVELOPMENT = Path("~/.cache/aios-dev/models/SmolLM2-135M-Instruct.Q4_1.gguf").expanduser()
+
+MakeEngine = Callable[..., Engine]
+
+
+@pytest.fixture(scope="session")
+def shipped_gguf() -> Path:
+    """The default model's file, as it is shipped."""
+    named = os.environ.get("AIOS_TEST_GGUF")
+    for path in [Path(named)] if named else [model_path(), DEVELOPMENT]:
+        if path.is_file():
+            return path
+    pytest.fail(f"no model at {model_path()}; run: python -m aios.setup")
+
+
+@pytest.fixture(scope="session")
+def gguf(shipped_gguf: Path) -> Path:
+    """The file that the local model makes of it."""
+    path, note = faster(shipped_gguf)
+    assert "Q8_0" in note
+    return path
+
+
+@pytest.fixture(scope="session")
+def llama(gguf: Path) -> Iterator[LlamaModel]:
+    model = LlamaModel(gguf)
+    yield model
+    model.close()
+
+
+@pytest.fixture(scope="session")
+def template(llama: LlamaModel) -> Template:
+    return Template(llama)
+
+
+@pytest.fixture
+def make_engine(llama: LlamaModel, tmp_path: Path) -> Iterator[MakeEngine]:
+    """Engines over the model, with few slots and a short context."""
+    engines: list[Engine] = []
+
+    def make(slots: int = 3, memory_bytes: int = 1 << 28, disk_bytes: int = 1 << 28) -> Engine:
+        tiers = Tiers(memory_bytes, disk_bytes, tmp_path)
+        engines.append(Engine(llama, Shape(slots, CONTEXT, threads=1, threads_batch=2), tiers))
+        return engines[-1]
+
+    yield make
+    for engine in engines:
+        engine.close()

@@ -1,0 +1,143 @@
+"""Prompts from chats, tool calls from answers."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from aios.models.local.llama import LlamaModel
+from aios.models.local.template import Template, parse_tool_uses
+from aios_syscalls import BadRequest, Chat, Message, ModelFailed, ToolSpec, ToolUse
+
+ADD = ToolSpec(name="add", description="Adds numbers.", parameters={"type": "object", "properties": {"a": {}}})
+CONTROLS = ("<s>", "</s>", "<|im_start|>", "<|im_end|>")
+
+
+class Letters:
+    """A vocabulary of characters and some control tokens, with any template."""
+
+    control_texts = frozenset(CONTROLS)
+
+    def __init__(self, template: str | None = None, begin: int | None = None) -> None:
+        self._template, self.begin = template, begin
+
+    def metadata(self, key: str) -> str | None:
+        return self._template
+
+    def spelling(self, which: str) -> str:
+        return {"bos": "<s>", "eos": "</s>"}[which]
+
+    def tokenize(self, text: str, special: bool = False) -> list[int]:
+        parts = re.split(f"({'|'.join(map(re.escape, CONTROLS))})", text) if special else [text]
+        return [
+            each
+            for part in parts
+            for each in ([-CONTROLS.index(part) - 1] if part in CONTROLS and special else map(ord, part))
+        ]
+
+    def read(self, tokens: list[int]) -> str:
+        """Text with control tokens in brackets."""
+        return "".join(chr(token) if token >= 0 else f"[{CONTROLS[-token - 1]}]" for token in tokens)
+
+
+def prompt(vocabulary: Letters, *messages: Message, **fields: Any) -> str:
+    return vocabulary.read(Template(vocabulary).tokens(Chat(messages=messages, **fields)))
+
+
+def test_no_template_falls_back_to_chatml_and_says_so() -> None:
+    assert Template(Letters()).fallback
+    assert prompt(Letters(), Message(role="user", content="hi")) == (
+        "[<|im_start|>]user\nhi[<|im_end|>]\n[<|im_start|>]assistant\n"
+    )
+
+
+def test_control_tokens_of_callers_are_plain_text() -> None:
+    message = Message(role="user", content="a<|im_end|>\ue0f10\ue0f2b")
+    text = prompt(Letters("{{ bos_token }}{{ messages[0].content | trim }}{{ eos_token }}"), message)
+    assert text == "[<s>]a<|im_end|>\ufffd0\ufffdb[</s>]"
+
+
+def test_the_first_token_is_not_doubled() -> None:
+    assert prompt(Letters("{{ bos_token }}x", begin=-1), Message(role="user")) == "[<s>]x"
+    assert prompt(Letters("x", begin=-1), Message(role="user")) == "[<s>]x"
+
+
+def test_tools_are_described_where_the_template_does_not() -> None:
+    use = ToolUse(id="1", name="add", arguments={"a": 1})
+    text = prompt(
+        Letters(),
+        Message(role="system", content="Be brief."),
+        Message(role="user", content="1+1?"),
+        Message(role="assistant", tool_uses=(use,)),
+        Message(role="tool", content="2", tool_use_id="1"),
+        tools=(ADD,),
+    )
+    assert "Be brief.\n\nYou may call functions." in text
+    assert '{"name": "add", "description": "Adds numbers."' in text
+    assert '[<|im_start|>]assistant\n<tool_call>{"name": "add", "arguments": {"a": 1}}</tool_call>[<|im_end|>]' in text
+    assert "[<|im_start|>]user\n<tool_response>2</tool_response>[<|im_end|>]" in text
+    assert "functions" not in prompt(Letters(), Message(role="user", content="hi"), tools=(ADD,), tool_choice="none")
+
+
+def test_a_template_that_knows_tools_gets_them() -> None:
+    source = (
+        "{% for tool in tools %}{{ tool.function.name }};{% endfor %}{% for message in messages %}{{ message.role }}"
+        "{% for call in message.tool_calls %}:{{ call.function.arguments | tojson }}{% endfor %};{% endfor %}"
+    )
+    use = ToolUse(id="1", name="add", arguments={"a": "<é>"})
+    messages = Message(role="assistant", tool_uses=(use,)), Message(role="tool", content="2", tool_use_id="1")
+    assert prompt(Letters(source), *messages, tools=(ADD,)) == 'add;assistant:{"a": "<é>"};tool;'
+
+
+def test_messages_that_a_template_refuses_are_the_callers_fault() -> None:
+    with pytest.raises(BadRequest, match="only users") as caught:
+        prompt(Letters("{{ raise_exception('only users') }}"), Message(role="user"))
+    assert caught.value.field == "messages"
+
+
+@pytest.mark.parametrize("source", ["{{ ''.__class__.__mro__ }}", "{{ messages.append(1) }}", "{{ 1 / 0 }}"])
+def test_a_template_cannot_reach_out_or_change_things(source: str) -> None:
+    with pytest.raises(BadRequest):
+        prompt(Letters(source), Message(role="user"))
+
+
+def test_a_broken_template_is_the_models_fault() -> None:
+    with pytest.raises(ModelFailed, match="chat template"):
+        Template(Letters("{% for %}"))
+
+
+def test_the_shipped_model_has_its_own_template(llama: LlamaModel, template: Template) -> None:
+    tokens = template.tokens(Chat(messages=(Message(role="user", content="hi <|im_end|>"),)))
+    text = b"".join(llama.piece(token, special=True) for token in tokens).decode()
+    assert text.endswith("<|im_start|>user\nhi <|im_end|><|im_end|>\n<|im_start|>assistant\n")
+    assert [token for token in tokens if llama.ends(token)] == llama.tokenize("<|im_end|>", special=True) * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "rest", "names"),
+    [
+        ('Sure.<tool_call>\n{"name": "x", "arguments": {"a": {}}}\n</tool_call>', "Sure.", ["x"]),
+        ('<tool_call>{"name": "add", "arguments": {}}', "", ["add"]),
+        (
+            '<tool_call>{"name":"add","arguments":{}}</tool_call><tool_call>{"name":"x","arguments":{}}</tool_call>',
+            "",
+            ["add", "x"],
+        ),
+        (' {"name": "add", "parameters": {"a": 1}}\n', "", ["add"]),
+        ('[{"name": "add", "arguments": {}}, {"name": "add", "arguments": {}}]', "", ["add", "add"]),
+        ('{"name": "unknown", "arguments": {}}', '{"name": "unknown", "arguments": {}}', []),
+        ("<tool_call>{broken}</tool_call>", "<tool_call>{broken}</tool_call>", []),
+        ('{"name": "add", "arguments": "a"}', '{"name": "add", "arguments": "a"}', []),
+        ("[]", "[]", []),
+        ("plain", "plain", []),
+    ],
+)
+def test_tool_calls_are_found_in_answers(text: str, rest: str, names: list[str]) -> None:
+    found, uses = parse_tool_uses(text, [ADD])
+    assert (found, [use.name for use in uses], [use.id for use in uses]) == (
+        rest,
+        names,
+        [str(n) for n in range(len(names))],
+    )
