@@ -18,8 +18,7 @@ from aios.config import (
     LocalModelConfig,
     ModelConfig,
     journal_path,
-    new_run_id,
-    runs_directory,
+    new_run_directory,
 )
 from aios.cores.file import FileCore
 from aios.cores.llm import LlmCore
@@ -66,14 +65,15 @@ async def boot(
     mains: Mapping[str, Main] | None = None,
     observers: Iterable[Observer] = (),
     progress: Progress | None = None,
-    run_id: str | None = None,
+    directory: Path | None = None,
 ) -> AsyncIterator[Run]:
     """A running kernel. `models` replace the configured ones; `mains` are programs that are functions.
 
+    The run's record goes to `directory`, whose name is the run's id.
+
     Raises BadRequest for a configuration that cannot be, ModelFailed when a model does not load.
     """
-    run_id = run_id or new_run_id()
-    directory = runs_directory() / run_id
+    directory = directory or new_run_directory()
     async with AsyncExitStack() as stack:
         box = ToolBox([*BUILTIN, *(tool for path in config.tools for tool in load_tools(path))])
         root = stack.enter_context(Root(config.root))
@@ -100,7 +100,7 @@ async def boot(
             limits=Limits(**config.limits.model_dump()),
             observers=observers,
             facts={
-                "run": run_id,
+                "run": directory.name,
                 "began": datetime.now(UTC).isoformat(timespec="milliseconds"),
                 "os_pid": os.getpid(),
                 "scheduler": config.scheduler.policy,
@@ -108,7 +108,7 @@ async def boot(
                 "models": {name: model.slots for name, model in serving.items()},
             },
         )
-        yield Run(run_id, directory, await stack.enter_async_context(kernel), serving)
+        yield Run(directory.name, directory, await stack.enter_async_context(kernel), serving)
 
 
 def scheduler(config: Config) -> Scheduler:

@@ -110,9 +110,9 @@ def journal_path(directory: Path) -> Path:
     return directory / "journal.db"
 
 
-def new_run_id() -> str:
-    """A name for a run that begins now; names sort by time."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+def new_run_directory() -> Path:
+    """Where a run that begins now goes, not made yet; its name is the run's id, and names sort by time."""
+    return runs_directory() / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def load(flags: Mapping[str, Any] | None = None, path: Path | None = None) -> Config:

@@ -7,33 +7,41 @@ from pathlib import Path
 
 from aios.cli.inventory import shipped_texts
 from aios.cli.jobs import Job
-from aios.config import new_run_id, runs_directory
+from aios.config import new_run_directory
 from aios_syscalls import NotFound, StorageFailed
 
 JOBS = (
-    Job("summarise", "town-news.txt"),
+    Job("planner", "reviews"),
+    Job("writer", "a lighthouse keeper"),
     Job("extract", "incident-report.md"),
+    Job("summarise", "town-news.txt"),
     Job("classify", "reviews"),
-    Job("answer", "In which town does the story happen?"),
-    Job("planner", "press-release.txt"),
+    Job("answer", "Where was Elena Marchetti born?"),
     Job("tool_user", "What is 17 * 23?"),
+    Job("writer", "a baker and a storm"),
     Job("summarise", "biography.txt"),
     Job("extract", "job-ad.txt"),
+    Job("answer", "How much does the baker earn a month?"),
+    Job("tool_user", "How many days are there from 2025-01-01 to 2025-03-15?"),
+    Job("classify", "travel-note.txt"),
+    Job("summarise", "travel-note.txt"),
+    Job("extract", "press-release.txt"),
+    Job("writer", "two friends and an old map"),
 )
 """Taken in turn when there are more agents than jobs."""
 
 
-def prepare() -> tuple[str, Path]:
-    """The id of a new run, and its own copy of the shipped texts, which its agents may change."""
-    run_id = new_run_id()
+def prepare() -> tuple[Path, Path]:
+    """The directory of a new run, and in it its own copy of the shipped texts, which its agents may change."""
+    directory = new_run_directory()
     texts = shipped_texts()
     if texts is None:
         raise NotFound("the demo's texts are not installed; run it from a checkout: scripts/run")
-    files = runs_directory() / run_id / "files"
+    files = directory / "files"
     try:
         shutil.copytree(texts, files)
     except OSError as error:
         raise StorageFailed(
             f"the demo's texts cannot be copied to {files}: {error}; free space or set AIOS_HOME"
         ) from error
-    return run_id, files
+    return directory, files

@@ -69,7 +69,7 @@ def show_result(console: Console, row: Mapping[str, Any]) -> None:
     if row["result"] is not None:
         console.print(Text(clean(row["result"]).strip()), width=width)
     elif row["error"]:
-        console.print(Text(f"{row['state']}: {clean(row['error']['message'])}", style="red"))
+        console.print(Text(f"{row['state']}: {clean(row['error']['message'])}", style="red"), width=width)
     else:
         console.print(Text(row["state"], style="dim"))
     console.print()

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aios.cli.output import clean, headline, seconds, stderr
-from aios.cli.table import label, processes
+from aios.cli.table import label, processes, short
 from aios.kernel.history import ENDINGS, History, ProcessRecord
 from aios.kernel.instrument import Kind
 
@@ -119,7 +119,7 @@ class LiveView:
         bars = Table.grid(padding=(0, 1))
         for what, share in (loading or {"starting the kernel": 0.0}).items():
             bar = ProgressBar(total=1.0, completed=share, width=32) if share else ""
-            bars.add_row("" if share >= 1 else self._spinner, clean(what), bar, f"{share:.0%}" if share else "")
+            bars.add_row("" if share >= 1 else self._spinner, short(what), bar, f"{share:.0%}" if share else "")
         return bars
 
 
@@ -197,7 +197,6 @@ def policy(history: History) -> str:
 def obituary(row: Mapping[str, Any]) -> str:
     """How a process ended, in one line."""
     why = f": {headline(row['error']['message'])}" if row["error"] else ""
-    return (
-        f"process {row['pid']} {label(row['program'])} {row['state']} after {seconds(row['turnaround_s'])}, "
-        f"{seconds(row['wait_s'])} of it queued; {row['tokens']} tokens, {row['slices']} slices{why}"
-    )
+    figures = f"{row['tokens']} tokens, {row['slices']} slices, its calls queued {seconds(row['wait_s'])}"
+    end = f"{row['state']} after {seconds(row['turnaround_s'])}"
+    return f"process {row['pid']} {label(row['program'])} {end} ({figures}){why}"

@@ -112,9 +112,10 @@ async def test_an_error_of_the_run_leaves_what_was_done() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_run_may_be_given_its_id() -> None:
-    outcome, _ = await outcome_of(Job("say", "a"), run_id="20260101-000000-cafe")
-    assert outcome.journal == journal_path(runs_directory() / "20260101-000000-cafe")
+async def test_a_run_may_be_given_its_directory() -> None:
+    directory = runs_directory() / "20260101-000000-cafe"
+    outcome, _ = await outcome_of(Job("say", "a"), directory=directory)
+    assert outcome.journal == journal_path(directory)
     assert outcome.history.facts["run"] == "20260101-000000-cafe"
 
 

@@ -22,9 +22,9 @@ def test_off_a_terminal_each_end_is_told_once(busy: Any) -> None:
         view.show(view.frame(busy.history, 5.0))
     assert stream.getvalue().splitlines() == [
         "aios: loading tiny",
-        "aios: process 1 summarise done after 3.5s, 1.0s of it queued; 20 tokens, 2 slices",
-        "aios: process 2 planner done after 4.5s, 2.0s of it queued; 24 tokens, 2 slices",
-        "aios: process 3 worker failed after 4.5s, 4.0s of it queued; 0 tokens, 2 slices: it fell over",
+        "aios: process 1 summarise done after 3.5s (20 tokens, 2 slices, its calls queued 1.0s)",
+        "aios: process 2 planner done after 4.5s (24 tokens, 2 slices, its calls queued 2.0s)",
+        "aios: process 3 worker failed after 4.5s (0 tokens, 2 slices, its calls queued 4.0s): it fell over",
     ]
 
 

@@ -61,8 +61,8 @@ def demo(
     chosen = settings(config, scheduler=scheduler, slice=slice, model=model, isolate=isolate, seed=seed)
     jobs = cycle(JOBS, agents)
     check(jobs, chosen)
-    run_id, files = prepare()
-    return _execute(jobs, chosen.model_copy(update={"root": files}), as_json, run_id=run_id)
+    directory, files = prepare()
+    return _execute(jobs, chosen.model_copy(update={"root": files}), as_json, directory=directory)
 
 
 def bench(

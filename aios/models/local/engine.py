@@ -8,6 +8,7 @@ never meet in one decode.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -24,6 +25,8 @@ CHUNK_BESIDE = 64
 """Tokens of prompts read in a step while others write: their next token waits for it."""
 CHUNK_ALONE = 256
 """The same when nobody waits but those who read; larger is hardly faster."""
+TRIALS = 3
+"""Measurements of each number of threads."""
 LEAST = 4
 """Tokens of prompt that are worth a decode of their own."""
 
@@ -174,25 +177,35 @@ class Engine:
         }
 
     def exact(self) -> bool:
-        """Whether a token's logits have the same bits alone as with neighbours; so for most quantizations of a CPU.
+        """Whether a token's logits have the same bits alone as with neighbours; so for most quantizations on a CPU.
 
-        Uses all sequences, so only before the first generation.
+        Like `tune`, it uses all sequences, so only before the first generation.
         """
-        count = self._shape.slots
-        prompt, where = pack([1, 2, 3, 4, 5, 6, 7, 8]), np.arange(8, dtype=np.int32)
-        for sequence in range(count):
-            self._context.decode(prompt, where, np.full(8, sequence, np.int32), pack([]))
-        position = np.full(count, 8, np.int32)
-        together = self._context.decode(
-            np.full(count, 9, np.int32), position, np.arange(count, dtype=np.int32), pack([0])
-        )
-        together = together.copy()
-        self._context.cut(0, 8)
-        alone = self._context.decode(pack([9]), pack([8]), pack([0]), pack([0]))
-        same = bool((together == alone).all())
+        together, alone = self._probe(self._shape.slots)[0], self._probe(1)[0]
+        return bool((together == alone).all())
+
+    def tune(self) -> int:
+        """Find how many threads compute a lone token fastest; in small models they wait longer than they compute."""
+        most = self._shape.threads_batch
+        times: dict[int, float] = {}
+        for threads in sorted({1, most, *(2**power for power in range(1, most.bit_length()))}):
+            self._context.use_threads(threads, most)
+            times[threads] = min(self._probe(1)[1] for _ in range(TRIALS))
+        best = min(times, key=lambda threads: times[threads])
+        self._context.use_threads(best, most)
+        return best
+
+    def _probe(self, count: int) -> tuple[Floats, float]:
+        """Let some sequences go on by a token, all alike: the logits of the first, and how many seconds it took."""
+        start, everyone = np.arange(2, dtype=np.int32), np.arange(count, dtype=np.int32)
+        for each in everyone:
+            self._context.decode(pack([1, 2]), start, np.full(2, each, np.int32), pack([]))
+        began = time.perf_counter()
+        (logits,) = self._context.decode(np.full(count, 3, np.int32), np.full(count, 2, np.int32), everyone, pack([0]))
+        logits, took = logits.copy(), time.perf_counter() - began
         for sequence in range(count):
             self._context.cut(sequence, 0)
-        return same
+        return logits, took
 
     def close(self) -> None:
         """Free the cache and everything kept."""

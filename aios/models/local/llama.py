@@ -240,6 +240,10 @@ class LlamaContext:
         flat: Floats = np.ctypeslib.as_array((ctypes.c_float * count).from_address(address or 0))
         return flat.reshape(len(outputs), -1)
 
+    def use_threads(self, single: int, batch: int) -> None:
+        """How many threads compute a lone token, and how many a batch; the bits do not depend on it."""
+        C.llama_set_n_threads(self.handle, single, batch)
+
     def cut(self, sequence: int, length: int) -> bool:
         """Forget what follows the first `length` tokens of a sequence; false where the model cannot do that in part."""
         return bool(C.llama_memory_seq_rm(self._memory, sequence, length if length else -1, -1))
@@ -253,7 +257,9 @@ class LlamaContext:
         return int(C.llama_state_seq_get_data(self.handle, _pointer(into), len(into), sequence))
 
     def restore(self, sequence: int, state: memoryview) -> bool:
-        """Replace a sequence by a saved state; false if it does not fit this context."""
+        """Replace a sequence by a saved state; false, and an empty sequence, if it does not fit this context."""
+        # llama.cpp itself replaces nothing when the saved state is of no tokens.
+        self.cut(sequence, 0)
         return bool(C.llama_state_seq_set_data(self.handle, _pointer(state), len(state), sequence))
 
     def close(self) -> None:

@@ -166,12 +166,13 @@ class Seats:
         second = None if other.empty else self._read(other.id, 1)
         kept = self._context.restore(other.id, first)
         back = second is not None and self._context.restore(one.id, second)
-        if not back:
-            self._context.cut(one.id, 0)
         one.owner, other.owner = other.owner, one.owner
         one.remains, other.remains = other.remains, one.remains
         one.used, other.used = other.used, one.used
         for seat, whole in ((other, kept), (one, back)):
+            if not whole:
+                # A state that is not there, of a generation that has read nothing yet, leaves the other's in its place.
+                self._context.cut(seat.id, 0)
             if seat.owner is not None:
                 self._of[seat.owner.id] = seat
                 seat.owner.computed = seat.owner.computed if whole else 0

@@ -95,7 +95,15 @@ class Template:
                 bos_token=self._vocabulary.spelling("bos"),
                 eos_token=self._vocabulary.spelling("eos"),
             )
-        except (TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        except (
+            TemplateError,
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:
             raise BadRequest(f"the model's chat template refuses these messages: {error}", "messages") from None
 
     def _quoted(self, value: Any, quoted: list[str]) -> Any:

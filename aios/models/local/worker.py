@@ -69,8 +69,7 @@ class Worker:
         self._directory = PrivateDirectory(cache_directory() / "context")
         tiers = Tiers(settings["memory_bytes"], settings["disk_bytes"], self._directory.path)
         cores = _cores()
-        # One thread for one token: there, two wait for each other longer than they compute.
-        self._shape = Shape(settings["slots"], settings["context"], threads=1, threads_batch=cores)
+        self._shape = Shape(settings["slots"], settings["context"], threads_batch=cores)
         self._engine = Engine(self._model, self._shape, tiers)
         self._chats: dict[int, Chat] = {}
         self._info = {
@@ -78,7 +77,7 @@ class Worker:
             "note": note,
             "exact": self._engine.exact(),
             "template": "ChatML, for the file has none" if self._template.fallback else "its own",
-            "threads": cores,
+            "threads": {"one": self._engine.tune(), "batch": cores},
             "trained_context": self._model.trained_context,
         }
 

@@ -32,13 +32,14 @@ QUESTIONS = (
     "Count to ten. " * 12,
     "Name a colour.",
 )
+GREEDY = Sampling()
 SAMPLED = Sampling(temperature=0.9, top_k=20, min_p=0.02, repeat_penalty=1.2)
 PERSON = {
     "type": "object",
     "properties": {"name": {"type": "string", "maxLength": 12}, "age": {"type": "integer"}},
     "required": ["name", "age"],
 }
-TOKENS = 14
+TOKENS = 12
 
 ids = count(1)
 
@@ -55,7 +56,7 @@ class Bench:
     def generation(
         self,
         question: str,
-        sampling: Sampling = Sampling(),
+        sampling: Sampling = GREEDY,
         schema: dict[str, Any] | None = None,
         tokens: int = TOKENS,
         **more: Any,
@@ -73,8 +74,9 @@ class Bench:
             **more,
         )
 
-    def mixed(self, got: Iterator[list[int]] = repeat([])) -> list[Generation]:
+    def mixed(self, got: Iterator[list[int]] | None = None) -> list[Generation]:
         """Greedy, sampled and constrained answers, which have got so far."""
+        got = got or repeat([])
         return [
             *(self.generation(question, generated=next(got)) for question in QUESTIONS),
             *(self.generation(question, SAMPLED, generated=next(got)) for question in QUESTIONS[:3]),
@@ -114,7 +116,7 @@ def test_batch_mates_change_nothing(bench: Bench, make_engine: MakeEngine, alone
     assert finish(engine, bench.mixed()) == alone
 
 
-@pytest.mark.parametrize("chunk", [4, 17, 255])
+@pytest.mark.parametrize("chunk", [5, 17, 255])
 def test_the_size_of_chunks_changes_nothing(
     bench: Bench, make_engine: MakeEngine, alone: list[list[int]], chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,10 +128,10 @@ def test_the_size_of_chunks_changes_nothing(
 @pytest.mark.parametrize(
     ("memory_bytes", "disk_bytes", "longest", "cuts", "tier"),
     [
-        (1 << 28, 0, 2, 70, "memory_hits"),
-        (8 << 20, 1 << 28, 2, 70, "disk_hits"),
-        (1 << 28, 0, 3, 40, "resident"),
-        (0, 0, 6, 20, "again_tokens"),
+        (1 << 28, 0, 2, 60, "memory_hits"),
+        (8 << 20, 1 << 28, 2, 60, "disk_hits"),
+        (1 << 28, 0, 2, 60, "resident"),
+        (0, 0, 5, 20, "again_tokens"),
     ],
 )
 def test_where_it_is_preempted_and_kept_changes_nothing(
@@ -146,7 +148,9 @@ def test_where_it_is_preempted_and_kept_changes_nothing(
     engine = make_engine(len(alone) - 2 if tier == "resident" else 3, memory_bytes, disk_bytes)
     running = 3
     random = Random(tier)
-    generations = bench.mixed()
+    # Computing everything again after each cut is slow: fewer do for that.
+    generations = bench.mixed() if memory_bytes else bench.mixed()[3:]
+    alone = alone[-len(generations) :]
     waiting, preempted, busy = deque(generations), 0, 0
     while waiting or busy:
         while waiting and busy < running:
@@ -167,16 +171,17 @@ def test_where_it_is_preempted_and_kept_changes_nothing(
 def test_altered_files_are_computed_again(
     bench: Bench, make_engine: MakeEngine, alone: list[list[int]], tmp_path: Path
 ) -> None:
-    engine = make_engine(slots=1, memory_bytes=6 << 20)
+    engine = make_engine(slots=1, memory_bytes=2 << 20)
     generations = bench.mixed()[:3]
     for generation in generations:
         engine.run(generation, 5)
         while engine.busy:
             engine.step()
-    (file,) = tmp_path.iterdir()
-    file.write_bytes(bytes(file.stat().st_size))
+    files = list(tmp_path.iterdir())
+    for file in files:
+        file.write_bytes(bytes(file.stat().st_size))
     assert [finish(engine, [generation])[0] for generation in generations] == alone[:3]
-    assert engine.statistics()["altered"] == 1
+    assert engine.statistics()["altered"] == len(files) > 0
 
 
 def test_a_generation_continues_on_another_engine_from_its_tokens(

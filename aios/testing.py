@@ -1,0 +1,41 @@
+"""Testing agents without a model: the real kernel, in process, over the scripted model."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from aios.boot import boot
+from aios.config import Config
+from aios.hosts.program import Main
+from aios.models.scripted import Script, ScriptedModel
+from aios.sdk import Agent
+
+__all__ = ["ScriptedModel", "run_agent"]
+
+
+async def run_agent(
+    program: str | Path | Main,
+    task: str = "",
+    *,
+    replies: Script | Iterable[Script] | ScriptedModel = (),
+    files: Mapping[str, str | bytes] | None = None,
+    root: Path | None = None,
+) -> str:
+    """An agent's result, where the model's answers are `replies`, in order.
+
+    `files` are put into `root`, a temporary directory if none is given. Raises AgentFailed when the agent fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="aios-test-") as scratch:
+        place = root or Path(scratch, "files")
+        for path, content in (files or {}).items():
+            (place / path).parent.mkdir(parents=True, exist_ok=True)
+            (place / path).write_bytes(content.encode() if isinstance(content, str) else content)
+        place.mkdir(parents=True, exist_ok=True)
+        model = replies if isinstance(replies, ScriptedModel) else ScriptedModel(replies)
+        config = Config(root=place, isolate=False)
+        mains = {program.__name__: program} if callable(program) else None
+        name = program.__name__ if callable(program) else str(program)
+        async with boot(config, models=[model], mains=mains, directory=Path(scratch, "run")) as run:
+            return await Agent(run.kernel.port(0), 0).run(name, task)

@@ -1,0 +1,47 @@
+"""The demonstration: what it needs is shipped."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from aios.cli.demo import JOBS, prepare
+from aios.cli.inventory import shipped_texts
+from aios.cli.jobs import Job, check
+from aios.cli.run import execute
+from aios.cli.view import PlainView
+from aios.config import Config, runs_directory
+from aios.models.scripted import ScriptedModel
+
+
+def test_the_first_eight_jobs_show_many_programs() -> None:
+    assert len(JOBS) >= 8
+    assert len({job.program for job in JOBS[:8]}) >= 4
+
+
+def test_every_job_has_its_program_and_its_text() -> None:
+    check(JOBS, Config())
+    texts = shipped_texts()
+    assert texts is not None
+    for job in JOBS:
+        if job.program in ("summarise", "extract", "classify", "planner"):
+            assert (texts / job.task).exists(), job
+
+
+def test_agents_work_on_a_copy_of_the_texts() -> None:
+    directory, files = prepare()
+    assert directory.parent == runs_directory()
+    assert files.is_relative_to(directory)
+    assert (files / "town-news.txt").is_file()
+    assert prepare()[0] != directory
+
+
+@pytest.mark.anyio
+async def test_programs_run_in_processes_of_their_own(programs: Path) -> None:
+    jobs = [Job("echo", "one"), Job(str(programs.parent / "elsewhere.py"), "two")]
+    config = Config(agents=(programs,))
+    outcome = await execute(jobs, config, PlainView(StringIO()), models=[ScriptedModel("x")])
+    assert [process.result for process in outcome.history.processes.values()] == ["one", "two"]
+    assert (outcome.journal.parent / "agents" / "1.log").is_file()
