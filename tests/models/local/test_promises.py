@@ -21,12 +21,22 @@ pytestmark = pytest.mark.anyio
 ONE_LOOP = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 """For what is decided in the worker, whatever the event loop here."""
 
-CITY = {
+CITY: dict[str, Any] = {
     "type": "object",
     "properties": {"name": {"type": "string", "maxLength": 20}, "people": {"type": "integer"}},
     "required": ["name", "people"],
     "additionalProperties": False,
 }
+KINDS: list[dict[str, Any]] = [
+    {},
+    {"sampling": Sampling(temperature=0.9, seed=1)},
+    {"sampling": Sampling(temperature=0.7, seed=2, repeat_penalty=1.3, top_p=0.9)},
+    {"response_schema": CITY},
+    {"response_schema": CITY, "sampling": Sampling(temperature=0.8, seed=3)},
+    {"stop": ("of", "the")},
+    {"sampling": Sampling(repeat_penalty=1.2)},
+]
+"""What may make a continuation differ."""
 
 
 Say = Callable[..., Chat]
@@ -79,21 +89,7 @@ async def test_pieces_join_to_the_reply(local: Any, say: Any) -> None:
 async def test_cut_at_200_random_points_the_text_and_the_work_are_the_same(local: Any, say: Any) -> None:
     """Slices of random length, more generations than slots, and room for few states in memory and on disk."""
     dice = random.Random(11)
-    chats = [
-        say(f"Tell me about the number {number}.", 24, sampling=sampling, **more)
-        for number, (sampling, more) in enumerate(
-            [
-                (Sampling(), {}),
-                (Sampling(temperature=0.9, seed=1), {}),
-                (Sampling(temperature=0.7, seed=2, repeat_penalty=1.3, top_p=0.9), {}),
-                (Sampling(), {"response_schema": CITY}),
-                (Sampling(temperature=0.8, seed=3), {"response_schema": CITY}),
-                (Sampling(), {"stop": ("of", "the")}),
-                (Sampling(repeat_penalty=1.2), {}),
-            ]
-            * 2
-        )
-    ]
+    chats = [say(f"Tell me about the number {number}.", 24, **fields) for number, fields in enumerate(KINDS * 2)]
     points = 0
     async with local(slots=3, memory_bytes=4 << 20, disk_bytes=4 << 20) as model:
         alone = [await whole(model, chat) for chat in chats]
