@@ -19,14 +19,21 @@ EXAMPLES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("How many days are there from 2024-01-01 to 2024-03-01?", "date_diff", {"start": "2024-01-01", "end": "2024-03-01"}),
     ("How many miles are 10 kilometres?", "convert_units", {"value": 10, "from_unit": "kilometres", "to_unit": "miles"}),
     ("What time is it in Tokyo?", "clock", {"zone": "Asia/Tokyo"}),
-    ("How many words are in: the sun is hot", "text_stats", {"text": "the sun is hot"}),
-    ("Which word is most frequent in: a rose is a rose", "word_frequency", {"text": "a rose is a rose", "top": 3}),
     ("What is the square root of 81?", "calculator", {"expression": "sqrt(81)"}),
     ("Convert 70 F to C.", "convert_units", {"value": 70, "from_unit": "F", "to_unit": "C"}),
+    ("What is 20 percent of 50?", "calculator", {"expression": "50 * 20 / 100"}),
     ("What is the date today in Los Angeles?", "clock", {"zone": "America/Los_Angeles"}),
     ("A ticket costs 8 euros. What do 25 tickets cost?", "calculator", {"expression": "25 * 8"}),
+    ("How many ounces are 50 grams?", "convert_units", {"value": 50, "from_unit": "grams", "to_unit": "ounces"}),
+    ("What is (2 + 3) to the power of 4?", "calculator", {"expression": "(2 + 3) ** 4"}),
+    ("How many words are in: the sun is hot", "text_stats", {"text": "the sun is hot"}),
+    ("Which word is most frequent in: a rose is a rose", "word_frequency", {"text": "a rose is a rose", "top": 3}),
+    ("How many sentences has: It rains. We stay.", "text_stats", {"text": "It rains. We stay."}),
+    ("What are the top words of: sea and land and sky", "word_frequency", {"text": "sea and land and sky", "top": 3}),
+    ("Count the words in: my blue hat", "text_stats", {"text": "my blue hat"}),
 )
-NUMBER = re.compile(r"\d+")
+SIGNS = set("()+*/")
+NUMBER = re.compile(r"\d+|[()+*/]")
 
 
 async def main(agent: Agent, task: str) -> str:
@@ -55,14 +62,21 @@ async def answer(agent: Agent, question: str, tools: dict[str, ToolSpec]) -> str
 async def fill(agent: Agent, question: str, spec: ToolSpec) -> dict[str, Any]:
     """Arguments for a tool, in its schema; a text is taken from the question as it is."""
     talk = shots([(asked, arguments) for asked, tool, arguments in EXAMPLES if tool == spec.name], question)
-    arguments = json.loads((await agent.chat(talk, schema=spec.parameters, max_tokens=100)).text)
+    # What follows a number is what it is to be converted from: the schema leaves the model only the rest to choose.
+    source = re.findall(r"\d ?([^\W\d]+)", question)
+    target = [word for word in re.findall(r"[^\W\d]+", question) if word not in source]
+    narrow = {"from_unit": {"enum": source or [""]}, "to_unit": {"enum": target or [""]}}
+    fields = {name: narrow.get(name, field) for name, field in spec.parameters["properties"].items()}
+    reply = await agent.chat(talk, schema=spec.parameters | {"properties": fields}, max_tokens=100)
+    arguments = json.loads(reply.text)
     return arguments | ({"text": question.partition(":")[2].strip()} if "text" in arguments else {})
 
 
 def fits(question: str, arguments: dict[str, Any]) -> bool:
-    """Whether every number of the question was used, and a unit follows the number that it follows there."""
-    value = f"{arguments['value']:g} {arguments['from_unit']}" if "from_unit" in arguments else ""
-    return value in question and set(NUMBER.findall(question)) <= set(NUMBER.findall(json.dumps(arguments)))
+    """Whether all numbers and signs of the question were used, and no other numbers."""
+    given, used = set(NUMBER.findall(question)), set(NUMBER.findall(json.dumps(arguments)))
+    extra = {"100"} if "percent" in question else set()
+    return "text" in arguments or (given <= used <= given | SIGNS | extra)
 
 
 def shots(examples: list[tuple[str, Any]], question: str) -> list[Message]:
