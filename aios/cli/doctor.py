@@ -60,7 +60,6 @@ def checks() -> list[Check]:
         _memory(),
         _cores(),
         _openat2(),
-        _bubblewrap(),
     ]
 
 
@@ -226,14 +225,6 @@ def _openat2() -> Check:
         return Check("openat2", True, "file syscalls are confined by the operating system", optional=True)
     fix = "use Linux 5.6 or newer with /proc; in a container, allow openat2 in its seccomp profile"
     return Check("openat2", False, "not available: file syscalls are confined by slower checks", fix, optional=True)
-
-
-def _bubblewrap() -> Check:
-    found = shutil.which("bwrap")
-    fix = "" if found else "install the package bubblewrap, e.g. sudo apt install bubblewrap"
-    return Check(
-        "bubblewrap", bool(found), found or "not found: agent programs run without its sandbox", fix, optional=True
-    )
 
 
 def _in_checkout() -> bool:
