@@ -21,7 +21,7 @@ JOBS = (
     Job("writer", "a baker and a storm"),
     Job("summarise", "incident-report.md"),
     Job("extract", "job-ad.txt"),
-    Job("answer", "When does work in the bakery begin?"),
+    Job("answer", "When does the bakery begin work?"),
     Job("tool_user", "How many days are there from 2025-01-01 to 2025-03-15?"),
     Job("classify", "travel-note.txt"),
     Job("summarise", "travel-note.txt"),
