@@ -7,6 +7,8 @@ A small model chooses badly and fills in well. So each choice is tried: when the
 question, or the tool refuses them, the model chooses again among the tools that are left.
 """
 
+from __future__ import annotations
+
 import json
 import re
 from typing import Any
@@ -14,10 +16,12 @@ from typing import Any
 from aios.sdk import Agent, gather
 from aios_syscalls import CallerError, Message, ToolFailed, ToolSpec
 
+DAYS = {"start": "2024-01-01", "end": "2024-03-01"}
+MILES = {"value": 10, "from_unit": "kilometres", "to_unit": "miles"}
 EXAMPLES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("What is 12 times 9?", "calculator", {"expression": "12 * 9"}),
-    ("How many days are there from 2024-01-01 to 2024-03-01?", "date_diff", {"start": "2024-01-01", "end": "2024-03-01"}),
-    ("How many miles are 10 kilometres?", "convert_units", {"value": 10, "from_unit": "kilometres", "to_unit": "miles"}),
+    ("How many days are there from 2024-01-01 to 2024-03-01?", "date_diff", DAYS),
+    ("How many miles are 10 kilometres?", "convert_units", MILES),
     ("What time is it in Tokyo?", "clock", {"zone": "Asia/Tokyo"}),
     ("What is the square root of 81?", "calculator", {"expression": "sqrt(81)"}),
     ("Convert 70 F to C.", "convert_units", {"value": 70, "from_unit": "F", "to_unit": "C"}),
@@ -47,7 +51,8 @@ async def answer(agent: Agent, question: str, tools: dict[str, ToolSpec]) -> str
     alike = [example for example in EXAMPLES if (":" in example[0]) == (":" in question)]
     left = list(dict.fromkeys(tool for _, tool, _ in alike))
     while left:
-        tool = await agent.pick(shots([(f"{asked}\nTool:", name) for asked, name, _ in alike], f"{question}\nTool:"), left)
+        choices = [(f"{asked}\nTool:", name) for asked, name, _ in alike]
+        tool = await agent.pick(shots(choices, f"{question}\nTool:"), left)
         left.remove(tool)
         arguments = await fill(agent, question, tools[tool])
         if fits(question, arguments):
@@ -68,7 +73,7 @@ async def fill(agent: Agent, question: str, spec: ToolSpec) -> dict[str, Any]:
     narrow = {"from_unit": {"enum": source or [""]}, "to_unit": {"enum": target or [""]}}
     fields = {name: narrow.get(name, field) for name, field in spec.parameters["properties"].items()}
     reply = await agent.chat(talk, schema=spec.parameters | {"properties": fields}, max_tokens=100)
-    arguments = json.loads(reply.text)
+    arguments: dict[str, Any] = json.loads(reply.text)
     return arguments | ({"text": question.partition(":")[2].strip()} if "text" in arguments else {})
 
 
