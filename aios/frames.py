@@ -21,23 +21,27 @@ class Frames:
     `receive` and anyio.BrokenResourceError or anyio.ClosedResourceError from `send`.
     """
 
-    def __init__(self, stream: ByteStream, max_bytes: int = MAX_FRAME_BYTES) -> None:
+    def __init__(self, stream: ByteStream, max_bytes: int = MAX_FRAME_BYTES, *, whole: bool = True) -> None:
         self._stream = stream
         self._max_bytes = max_bytes
+        self._whole = whole
         self._buffer = BufferedByteReceiveStream(stream)
         self._sending = anyio.Lock()
 
     @classmethod
-    async def over(cls, sock: socket.socket, max_bytes: int = MAX_FRAME_BYTES) -> Self:
-        """Frames over a connected Unix socket, which they own from now on."""
-        return cls(await UNIXSocketStream.from_socket(sock), max_bytes)
+    async def over(cls, sock: socket.socket, max_bytes: int = MAX_FRAME_BYTES, *, whole: bool = True) -> Self:
+        """Frames over a connected Unix socket, which they own from now on.
+
+        With `whole`, a cancelled send is completed first, so that the stream stays usable; without, it is not, so
+        that a peer that does not read can hold up nobody.
+        """
+        return cls(await UNIXSocketStream.from_socket(sock), max_bytes, whole=whole)
 
     async def send(self, frame: bytes | dict[str, Any]) -> None:
         """Send one object, given as such or as JSON without a newline."""
         line = (to_json(frame) if isinstance(frame, dict) else frame) + b"\n"
         async with self._sending:
-            # A frame cut off by a cancellation would corrupt all that follow.
-            with anyio.CancelScope(shield=True):
+            with anyio.CancelScope(shield=self._whole):
                 await self._stream.send(line)
 
     async def receive(self) -> Any:

@@ -35,7 +35,7 @@ SHOW_CURSOR = b"\x1b[?25h\n"
 class Outcome:
     """What is known of a run after its end."""
 
-    history: History = field(default_factory=History)
+    history: History = field(default_factory=lambda: History(payloads=False))
     run: Run | None = None
     """None when it was interrupted before the kernel ran."""
     interrupted: bool = False

@@ -22,7 +22,7 @@ from pydantic_core import from_json, to_json
 
 from aios.frames import Frames
 from aios.hosts import program as programs
-from aios_syscalls import AgentFailed, AiosError, BadRequest, Reply
+from aios_syscalls import AgentFailed, AiosError, BadRequest, Cancelled, Reply
 from aios_syscalls.base import MAX_CALL_BYTES
 from aios_syscalls.errors import from_wire
 from aios_syscalls.port import Port, discard
@@ -30,6 +30,9 @@ from aios_syscalls.wire import call_from_object, outcome_to_json
 
 # An agent needs no key, token or home of the user's.
 ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
+
+UNANSWERED = 128
+"""Calls of one agent that are read before their answers are: more than the kernel lets it have under way."""
 
 
 class ProcessHost:
@@ -50,7 +53,8 @@ class ProcessHost:
     async def run(self, program: str, task: str, port: Port, pid: int) -> str:
         path = programs.find(program, self._directories)
         ours, theirs = socket.socketpair()
-        async with await Frames.over(ours, MAX_CALL_BYTES + 1024) as frames:
+        # Not whole: an agent that does not read what it is sent must not outlive its cancellation.
+        async with await Frames.over(ours, MAX_CALL_BYTES + 1024, whole=False) as frames:
             child = await self._start(theirs, self._logs / f"{pid}.log")
             try:
                 await frames.send({"program": str(path), "task": task, "pid": pid})
@@ -74,28 +78,33 @@ class ProcessHost:
         )
         theirs.close()
         self._control = await UNIXSocketStream.from_socket(ours)
-        self._starting = anyio.Lock()
+        self._starting, self._ordering = anyio.Lock(), anyio.Lock()
         self._started, self._pids = anyio.create_memory_object_stream[int](1)
         self._tasks: TaskGroup = anyio.create_task_group()
         await self._tasks.__aenter__()
+        # Shielded: whoever cancels the kernel still needs to hear that its agents have ended.
+        self._listening = anyio.CancelScope(shield=True)
         self._tasks.start_soon(self._listen)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._tasks.cancel_scope.cancel()
-        await self._tasks.__aexit__(None, None, None)
-        await anyio.aclose_forcefully(self._control)
-        self._pids.close()
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self._zygote.wait)
+        self._listening.cancel()
+        try:
+            await self._tasks.__aexit__(None, None, None)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.aclose_forcefully(self._control)
+                self._pids.close()
+                await anyio.to_thread.run_sync(self._zygote.wait)
 
     async def _start(self, channel: socket.socket, log: Path) -> int:
         with channel, anyio.CancelScope(shield=True):
             async with self._starting:
                 try:
-                    await self._control.send_fds(to_json({"start": str(log)}) + b"\n", [channel.fileno()])
+                    async with self._ordering:
+                        await self._control.send_fds(to_json({"start": str(log)}) + b"\n", [channel.fileno()])
                     child = await self._pids.receive()
                 except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream):
                     raise AgentFailed("the process that starts agents has died; restart the kernel") from None
@@ -103,26 +112,31 @@ class ProcessHost:
 
     async def _listen(self) -> None:
         buffer = BufferedByteReceiveStream(self._control)
-        with self._started:
-            while True:
-                try:
+        try:
+            with (
+                self._listening,
+                self._started,
+                suppress(anyio.IncompleteRead, anyio.EndOfStream, anyio.BrokenResourceError),
+            ):
+                while True:
                     fact = from_json(await buffer.receive_until(b"\n", 4096))
-                except (anyio.IncompleteRead, anyio.EndOfStream, anyio.BrokenResourceError):
-                    break
-                if "started" in fact:
-                    self._exits[fact["started"]] = anyio.Event()
-                    self._started.send_nowait(fact["started"])
-                else:
-                    self._status[fact["exited"]] = fact["status"]
-                    self._exits[fact["exited"]].set()
-        for event in self._exits.values():
-            event.set()
+                    if "started" in fact:
+                        self._exits[fact["started"]] = anyio.Event()
+                        self._started.send_nowait(fact["started"])
+                    else:
+                        self._status[fact["exited"]] = fact["status"]
+                        self._exits[fact["exited"]].set()
+        finally:
+            for event in self._exits.values():
+                event.set()
 
     async def _end(self, child: int) -> None:
         """Make sure that a child is gone; at once if it is."""
         if not self._exits[child].is_set():
-            with suppress(anyio.BrokenResourceError):  # the zygote has died, and `_listen` tells everybody
-                await self._control.send(to_json({"kill": child}) + b"\n")
+            # When the zygote has died, `_listen` tells everybody, and its children die with it.
+            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+                async with self._ordering:
+                    await self._control.send(to_json({"kill": child}) + b"\n")
             await self._exits[child].wait()
         del self._exits[child]
         self._status.pop(child, None)
@@ -147,8 +161,9 @@ class _Session:
         self._frames = frames
         self._port = port
         self._scopes: dict[int, anyio.CancelScope] = {}
-        # Unbounded, yet never more than the replies to the calls that one process may have under way.
-        self._out, self._outgoing = anyio.create_memory_object_stream[bytes](math.inf)
+        self._unanswered = anyio.Semaphore(UNANSWERED)
+        # Unbounded, yet never more than the answers to so many calls.
+        self._out, self._outgoing = anyio.create_memory_object_stream[tuple[bytes, bool]](math.inf)
 
     async def serve(self) -> str:
         """Run the agent's calls until it sends its result. Raises its error, or anyio.EndOfStream."""
@@ -171,7 +186,10 @@ class _Session:
             except (ValueError, anyio.DelimiterNotFound) as error:
                 raise BadRequest(f"the agent sent something that is no frame: {error}") from None
             match frame:
-                case {"id": int(id), "call": call, "stream": bool(stream)}:
+                case {"id": int(id), "call": call, "stream": bool(stream)} if id not in self._scopes:
+                    await self._unanswered.acquire()
+                    # Here, not in the task: the next frame may already cancel it.
+                    self._scopes[id] = anyio.CancelScope()
                     tasks.start_soon(self._answer, id, call, stream)
                 case {"cancel": int(id)}:
                     if scope := self._scopes.get(id):
@@ -184,20 +202,22 @@ class _Session:
                     raise BadRequest("the agent sent a frame that is none of call, cancel, result, error")
 
     async def _answer(self, id: int, call: Any, stream: bool) -> None:
-        with anyio.CancelScope() as self._scopes[id]:
-            outcome: Reply | AiosError
+        outcome: Reply | AiosError = Cancelled("the agent has cancelled the call")
+        with self._scopes[id]:
             try:
                 emit = self._emitter(id) if stream else discard
                 outcome = await self._port.submit(call_from_object(call), emit)
             except AiosError as error:
                 outcome = error
-            self._out.send_nowait(b'{"id":%d,' % id + outcome_to_json(outcome)[1:])
         del self._scopes[id]
+        self._out.send_nowait((b'{"id":%d,' % id + outcome_to_json(outcome)[1:], True))
 
     def _emitter(self, id: int) -> Callable[[str], None]:
-        return lambda text: self._out.send_nowait(to_json({"id": id, "text": text}))
+        return lambda text: self._out.send_nowait((to_json({"id": id, "text": text}), False))
 
     async def _write(self) -> None:
         with self._outgoing, suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-            async for frame in self._outgoing:
+            async for frame, last in self._outgoing:
                 await self._frames.send(frame)
+                if last:
+                    self._unanswered.release()

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import cast
 
 from aios.sdk import Agent
-from aios_syscalls import BadRequest, NotFound
+from aios_syscalls import AgentFailed, BadRequest, NotFound
+from aios_syscalls.base import MAX_CALL_BYTES
 
 Main = Callable[[Agent, str], Awaitable[str]]
 
@@ -77,8 +78,13 @@ def load(path: Path) -> Main:
 
 
 async def run(path: Path, agent: Agent, task: str) -> str:
-    """Run a program to its result. Raises BadRequest when that is no string."""
+    """Run a program to its result. Raises BadRequest when that is no string, AgentFailed when it is too large."""
     result = await load(path)(agent, task)
     if not isinstance(result, str):
         raise BadRequest(f"main of {path} returned {type(result).__name__}, not str", "program")
-    return result
+    size = len(result.encode("utf-8", "backslashreplace"))
+    if size > MAX_CALL_BYTES:
+        raise AgentFailed(
+            f"the result has {size} bytes, over the limit of {MAX_CALL_BYTES}; write a file and return its path"
+        )
+    return result.encode("utf-8", "backslashreplace").decode()

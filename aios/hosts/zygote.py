@@ -8,6 +8,7 @@ closes, the kernel is gone, and everything here ends.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import selectors
@@ -22,6 +23,9 @@ import anyio
 import anyio.lowlevel
 
 from aios.hosts import child
+
+PR_SET_PDEATHSIG = 1
+"""Of prctl(2): an agent dies with the zygote, which alone could end it."""
 
 
 class Zygote:
@@ -93,6 +97,8 @@ class Zygote:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             self._control.close()
+            if sys.platform == "linux":
+                ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             for fd in self._fds:
                 os.close(fd)
             out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -98,9 +98,10 @@ class ProcessRecord:
 
 
 class History:
-    """Processes and calls of a run so far."""
+    """Processes and calls of a run so far; without `payloads`, what was asked and answered is left to the journal."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, payloads: bool = True) -> None:
+        self._payloads = payloads
         self.facts: dict[str, Any] = {}
         self.processes: dict[int, ProcessRecord] = {}
         self.calls: dict[int, CallRecord] = {}
@@ -132,7 +133,8 @@ class History:
                 process.ended, process.state = event.at, data["state"]
                 process.result, process.error = data["result"], data["error"]
             case Kind.ACCEPTED:
-                call = self.calls[event.call] = CallRecord(event.call, event.pid, data["name"], event.at, data["call"])
+                call = self.calls[event.call] = CallRecord(event.call, event.pid, data["name"], event.at)
+                call.call = data["call"] if self._payloads else None
                 if event.pid in self.processes:
                     self.processes[event.pid].calls.append(call)
             case Kind.STARTED:
@@ -160,4 +162,5 @@ class History:
         call.endings += 1
         call.tokens = event.data.get("tokens", call.tokens)
         call.model = event.data.get("model", "")
-        call.outcome = event.data.get("reply") or event.data.get("error")
+        if self._payloads:
+            call.outcome = event.data.get("reply") or event.data.get("error")

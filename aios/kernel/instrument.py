@@ -26,7 +26,7 @@ class Kind(StrEnum):
 class Event(NamedTuple):
     """One transition; `at` in seconds since the run began, `call` 0 where no syscall is meant.
 
-    Data: spawned {parent program task}, exited {state result error}, accepted {name lane call}, started {},
+    Data: spawned {parent program task}, exited {state result error}, accepted {name call}, started {},
     paused {tokens}, done {tokens model reply}, failed and the like {error}.
     """
 

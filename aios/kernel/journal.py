@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import anyio
 import anyio.to_thread
@@ -21,7 +22,10 @@ from aios_syscalls import StorageFailed
 COMMIT = 4_000
 """Events in one transaction, at most."""
 CHUNK = 128
-"""Events in one statement: turning them to JSON holds the interpreter's lock, for under half a millisecond."""
+"""Events in one statement, at most."""
+CHUNK_BYTES = 4 * 1024 * 1024
+LARGEST = 1024 * 1024
+"""Bytes of an event's JSON beyond which its payload is left out, and its size recorded in the place."""
 BACKLOG = 20_000
 TICK_S = 0.02
 
@@ -111,12 +115,14 @@ class SqliteJournal:
 
     def _open(self) -> sqlite3.Connection:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.chmod(0o700)
+            # Before SQLite opens it, whose side files take the same mode.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
             db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
             db.executescript(SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise _failed(self.path, error) from error
-        self.path.chmod(0o600)
         return db
 
     async def _write_all(self) -> None:
@@ -127,7 +133,7 @@ class SqliteJournal:
             batch, self._pending[:COMMIT] = self._pending[:COMMIT], []
             try:
                 await anyio.to_thread.run_sync(self._insert, batch)
-            except sqlite3.Error as error:
+            except Exception as error:  # whatever it is, the kernel must hear of it and go on
                 self._failure = _failed(self.path, error)
                 self._pending.clear()
             self._written.set()
@@ -137,9 +143,41 @@ class SqliteJournal:
 
     def _insert(self, batch: list[Event]) -> None:
         self._db.execute("BEGIN")
-        for first in range(0, len(batch), CHUNK):
-            self._db.execute(INSERT, (to_json(batch[first : first + CHUNK]).decode(),))
+        chunk: list[bytes] = []
+        size = 0
+        for event in batch:
+            chunk.append(row := _encode(event))
+            size += len(row)
+            if len(chunk) == CHUNK or size > CHUNK_BYTES:
+                self._insert_rows(chunk)
+                chunk, size = [], 0
+        self._insert_rows(chunk)
         self._db.execute("COMMIT")
+
+    def _insert_rows(self, rows: list[bytes]) -> None:
+        self._db.execute(INSERT, ((b"[" + b",".join(rows) + b"]").decode(),))
+
+
+def _encode(event: Event) -> bytes:
+    """An event as JSON; what JSON cannot hold, or is too large, is described instead."""
+    try:
+        row = to_json(event)
+    except (ValueError, TypeError) as error:
+        return to_json(event._replace(data=_without_payload(event, f"not JSON: {type(error).__name__}")))
+    if len(row) > LARGEST:
+        return to_json(event._replace(data=_without_payload(event, f"{len(row)} bytes")))
+    return row
+
+
+def _without_payload(event: Event, why: str) -> dict[str, Any]:
+    """The data of an event with every value that is not a short plain one replaced."""
+    return {key: _short(value) or {"omitted": why} for key, value in event.data.items()}
+
+
+def _short(value: object) -> object:
+    if isinstance(value, str):
+        return value[:1000].encode("utf-8", "backslashreplace").decode() or None
+    return value if isinstance(value, int | float) else None
 
 
 def _failed(path: Path, error: Exception) -> StorageFailed:

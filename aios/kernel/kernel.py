@@ -17,7 +17,7 @@ from aios.kernel.lane import Lane
 from aios.kernel.process import USER, Host, Process, Processes
 from aios.kernel.request import Request
 from aios.scheduler import Fifo
-from aios_syscalls import AiosError, ChatReply, Expired, KernelBug, Overloaded, R, Reply, Syscall
+from aios_syscalls import AiosError, Cancelled, ChatReply, Expired, KernelBug, Overloaded, R, Reply, Syscall
 from aios_syscalls.port import Port, discard
 
 
@@ -69,6 +69,7 @@ class Kernel:
         self._facts = facts or {}
         self._ids = itertools.count(1)
         self._calls = 0
+        self._closing = False
 
     def port(self, pid: int) -> Port:
         """The way in for process `pid`: who calls is fixed here, never by the call."""
@@ -80,7 +81,6 @@ class Kernel:
         Cancelling the caller cancels the syscall: its slot is free and its snapshot dropped when this returns.
         """
         await anyio.lowlevel.checkpoint()
-        await self._journal.room()
         process = self.processes.alive(pid)
         self._admit(process)
         request = Request(next(self._ids), pid, call, emit)
@@ -102,11 +102,14 @@ class Kernel:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closing = True
         with anyio.CancelScope(shield=True):
             await self.processes.stop("the kernel stops")
         await self._tasks.__aexit__(None, None, None)
 
     def _admit(self, process: Process) -> None:
+        if self._closing:
+            raise Cancelled("the kernel stops; it takes no more syscalls")
         if self._calls >= self._limits.calls:
             raise Overloaded(f"{self._calls} syscalls are under way, the kernel's limit; try again later")
         if process.calls >= self._limits.calls_per_process and process.pid != USER:
@@ -121,6 +124,7 @@ class Kernel:
         self._report(Kind.ACCEPTED, request.pid, {"name": call.name, "call": call}, request.id)
         try:
             with anyio.move_on_after(deadline) as scope:
+                await self._journal.room()
                 reply = await self.lanes[self._route(call)].run(request, self._report_request)
             if scope.cancelled_caught:
                 raise Expired(f"{call.name} did not end within its deadline of {deadline:g} s")

@@ -15,6 +15,7 @@ from aios.kernel.instrument import Kind
 from aios_syscalls import (
     AgentFailed,
     AiosError,
+    BadRequest,
     Cancelled,
     Denied,
     Exit,
@@ -135,6 +136,10 @@ class Processes:
                 return Spawned(pid=self._spawn(call.program, call.task, turn.pid).pid)
             case Wait():
                 process = self._get(call.pid)
+                if call.pid == turn.pid or call.pid in self._ancestors(self._get(turn.pid)) or call.pid == USER:
+                    raise BadRequest(
+                        f"process {turn.pid} would wait for itself: {call.pid} cannot end before it", "pid"
+                    )
                 await process.ended.wait()
                 return Exit(process=process.info())
             case Kill():
@@ -144,7 +149,7 @@ class Processes:
             case Send():
                 return self._send(call.to, Mail(sender=turn.pid, body=call.body))
             case Receive():
-                return await self._get(turn.pid).mailbox.receive()
+                return await self._receive(self._get(turn.pid))
             case _:
                 assert_never(call)
 
@@ -192,7 +197,7 @@ class Processes:
             # Not by `kill`, which ends inside the scope: whoever runs the kernel was cancelled.
             self._exit(process, process.killed or Cancelled("the kernel stops"))
             raise
-        except Exception as failure:
+        except (Exception, SystemExit) as failure:
             error = AgentFailed(f"{process.program} raised {type(failure).__name__}: {failure}")
         if process.result is None and error is None:
             error = process.killed or AgentFailed(
@@ -238,9 +243,21 @@ class Processes:
         return found
 
     def _descendants(self, process: Process) -> list[Process]:
-        """Children before their parents."""
-        below = [each for child in self if child.parent == process.pid for each in self._descendants(child)]
-        return [*below, process]
+        """Children before their parents, the process itself last."""
+        children: dict[int, list[Process]] = {}
+        for each in self:
+            children.setdefault(each.parent, []).append(each)
+        found, stack = [], [process]
+        while stack:
+            found.append(stack.pop())
+            stack += children.get(found[-1].pid, [])
+        return found[::-1]
+
+    async def _receive(self, process: Process) -> Mail:
+        try:
+            return await process.mailbox.receive()
+        except (anyio.EndOfStream, anyio.ClosedResourceError):
+            raise Cancelled(f"process {process.pid} has ended, or the kernel stops") from None
 
     def _send(self, to: int, mail: Mail) -> Sent:
         receiver = self._get(to)

@@ -17,7 +17,7 @@ class Router:
     def choose(self, chat: Chat) -> str:
         """The name of the model that `chat` asks for, or else of the first that is healthy.
 
-        Raises NotFound for a name that no model has, ModelFailed when what could serve `chat` is unhealthy.
+        Raises NotFound for a name that no model has, ModelFailed when none is healthy.
         """
         if chat.model is None:
             return self._first_healthy()

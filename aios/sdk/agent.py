@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeVar
 
 import anyio
-from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic_core import from_json
 
 from aios.sdk.stream import Stream
 from aios_syscalls import (
@@ -104,10 +105,16 @@ class Agent:
             raise ModelFailed(f"the answer is no valid {form.__name__}: {why}; raise max_tokens or ask again") from None
 
     async def pick(self, prompt: Prompt, options: Iterable[str], **settings: Any) -> str:
-        """One of `options`, chosen by the model, which can write nothing else."""
+        """One of `options`, chosen by the model. Raises ModelFailed when it writes something else all the same."""
         choices = list(options)
         reply = await self.chat(prompt, schema={"type": "string", "enum": choices}, **settings)
-        return TypeAdapter(str).validate_json(reply.text)
+        try:
+            choice = from_json(reply.text)
+        except ValueError:
+            choice = None
+        if choice not in choices:
+            raise ModelFailed(f"the answer {reply.text[:80]!r} is none of the options; raise max_tokens or ask again")
+        return str(choice)
 
     @asynccontextmanager
     async def stream(self, prompt: Prompt, *, system: str | None = None, **options: Any) -> AsyncIterator[Stream]:
@@ -213,14 +220,19 @@ class Agent:
         return await self.port.submit(Receive(deadline_s=deadline_s))
 
 
-async def gather(*awaitables: Awaitable[T]) -> list[T]:
-    """Await all at once; their results in order. The first error cancels the rest and is raised as it is."""
+async def gather(*awaitables: Awaitable[T], width: int = 32) -> list[T]:
+    """Await all, `width` at a time; their results in order. The first error cancels the rest and is raised as it is.
+
+    The width keeps a program below the number of syscalls that one process may have under way.
+    """
     results: dict[int, T] = {}
     failures: list[Exception] = []
+    places = anyio.Semaphore(width)
 
     async def one(index: int, awaitable: Awaitable[T]) -> None:
         try:
-            results[index] = await awaitable
+            async with places:
+                results[index] = await awaitable
         except Exception as error:
             failures.append(error)
             tasks.cancel_scope.cancel()

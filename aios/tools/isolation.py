@@ -25,6 +25,9 @@ from aios_syscalls.errors import ToolFailed, from_wire
 
 T = TypeVar("T")
 
+INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
+"""What a tool's process may know of the environment: none of the user's keys."""
+
 
 class _GivenUp(BaseException):
     """Raised inside a thread whose answer nobody waits for any more."""
@@ -69,7 +72,10 @@ def _interrupt(thread: Thread) -> None:
 async def in_process(module: str, name: str, arguments: Mapping[str, JsonValue], limit_s: float) -> JsonValue:
     """What the tool `name` of `module` answers in a fresh process, which ends with the call, whatever it does."""
     request = to_json({"module": module, "name": name, "arguments": arguments, "limit_s": limit_s})
-    environment: dict[str, Any] = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment: dict[str, Any] = {
+        **{name: os.environ[name] for name in INHERITED if name in os.environ},
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
     command = [sys.executable, "-m", "aios.tools.worker"]
     ended = await run_process(command, input=request, stderr=None, check=False, env=environment)
     try:

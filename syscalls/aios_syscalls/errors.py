@@ -32,8 +32,9 @@ class AiosError(Exception):
     code: ClassVar[str] = "error"
 
     def __init__(self, message: str, **data: Any) -> None:
-        super().__init__(message)
-        self.message = message
+        # A name that is not UTF-8, quoted in a message, must not keep the error from being sent or recorded.
+        self.message = message.encode("utf-8", "backslashreplace").decode()
+        super().__init__(self.message)
         self.data = {key: value for key, value in data.items() if value is not None}
 
     def to_wire(self) -> dict[str, Any]:

@@ -60,6 +60,24 @@ PROGRAMS = {
         await agent.port._frames.send(frame)
     await agent.ask("x")
     return "lied" """,
+    "deaf": """
+    from anyio import create_task_group
+    async with create_task_group() as tasks:
+        for number in range(4):
+            tasks.start_soon(agent.ask, "large")
+        await sleep(0.05)
+        import time
+        time.sleep(1000)""",
+    "impatient": """
+    from anyio import move_on_after
+    for _ in range(200):
+        with move_on_after(0.0002):
+            await agent.receive()
+    return await agent.ask("x")""",
+    "endless": """
+    return "x" * 2_000_000""",
+    "odd": """
+    raise ValueError("file \\udcff is missing")""",
     "cancels": """
     import anyio
     with anyio.move_on_after(0.05):
@@ -68,6 +86,7 @@ PROGRAMS = {
 }
 HEAD = """
 import os, sys
+from anyio import sleep
 from aios.sdk import Agent, gather
 from aios_syscalls import BadRequest
 async def main(agent: Agent, task: str) -> str:"""
@@ -83,6 +102,8 @@ class Echo:
         try:
             if turn.call.messages[0].content == "slow":  # type: ignore[attr-defined]
                 await anyio.sleep_forever()
+            if turn.call.messages[0].content == "large":  # type: ignore[attr-defined]
+                return ChatReply(text="x" * 4_000_000)
             turn.emit("o")
             await anyio.lowlevel.checkpoint()
             turn.emit("k")
@@ -133,11 +154,13 @@ async def test_programs_run_in_processes_of_their_own(hosted: Hosted, tmp_path: 
 @pytest.mark.parametrize(
     ("program", "says"),
     [
-        ("raises", "RuntimeError at raises.py:6: boom"),
+        ("raises", "RuntimeError at raises.py:7: boom"),
         ("leaves", "left with status 3"),
         ("crashes", "ended by SIGSEGV"),
         ("exits", "SystemExit"),
         ("wrong", "returned int, not str"),
+        ("endless", "write a file and return its path"),
+        ("odd", "is missing"),
         ("liar", "none of call, cancel, result, error"),
     ],
 )
@@ -149,7 +172,7 @@ async def test_a_program_that_fails_says_why_and_harms_nobody(hosted: Hosted, pr
         assert (await run(kernel, "fine")).state is ProcessState.DONE
 
 
-@pytest.mark.parametrize("program", ["spins", "sleeps"])
+@pytest.mark.parametrize("program", ["spins", "sleeps", "deaf"])
 async def test_a_program_that_never_returns_is_ended_while_others_go_on(hosted: Hosted, program: str) -> None:
     async with hosted(time_limit_s=1) as kernel:
         pid = (await kernel.submit(Spawn(program=program))).pid
@@ -165,6 +188,21 @@ async def test_kill_ends_the_operating_system_process(hosted: Hosted) -> None:
         assert (await kernel.submit(Kill(pid=pid))).pids == (pid,)
         (zygote,) = [each for each in psutil.Process().children() if "aios.hosts.zygote" in each.cmdline()]
         assert zygote.children() == []
+
+
+async def test_cancelling_whoever_runs_the_kernel_ends_its_agents(hosted: Hosted) -> None:
+    with anyio.move_on_after(0.5) as scope:
+        async with hosted() as kernel:
+            for _ in range(3):
+                await kernel.submit(Spawn(program="spins"))
+            await anyio.sleep_forever()
+    assert scope.cancelled_caught
+    assert not [each for each in psutil.Process().children() if "aios.hosts.zygote" in each.cmdline()]
+
+
+async def test_calls_that_are_cancelled_at_once_leave_no_trace(hosted: Hosted) -> None:
+    async with hosted() as kernel:
+        assert (await run(kernel, "impatient")).result == "ok"
 
 
 async def test_a_cancelled_call_frees_its_slot(hosted: Hosted) -> None:

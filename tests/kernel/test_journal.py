@@ -80,6 +80,15 @@ def test_a_file_that_is_no_journal_is_a_storage_error(tmp_path: Path) -> None:
         list(read_events(tmp_path / "j.db"))
 
 
+async def test_what_json_cannot_hold_or_is_too_large_is_described(tmp_path: Path) -> None:
+    async with SqliteJournal(tmp_path / "j.db") as journal:
+        for number, value in enumerate(["\udcff", object(), "x" * 2_000_000, "fine"], 1):
+            journal.record(Event(0.0, Kind.DONE, 1, number, {"tokens": 3, "reply": {"text": value}}))
+    kept = [event.data for event in read_events(tmp_path / "j.db")]
+    assert [data["tokens"] for data in kept] == [3] * 4
+    assert ["omitted" in data["reply"] for data in kept] == [True, True, True, False]
+
+
 async def test_errors_are_kept_in_wire_form(tmp_path: Path, say: Any) -> None:
     class Full:
         async def run(self, turn: Any) -> Any:

@@ -13,6 +13,7 @@ from aios.kernel import Kind, Limits
 from aios.sdk import Agent
 from aios_syscalls import (
     AgentFailed,
+    BadRequest,
     Cancelled,
     Denied,
     Expired,
@@ -210,6 +211,27 @@ async def test_a_dead_process_makes_no_syscalls(opened: Any, counting: Any, say:
         await bench.kernel.submit(Wait(pid=pid))
         with pytest.raises(Cancelled, match="has ended"):
             await bench.kernel.port(pid).submit(say())
+
+
+async def test_waiting_for_oneself_or_an_ancestor_is_refused(opened: Any, counting: Any) -> None:
+    async def loop(agent: Agent, task: str) -> str:
+        for pid in (agent.pid, 0):
+            with pytest.raises(BadRequest, match="would wait for itself"):
+                await agent.wait(pid)
+        return "refused"
+
+    async with opened(counting(), loop=loop) as bench:
+        pid = (await bench.kernel.submit(Spawn(program="loop"))).pid
+        assert (await bench.kernel.submit(Wait(pid=pid))).process.result == "refused"
+
+
+async def test_a_program_that_exits_fails_alone(opened: Any, counting: Any) -> None:
+    async def leave(agent: Agent, task: str) -> str:
+        raise SystemExit(3)
+
+    async with opened(counting(), leave=leave) as bench:
+        pid = (await bench.kernel.submit(Spawn(program="leave"))).pid
+        assert (await bench.kernel.submit(Wait(pid=pid))).process.state is ProcessState.FAILED
 
 
 async def test_unknown_processes_and_programs_are_not_found(opened: Any, counting: Any) -> None:
