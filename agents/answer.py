@@ -1,6 +1,10 @@
-"""Answer a question from the texts, with the place where the answer stands.
+"""Answer a question from the texts, with the file and the line where the answer stands.
 
-Task: the question. It finds the paragraph that shares the rarest words with the question, and asks the model with it.
+The task is the question, such as `Where was Elena Marchetti born?`. All `.txt` and `.md` files below the root are read.
+
+The sentence that shares the rarest words with the question is found first, and the model is asked with its paragraph.
+An answer in words that neither the paragraph nor the question has is replaced by that sentence. Where nothing
+matches, the program says that it does not know.
 """
 
 from __future__ import annotations
@@ -8,55 +12,108 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from typing import NamedTuple
 
-from aios.sdk import Agent, gather
+from aios.sdk import Agent
 
-PROMPT = "{passage}\n\nAnswer the question from the text above, in a few words.\nQuestion: {question}\nAnswer:"
-SMALL = """a an and are at did do does for from has have how in is it of on the to was were what when where which who
-why will with"""
-STOP = frozenset(SMALL.split())
+PROMPT = "{text}\n\nAnswer from the text above, in one short sentence. {question}"
+STOP = frozenset(
+    [
+        "a",
+        "an",
+        "and",
+        "are",
+        "as",
+        "at",
+        "be",
+        "by",
+        "did",
+        "do",
+        "does",
+        "for",
+        "from",
+        "has",
+        "have",
+        "how",
+        "in",
+        "is",
+        "it",
+        "long",
+        "many",
+        "much",
+        "of",
+        "on",
+        "to",
+        "the",
+        "was",
+        "were",
+        "what",
+        "when",
+        "where",
+        "which",
+        "who",
+        "whom",
+        "why",
+        "will",
+        "with",
+    ]
+)
+LONGEST = 50_000
+"""Bytes that are read of a file."""
+
+
+class Sentence(NamedTuple):
+    """A sentence, the paragraph around it and where it stands."""
+
+    text: str
+    paragraph: str
+    path: str
+    line: int
 
 
 async def main(agent: Agent, task: str) -> str:
-    if not task:
-        return "Ask a question: aios run answer --task 'Who ...?'"
-    entries = await agent.list(".", recursive=True)
-    paths = [entry.path for entry in entries if entry.path.endswith((".txt", ".md"))]
-    texts = await gather(*(agent.read(path) for path in paths))
-    passages = [
-        (path, line, passage) for path, text in zip(paths, texts, strict=True) for line, passage in paragraphs(text)
-    ]
-    best, score = find(task, passages)
-    if best is None or score == 0:
+    question = task.strip() or "Where was Elena Marchetti born?"
+    known = []
+    for entry in await agent.list(recursive=True):
+        if entry.path.endswith((".txt", ".md")) and not entry.path.startswith("results/"):
+            known += sentences(entry.path, await agent.read_bytes(entry.path, 0, LONGEST))
+    found = best(question, known)
+    if found is None:
         return "I do not know: no text here says anything about it."
-    path, line, passage = best
-    answer = await agent.ask(PROMPT.format(passage=passage[:1500], question=task), max_tokens=40, stop=["\n"])
-    return f"{answer} ({path}:{line})"
+    prompt = PROMPT.format(text=found.paragraph[:2000], question=question)
+    answer = await agent.ask(prompt, max_tokens=40, stop=["\n"])
+    said, asked = terms(answer), terms(question)
+    grounded = said & asked and said <= asked | terms(found.paragraph)
+    return f"{answer if grounded and answer.endswith('.') else found.text} ({found.path}:{found.line})"
 
 
-def paragraphs(text: str) -> list[tuple[int, str]]:
-    """The paragraphs of a text, each with the number of its first line."""
-    found, line = [], 1
-    for part in text.split("\n\n"):
-        if part.strip():
-            found.append((line, " ".join(part.split())))
-        line += part.count("\n") + 2
+def sentences(path: str, data: bytes) -> list[Sentence]:
+    """The sentences of a file; a heading is none."""
+    text = data.decode("utf-8", "ignore")
+    found = []
+    for block in re.finditer(r"\S(?:.|\n(?!\n))*", text):
+        for part in re.finditer(r"\S.*?[.!?](?=\s|$)", block[0], re.DOTALL):
+            line = text.count("\n", 0, block.start() + part.start()) + 1
+            found.append(Sentence(" ".join(part[0].split()), block[0], path, line))
     return found
 
 
-def words(text: str) -> set[str]:
-    """The words of a text that carry meaning, without their plural s."""
-    return {word.rstrip("s") for word in re.findall(r"[a-z0-9]+", text.lower()) if word not in STOP}
+def best(question: str, known: list[Sentence]) -> Sentence | None:
+    """The sentence whose words in common with the question are the rarest; its surroundings count half."""
+    asked = terms(question)
+    spread = Counter(term for each in known for term in terms(each.text))
+    number = re.match(r"(?i)how|when", question)
+
+    def shared(text: str) -> float:
+        return sum(math.log(1 + len(known) / (1 + spread[term])) for term in asked & terms(text))
+
+    def score(each: Sentence) -> float:
+        numbered = 1 if number and re.search(r"\d", each.text) else 0
+        return shared(each.text) + (shared(each.paragraph) + shared(each.path)) / 2 + numbered
+
+    return max((each for each in known if shared(each.text + " " + each.path)), key=score, default=None)
 
 
-def find(question: str, passages: list[tuple[str, int, str]]) -> tuple[tuple[str, int, str] | None, float]:
-    """The passage whose words in common with the question are the rarest, and their weight."""
-    spread = Counter(word for _, _, passage in passages for word in words(passage))
-    asked = words(question)
-
-    def weight(entry: tuple[str, int, str]) -> float:
-        shared = asked & words(entry[2] + " " + entry[0])
-        return sum(math.log(1 + len(passages) / (1 + spread[word])) for word in shared)
-
-    best = max(passages, key=weight, default=None)
-    return best, weight(best) if best else 0.0
+def terms(text: str) -> set[str]:
+    """The beginnings of the words that carry meaning, so that `fail` finds `failed`."""
+    return {word[:5] for word in re.findall(r"\w+", text.casefold()) if word not in STOP}

@@ -1,33 +1,45 @@
-"""Plan the work on a folder, have workers do it, and join what they found in a report.
+"""Plan the work on a folder, have other programs do it, and join their results in a report.
 
-Task: a folder; nothing means the root. Spawns a `summarise` for each text and a `classify` for the folder, goes on
-when one of them fails, and writes `report.md`.
+The task is a folder; nothing means the root. The model chooses for each text who works on it: `summarise`, `extract` or
+`classify`. The report is written to `results/report.md`; a worker that fails is noted in it, and the others go on.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from aios.sdk import Agent, gather
-from aios_syscalls import AgentFailed
+from aios_syscalls import AgentFailed, Exists, NotFound
+
+QUESTION = "{text}\n\nWhat kind of text is this?"
+WORKERS = {"This is a report.": "extract", "This is a review.": "classify", "This is a story.": "summarise"}
 
 
 async def main(agent: Agent, task: str) -> str:
-    folder = task or "."
-    entries = await agent.list(folder)
-    paths = [entry.path for entry in entries if entry.kind == "file" and entry.path.endswith((".txt", ".md"))]
-    jobs = [("summarise", path) for path in paths[:6]] + [("classify", folder)]
-    await agent.write("plan.md", "".join(f"- {program} {path}\n" for program, path in jobs))
-    results = await gather(*(work(agent, program, path) for program, path in jobs))
-    failed = sum(result.startswith("failed:") for result in results)
-    report = "\n".join(
-        f"## {program} {path}\n\n{result}\n" for (program, path), result in zip(jobs, results, strict=True)
-    )
-    await agent.write("report.md", report)
-    return f"{len(jobs)} jobs, {failed} failed; the report is in report.md\n{report}"
+    folder = task.strip(" /") or "."
+    texts = [entry.path for entry in await agent.list(folder) if entry.path.endswith((".txt", ".md"))]
+    if not texts:
+        raise NotFound(f"there is no .txt or .md file in {folder}; name another folder as the task")
+    plan = dict(zip(texts, await gather(*(choose(agent, path) for path in texts), width=8), strict=True))
+    results = await gather(*(delegate(agent, program, path) for path, program in plan.items()), width=4)
+    failed = sum(result.startswith("FAILED") for result in results)
+    parts = zip(plan.items(), results, strict=True)
+    report = f"# Report on {folder}\n" + "".join(f"\n## {path} ({who})\n\n{what}\n" for (path, who), what in parts)
+    with suppress(Exists):
+        await agent.mkdir("results")
+    await agent.write("results/report.md", report)
+    return f"{len(texts)} texts, {failed} failed\n\n{report}"
 
 
-async def work(agent: Agent, program: str, path: str) -> str:
-    """A worker's result, or why there is none."""
+async def choose(agent: Agent, path: str) -> str:
+    """The program that suits a text."""
+    text = " ".join((await agent.read_bytes(path, 0, 600)).decode("utf-8", "ignore").split())
+    return WORKERS[await agent.pick(QUESTION.format(text=text), WORKERS)]
+
+
+async def delegate(agent: Agent, program: str, path: str) -> str:
+    """What a worker found, or why it did not."""
     try:
         return await agent.run(program, path)
     except AgentFailed as error:
-        return f"failed: {error.message}"
+        return f"FAILED: {error.message}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from aios.hosts.program import default_directories, load, programs, summary
 from aios.sdk import Agent
 from aios.testing import ScriptedModel, run_agent
-from aios_syscalls import AgentFailed, Chat
+from aios_syscalls import AgentFailed, Chat, ModelFailed
 
 pytestmark = pytest.mark.anyio
 TEXT = "Maria Lopez opened a shop in Lisbon on 2 May. It sells bread and old books to the neighbours.\n"
@@ -24,26 +25,27 @@ def test_every_program_loads_and_says_what_it_does() -> None:
         assert summary(path).endswith(".")
 
 
-async def test_summarise_reads_a_folder_and_writes_the_digest(tmp_path: Path) -> None:
-    model = ScriptedModel("A summary.")
-    result = await run_agent(
-        "summarise", replies=model, files={"a.txt": TEXT, "b.md": TEXT, "c.bin": b"\0"}, root=tmp_path
-    )
-    assert result == "a.txt: A summary.\nb.md: A summary."
-    assert (tmp_path / "summary.md").read_text() == result + "\n"
-    assert len(model.calls) == 2
+async def test_summarise_quotes_a_text_rather_than_an_unfaithful_draft(tmp_path: Path) -> None:
+    model = ScriptedModel(["Elvis sang loudly in the old town hall.", "Elvis sang."] * 2)
+    files: dict[str, str | bytes] = {"a.txt": TEXT, "b.md": TEXT, "c.bin": b"\0"}
+    result = await run_agent("summarise", replies=model, files=files, root=tmp_path)
+    first = "Maria Lopez opened a shop in Lisbon on 2 May."
+    assert result == f"a.txt: {first}\nb.md: {first}"
+    assert (tmp_path / "results" / "summary.md").read_text() == result + "\n"
 
 
-async def test_extract_drops_what_the_text_does_not_say(tmp_path: Path) -> None:
-    def invent(chat: Chat) -> str:
-        assert chat.response_schema is not None
-        lists: dict[str, list[str]] = {name: [] for name in chat.response_schema["properties"]}
-        return json.dumps(lists | {"people": ["Maria Lopez", "Elvis"], "places": ["Lisbon"]})
+async def test_summarise_takes_a_draft_in_the_text_s_own_words() -> None:
+    draft = "A shop in Lisbon sells bread and old books."
+    assert await run_agent("summarise", "a.txt", replies=draft, files={"a.txt": TEXT}) == f"a.txt: {draft}"
 
-    result = json.loads(await run_agent("extract", "a.txt", replies=invent, files={"a.txt": TEXT}, root=tmp_path))
-    assert result["people"] == ["Maria Lopez"]
-    assert result["places"] == ["Lisbon"]
-    assert json.loads((tmp_path / "a.txt.facts.json").read_text()) == result
+
+async def test_extract_names_only_what_is_there(tmp_path: Path) -> None:
+    def kind(chat: Chat) -> str:
+        return json.dumps("place" if "Lisbon?" in chat.messages[-1].content else "person")
+
+    result = json.loads(await run_agent("extract", "a.txt", replies=kind, files={"a.txt": TEXT}, root=tmp_path))
+    assert (result["people"], result["places"], result["dates"]) == (["Maria Lopez"], ["Lisbon"], ["2 May"])
+    assert json.loads((tmp_path / "results" / "a.txt.facts.json").read_text()) == result
 
 
 async def test_answer_names_the_place_where_it_stands() -> None:
@@ -60,20 +62,36 @@ async def test_answer_does_not_guess() -> None:
 
 
 async def test_planner_spawns_workers_and_survives_one_that_fails(tmp_path: Path) -> None:
-    def reply(chat: Chat) -> str:
-        schema = chat.response_schema or {}
-        return json.dumps(schema["enum"][0]) if "enum" in schema else "A summary."
+    def reply(chat: Chat) -> str | ModelFailed:
+        options = (chat.response_schema or {}).get("enum", [])
+        if "This is a story." in options:
+            return json.dumps("This is a story.")
+        return ModelFailed("no more") if "Broken" in chat.messages[-1].content else "A shop in Lisbon sells bread."
 
-    files: dict[str, str | bytes] = {"texts/a.txt": TEXT, "texts/b.txt": b"\xff" * 10, "texts/c.md": TEXT}
-    result = await run_agent("planner", "texts", replies=reply, files=files, root=tmp_path)
-    assert "A summary." in result
-    assert "A summary." in (tmp_path / "report.md").read_text()
+    files = {"texts/a.txt": TEXT, "texts/b.md": f"Broken. {TEXT}"}
+    result = await run_agent("planner", "texts", replies=raising(reply), files=files, root=tmp_path)
+    assert result.startswith("2 texts, 1 failed")
+    report = (tmp_path / "results" / "report.md").read_text()
+    assert "A shop in Lisbon sells bread." in report
+    assert "FAILED" in report
+
+
+def raising(reply: Callable[[Chat], str | ModelFailed]) -> Callable[[Chat], str]:
+    """A script that raises the errors that another returns."""
+
+    def script(chat: Chat) -> str:
+        answer = reply(chat)
+        if isinstance(answer, ModelFailed):
+            raise answer
+        return answer
+
+    return script
 
 
 async def test_writer_writes_while_it_generates(tmp_path: Path) -> None:
     story = "It rained. " * 100
     result = await run_agent("writer", "a dog", replies=story, root=tmp_path)
-    (path,) = sorted(tmp_path.iterdir())
+    (path,) = sorted((tmp_path / "results").iterdir())
     assert path.read_text().split() == story.split()
     assert path.name in result
 
