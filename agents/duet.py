@@ -8,11 +8,12 @@ The two run at the same time and know of each other only by messages.
 
 from __future__ import annotations
 
+import itertools
 import re
 from contextlib import suppress
 
 from aios.sdk import Agent
-from aios_syscalls import Exists, Sampling
+from aios_syscalls import Exists, Expired, Sampling
 
 SYSTEM = "You write stories for children in short, simple sentences."
 PROMPT = "{story}\n\nWrite the next sentence of this story:"
@@ -20,7 +21,7 @@ ASIDE = re.compile(r"\b(?:stor(?:y|ies)|tale|sentence|you|your|I)\b", re.IGNOREC
 """What is said about a story and not in it."""
 PARTNER = "partner of "
 PATIENCE_S = 300.0
-"""How long an answer is waited for."""
+"""How long each waits for the other."""
 
 
 async def main(agent: Agent, task: str) -> str:
@@ -42,16 +43,16 @@ async def main(agent: Agent, task: str) -> str:
 
 
 async def accompany(agent: Agent, first: int) -> str:
-    """Continue every story that comes, until killed."""
-    turn = 1
-    while True:
-        mail = await agent.receive()
-        await agent.send(first, await tell(agent, mail.body, turn))
-        turn += 2
+    """Continue every story that comes, until killed or forgotten."""
+    with suppress(Expired):
+        for turn in itertools.count(1, 2):
+            mail = await agent.receive(PATIENCE_S)
+            await agent.send(first, await tell(agent, mail.body, turn))
+    return "nobody tells on"
 
 
 async def tell(agent: Agent, story: str, turn: int) -> str:
-    """The story with one more sentence; one that it has already, or that has no end, is drawn again, five times."""
+    """The story with one more sentence: the first of five drawn that is whole, new and part of the story."""
     for draw in range(5):
         sampling = Sampling(temperature=0.7, top_p=0.9, repeat_penalty=1.1, seed=100 * turn + draw)
         more = await agent.ask(PROMPT.format(story=story[-400:]), system=SYSTEM, sampling=sampling, max_tokens=60)

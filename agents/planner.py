@@ -11,8 +11,12 @@ from contextlib import suppress
 from aios.sdk import Agent, gather
 from aios_syscalls import AgentFailed, Exists, NotFound
 
-QUESTION = "{text}\n\nWhat kind of text is this?"
-WORKERS = {"This is a report.": "extract", "This is a review.": "classify", "This is a story.": "summarise"}
+QUESTION = "{text}\n\nWhat does the writer do?"
+WORKERS = {
+    "The writer reviews a product.": "classify",
+    "The writer reports facts.": "extract",
+    "The writer tells a story.": "summarise",
+}
 
 
 async def main(agent: Agent, task: str) -> str:

@@ -1,4 +1,11 @@
-"""Testing agents without a model: the real kernel, in process, over the scripted model."""
+"""Testing agents without a model: the real kernel, in process, over the scripted model.
+
+async def test_it_summarises() -> None:
+    model = ScriptedModel(["A summary."])
+    result = await run_agent("my_agent.py", "a.txt", replies=model, files={"a.txt": "Once upon a time."})
+    assert result == "a.txt: A summary."
+    assert "Once upon a time" in model.calls[0].messages[0].content
+"""
 
 from __future__ import annotations
 
@@ -23,9 +30,10 @@ async def run_agent(
     files: Mapping[str, str | bytes] | None = None,
     root: Path | None = None,
 ) -> str:
-    """An agent's result, where the model's answers are `replies`, in order.
+    """The result of a program, given by name, path or `main` function, whose model answers with `replies`, in order.
 
-    `files` are put into `root`, a temporary directory if none is given. Raises AgentFailed when the agent fails.
+    `files` are put into `root`, a temporary directory if none is given; a given one keeps what the agent writes. No
+    trace of the run is left. Raises AgentFailed when the agent fails.
     """
     with tempfile.TemporaryDirectory(prefix="aios-test-") as scratch:
         place = root or Path(scratch, "files")
