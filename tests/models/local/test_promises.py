@@ -86,6 +86,7 @@ async def test_pieces_join_to_the_reply(local: Any, say: Any) -> None:
 
 
 @ONE_LOOP
+@pytest.mark.timeout(400)
 async def test_cut_at_200_random_points_the_text_and_the_work_are_the_same(local: Any, say: Any) -> None:
     """Slices of random length, more generations than slots, and room for few states in memory and on disk."""
     dice = random.Random(11)
