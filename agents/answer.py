@@ -3,7 +3,7 @@
 The task is the question, such as `Where was Elena Marchetti born?`. All `.txt` and `.md` files below the root are read.
 
 The sentence that shares the rarest words with the question is found first, and the model is asked with its paragraph.
-An answer in words that neither the paragraph nor the question has is replaced by that sentence. Where nothing
+An answer that says nothing new, or says it in words that neither has, is replaced by that sentence. Where nothing
 matches, the program says that it does not know.
 """
 
@@ -83,7 +83,7 @@ async def main(agent: Agent, task: str) -> str:
     prompt = PROMPT.format(text=found.paragraph[:2000], question=question)
     answer = await agent.ask(prompt, max_tokens=40, stop=["\n"])
     said, asked = terms(answer), terms(question)
-    grounded = said & asked and said <= asked | terms(found.paragraph)
+    grounded = said & asked and said - asked and said <= asked | terms(found.paragraph)
     return f"{answer if grounded and answer.endswith('.') else found.text} ({found.path}:{found.line})"
 
 

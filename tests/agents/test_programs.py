@@ -145,7 +145,7 @@ async def test_answer_says_where_the_answer_stands() -> None:
     assert "boat" not in asked(model.calls[0])
 
 
-@pytest.mark.parametrize("said", ["Elvis opened the shop.", "bread", "Maria Lopez opened the"])
+@pytest.mark.parametrize("said", ["Elvis opened the shop.", "bread", "Maria Lopez opened the", "The shop opened."])
 async def test_answer_quotes_where_the_model_invents_or_does_not_end(said: str) -> None:
     result = await run_agent("answer", "Who opened the shop?", replies=said, files={"shop.txt": SHOP})
     assert result == "Maria Lopez opened a shop in Lisbon on 2 May 2023. (shop.txt:1)"
@@ -227,7 +227,8 @@ async def test_tool_user_hands_over_expressions_units_and_texts_as_they_are() ->
         return json.dumps({name: values[0] for name, values in seen[-1].items()})
 
     result = await run_agent("tool_user", "What is (8 + 4) * 2.5?\n\nHow many words has: the red hat", replies=reply)
-    assert seen == [{"expression": ["(8 + 4) * 2.5"]}, {"text": ["the red hat"]}]
+    assert {"expression": ["(8 + 4) * 2.5"]} in seen
+    assert {"text": ["the red hat"]} in seen
     assert "30.0" in result.splitlines()[0]
     assert '"words": 3' in result.splitlines()[1]
 
