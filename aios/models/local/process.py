@@ -20,6 +20,14 @@ from aios.frames import Frames
 
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "AIOS_HOME", "XDG_CACHE_HOME", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
 """Environment variables that the worker may see."""
+THREADS = {"GOMP_SPINCOUNT": "2000", "OPENBLAS_NUM_THREADS": "1"}
+"""How the worker's threads share the machine.
+
+A step has a thousand barriers. With libgomp's default a thread that waits at one looks 300,000 times before it sleeps,
+which keeps its core from others that need it: beside a busy process each step then takes tens of times as long. A
+thread that sleeps at once makes a second core worth nothing. This often, some 100 us, is nearly as fast as the first on
+free cores and as the second on busy ones (docs/measured.md). Numpy's own threads have nothing to do here.
+"""
 TAIL_BYTES = 2000
 """How much of what it wrote last to stderr is kept: there llama.cpp says why it aborts."""
 GRACE_S = 5.0
@@ -112,5 +120,4 @@ class WorkerProcess:
 
 def _environment() -> dict[str, str]:
     kept = {name: value for name in INHERITED if (value := os.environ.get(name)) is not None}
-    # libgomp's waiting threads would otherwise spin on cores that others need, and slow each step tenfold.
-    return {**kept, "OMP_WAIT_POLICY": "passive", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return {**kept, **THREADS, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-# libgomp reads it when llama.cpp is loaded; else its waiting threads spin on the few cores of a test machine.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+from aios.models.local.process import THREADS
+
+# libgomp reads it when llama.cpp is loaded.
+os.environ.update(THREADS)
 
 from aios.context.tiers import Tiers
 from aios.models.local.engine import Engine
