@@ -34,7 +34,7 @@ from aios.setup import model_path
 from aios.tools.builtin import BUILTIN
 from aios.tools.registry import ToolBox, load_tools
 from aios_storage import Root
-from aios_syscalls import BadRequest, Chat, ModelFailed, Syscall
+from aios_syscalls import BadRequest, LlmCall, ModelFailed, Syscall
 
 DEFAULT_MODEL = "smollm2-135m"
 
@@ -177,4 +177,4 @@ def _preferred(models: Mapping[str, Model], first: str | None) -> Mapping[str, M
 
 
 def _route(router: Router, call: Syscall[Any]) -> str:
-    return f"llm:{router.choose(call)}" if isinstance(call, Chat) else call.family()
+    return f"llm:{router.choose(call)}" if isinstance(call, LlmCall) else call.family()

@@ -7,14 +7,14 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from aios.context import Snapshot
-from aios_syscalls import Chat, ChatReply
+from aios_syscalls import Chat, ChatReply, Rank, RankReply
 
 Emit = Callable[[str], None]
 """Takes the next piece of generated text, as soon as it is final; never blocks."""
 
 
 class Model(Protocol):
-    """A source of chat replies. Entering it makes it ready to serve, leaving it frees everything.
+    """A source of chat replies and likelihoods. Entering it makes it ready to serve, leaving it frees everything.
 
     Raises BadRequest for a call that it can never serve, ModelFailed for one that it could not serve now.
     """
@@ -38,6 +38,12 @@ class Model(Protocol):
 
         A Snapshot means that the budget is used up. The reply's text is whole, whatever the slices; `emit` gets
         each piece once. When cancelled, everything held for this generation is freed.
+        """
+
+    async def rank(self, call: Rank) -> RankReply:
+        """How likely the options are; takes one slot, and has no slices, for it generates nothing.
+
+        Raises BadRequest if the model cannot tell the likelihood of a given text.
         """
 
     async def __aenter__(self) -> Self: ...

@@ -19,7 +19,7 @@ from aios.models.base import Emit
 from aios.models.openai_wire import Draft, error_text, request_body
 from aios.models.sse import EventReader, WireFault
 from aios.models.transport import drain, endpoint, open_transport, read, retry_after_s, send, stream
-from aios_syscalls import AiosError, BadRequest, Chat, ChatReply, KernelBug, ModelFailed
+from aios_syscalls import AiosError, BadRequest, Chat, ChatReply, KernelBug, ModelFailed, Rank, RankReply
 
 MAX_ERROR_BYTES = 64 * 1024
 MAX_QUOTE = 300
@@ -104,6 +104,14 @@ class RemoteModel:
             except TimeoutError:
                 hint = "raise its timeout_s, lower max_tokens or try again"
                 raise self._failed(f"no answer within {self._timeout_s:g} s; {hint}") from None
+
+    async def rank(self, call: Rank) -> RankReply:  # noqa: ARG002 - whatever the call
+        """Raises BadRequest: a chat-completions server tells no likelihoods of texts that it is given."""
+        raise BadRequest(
+            f"model {self.name!r} cannot rank: the OpenAI protocol tells no likelihoods of given texts; "
+            "name a local model, or let it write one of the options under a response_schema with an enum",
+            "model",
+        )
 
     @contextmanager
     def _watch(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from aios.models.base import Model
-from aios_syscalls import Chat, ModelFailed, NotFound
+from aios_syscalls import LlmCall, ModelFailed, NotFound
 
 
 class Router:
@@ -14,20 +14,20 @@ class Router:
     def __init__(self, models: Mapping[str, Model]) -> None:
         self._models = models
 
-    def choose(self, chat: Chat) -> str:
-        """The name of the model that `chat` asks for, or else of the first that is healthy.
+    def choose(self, call: LlmCall) -> str:
+        """The name of the model that `call` asks for, or else of the first that is healthy.
 
         Raises NotFound for a name that no model has, ModelFailed when none is healthy.
         """
-        if chat.model is None:
+        if call.model is None:
             return self._first_healthy()
-        model = self._models.get(chat.model)
+        model = self._models.get(call.model)
         if model is None:
-            raise NotFound(f"no model {chat.model!r}; there are {', '.join(self._models) or 'none'}")
+            raise NotFound(f"no model {call.model!r}; there are {', '.join(self._models) or 'none'}")
         if not model.healthy:
             hint = "try again in a few seconds, or name no model to get another"
-            raise ModelFailed(f"model {chat.model!r} is unhealthy after its last failures; {hint}")
-        return chat.model
+            raise ModelFailed(f"model {call.model!r} is unhealthy after its last failures; {hint}")
+        return call.model
 
     def _first_healthy(self) -> str:
         for name, model in self._models.items():

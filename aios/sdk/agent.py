@@ -30,6 +30,8 @@ from aios_syscalls import (
     MoveFile,
     ProcessInfo,
     ProcessState,
+    Rank,
+    RankReply,
     ReadFile,
     Receive,
     Sampling,
@@ -65,6 +67,7 @@ class Agent:
         tools: Sequence[ToolSpec] = (),
         tool_choice: Literal["auto", "required", "none"] = "auto",
         schema: dict[str, Any] | None = None,
+        grammar: str | None = None,
         sampling: Sampling = Sampling(),  # noqa: B008 - frozen
         stop: Sequence[str] = (),
         max_tokens: int = 256,
@@ -79,6 +82,7 @@ class Agent:
                 tools=tuple(tools),
                 tool_choice=tool_choice,
                 response_schema=schema,
+                grammar=grammar,
                 sampling=sampling,
                 stop=tuple(stop),
                 max_tokens=max_tokens,
@@ -115,6 +119,37 @@ class Agent:
         if choice not in choices:
             raise ModelFailed(f"the answer {reply.text[:80]!r} is none of the options; raise max_tokens or ask again")
         return str(choice)
+
+    async def rank(
+        self,
+        prompt: Prompt,
+        options: Iterable[str],
+        *,
+        system: str | None = None,
+        tools: Sequence[ToolSpec] = (),
+        prefix: str = "",
+        neutral: Sequence[str] = (),
+        model: str | None = None,
+        priority: int = 0,
+        deadline_s: float | None = None,
+    ) -> RankReply:
+        """How likely the model finds each of some texts as what its answer has after `prefix`.
+
+        `neutral` are contents for the last user message that ask nothing: an option is then not better for being
+        likely anyway. Raises BadRequest for a remote model.
+        """
+        return await self.port.submit(
+            Rank(
+                messages=_messages(prompt, system),
+                tools=tuple(tools),
+                prefix=prefix,
+                options=tuple(options),
+                neutral=tuple(neutral),
+                model=model,
+                priority=priority,
+                deadline_s=deadline_s,
+            )
+        )
 
     @asynccontextmanager
     async def stream(self, prompt: Prompt, *, system: str | None = None, **options: Any) -> AsyncIterator[Stream]:

@@ -35,7 +35,19 @@ from aios_syscalls.file import (
     StatFile,
     WriteFile,
 )
-from aios_syscalls.llm import Chat, ChatReply, LlmCall, Message, Sampling, ToolSpec, ToolUse, Usage
+from aios_syscalls.llm import (
+    Chat,
+    ChatReply,
+    LlmCall,
+    Message,
+    Rank,
+    Ranked,
+    RankReply,
+    Sampling,
+    ToolSpec,
+    ToolUse,
+    Usage,
+)
 from aios_syscalls.process import (
     Exit,
     Kill,
@@ -98,6 +110,9 @@ __all__ = [
     "ProcessState",
     "ProcessTable",
     "R",
+    "Rank",
+    "RankReply",
+    "Ranked",
     "ReadFile",
     "Receive",
     "Reply",

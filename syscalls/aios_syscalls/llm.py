@@ -1,10 +1,10 @@
-"""Family llm: generate text."""
+"""Family llm: generate text, rank texts by how likely the model finds them."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, ValidationInfo, field_validator
 
 from aios_syscalls.base import Effect, Frozen, Reply, Syscall
 
@@ -75,6 +75,8 @@ class Chat(Syscall[ChatReply]):
     tool_choice: Literal["auto", "required", "none"] = "auto"
     response_schema: dict[str, Any] | None = None
     """JSON Schema that the text must satisfy."""
+    grammar: str | None = Field(default=None, min_length=1)
+    """GBNF grammar, with a rule `root`, that the text must follow; not together with a schema."""
     sampling: Sampling = Sampling()
     stop: tuple[str, ...] = Field(default=(), max_length=16)
     """The text ends before the first of these."""
@@ -82,5 +84,76 @@ class Chat(Syscall[ChatReply]):
     model: str | None = None
     """A model's name; None lets the router choose."""
 
+    @field_validator("grammar")
+    @classmethod
+    def _alone(cls, grammar: str | None, info: ValidationInfo) -> str | None:
+        if grammar is not None and info.data.get("response_schema") is not None:
+            raise ValueError("a grammar leaves no room for a response_schema; drop one of them")
+        return grammar
 
-LlmCall = Chat
+
+class Ranked(Frozen):
+    """What a model thinks of one option.
+
+    `log_likelihood` is the natural logarithm of its probability, from the first token on in which the options differ;
+    `score` is that minus its mean over the neutral prompts.
+    """
+
+    option: str
+    log_likelihood: float
+    score: float
+
+
+class RankReply(Reply):
+    """The options in the order of the call; `best` is the index of the largest score."""
+
+    options: tuple[Ranked, ...]
+    best: int
+    model: str = ""
+    usage: Usage = Usage()
+
+    @property
+    def choice(self) -> str:
+        """The best option."""
+        return self.options[self.best].option
+
+
+class Rank(Syscall[RankReply]):
+    """Compare texts that the answer to a conversation may go on with.
+
+    A small model has a liking for some words whatever it is asked. So each likelihood is set against those after
+    questions that say nothing: domain-conditional pointwise mutual information (Holtzman et al. 2021, Surface Form
+    Competition), over several content-free inputs (Zhao et al. 2021, Calibrate Before Use).
+    """
+
+    name: ClassVar[str] = "llm.rank"
+    effect: ClassVar[Effect] = Effect.PURE
+
+    messages: tuple[Message, ...] = Field(min_length=1)
+    tools: tuple[ToolSpec, ...] = ()
+    """As in `Chat`: what the model is told of before it answers."""
+    prefix: str = ""
+    """What the answer begins with."""
+    options: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=2, max_length=64)
+    """An option that another one begins with is the likelier of the two by nature: end them alike, say with a quote."""
+    neutral: tuple[str, ...] = Field(default=(), max_length=8)
+    """Contents for the last user message that ask nothing, such as "N/A"; none means no calibration."""
+    model: str | None = None
+    """A model's name; None lets the router choose."""
+
+    @field_validator("options")
+    @classmethod
+    def _differ(cls, options: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(options)) < len(options):
+            raise ValueError("two options are the same; leave one out")
+        return options
+
+    @field_validator("neutral")
+    @classmethod
+    def _replaceable(cls, neutral: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if neutral and not any(message.role == "user" for message in info.data.get("messages", ())):
+            raise ValueError("there is no user message to replace; add one, or leave out the calibration")
+        return neutral
+
+
+LlmCall = Chat | Rank

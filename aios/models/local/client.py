@@ -17,7 +17,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 from aios.context import Snapshot
 from aios.models.base import Emit
 from aios.models.local.process import WorkerProcess
-from aios_syscalls import AiosError, Chat, ChatReply, KernelBug, ModelFailed
+from aios_syscalls import AiosError, Chat, ChatReply, KernelBug, ModelFailed, Rank, RankReply
 from aios_syscalls.errors import from_wire
 
 MEBIBYTE = 1 << 20
@@ -137,6 +137,25 @@ class LocalModel:
             self.forget(call)
             raise
         return LocalSnapshot(self, call) if reply is None else reply
+
+    async def rank(self, call: Rank) -> RankReply:
+        """As `Model.rank`. Raises BadRequest, or ModelFailed: the model is down, or this call lost its worker twice."""
+        self._ids += 1
+        id = self._ids
+        for _ in range(LOSSES):
+            worker = await self._ready()
+            try:
+                end = await self._listen(worker, {"start": {"id": id, "rank": call}}, id, lambda _frame: None)
+            except BaseException:
+                if worker is self._worker:
+                    worker.send({"drop": id})
+                raise
+            match end:
+                case {"reply": reply}:
+                    return RankReply.model_validate(reply).model_copy(update={"model": self.name})
+                case {"error": error}:
+                    raise from_wire(error)
+        raise ModelFailed(f"this call lost its worker {LOSSES} times; the last one {end['lost']}")
 
     def forget(self, call: _Call) -> None:
         """Have what is held for a generation freed within a step."""

@@ -18,6 +18,7 @@ import numpy as np
 from aios.context.tiers import Tiers
 from aios.models.local.generation import Finish, Generation
 from aios.models.local.llama import Floats, LlamaContext, LlamaModel, Shape, pack
+from aios.models.local.ranking import Scoring
 from aios.models.local.seats import Seats
 from aios_syscalls import AiosError
 
@@ -128,13 +129,23 @@ class Engine:
                 pack(generation.prompt[begin:end]),
                 np.arange(begin, end, dtype=np.int32),
                 np.full(size, self._seats.id(generation), np.int32),
-                pack([size - 1] if not left - size and end == len(generation.tokens) else []),
+                pack([position - begin for position in generation.wanted(begin, end)]),
             )
             generation.computed = end
             budget -= size
             self.work.read_tokens += size
-            outputs += [self._draw(generation, row) for row in logits]
+            if isinstance(generation, Scoring):
+                outputs += self._score(generation, begin, logits)
+            else:
+                outputs += [self._draw(generation, row) for row in logits]
         return outputs
+
+    def _score(self, scoring: Scoring, begin: int, logits: Floats) -> list[Output]:
+        try:
+            scoring.see(begin, logits)
+        except AiosError as error:
+            return [self._end(Output(scoring, end=error))]
+        return [] if scoring.reading else [self._end(Output(scoring, end="stop"))]
 
     def _draw(self, generation: Generation, logits: Floats) -> Output:
         try:

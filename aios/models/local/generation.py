@@ -66,6 +66,15 @@ class Generation:
         """Whether tokens of the prompt are still to be computed."""
         return self.computed < len(self.prompt)
 
+    @property
+    def sharable(self) -> int:
+        """How many tokens of the prompt may come with another's state: one left to read alone gets other last bits."""
+        return len(self.prompt) - 2
+
+    def wanted(self, begin: int, end: int) -> Sequence[int]:
+        """The positions from `begin` to `end` of a piece of prompt whose logits are to be computed."""
+        return range(end - 1, end) if begin < end == len(self.tokens) else ()
+
     def draw(self, logits: Floats) -> tuple[int, str] | None:
         """Choose the next token and take it: its id and the text that became final, or None at the end of the answer.
 

@@ -128,8 +128,7 @@ class Seats:
         length = 0
         if source and (source is seat or self._copy(source.id, seat.id)):
             source.used = self._clock
-            # Two tokens are left to read: one alone would get a state of other last bits.
-            length = min(_common(source.prompt, generation.prompt), len(generation.prompt) - 2)
+            length = min(_common(source.prompt, generation.prompt), generation.sharable)
         if not self._context.cut(seat.id, length):
             # Recurrent models cannot forget a part.
             self._context.cut(seat.id, 0)
