@@ -128,15 +128,16 @@ class Agent:
         system: str | None = None,
         tools: Sequence[ToolSpec] = (),
         prefix: str = "",
+        evidence: str = "",
         neutral: Sequence[str] = (),
         model: str | None = None,
         priority: int = 0,
         deadline_s: float | None = None,
     ) -> RankReply:
-        """How likely the model finds each of some texts as what its answer has after `prefix`.
+        """How likely the model finds each of some texts after `prefix`, or, if given, the `evidence` after each.
 
-        `neutral` are contents for the last user message that ask nothing: an option is then not better for being
-        likely anyway. Raises BadRequest for a remote model.
+        `neutral` are replacements for the last user message, or the evidence, that ask nothing: an option is then not
+        better for being likely anyway. Raises BadRequest for a remote model.
         """
         return await self.port.submit(
             Rank(
@@ -144,6 +145,7 @@ class Agent:
                 tools=tuple(tools),
                 prefix=prefix,
                 options=tuple(options),
+                evidence=evidence,
                 neutral=tuple(neutral),
                 model=model,
                 priority=priority,

@@ -95,8 +95,8 @@ class Chat(Syscall[ChatReply]):
 class Ranked(Frozen):
     """What a model thinks of one option.
 
-    `log_likelihood` is the natural logarithm of its probability, from the first token on in which the options differ;
-    `score` is that minus its mean over the neutral prompts.
+    `log_likelihood` is the natural logarithm of its probability, from the first token on in which the options differ,
+    or that of the evidence after it; `score` is that minus its mean over the neutral texts.
     """
 
     option: str
@@ -121,6 +121,9 @@ class RankReply(Reply):
 class Rank(Syscall[RankReply]):
     """Compare texts that the answer to a conversation may go on with.
 
+    With `evidence`, an option is as good as it makes that text likely, not as it is likely itself: the noisy channel
+    (Min et al. 2022, Noisy Channel Language Model Prompting for Few-Shot Text Classification).
+
     A small model has a liking for some words whatever it is asked. So each likelihood is set against those after
     questions that say nothing: domain-conditional pointwise mutual information (Holtzman et al. 2021, Surface Form
     Competition), over several content-free inputs (Zhao et al. 2021, Calibrate Before Use).
@@ -136,8 +139,11 @@ class Rank(Syscall[RankReply]):
     """What the answer begins with."""
     options: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=2, max_length=64)
     """An option that another one begins with is the likelier of the two by nature: end them alike, say with a quote."""
+    evidence: str = ""
+    """What comes after each option."""
     neutral: tuple[str, ...] = Field(default=(), max_length=8)
-    """Contents for the last user message that ask nothing, such as "N/A"; none means no calibration."""
+    """Replacements for the evidence, or without one for the last user message's content, that ask nothing, such as
+    "N/A"; none means no calibration."""
     model: str | None = None
     """A model's name; None lets the router choose."""
 
@@ -151,7 +157,8 @@ class Rank(Syscall[RankReply]):
     @field_validator("neutral")
     @classmethod
     def _replaceable(cls, neutral: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if neutral and not any(message.role == "user" for message in info.data.get("messages", ())):
+        replaceable = info.data.get("evidence") or any(each.role == "user" for each in info.data.get("messages", ()))
+        if neutral and not replaceable:
             raise ValueError("there is no user message to replace; add one, or leave out the calibration")
         return neutral
 

@@ -125,24 +125,25 @@ class Engine:
             # A token left over would have to be computed alone.
             size -= left - size == 1
             begin, end = generation.computed, generation.computed + size
+            wanted = generation.wanted(begin, end)
             logits = self._context.decode(
                 pack(generation.prompt[begin:end]),
                 np.arange(begin, end, dtype=np.int32),
                 np.full(size, self._seats.id(generation), np.int32),
-                pack([position - begin for position in generation.wanted(begin, end)]),
+                pack([position - begin for position in wanted]),
             )
             generation.computed = end
             budget -= size
             self.work.read_tokens += size
             if isinstance(generation, Scoring):
-                outputs += self._score(generation, begin, logits)
+                outputs += self._score(generation, wanted, logits)
             else:
                 outputs += [self._draw(generation, row) for row in logits]
         return outputs
 
-    def _score(self, scoring: Scoring, begin: int, logits: Floats) -> list[Output]:
+    def _score(self, scoring: Scoring, positions: Sequence[int], logits: Floats) -> list[Output]:
         try:
-            scoring.see(begin, logits)
+            scoring.see(positions, logits)
         except AiosError as error:
             return [self._end(Output(scoring, end=error))]
         return [] if scoring.reading else [self._end(Output(scoring, end="stop"))]

@@ -36,7 +36,7 @@ class Grammar:
         self._sampler = whole and C.llama_sampler_init_grammar(model.vocabulary, source.encode(), b"root")
         if not self._sampler:
             reason = log.take() if whole else "it is empty, or has a NUL character"
-            raise BadRequest(f"llama.cpp refuses the {field} as a grammar: {reason}; mend or simplify it", field)
+            raise BadRequest(f"the {field} gives no grammar that llama.cpp takes: {reason}; mend or simplify it", field)
 
     def allowed(self, ids: Ids) -> npt.NDArray[np.bool_]:
         """Which of some tokens may come next; costs time in proportion to their number."""

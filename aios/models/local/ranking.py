@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from math import fsum
 
@@ -18,39 +19,46 @@ from aios_syscalls import BadRequest, Chat, Message, ModelFailed, Rank, Ranked, 
 KEPT = 256
 """Neutral prompts whose likelihoods are kept: they are the same for each call that chooses among the same."""
 
-Texts = tuple[tuple[int, ...], ...]
-"""The tokens of a prompt with each of the options after it."""
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The tokens of a prompt with each of the options after it, and from where on each one's likelihood counts."""
+
+    tokens: tuple[tuple[int, ...], ...]
+    starts: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """How many tokens there are, those that all begin with counted once."""
+        common = _common(self.tokens)
+        return common + sum(len(each) - common for each in self.tokens)
+
+
 Known = OrderedDict[Texts, list[float]]
 """Log-likelihoods of options after neutral prompts, the least recently used first."""
 
 
 class Scoring(Generation):
-    """A prompt that is read, and nothing written. `asked` says which tokens' probabilities are wanted after each of
-    its last tokens."""
+    """A prompt that is read, and nothing written; `asked` are positions and the tokens that may follow there."""
 
-    def __init__(self, id: int, model: LlamaModel, prompt: Sequence[int], asked: Sequence[Sequence[int]]) -> None:
+    def __init__(self, id: int, model: LlamaModel, prompt: Sequence[int], asked: Mapping[int, Sequence[int]]) -> None:
         super().__init__(id, model, prompt, Sampling(), room=len(prompt) + 1, max_tokens=1)
-        self._first = len(prompt) - len(asked)
+        self.found: dict[int, list[float]] = {}
+        """At each position that was read, the log-probabilities of what was asked."""
         self._asked = asked
-        self._found: dict[int, list[float]] = {}
-
-    @property
-    def found(self) -> list[list[float]]:
-        """The log-probabilities of what was asked, when all is read."""
-        return [self._found[self._first + number] for number in range(len(self._asked))]
 
     @property
     def sharable(self) -> int:
         # Another's state comes without the logits that made it.
-        return min(super().sharable, self._first)
+        return min(super().sharable, *self._asked)
 
     def wanted(self, begin: int, end: int) -> Sequence[int]:
-        return range(max(begin, self._first), end)
+        return [position for position in range(begin, end) if position in self._asked]
 
-    def see(self, begin: int, logits: Floats) -> None:
-        """Take the logits of the wanted positions of a piece that starts at `begin`. Raises ModelFailed."""
-        for position, row in enumerate(logits, max(begin, self._first)):
-            self._found[position] = log_softmax(row)[self._asked[position - self._first]].tolist()
+    def see(self, positions: Sequence[int], logits: Floats) -> None:
+        """Take the logits of wanted positions. Raises ModelFailed."""
+        for position, row in zip(positions, logits, strict=True):
+            self.found[position] = log_softmax(row)[self._asked[position]].tolist()
 
 
 def log_softmax(logits: Floats) -> npt.NDArray[np.float64]:
@@ -71,19 +79,29 @@ class Ranking:
 
     def __init__(self, id: int, model: LlamaModel, template: Template, call: Rank, room: int, known: Known) -> None:
         self._id, self._model, self._call, self._known = id, model, call, known
-        endings = [model.tokenize(call.prefix + option) for option in call.options]
-        variants = [call.messages, *(_replaced(call, content) for content in call.neutral)]
-        prompts = [template.tokens(Chat(messages=messages, tools=call.tools)) for messages in variants]
-        longest = max(map(len, prompts)) + max(map(len, endings))
+        contents = [call.messages, *([] if call.evidence else [_replaced(call, content) for content in call.neutral])]
+        prompts = [template.tokens(Chat(messages=messages, tools=call.tools)) for messages in contents]
+        evidence = [call.evidence, *call.neutral] if call.evidence else [""]
+        self._variants = [self._texts(prompt, each) for prompt in prompts for each in evidence]
+        longest = max(len(tokens) for texts in self._variants for tokens in texts.tokens)
         if longest > room:
             raise BadRequest(
                 f"prompt and option have {longest} tokens and a slot holds {room}; "
                 "shorten the messages or configure a longer context",
                 "messages",
             )
-        self._variants = [tuple((*prompt, *ending) for ending in endings) for prompt in prompts]
         self._results: list[list[float]] = []
         self.jobs = self._jobs()
+
+    def _texts(self, prompt: Sequence[int], evidence: str) -> Texts:
+        # What the model would write is tokenized by itself, and whole: pieces merge otherwise at their borders.
+        begun = [(*prompt, *self._model.tokenize(self._call.prefix + option)) for option in self._call.options]
+        if not evidence:
+            return Texts(tuple(begun), (_common(begun),) * len(begun))
+        whole = [
+            (*prompt, *self._model.tokenize(self._call.prefix + option + evidence)) for option in self._call.options
+        ]
+        return Texts(tuple(whole), tuple(map(_common, zip(begun, whole, strict=True))))
 
     def _jobs(self) -> Iterator[Scoring]:
         for number, texts in enumerate(self._variants):
@@ -99,24 +117,25 @@ class Ranking:
                     self._known.popitem(last=False)
 
     def _read(self, texts: Texts) -> Generator[Scoring, None, list[float]]:
-        """Jobs that together find the probability of each token that follows what all texts have in common."""
-        start = _common(texts)
-        following: dict[tuple[int, ...], list[int]] = {}
-        for text in texts:
+        """Jobs that together find the probability of each token that counts; what texts have in common is read once."""
+        following: dict[tuple[int, ...], set[int]] = {}
+        for start, text in zip(texts.starts, texts.tokens, strict=True):
             for end in range(start, len(text)):
-                following.setdefault(text[:end], []).append(text[end])
+                following.setdefault(text[:end], set()).add(text[end])
         found: dict[tuple[int, ...], float] = {}
         # Neighbours in this order have most in common, and a text comes after those that go on from it.
-        for text in sorted(texts, reverse=True):
-            unknown = [text[:end] for end in range(start, len(text)) if text[:end] in following]
-            if not unknown:
-                continue
-            asked = [sorted(set(following.pop(each))) for each in unknown]
-            job = Scoring(self._id, self._model, unknown[-1], asked)
-            yield job
-            for each, tokens, values in zip(unknown, asked, job.found, strict=True):
-                found |= {(*each, token): value for token, value in zip(tokens, values, strict=True)}
-        return [fsum(found[text[: end + 1]] for end in range(start, len(text))) for text in texts]
+        for text in sorted(texts.tokens, reverse=True):
+            asked = {end - 1: sorted(following.pop(text[:end])) for end in range(len(text)) if text[:end] in following}
+            if asked:
+                job = Scoring(self._id, self._model, text[: max(asked) + 1], asked)
+                yield job
+                for position, tokens in asked.items():
+                    for token, value in zip(tokens, job.found[position], strict=True):
+                        found[*text[: position + 1], token] = value
+        return [
+            fsum(found[text[: end + 1]] for end in range(start, len(text)))
+            for start, text in zip(texts.starts, texts.tokens, strict=True)
+        ]
 
     def reply(self) -> RankReply:
         """What came of it."""
@@ -129,7 +148,7 @@ class Ranking:
                 for option, value, score in zip(self._call.options, own, scores, strict=True)
             ),
             best=scores.index(max(scores)),
-            usage=Usage(prompt_tokens=sum(map(_tokens, self._variants))),
+            usage=Usage(prompt_tokens=sum(texts.size for texts in self._variants)),
         )
 
 
@@ -141,12 +160,7 @@ def _replaced(call: Rank, content: str) -> list[Message]:
     return messages
 
 
-def _common(texts: Texts) -> int:
+def _common(texts: Sequence[tuple[int, ...]]) -> int:
     """How many tokens all texts begin with; fewer than the shortest has, so that each has a likelihood."""
     equal = takewhile(lambda column: len(set(column)) == 1, zip(*texts, strict=False))
     return min(sum(1 for _ in equal), min(map(len, texts)) - 1)
-
-
-def _tokens(texts: Texts) -> int:
-    start = _common(texts)
-    return start + sum(len(text) - start for text in texts)
