@@ -106,7 +106,7 @@ def main(quick: bool) -> Report:
 
 async def _measure(stride: int) -> dict[str, float]:
     labelled = [(label, request) for label, requests in REQUESTS.items() for request in requests][::stride]
-    figures: dict[str, float] = {"requests": len(labelled)}
+    found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as directory:
         async with boot(Config(root=Path(directory)), directory=Path(directory) / "run") as run:
             agent = Agent(run.kernel.port(0), 0)
@@ -116,10 +116,12 @@ async def _measure(stride: int) -> dict[str, float]:
                 began = time.perf_counter()
                 decisions = [await way(agent, request, tools) for _, request in labelled]
                 seconds = (time.perf_counter() - began) / len(labelled)
-                labels = [label for label, _ in labelled]
-                figures |= {f"{name}_{key}": value for key, value in (await _judge(agent, labels, decisions)).items()}
-                figures[f"{name}_s_per_decision"] = seconds
-    return figures
+                found[name] = await _judge(agent, [label for label, _ in labelled], decisions)
+                found[name]["s_per_decision"] = seconds
+    keys = next(iter(found.values()))
+    # A figure of all ways side by side, then the next.
+    sides = {f"{key}_{name}": found[name][key] for key in keys for name in WAYS}
+    return {"requests": len(labelled), **sides}
 
 
 async def _judge(agent: Agent, labels: Sequence[str], decisions: Sequence[Decision]) -> dict[str, float]:
@@ -131,8 +133,8 @@ async def _judge(agent: Agent, labels: Sequence[str], decisions: Sequence[Decisi
     }
     return {
         "accuracy": sum(map(sum, right.values())) / len(pairs),
-        "accuracy_where_a_tool_fits": sum(right["tool"]) / len(right["tool"]),
-        "accuracy_where_none_does": sum(right[NONE]) / len(right[NONE]),
+        "accuracy_with_tool": sum(right["tool"]) / len(right["tool"]),
+        "accuracy_without": sum(right[NONE]) / len(right[NONE]),
         "calls": len(calls),
         "valid_arguments": sum([await _takes(agent, call) for call in calls]) / max(1, len(calls)),
     }

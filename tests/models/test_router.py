@@ -6,7 +6,7 @@ import pytest
 
 from aios.models.router import Router
 from aios.models.scripted import ScriptedModel
-from aios_syscalls import Chat, Message, ModelFailed, NotFound
+from aios_syscalls import Chat, Message, ModelFailed, NotFound, Rank
 
 
 def chat(model: str | None = None) -> Chat:
@@ -20,6 +20,8 @@ def models() -> dict[str, ScriptedModel]:
 
 def test_a_named_model_is_chosen(models: dict[str, ScriptedModel]) -> None:
     assert Router(models).choose(chat("large")) == "large"
+    rank = Rank(messages=chat().messages, options=("a", "b"), model="large")
+    assert Router(models).choose(rank) == "large"
 
 
 def test_an_unknown_name_lists_the_models(models: dict[str, ScriptedModel]) -> None:

@@ -14,7 +14,7 @@ from trio.testing import MockClock
 from aios.context import Snapshot
 from aios.models.base import Model
 from aios.models.scripted import ScriptedModel, ScriptedSnapshot
-from aios_syscalls import BadRequest, Chat, ChatReply, KernelBug, Message, ModelFailed, ToolUse, Usage
+from aios_syscalls import BadRequest, Chat, ChatReply, KernelBug, Message, ModelFailed, Rank, ToolUse, Usage
 
 pytestmark = pytest.mark.anyio
 
@@ -152,3 +152,15 @@ def test_each_token_takes_its_delay() -> None:
 
     anyio.run(main, backend="trio", backend_options={"clock": MockClock(autojump_threshold=0)})
     assert times == [10, 20, 30]
+
+
+async def test_a_ranking_is_won_by_the_first_or_the_chosen_option() -> None:
+    call = Rank(messages=chat().messages, options=("a", "b"))
+    assert (await ScriptedModel([]).rank(call)).choice == "a"
+    model = ScriptedModel([], choose=lambda asked: asked.options[-1])
+    reply = await model.rank(call)
+    assert (reply.choice, reply.best, reply.model, reply.usage.prompt_tokens) == ("b", 1, "scripted", 4)
+    assert reply.options[0].score < reply.options[1].score
+    assert list(model.rankings) == [call]
+    with pytest.raises(KernelBug, match="none of"):
+        await ScriptedModel([], choose=lambda _: "c").rank(call)

@@ -10,9 +10,11 @@ import anyio.lowlevel
 import pytest
 from pydantic import BaseModel, Field
 
-from aios.sdk import Agent, gather, solve
+from aios.sdk import Agent, gather, rank_tools, solve
+from aios.sdk.choice import NO_TOOL
 from aios_syscalls import (
     AgentFailed,
+    BadRequest,
     CallTool,
     Chat,
     ChatReply,
@@ -25,6 +27,9 @@ from aios_syscalls import (
     NotFound,
     ProcessInfo,
     ProcessState,
+    Rank,
+    Ranked,
+    RankReply,
     ReadFile,
     Reply,
     Sampling,
@@ -62,6 +67,12 @@ class Script:
                 emit(piece)
                 await anyio.lowlevel.checkpoint()
         return answer
+
+
+def ranking(*options: str) -> RankReply:
+    """A reply with the options in falling order of score, the last one named first."""
+    ranked = [Ranked(option=each, log_likelihood=-1.0, score=-float(n)) for n, each in enumerate(options)]
+    return RankReply(options=tuple(ranked[::-1]), best=len(ranked) - 1)
 
 
 def agent_of(*answers: Reply | Exception) -> tuple[Agent, Script]:
@@ -109,6 +120,22 @@ async def test_pick_is_constrained_to_its_options() -> None:
     assert await agent.pick("colour?", ["red", "blue"]) == "red"
     assert isinstance(port.calls[0], Chat)
     assert port.calls[0].response_schema == {"type": "string", "enum": ["red", "blue"]}
+
+
+async def test_rank_builds_one_frozen_call() -> None:
+    agent, port = agent_of(ranking("b", "a"))
+    reply = await agent.rank("?", ["a", "b"], system="be brief", prefix='"', evidence="e", neutral=["n"], model="m")
+    assert reply.choice == "b"
+    assert port.calls == [
+        Rank(
+            messages=(Message(role="system", content="be brief"), Message(role="user", content="?")),
+            options=("a", "b"),
+            prefix='"',
+            evidence="e",
+            neutral=("n",),
+            model="m",
+        )
+    ]
 
 
 async def test_a_stream_gives_pieces_then_the_reply() -> None:
@@ -177,7 +204,7 @@ def asked(port: Script) -> Sequence[Chat]:
 
 async def test_solve_calls_tools_until_the_model_answers() -> None:
     agent, port = agent_of(ToolList(tools=(ADD,)), use("wait"), ToolReply(value=3), ChatReply(text=" three "))
-    assert await solve(agent, "1 + 2", ["add"]) == "three"
+    assert await solve(agent, "1 + 2", ["add"], choice="write") == "three"
     assert port.calls[0] == ListTools(names=("add",))
     assert port.calls[2] == CallTool(tool="add", arguments={"a": 1})
     first, second = asked(port)
@@ -190,16 +217,82 @@ async def test_solve_calls_tools_until_the_model_answers() -> None:
 
 async def test_solve_hands_a_failed_call_back_as_text() -> None:
     agent, port = agent_of(ToolList(tools=(ADD,)), use(), ToolFailed("add broke"), ChatReply(text="sorry"))
-    assert await solve(agent, "1 + 2", ["add"]) == "sorry"
+    assert await solve(agent, "1 + 2", ["add"], choice="write") == "sorry"
     assert asked(port)[1].messages[-1].content == "error: add broke"
 
 
 async def test_solve_requires_a_call_first_and_stops_at_its_steps() -> None:
     agent, port = agent_of(ToolList(tools=(ADD,)), use(), ToolReply(value=1), ChatReply(text="done"))
-    await solve(agent, "?", ["add"], require=True)
+    await solve(agent, "?", ["add"], require=True, choice="write")
     assert [chat.tool_choice for chat in asked(port)] == ["required", "none"]
     agent, port = agent_of(
         ToolList(tools=(ADD,)), use(), ToolReply(value=1), use(), ToolReply(value=1), ChatReply(text="enough")
     )
-    assert await solve(agent, "?", ["add"], steps=2) == "enough"
+    assert await solve(agent, "?", ["add"], steps=2, choice="write") == "enough"
     assert [chat.tool_choice for chat in asked(port)] == ["auto", "auto", "none"]
+
+
+SUM = ToolSpec(name="add", description="Add numbers.")
+DAY = ToolSpec(name="day", description="Tell the day.")
+
+
+async def test_solve_ranks_then_fills_in_then_answers() -> None:
+    agent, port = agent_of(
+        ToolList(tools=(SUM, DAY)),
+        ranking("Add numbers.", NO_TOOL, "Tell the day."),
+        use(),
+        ToolReply(value=3),
+        ChatReply(text=" three "),
+    )
+    assert await solve(agent, "1 + 2", ["add", "day"], system="brief") == "three"
+    rank = port.calls[1]
+    assert isinstance(rank, Rank)
+    assert rank.options == (NO_TOOL, "Add numbers.", "Tell the day.")
+    assert "1 + 2" in rank.evidence
+    assert rank.neutral
+    filled, answered = asked(port)
+    assert (filled.tools, filled.tool_choice) == ((SUM,), "required")
+    assert filled.messages == (Message(role="system", content="brief"), Message(role="user", content="1 + 2"))
+    assert (answered.tool_choice, answered.messages[-1].content) == ("none", "3")
+
+
+async def test_solve_goes_on_to_the_next_tool_with_the_error_in_the_talk() -> None:
+    agent, port = agent_of(
+        ToolList(tools=(SUM, DAY)),
+        ranking("Add numbers.", "Tell the day."),
+        use(),
+        ToolFailed("add broke"),
+        ChatReply(text='{"name": "day", "argu', finish="length"),
+        ChatReply(text="sorry"),
+    )
+    assert await solve(agent, "?", ["add", "day"], require=True) == "sorry"
+    assert [chat.tools for chat in asked(port)[:2]] == [(SUM,), (DAY,)]
+    assert asked(port)[1].messages[-1].content == "error: add broke"
+    assert len(asked(port)[2].messages) == 3
+
+
+async def test_solve_answers_by_itself_where_no_tool_fits_or_steps_allow_none() -> None:
+    for order, steps in (([NO_TOOL, "Add numbers."], 4), (["Add numbers.", NO_TOOL], 0)):
+        agent, port = agent_of(ToolList(tools=(SUM,)), ranking(*order), ChatReply(text="hello"))
+        assert await solve(agent, "hi", ["add"], steps=steps) == "hello"
+        assert [chat.tool_choice for chat in asked(port)] == ["none"]
+
+
+async def test_solve_writes_where_the_model_cannot_rank() -> None:
+    refusal = BadRequest("cannot rank", "model")
+    agent, port = agent_of(ToolList(tools=(SUM,)), refusal, ChatReply(text="hello"))
+    assert await solve(agent, "hi", ["add"]) == "hello"
+    assert [chat.tool_choice for chat in asked(port)] == ["auto"]
+    for choice, error in (("rank", refusal), (None, BadRequest("too long", "messages"))):
+        agent, _ = agent_of(ToolList(tools=(SUM,)), error)
+        with pytest.raises(BadRequest, match=error.message):
+            await solve(agent, "hi", ["add"], choice=choice)  # type: ignore[arg-type]
+
+
+async def test_tools_are_ranked_by_descriptions_that_differ() -> None:
+    twins = [ToolSpec(name="a", description="Do\nit."), ToolSpec(name="b", description="Do it."), ToolSpec(name="c")]
+    agent, port = agent_of(ranking("c", "b: Do it.", "Do it."))
+    assert await rank_tools(agent, "?", twins, require=True) == [twins[2], twins[1], twins[0]]
+    assert await rank_tools(agent, "?", twins[:1], require=True) == twins[:1]
+    assert await rank_tools(agent, "?", ()) == [None]
+    assert len(port.calls) == 1

@@ -21,6 +21,9 @@ from aios_syscalls import (
     KernelBug,
     Message,
     Overloaded,
+    Rank,
+    Ranked,
+    RankReply,
     ReadFile,
     Reply,
     Sampling,
@@ -33,6 +36,7 @@ from aios_syscalls.table import TABLE
 from aios_syscalls.wire import call_from_json, call_to_json, outcome_to_json, reply_from_object
 
 CHAT = Chat(messages=(Message(role="user", content="hällo \U0001f600"),), stop=("\n",), sampling=Sampling(seed=7))
+RANK = Rank(messages=CHAT.messages, prefix='"', options=('é"', 'b"'), neutral=("N/A",))
 
 
 def test_every_syscall_is_in_the_table_and_names_its_reply() -> None:
@@ -44,7 +48,16 @@ def test_every_syscall_is_in_the_table_and_names_its_reply() -> None:
 
 
 def test_a_call_survives_the_wire() -> None:
-    assert call_from_json(call_to_json(CHAT)) == CHAT
+    for call in (CHAT, CHAT.model_copy(update={"grammar": 'root ::= "é"'}), RANK):
+        assert call_from_json(call_to_json(call)) == call
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=4))
+def test_likelihoods_survive_the_wire_to_the_last_bit(values: list[float]) -> None:
+    ranked = tuple(Ranked(option=str(n), log_likelihood=value, score=-value) for n, value in enumerate(values))
+    reply = RankReply(options=ranked, best=1)
+    assert reply_from_object(RANK, json.loads(outcome_to_json(reply))) == reply
+    assert reply.choice == "1"
 
 
 @given(st.binary(max_size=200), st.text(min_size=1, max_size=20))
@@ -68,6 +81,12 @@ def test_bytes_survive_the_wire(data: bytes, path: str) -> None:
         (b'{"call": "llm.chat", "messages": [{"role": "boss"}]}', "messages.0.role"),
         (b'{"call": "llm.chat", "messages": [{"role": "user"}], "max_tokens": 0}', "max_tokens"),
         (b'{"call": "llm.chat", "messages": [{"role": "user"}], "colour": "red"}', "colour"),
+        (b'{"call": "llm.chat", "messages": [{"role": "user"}], "grammar": ""}', "grammar"),
+        (b'{"call": "llm.chat", "messages": [{"role": "user"}], "grammar": "x", "response_schema": {}}', "grammar"),
+        (b'{"call": "llm.rank", "messages": [{"role": "user"}], "options": ["a"]}', "options"),
+        (b'{"call": "llm.rank", "messages": [{"role": "user"}], "options": ["a", "a"]}', "options"),
+        (b'{"call": "llm.rank", "messages": [{"role": "user"}], "options": ["a", ""]}', "options.1"),
+        (b'{"call": "llm.rank", "messages": [{"role": "system"}], "options": ["a", "b"], "neutral": ["x"]}', "neutral"),
         (b'{"call": "file.read", "path": "a", "deadline_s": -1}', "deadline_s"),
     ],
 )

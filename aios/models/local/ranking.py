@@ -78,10 +78,11 @@ class Ranking:
     """
 
     def __init__(self, id: int, model: LlamaModel, template: Template, call: Rank, room: int, known: Known) -> None:
-        self._id, self._model, self._call, self._known = id, model, call, known
+        self.id = id
+        self._model, self._call, self._known = model, call, known
         contents = [call.messages, *([] if call.evidence else [_replaced(call, content) for content in call.neutral])]
         prompts = [template.tokens(Chat(messages=messages, tools=call.tools)) for messages in contents]
-        evidence = [call.evidence, *call.neutral] if call.evidence else [""]
+        evidence = [call.evidence, *call.neutral] if call.evidence else [None]
         self._variants = [self._texts(prompt, each) for prompt in prompts for each in evidence]
         longest = max(len(tokens) for texts in self._variants for tokens in texts.tokens)
         if longest > room:
@@ -93,15 +94,15 @@ class Ranking:
         self._results: list[list[float]] = []
         self.jobs = self._jobs()
 
-    def _texts(self, prompt: Sequence[int], evidence: str) -> Texts:
+    def _texts(self, prompt: Sequence[int], evidence: str | None) -> Texts:
         # What the model would write is tokenized by itself, and whole: pieces merge otherwise at their borders.
         begun = [(*prompt, *self._model.tokenize(self._call.prefix + option)) for option in self._call.options]
-        if not evidence:
+        if evidence is None:
             return Texts(tuple(begun), (_common(begun),) * len(begun))
         whole = [
             (*prompt, *self._model.tokenize(self._call.prefix + option + evidence)) for option in self._call.options
         ]
-        return Texts(tuple(whole), tuple(map(_common, zip(begun, whole, strict=True))))
+        return Texts(tuple(whole), tuple(map(_equal, zip(begun, whole, strict=True))))
 
     def _jobs(self) -> Iterator[Scoring]:
         for number, texts in enumerate(self._variants):
@@ -127,7 +128,7 @@ class Ranking:
         for text in sorted(texts.tokens, reverse=True):
             asked = {end - 1: sorted(following.pop(text[:end])) for end in range(len(text)) if text[:end] in following}
             if asked:
-                job = Scoring(self._id, self._model, text[: max(asked) + 1], asked)
+                job = Scoring(self.id, self._model, text[: max(asked) + 1], asked)
                 yield job
                 for position, tokens in asked.items():
                     for token, value in zip(tokens, job.found[position], strict=True):
@@ -160,7 +161,11 @@ def _replaced(call: Rank, content: str) -> list[Message]:
     return messages
 
 
+def _equal(texts: Sequence[tuple[int, ...]]) -> int:
+    """How many tokens all texts begin with."""
+    return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*texts, strict=False)))
+
+
 def _common(texts: Sequence[tuple[int, ...]]) -> int:
-    """How many tokens all texts begin with; fewer than the shortest has, so that each has a likelihood."""
-    equal = takewhile(lambda column: len(set(column)) == 1, zip(*texts, strict=False))
-    return min(sum(1 for _ in equal), min(map(len, texts)) - 1)
+    """The same, but fewer than the shortest has, so that each has a likelihood."""
+    return min(_equal(texts), min(map(len, texts)) - 1)

@@ -17,7 +17,7 @@ import pytest
 
 from aios.models.local import client
 from aios.models.local.client import LocalModel, LocalSnapshot
-from aios_syscalls import Chat, ChatReply, KernelBug, Message, ModelFailed, Sampling
+from aios_syscalls import BadRequest, Chat, ChatReply, KernelBug, Message, ModelFailed, Rank, Sampling
 
 pytestmark = pytest.mark.anyio
 ONE_LOOP = pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -97,6 +97,51 @@ async def test_an_emit_that_raises_ends_its_own_call_alone(opened: Open) -> None
             await model.generate(say(100), None, None, burst)
         assert isinstance(await model.generate(say(), None, None, ignore), ChatReply)
         assert (await model.stats())["running"] == 0
+
+
+RANK = Rank(messages=say().messages, options=("The sea", "The law"), neutral=("N/A",))
+
+
+async def test_a_ranking_comes_with_the_models_name_and_outlives_a_worker(opened: Open) -> None:
+    async with opened() as model:
+        reply = await model.rank(RANK)
+        assert (reply.choice, reply.model) == ("The sea", model.name)
+        with pytest.raises(BadRequest, match="a slot holds 256"):
+            await model.rank(RANK.model_copy(update={"prefix": "sea " * 256}))
+
+        async with anyio.create_task_group() as tasks:
+            again = []
+
+            async def rank() -> None:
+                again.append(await model.rank(RANK))
+
+            os.kill(model.pid, signal.SIGSTOP)
+            tasks.start_soon(rank)
+            await anyio.wait_all_tasks_blocked()
+            os.kill(model.pid, signal.SIGKILL)
+        assert again == [reply]
+
+
+async def test_a_cancelled_ranking_holds_nothing(opened: Open) -> None:
+    async with opened() as model:
+        os.kill(model.pid, signal.SIGSTOP)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(model.rank, RANK)
+            await anyio.wait_all_tasks_blocked()
+            tasks.cancel_scope.cancel()
+        os.kill(model.pid, signal.SIGCONT)
+        assert (await model.stats())["running"] == 0
+        assert (await model.rank(RANK)).choice == "The sea"
+
+
+async def test_a_grammar_is_obeyed_and_a_broken_one_refused(opened: Open) -> None:
+    async with opened() as model:
+        reply = await model.generate(say(grammar='root ::= "blue" | "green"'), None, None, ignore)
+        assert reply.text in ("blue", "green")
+        with pytest.raises(BadRequest) as caught:
+            await model.generate(say(grammar='root ::= "blue'), None, None, ignore)
+        assert caught.value.field == "grammar"
+        assert isinstance(await model.generate(say(), None, None, ignore), ChatReply)
 
 
 @ONE_LOOP

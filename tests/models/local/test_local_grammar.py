@@ -124,3 +124,31 @@ def test_what_a_chat_asks_for_decides_its_grammar(llama: LlamaModel) -> None:
         assert forced.allowed(np.array([token]))[0]
         forced.accept(token)
     forced.close()
+
+
+def test_a_grammar_of_the_callers_own_is_followed(llama: LlamaModel) -> None:
+    chat = Chat(messages=(Message(role="user"),), grammar='root ::= "yes" | "no" [!]+')
+    grammar = compile_grammar(llama, chat)
+    assert grammar
+    grammar.close()
+    assert chat.grammar
+    assert [accepts(llama, chat.grammar, text) for text in ("yes", "no!!", "no", "maybe")] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    "source",
+    ['root ::= "a', 'x ::= "a"', "root ::= missing", 'root ::= root "a"', " ", "\0root ::= []", 'root ::= "a"\0'],
+)
+def test_a_broken_grammar_is_the_callers_fault(llama: LlamaModel, source: str) -> None:
+    with pytest.raises(BadRequest, match="the grammar gives no grammar") as caught:
+        compile_grammar(llama, Chat(messages=(Message(role="user"),), grammar=source))
+    assert caught.value.field == "grammar"
+
+
+def test_a_required_call_leaves_no_room_for_a_grammar(llama: LlamaModel) -> None:
+    chat = Chat(
+        messages=(Message(role="user"),), tools=(ToolSpec(name="t"),), tool_choice="required", grammar='root ::= "a"'
+    )
+    with pytest.raises(BadRequest) as caught:
+        compile_grammar(llama, chat)
+    assert caught.value.field == "grammar"
