@@ -6,14 +6,15 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aios.boot import boot
 from aios.config import Config, LocalModelConfig
-from aios.sdk import Agent, gather
+from aios.sdk import Agent, gather, rank_tools, solve
 from aios.setup import model_path
-from aios_syscalls import ProcessState
+from aios_syscalls import CallTool, Chat, ProcessState, Rank, Reply, Syscall
 
 AGENTS = Path(__file__).parents[2] / "agents"
 DEVELOPMENT = Path("~/.cache/aios-dev/models/SmolLM2-135M-Instruct.Q4_1.gguf").expanduser()
@@ -66,3 +67,43 @@ async def test_every_program_does_its_work(gguf: Path, tmp_path: Path) -> None:
     assert results["tool_user"].startswith("What is 17 * 23? 391 (calculator")
     (story,) = root.glob("results/story-*.txt")
     assert story.read_text().startswith(results["writer"][:100])
+
+
+FITTING = {
+    "How many feet is 3 metres?": "convert_units",
+    "Current time in Berlin please": "clock",
+    "Count the letters in: banana": "text_stats",
+    "How many days are between 2023-01-05 and 2023-02-05?": "date_diff",
+    "What is the most common word in: yes no yes no yes": "word_frequency",
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_solve_calls_the_tool_that_fits_and_answers(gguf: Path, tmp_path: Path) -> None:
+    config = Config(root=tmp_path, models={"smollm2": LocalModelConfig(path=gguf, slots=2)})
+    async with boot(config, directory=tmp_path / "run") as run:
+        agent = Agent(run.kernel.port(0), 0)
+        tools = await agent.tools()
+        for request, name in FITTING.items():
+            best = (await rank_tools(agent, request, tools))[0]
+            assert best
+            assert best.name == name, request
+        calls = list[Syscall[Reply]]()
+
+        class Port:
+            """Keeps what is submitted."""
+
+            async def submit(self, call: Any, emit: Any = None) -> Any:
+                calls.append(call)
+                return await run.kernel.port(0).submit(call)
+
+        request = "Count the letters in: banana"
+        answer = await solve(Agent(Port(), 0), request, [tool.name for tool in tools])
+    assert answer
+    assert any(isinstance(call, Rank) for call in calls)
+    assert [call.tool for call in calls if isinstance(call, CallTool)] == ["text_stats"]
+    last = calls[-1]
+    assert isinstance(last, Chat)
+    assert last.messages[-1].role == "tool"
+    assert json.loads(last.messages[-1].content)["characters"] > 0

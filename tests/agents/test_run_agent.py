@@ -63,3 +63,12 @@ async def test_nothing_is_left_of_a_run(tmp_path: Path, monkeypatch: pytest.Monk
 
     assert await run_agent(main, "kept nowhere") == "kept nowhere"
     assert not list(tmp_path.iterdir())
+
+
+async def test_a_ranking_goes_to_the_model_and_back() -> None:
+    async def main(agent: Agent, task: str) -> str:
+        return (await agent.rank(task, ["tea", "milk"])).choice
+
+    model = ScriptedModel([], choose=lambda call: "milk")
+    assert await run_agent(main, "What do cats drink?", replies=model) == "milk"
+    assert model.rankings[0].messages[-1].content == "What do cats drink?"
