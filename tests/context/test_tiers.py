@@ -46,6 +46,19 @@ def test_the_least_recently_saved_sinks_to_disk_and_then_away(tmp_path: Path) ->
     assert load(tiers, 4) is None
 
 
+def test_what_is_kept_comes_up_and_counts_as_used(tmp_path: Path) -> None:
+    lost: list[int] = []
+    tiers = Tiers(2 * GRAIN, GRAIN, tmp_path, lost.append)
+    for key in range(3):
+        save(tiers, key)
+    assert tiers.load(0, lambda state: bytes(state) == whole(0), keep=True)
+    assert (tiers.counts.disk_hits, len(list(tmp_path.iterdir()))) == (1, 1)
+    assert tiers.load(2, lambda state: bytes(state) == whole(2), keep=True)
+    save(tiers, 3)
+    assert lost == [1]
+    assert [load(tiers, key) == whole(key) for key in range(4)] == [True, False, True, True]
+
+
 def test_buffers_are_used_again(tmp_path: Path) -> None:
     tiers = Tiers(4 * GRAIN, 0, tmp_path)
     for key in range(20):

@@ -34,8 +34,11 @@ class Generation:
         text: Text | None = None,
         grammar: Grammar | None = None,
         generated: Sequence[int] = (),
+        salt: str = "",
     ) -> None:
         self.id = id
+        self.salt = salt
+        """It shares beginnings with those of the same salt only."""
         self.prompt = list(prompt)
         self.tokens = list(prompt)
         """Prompt and answer."""
@@ -60,11 +63,6 @@ class Generation:
         if self.text.stopped:
             return "stop"
         return "length" if len(self.tokens) - len(self.prompt) >= self._most else None
-
-    @property
-    def reading(self) -> bool:
-        """Whether tokens of the prompt are still to be computed."""
-        return self.computed < len(self.prompt)
 
     def draw(self, logits: Floats) -> tuple[int, str] | None:
         """Choose the next token and take it: its id and the text that became final, or None at the end of the answer.

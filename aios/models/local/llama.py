@@ -22,6 +22,8 @@ Integers = npt.NDArray[np.int32]
 
 WARNING, ERROR, CONTINUED = 3, 4, 5
 """Log levels of ggml.h; llama_cpp's own table is out of date."""
+BF16 = 30
+"""GGML_TYPE_BF16 of ggml.h, which llama_cpp leaves out."""
 CONTROL_TOKEN = 1 << 0 | 1 << 3
 """Attributes of tokens that `special` tokenizing alone recognizes: unknown and control."""
 
@@ -180,19 +182,24 @@ def _check(path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How large a context is: `slots` sequences of up to `context` tokens, at most `chunk` tokens in one decode."""
+    """How large a context is: `slots` sequences of up to `context` tokens, at most `chunk` tokens in one decode.
+
+    What is not `exact` may be faster, and then the last bits of logits depend on what else is computed.
+    """
 
     slots: int
     context: int
     chunk: int = 512
     threads: int = 1
     threads_batch: int = 1
+    exact: bool = True
 
 
 class LlamaContext:
     """A KV cache of separate sequences, and the decoding into it.
 
-    Split cache and no flash attention: only so the logits do not depend on what else is in a batch.
+    Split cache and no flash attention: only so the logits do not depend on what else is in a batch. Flash attention is
+    faster for short contexts and on GPUs; on a CPU with values as BF16, since llama.cpp sums up F16 slowly.
     Raises BadRequest for a context longer than the model's, ModelFailed when there is no memory for it.
     """
 
@@ -213,6 +220,9 @@ class LlamaContext:
         parameters.n_threads_batch = shape.threads_batch
         parameters.kv_unified = False
         parameters.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        if not shape.exact:
+            parameters.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_ENABLED
+            parameters.type_v = BF16
         parameters.no_perf = True
         log.take()
         self.handle = C.llama_init_from_model(model.handle, parameters)
