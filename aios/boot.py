@@ -142,6 +142,7 @@ def make_model(name: str, config: ModelConfig, dice: random.Random, progress: Pr
             slots=config.slots,
             context=config.context,
             requantize=config.requantize,
+            mode=config.mode,
             memory_bytes=config.memory_mb * MEBIBYTE,
             disk_bytes=config.disk_mb * MEBIBYTE,
             random=dice,

@@ -33,7 +33,10 @@ class LocalModelConfig(Frozen):
     """Tokens that one generation may hold, prompt included."""
     requantize: bool = True
     """Make a faster Q8_0 copy of a 4- or 5-bit file, once."""
-    memory_mb: int = Field(default=512, ge=0)
+    mode: Literal["exact", "throughput"] = "exact"
+    """In exact mode a reply depends on nothing but its call; throughput trades that for speed: flash attention,
+    and answers are kept for the next turn like prompts."""
+    memory_mb: int = Field(default=1024, ge=0)
     """For paused generations that were pushed out of the KV cache."""
     disk_mb: int = Field(default=2048, ge=0)
     """For those that were pushed out of memory."""

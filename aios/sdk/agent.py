@@ -68,6 +68,8 @@ class Agent:
         sampling: Sampling = Sampling(),  # noqa: B008 - frozen
         stop: Sequence[str] = (),
         max_tokens: int = 256,
+        truncate: bool = False,
+        cache_salt: str = "",
         model: str | None = None,
         priority: int = 0,
         deadline_s: float | None = None,
@@ -82,6 +84,8 @@ class Agent:
                 sampling=sampling,
                 stop=tuple(stop),
                 max_tokens=max_tokens,
+                truncate=truncate,
+                cache_salt=cache_salt,
                 model=model,
                 priority=priority,
                 deadline_s=deadline_s,

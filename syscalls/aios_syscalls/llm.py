@@ -61,6 +61,8 @@ class ChatReply(Reply):
     tool_uses: tuple[ToolUse, ...] = ()
     finish: Literal["stop", "length", "tool_use"] = "stop"
     model: str = ""
+    mode: Literal["exact", "throughput"] | None = None
+    """Whether the text depends on nothing but the call, to the last bit, or on what else ran; None: not known."""
     usage: Usage = Usage()
 
 
@@ -79,6 +81,10 @@ class Chat(Syscall[ChatReply]):
     stop: tuple[str, ...] = Field(default=(), max_length=16)
     """The text ends before the first of these."""
     max_tokens: int = Field(default=256, ge=1)
+    truncate: bool = False
+    """Leave out the oldest messages, system messages excepted, when the context cannot hold all and the answer."""
+    cache_salt: str = Field(default="", max_length=256)
+    """Only calls of one salt share what was read before: others cannot tell from the time it takes."""
     model: str | None = None
     """A model's name; None lets the router choose."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import anyio
 from anyio.abc import TaskGroup
@@ -19,6 +19,7 @@ from aios.models.base import Emit
 from aios.models.local.process import WorkerProcess
 from aios_syscalls import AiosError, Chat, ChatReply, KernelBug, ModelFailed
 from aios_syscalls.errors import from_wire
+from aios_syscalls.port import discard
 
 MEBIBYTE = 1 << 20
 LIVES = 3
@@ -78,6 +79,7 @@ class LocalModel:
         slots: int = 8,
         context: int = 2048,
         requantize: bool = True,
+        mode: Literal["exact", "throughput"] = "exact",
         memory_bytes: int = 512 * MEBIBYTE,
         disk_bytes: int = 2048 * MEBIBYTE,
         random: Random | None = None,
@@ -94,6 +96,7 @@ class LocalModel:
             "slots": slots,
             "context": context,
             "requantize": requantize,
+            "mode": mode,
             "memory_bytes": memory_bytes,
             "disk_bytes": disk_bytes,
         }
@@ -172,7 +175,7 @@ class LocalModel:
         while goal is None or len(call.tokens) < goal:
             worker = await self._ready()
             left = None if goal is None else goal - len(call.tokens)
-            match await self._listen(worker, self._command(call, worker, left), call.id, hear):
+            match await self._listen(worker, self._command(call, worker, left, emit), call.id, hear):
                 case {"reply": reply}:
                     return self._finished(call, ChatReply.model_validate(reply))
                 case {"error": error}:
@@ -183,12 +186,12 @@ class LocalModel:
                         raise ModelFailed(f"this call lost its worker {LOSSES} times; the last one {reason}")
         return None
 
-    def _command(self, call: _Call, worker: WorkerProcess, budget: int | None) -> dict[str, Any]:
+    def _command(self, call: _Call, worker: WorkerProcess, budget: int | None, emit: Emit) -> dict[str, Any]:
+        slice = {"id": call.id, "budget": budget, "stream": emit is not discard}
         if call.worker is worker:
-            return {"resume": {"id": call.id, "budget": budget}}
+            return {"resume": slice}
         call.worker = worker
-        job = {"id": call.id, "chat": call.chat, "seed": call.seed, "budget": budget, "tokens": call.tokens}
-        return {"start": job}
+        return {"start": {**slice, "chat": call.chat, "seed": call.seed, "tokens": call.tokens}}
 
     def _finished(self, call: _Call, reply: ChatReply) -> ChatReply:
         uses = tuple(use.model_copy(update={"id": f"call-{call.salt:08x}-{use.id}"}) for use in reply.tool_uses)

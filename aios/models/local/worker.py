@@ -1,7 +1,8 @@
 """The process that owns the model: `python -m aios.models.local.worker FD`, where FD is a connected Unix socket.
 
 Objects as JSON lines. It gets its settings first, then commands: start, resume, drop, stats. It answers with progress
-and ready or failed, then after each step with what came of it for each generation. It ends when the socket does.
+and ready or failed, then with what came of its steps for each generation: at once when somebody reads along or a slice
+is over, else now and then. It ends when the socket does.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import select
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,10 @@ from aios.models.local.text import Text
 from aios_syscalls import AiosError, BadRequest, Chat, ChatReply, KernelBug, ToolUse, Usage
 
 MAX_FRAME_BYTES = 32 * 1024 * 1024
+REPORT_S = 0.25
+"""How old news may become that nobody reads along: each frame wakes the kernel, which shares our cores."""
+REFILL_S = 0.002
+"""How long to wait for the command that fills a place whose slice is over: a step with it empty is dearer."""
 
 
 class Pipe:
@@ -42,9 +48,13 @@ class Pipe:
         """Send one object; waits while the other side does not read."""
         self._sock.sendall(to_json(frame) + b"\n")
 
+    def wait(self, seconds: float) -> bool:
+        """Whether something came within some time."""
+        return bool(select.select([self._sock], [], [], max(0.0, seconds))[0])
+
     def receive(self, wait: bool) -> Iterator[dict[str, Any]]:
         """The objects that have come, or else, with `wait`, the next ones. Raises EOFError at the end of the stream."""
-        while wait or select.select([self._sock], [], [], 0)[0]:
+        while wait or self.wait(0):
             data = self._sock.recv(1 << 20)
             if not data:
                 raise EOFError
@@ -69,13 +79,18 @@ class Worker:
         self._directory = PrivateDirectory(cache_directory() / "context")
         tiers = Tiers(settings["memory_bytes"], settings["disk_bytes"], self._directory.path)
         cores = _cores()
-        self._shape = Shape(settings["slots"], settings["context"], threads_batch=cores)
+        exact = settings["mode"] == "exact"
+        self._shape = Shape(settings["slots"], settings["context"], threads_batch=cores, exact=exact)
         self._engine = Engine(self._model, self._shape, tiers)
         self._chats: dict[int, Chat] = {}
+        self._read_along: set[int] = set()
+        self._news: dict[int, dict[str, Any]] = {}
+        self._reported = time.monotonic()
         self._info = {
             "file": str(file),
             "note": note,
-            "exact": self._engine.exact(),
+            "mode": settings["mode"],
+            "exact": exact and self._engine.exact(),
             "template": "ChatML, for the file has none" if self._template.fallback else "its own",
             "threads": {"one": self._engine.tune(), "batch": cores},
             "trained_context": self._model.trained_context,
@@ -89,12 +104,34 @@ class Worker:
                 for command in self._pipe.receive(wait=not self._engine.busy):
                     self._obey(command)
                 if self._engine.busy:
-                    self._pipe.send({"step": [self._result(output) for output in self._engine.step()]})
+                    self._refill(self._report(self._engine.step()))
         except (EOFError, ConnectionError):
             pass
         finally:
             self._engine.close()
             self._directory.close()
+
+    def _report(self, outputs: list[Output]) -> int:
+        """Tell what came of a step, or keep it for later; how many slices are over."""
+        for output in outputs:
+            result = self._result(output)
+            if earlier := self._news.get(output.generation.id):
+                result["tokens"] = [*earlier["tokens"], *result["tokens"]]
+                result["text"] = earlier["text"] + result["text"]
+            self._news[output.generation.id] = result
+        over = sum("end" in result for result in self._news.values())
+        now = time.monotonic()
+        if over or now - self._reported > REPORT_S or not self._read_along.isdisjoint(self._news):
+            self._pipe.send({"step": list(self._news.values())})
+            self._news, self._reported = {}, now
+        return over
+
+    def _refill(self, places: int) -> None:
+        deadline = time.monotonic() + REFILL_S
+        while places > 0 and self._pipe.wait(deadline - time.monotonic()):
+            for command in self._pipe.receive(wait=False):
+                self._obey(command)
+                places -= 1
 
     def _obey(self, command: dict[str, Any]) -> None:
         match command:
@@ -106,15 +143,16 @@ class Worker:
                 except Exception as error:
                     # Whatever is wrong with one chat must not end those of others.
                     self._refuse(id, KernelBug(f"could not start a generation: {type(error).__name__}: {error}"))
-            case {"resume": {"id": int(id), "budget": budget}}:
+            case {"resume": {"id": int(id), "budget": budget, "stream": stream}}:
                 generation = self._engine.paused(id)
                 if generation is None:
                     self._refuse(id, KernelBug(f"generation {id} is not paused here"))
                 else:
-                    self._engine.run(generation, budget)
+                    self._run(generation, budget, stream)
             case {"drop": int(id)}:
                 self._engine.drop(id)
-                self._chats.pop(id, None)
+                self._forget(id)
+                self._news.pop(id, None)
             case {"stats": int(id)}:
                 rss = psutil.Process().memory_info().rss
                 statistics = {**self._info, **self._engine.statistics(), "rss_bytes": rss}
@@ -124,13 +162,7 @@ class Worker:
 
     def _start(self, id: int, job: dict[str, Any]) -> None:
         chat = Chat.model_validate(job["chat"])
-        prompt = self._template.tokens(chat)
-        if len(prompt) >= self._shape.context:
-            raise BadRequest(
-                f"the prompt has {len(prompt)} tokens and a slot holds {self._shape.context}; "
-                "shorten the messages or configure a longer context",
-                "messages",
-            )
+        prompt = self._prompt(chat)
         generation = Generation(
             id,
             self._model,
@@ -142,9 +174,36 @@ class Worker:
             text=Text(chat.stop, tools=_may_call(chat)),
             grammar=compile_grammar(self._model, chat),
             generated=job["tokens"],
+            salt=chat.cache_salt,
         )
-        self._engine.run(generation, job["budget"])
         self._chats[id] = chat
+        self._run(generation, job["budget"], job["stream"])
+
+    def _run(self, generation: Generation, budget: int | None, stream: bool) -> None:
+        self._engine.run(generation, budget)
+        (self._read_along.add if stream else self._read_along.discard)(generation.id)
+
+    def _forget(self, id: int) -> None:
+        self._chats.pop(id, None)
+        self._read_along.discard(id)
+
+    def _prompt(self, chat: Chat) -> list[int]:
+        """The tokens of a chat that fit into a slot. Raises BadRequest if they do not."""
+        room = self._shape.context
+        tokens = self._template.tokens(chat)
+        while chat.truncate and len(tokens) + min(chat.max_tokens, room // 2) > room:
+            shorter = _without_oldest(chat)
+            if shorter is None:
+                break
+            chat, tokens = shorter, self._template.tokens(shorter)
+        if len(tokens) >= room:
+            last = "even its last message alone" if chat.truncate else "the prompt"
+            raise BadRequest(
+                f"{last} has {len(tokens)} tokens and a slot holds {room}; "
+                "shorten the messages or configure a longer context",
+                "messages",
+            )
+        return tokens
 
     def _refuse(self, id: int, error: AiosError) -> None:
         self._pipe.send({"step": [{"id": id, "tokens": [], "text": "", "end": {"error": error.to_wire()}}]})
@@ -162,7 +221,7 @@ class Worker:
             text += reply.text.removeprefix(generation.text.shown)
             end = {"reply": reply}
         if output.end:
-            self._chats.pop(generation.id, None)
+            self._forget(generation.id)
         return {"id": generation.id, "tokens": output.tokens, "text": text} | ({"end": end} if end else {})
 
     def _reply(self, output: Output) -> ChatReply:
@@ -175,11 +234,23 @@ class Worker:
             text=text,
             tool_uses=tuple(uses),
             finish="tool_use" if uses else output.end,
+            mode="exact" if self._info["exact"] else "throughput",
             usage=Usage(prompt_tokens=len(generation.prompt), completion_tokens=len(generation.generated)),
         )
 
     def _progress(self, what: str, share: float) -> None:
         self._pipe.send({"progress": [what, share]})
+
+
+def _without_oldest(chat: Chat) -> Chat | None:
+    """The chat without its oldest turn; None when only system messages and the last one are left.
+
+    What answers a message, a reply or a tool's result, goes with it.
+    """
+    messages = chat.messages
+    start = next((at for at, each in enumerate(messages) if each.role != "system"), len(messages))
+    end = next((at for at in range(start + 1, len(messages)) if messages[at].role == "user"), len(messages))
+    return chat.model_copy(update={"messages": messages[:start] + messages[end:]}) if end < len(messages) else None
 
 
 def _may_call(chat: Chat) -> bool:

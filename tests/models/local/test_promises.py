@@ -299,6 +299,31 @@ async def test_a_prompt_longer_than_the_slot_is_refused_with_both_numbers(local:
 
 
 @ONE_LOOP
+async def test_a_caller_may_have_the_oldest_messages_left_out(local: Any) -> None:
+    def turn(role: str, text: str) -> Message:
+        return Message.model_validate({"role": role, "content": text})
+
+    system, last = turn("system", "Answer in one word."), turn("user", "Name a colour.")
+    talk = [turn(("user", "assistant")[number % 2], f"{number} " * 100) for number in range(6)]
+    async with local() as model:
+        long = Chat(messages=(system, *talk, last), max_tokens=3)
+        with pytest.raises(BadRequest, match="a slot holds 512"):
+            await whole(model, long)
+        short = Chat(messages=(system, *talk[4:], last), max_tokens=3)
+        assert await whole(model, long.model_copy(update={"truncate": True})) == await whole(model, short)
+        alone = Chat(messages=(system, turn("user", "word " * 3000)), truncate=True)
+        with pytest.raises(BadRequest, match="even its last message alone has"):
+            await whole(model, alone)
+
+
+@ONE_LOOP
+async def test_a_reply_names_its_mode(local: Any, say: Any) -> None:
+    async with local() as model, local(mode="throughput") as fast:
+        assert (await whole(model, say(tokens=2))).mode == "exact"
+        assert (await whole(fast, say(tokens=2))).mode == "throughput"
+
+
+@ONE_LOOP
 async def test_a_generation_ends_where_its_slot_is_full(local: Any, say: Any) -> None:
     async with local(context=96) as model:
         full = await whole(model, say(tokens=400))
