@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
 from aios_syscalls.base import Effect, Frozen, Reply, Syscall
 
@@ -24,6 +24,14 @@ class Message(Frozen):
     content: str = ""
     tool_uses: tuple[ToolUse, ...] = ()
     tool_use_id: str | None = None
+    generated: bool = False
+    """Whether an assistant's text is as a model wrote it (`ChatReply.message`): it need not be read again then."""
+
+    @model_validator(mode="after")
+    def _only_replies_are_generated(self) -> Self:
+        if self.generated and (self.role != "assistant" or self.tool_uses):
+            raise ValueError("only an assistant's plain text can be marked as generated")
+        return self
 
 
 class ToolSpec(Frozen):
@@ -64,6 +72,12 @@ class ChatReply(Reply):
     mode: Literal["exact", "throughput"] | None = None
     """Whether the text depends on nothing but the call, to the last bit, or on what else ran; None: not known."""
     usage: Usage = Usage()
+
+    @property
+    def message(self) -> Message:
+        """The reply as a turn of the conversation that goes on."""
+        uses = self.tool_uses
+        return Message(role="assistant", content=self.text, tool_uses=uses, generated=not uses)
 
 
 class Chat(Syscall[ChatReply]):

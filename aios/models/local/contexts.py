@@ -43,20 +43,16 @@ class State:
     """Whose it is, until that is over."""
     seat: int | None = None
     usable: Sequence[int] = field(default_factory=list)
-    """The tokens at its beginning that other prompts may begin with; it is indexed under these."""
+    """The codes of the tokens at its beginning that others may begin with; it is indexed under these."""
     used: int = 0
 
 
 class Contexts:
-    """Gives every running generation a sequence of the KV cache, with as much of its state as there is.
-
-    In exact mode others may use only what was read as a prompt: a token decoded alone gets a state of other last bits.
-    """
+    """Gives every running generation a sequence of the KV cache, with as much of its state as there is."""
 
     def __init__(self, context: LlamaContext, tiers: Tiers) -> None:
         self.reuse = Reuse()
         self._context, self._tiers = context, tiers
-        self._exact = context.shape.exact
         self._seats: list[State | None] = [None] * context.shape.slots
         self._states: dict[int, State] = {}
         self._index: dict[str, RadixTree[State]] = defaultdict(RadixTree)
@@ -93,8 +89,8 @@ class Contexts:
     def share(self, generation: Generation) -> None:
         """Before a prompt is read: copy the longest beginning of it whose state is kept."""
         state = self._states[generation.id]
-        length, found = self._index[generation.salt].longest(generation.prompt)
-        length = min(length, self._most(generation))
+        length, found = self._index[generation.salt].longest(generation.codes[: generation.start])
+        length = generation.begin(length)
         if length < SHARED:
             self.reuse.missed += 1
             return
@@ -110,7 +106,7 @@ class Contexts:
     def publish(self, generation: Generation) -> None:
         """A prompt is read: let others begin with it, instead of with any that it goes on from."""
         state = self._states[generation.id]
-        self._learn(state, generation.prompt)
+        self._learn(state, generation.codes[: generation.start])
 
     def leave(self, generation: Generation) -> None:
         """A generation is over; its state stays for others until its place is needed."""
@@ -118,32 +114,26 @@ class Contexts:
         if state is None:
             return
         state.owner = None
-        tokens = (generation.prompt if self._exact else generation.tokens)[: generation.computed]
-        if len(tokens) < SHARED:
+        self._unlearn(state)
+        if generation.computed < SHARED:
             self._forget(state)
-        elif len(tokens) != len(state.usable):
-            self._unlearn(state)
-            self._learn(state, tokens)
+        else:
+            self._learn(state, generation.codes[: generation.computed])
 
     def _take_over(self, state: State, generation: Generation) -> bool:
         """Go on in the sequence of a finished state that the prompt begins with, if none has more of the prompt."""
-        index = self._index[generation.salt]
-        found = [each for each in index.prefixes(generation.prompt) if each.owner is None and each.seat is not None]
+        index, prompt = self._index[generation.salt], generation.codes[: generation.start]
+        found = [each for each in index.prefixes(prompt) if each.owner is None and each.seat is not None]
         best = max(found, key=lambda each: len(each.usable), default=None)
-        if best is None or best.seat is None or len(best.usable) < index.longest(generation.prompt)[0]:
+        if best is None or best.seat is None or len(best.usable) < index.longest(prompt)[0]:
             return False
-        length, seat = min(len(best.usable), self._most(generation)), best.seat
+        seat, length = best.seat, generation.begin(len(best.usable))
         self._unlearn(best)
         del self._states[best.key]
         self._sit(state, seat)
         self._begin(state, generation, length)
         self.reuse.resident += 1
         return True
-
-    def _most(self, generation: Generation) -> int:
-        """How much of a prompt may come from elsewhere: the last token's logits are needed, and in exact mode one
-        token alone would get a state of other last bits."""
-        return len(generation.prompt) - (2 if self._exact else 1)
 
     def _sit(self, state: State, seat: int) -> None:
         state.seat, self._seats[seat] = seat, state
@@ -188,12 +178,12 @@ class Contexts:
         else:
             self._unlearn(state)
 
-    def _learn(self, state: State, tokens: Sequence[int]) -> None:
+    def _learn(self, state: State, codes: Sequence[int]) -> None:
         index = self._index[state.salt]
-        for other in [each for each in index.prefixes(tokens) if each.owner is None and each is not state]:
+        for other in [each for each in index.prefixes(codes) if each.owner is None and each is not state]:
             self._forget(other)
-        state.usable = tokens
-        index.insert(tokens, state)
+        state.usable = codes
+        index.insert(codes, state)
 
     def _unlearn(self, state: State) -> None:
         """Nobody finds it any more; an owner whose state this was has none."""

@@ -3,7 +3,8 @@
 In exact mode what a generation writes depends on nothing but itself. llama.cpp computes a token's state with other
 kernels, hence other last bits, when it is alone in its sequence's part of a batch than when it has neighbours. So a
 prompt is always read two or more tokens at a time, an answer always one token at a time, also when it is computed
-again, and the two never meet in one decode (llama.cpp would part them anyway, into parts of equal length).
+again or is part of a conversation's next prompt, and the two never meet in one decode (llama.cpp would part them
+anyway, into parts of equal length).
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Work:
     read_tokens: int = 0
     written_tokens: int = 0
     again_tokens: int = 0
-    """Tokens of answers computed once more because their state was gone."""
+    """Tokens that an answer, or an earlier one of its conversation, had, computed once more: their state was gone."""
 
 
 class Engine:
@@ -90,17 +91,12 @@ class Engine:
         for output in over:
             self._leave(output.generation)
         self._contexts.gather(self._running)
-        reading = [each for each in self._running if self._reads(each)]
-        writing = [each for each in self._running if each not in reading]
+        reading = [each for each in self._running if each.together]
+        writing = [each for each in self._running if not each.together]
         return over + self._write(writing) + self._read(reading, self._pace.budget(bool(writing)))
 
-    def _reads(self, generation: Generation) -> bool:
-        """Whether it has tokens to compute many at a time: of its prompt, or else what others must not depend on."""
-        left = len(generation.tokens) - generation.computed
-        return generation.computed < len(generation.prompt) or (left > 1 and not self._shape.exact)
-
     def _write(self, writing: list[Generation]) -> list[Output]:
-        """One token of each answer: the next, or one that is computed again."""
+        """One token of each answer: the next, or one that was written before and is computed again."""
         if not writing:
             return []
         began = time.perf_counter()
@@ -113,7 +109,7 @@ class Engine:
             pack(last),
         )
         for each in writing:
-            each.computed += 1
+            self._advance(each, 1)
         self.work.again_tokens += len(writing) - len(last)
         outputs = [self._draw(writing[number], row) for number, row in zip(last, logits, strict=True)]
         self._pace.wrote(time.perf_counter() - began)
@@ -127,26 +123,31 @@ class Engine:
                 break
             if not generation.computed:
                 self._contexts.share(generation)
-            tokens = generation.prompt if self._shape.exact else generation.tokens
-            begin, left = generation.computed, len(tokens) - generation.computed
+            begin, left = generation.computed, generation.together
+            if not left:
+                continue  # what is shared ends before an earlier answer
             size = min(left, budget)
             # A token left over would have to be computed alone.
             size -= left - size == 1
             began = time.perf_counter()
             logits = self._context.decode(
-                pack(tokens[begin : begin + size]),
+                pack(generation.tokens[begin : begin + size]),
                 np.arange(begin, begin + size, dtype=np.int32),
                 np.full(size, self._contexts.seat(generation), np.int32),
                 pack([size - 1] if begin + size == len(generation.tokens) else []),
             )
             self._pace.read(size, time.perf_counter() - began)
-            generation.computed += size
+            self._advance(generation, size)
             budget -= size
             self.work.read_tokens += size
-            if begin < len(generation.prompt) <= generation.computed:
-                self._contexts.publish(generation)
             outputs += [self._draw(generation, row) for row in logits]
         return outputs
+
+    def _advance(self, generation: Generation, count: int) -> None:
+        reads = generation.computed < generation.start
+        generation.computed += count
+        if reads and generation.computed >= generation.start:
+            self._contexts.publish(generation)
 
     def _draw(self, generation: Generation, logits: Floats) -> Output:
         try:

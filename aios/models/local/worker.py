@@ -175,6 +175,7 @@ class Worker:
             grammar=compile_grammar(self._model, chat),
             generated=job["tokens"],
             salt=chat.cache_salt,
+            exact=self._shape.exact,
         )
         self._chats[id] = chat
         self._run(generation, job["budget"], job["stream"])
@@ -188,14 +189,15 @@ class Worker:
         self._read_along.discard(id)
 
     def _prompt(self, chat: Chat) -> list[int]:
-        """The tokens of a chat that fit into a slot. Raises BadRequest if they do not."""
+        """The codes of a chat that fit into a slot. Raises BadRequest if they do not."""
         room = self._shape.context
-        tokens = self._template.tokens(chat)
+        to_codes = self._template.codes if self._shape.exact else self._template.tokens
+        tokens = to_codes(chat)
         while chat.truncate and len(tokens) + min(chat.max_tokens, room // 2) > room:
             shorter = _without_oldest(chat)
             if shorter is None:
                 break
-            chat, tokens = shorter, self._template.tokens(shorter)
+            chat, tokens = shorter, to_codes(shorter)
         if len(tokens) >= room:
             last = "even its last message alone" if chat.truncate else "the prompt"
             raise BadRequest(
@@ -235,7 +237,7 @@ class Worker:
             tool_uses=tuple(uses),
             finish="tool_use" if uses else output.end,
             mode="exact" if self._info["exact"] else "throughput",
-            usage=Usage(prompt_tokens=len(generation.prompt), completion_tokens=len(generation.generated)),
+            usage=Usage(prompt_tokens=generation.start, completion_tokens=len(generation.generated)),
         )
 
     def _progress(self, what: str, share: float) -> None:

@@ -317,6 +317,29 @@ async def test_a_caller_may_have_the_oldest_messages_left_out(local: Any) -> Non
 
 
 @ONE_LOOP
+async def test_a_conversation_reads_only_what_is_new(local: Any) -> None:
+    def ask(text: str) -> Message:
+        return Message(role="user", content=text)
+
+    async with local() as model, local() as other:
+        talk = [ask("Tell me about three kinds of bread. " * 4)]
+        for question in ("And cheese?", "And wine?"):
+            first = await whole(model, Chat(messages=tuple(talk), max_tokens=12))
+            talk += [first.message, ask(question)]
+            before = await model.stats()
+            reply = await whole(model, Chat(messages=tuple(talk), max_tokens=12))
+            after = await model.stats()
+            assert after["read_tokens"] - before["read_tokens"] < 20
+            # The last token of an answer that was cut off is computed when it is read on.
+            assert after["again_tokens"] - before["again_tokens"] <= 1
+            # A worker that has nothing of it comes to the same.
+            assert await whole(other, Chat(messages=tuple(talk), max_tokens=12)) == reply.model_copy(
+                update={"model": other.name}
+            )
+        assert (await other.stats())["again_tokens"] > 0
+
+
+@ONE_LOOP
 async def test_a_reply_names_its_mode(local: Any, say: Any) -> None:
     async with local() as model, local(mode="throughput") as fast:
         assert (await whole(model, say(tokens=2))).mode == "exact"
