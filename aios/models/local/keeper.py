@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import anyio
@@ -147,7 +148,7 @@ class Keeper:
     async def _live(self) -> AiosError | None:
         """One worker's life; the error that it failed to load with, if so. Raises OSError without a process for it."""
         # The place is given back when the process is gone, not before.
-        async with AsyncExitStack() as stack, WorkerProcess.spawn(self._settings["path"]) as worker:
+        async with AsyncExitStack() as stack, WorkerProcess.spawn(Path(self._settings["path"])) as worker:
             try:
                 limit = await self._load(worker, stack)
             except AiosError as error:

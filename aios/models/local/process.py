@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any, Self
 
 import anyio
@@ -48,11 +49,11 @@ class WorkerProcess:
 
     @classmethod
     @asynccontextmanager
-    async def spawn(cls, path: str) -> AsyncIterator[Self]:
-        """A new worker, which is killed at the end. `path` is only for who looks at the list of processes."""
+    async def spawn(cls, path: Path) -> AsyncIterator[Self]:
+        """A new worker, which is killed at the end; the path of its model is there for `resident_bytes`, and for ps."""
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", MODULE, str(theirs.fileno()), path]
+            command = [sys.executable, "-m", MODULE, str(theirs.fileno()), _absolute(path)]
             process = await anyio.open_process(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -128,6 +129,20 @@ class WorkerProcess:
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             async for data in self._process.stderr:
                 self._stderr = (self._stderr + data)[-TAIL_BYTES:]
+
+
+def resident_bytes(path: Path) -> int:
+    """The memory that workers of this user take now which serve a file, of whichever kernel."""
+    total, name = 0, _absolute(path)
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.cmdline()[-1:] == [name] and MODULE in process.cmdline():
+                total += process.memory_info().rss
+    return total
+
+
+def _absolute(path: Path) -> str:
+    return os.path.abspath(path)
 
 
 def _environment() -> dict[str, str]:
