@@ -169,7 +169,8 @@ class Keeper:
             await stack.enter_async_context(self._place.hold(needs))
             worker.send({"load": True})
             self.info = await self._expect(worker, "ready")
-            limit = self._limit(worker.rss_bytes())
+            self.counts.resident_bytes = worker.rss_bytes()
+            limit = self._limit(self.counts.resident_bytes)
             self.counts.loads += 1
             self._place.loaded()
             self._set(worker, None)
@@ -264,7 +265,7 @@ class Keeper:
                 worker.kill(f"was ended at {mb(rss)} of memory, over its limit of {mb(limit)}")
                 return
             if self._client.waits and anyio.current_time() - worker.heard > self._timeout_s:
-                worker.kill(f"was ended after {self._timeout_s:.0f} s without progress")
+                worker.kill(f"was ended after {self._timeout_s:g} s without progress")
                 return
             await anyio.sleep(heartbeat_s(self._timeout_s))
 

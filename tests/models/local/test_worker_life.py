@@ -163,10 +163,11 @@ async def test_poison_after_poison_is_found_each_time(local: MakeModel) -> None:
 
 async def test_a_worker_that_grows_too_large_is_replaced_and_its_calls_go_on(local: MakeModel) -> None:
     """Many paused generations, whose states are kept in memory, make the worker grow over its limit."""
-    chats = [say(f"{number} " + "and so on " * 120, 6) for number in range(12)]
+    shared = "The sea was wide. " * 60
+    chats = [say(f"{shared}Tell me a long story about the number {number}.", 12) for number in range(10)]
     async with local(slots=1) as model:
         assert model.pid is not None
-        limit = (await model.stats())["rss_bytes"] + 25 * MEBIBYTE
+        limit = (await model.stats())["rss_bytes"] + 35 * MEBIBYTE
         expected = [await whole(model, chat) for chat in chats[:3]]
     async with local(slots=1, rss_limit_bytes=limit) as model:
         snapshots = [await model.generate(chat, None, 3, ignore) for chat in chats]
