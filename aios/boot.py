@@ -184,7 +184,6 @@ def survey(config: LocalModelConfig) -> dict[str, Any]:
     except ModelFailed as error:
         return {"problem": error.message}
     return {
-        "bytes": header.bytes,
         "architecture": header.architecture,
         "layers": header.layers,
         "trained_context": header.trained_context,

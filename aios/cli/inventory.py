@@ -91,7 +91,7 @@ def shipped_texts() -> Path | None:
 def _there(model: Mapping[str, Any]) -> str:
     if model["kind"] != "local":
         return "remote"
-    return "missing" if not model["present"] else size(model["bytes"]) if model["bytes"] else "damaged"
+    return size(model["bytes"]) if model["present"] else "missing"
 
 
 def _model(config: ModelConfig) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def _model(config: ModelConfig) -> dict[str, Any]:
             "kind": config.kind,
             "where": str(config.path),
             "present": config.path.is_file(),
-            "bytes": None,
+            "bytes": config.path.stat().st_size if config.path.is_file() else None,
             "slots": config.slots,
             "context": config.context,
             "layers": None,

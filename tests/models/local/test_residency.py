@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import trio.testing
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
+from aios.boot import make_models
+from aios.config import Config, LocalModelConfig, MemoryConfig
 from aios.models.local.client import LocalModel
 from aios.models.local.memory import MEBIBYTE, Needs
 from aios.models.local.residency import TURN_S, Place, Residency
@@ -178,6 +181,21 @@ async def test_two_models_under_a_cap_for_one_take_turns(two: Any) -> None:
     assert [each["loads"] for each in stats] == [2, 2]
     assert [each["deaths"] for each in stats] == [0, 0]
     assert [each["resident_bytes"] > 0 for each in stats] == [False, True]
+
+
+@ONE_LOOP
+async def test_each_configured_model_tells_how_far_it_is_loaded(gguf: Path) -> None:
+    seen: dict[str, float] = {}
+    each = LocalModelConfig(path=gguf, slots=1, context=64)
+    needs_mb = Needs.of(gguf, 1, 64).total // MEBIBYTE
+    config = Config(models={"a": each, "b": each, "c": each}, memory=MemoryConfig(models_mb=needs_mb * 5 // 2))
+    async with AsyncExitStack() as stack:
+        for model in make_models(config, seen.__setitem__):
+            await stack.enter_async_context(model)
+        assert seen == {f"{name}: loading {gguf.name}": 1.0 for name in "ab"}
+        third = await model.generate(say("Count."), None, None, ignore)
+        assert isinstance(third, ChatReply)
+        assert seen[f"c: loading {gguf.name}"] == 1.0
 
 
 @ONE_LOOP
