@@ -159,7 +159,9 @@ def two(gguf: Path) -> Callable[..., tuple[LocalModel, LocalModel]]:
 
 
 @ONE_LOOP
-async def test_two_models_under_a_cap_for_one_take_turns(two: Any) -> None:
+async def test_two_models_under_a_cap_for_one_take_turns(two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aios.models.local.residency.TURN_S", 0.1)
+    monkeypatch.setattr("aios.models.local.residency.SHARE", 0)
     one, other = two()
     async with one, other:
         assert (one.pid is None, other.pid is None) == (False, True)
