@@ -28,13 +28,14 @@ from aios.hosts.program import Main, default_directories
 from aios.hosts.task import TaskHost
 from aios.kernel import Host, Kernel, Lane, Limits, Observer, SqliteJournal
 from aios.models.base import Model
+from aios.models.local.residency import Residency
 from aios.models.router import Router
 from aios.scheduler import POLICIES, Fifo, Scheduler
 from aios.setup import model_path
 from aios.tools.builtin import BUILTIN
 from aios.tools.registry import ToolBox, load_tools
 from aios_storage import Root
-from aios_syscalls import BadRequest, Chat, ModelFailed, Syscall
+from aios_syscalls import AiosError, BadRequest, Chat, ModelFailed, Syscall
 
 DEFAULT_MODEL = "smollm2-135m"
 
@@ -128,11 +129,19 @@ def make_models(config: Config, progress: Progress | None = None) -> list[Model]
         if not model_path().is_file():
             raise ModelFailed(f"the default model is not at {model_path()}; fetch it with: python -m aios.setup")
     dice = random.Random(config.seed)
-    return [make_model(name, each, dice, progress) for name, each in configured.items()]
+    most = config.memory.models_mb
+    residency = Residency(None if most is None else most * MEBIBYTE)
+    return [make_model(name, each, dice, progress, residency) for name, each in configured.items()]
 
 
-def make_model(name: str, config: ModelConfig, dice: random.Random, progress: Progress | None = None) -> Model:
-    """One model of a configuration, not started yet."""
+def make_model(
+    name: str,
+    config: ModelConfig,
+    dice: random.Random,
+    progress: Progress | None = None,
+    residency: Residency | None = None,
+) -> Model:
+    """One model of a configuration, not started yet; local ones share the memory of `residency`."""
     if isinstance(config, LocalModelConfig):
         from aios.models.local.client import LocalModel
 
@@ -147,6 +156,9 @@ def make_model(name: str, config: ModelConfig, dice: random.Random, progress: Pr
             disk_bytes=config.disk_mb * MEBIBYTE,
             random=dice,
             on_progress=progress,
+            gpu_layers=config.n_gpu_layers,
+            rss_limit_bytes=None if config.rss_limit_mb is None else config.rss_limit_mb * MEBIBYTE,
+            residency=residency,
         )
     from aios.models.remote import RemoteModel
 
@@ -159,6 +171,41 @@ def make_model(name: str, config: ModelConfig, dice: random.Random, progress: Pr
         timeout_s=config.timeout_s,
         extra=config.extra,
     )
+
+
+def survey(config: LocalModelConfig) -> dict[str, Any]:
+    """What can be said of a local model without loading it; `problem` is why it would not load, if that shows."""
+    from aios.models.local.gguf import Header
+    from aios.models.local.memory import Needs
+    from aios.models.local.process import resident_bytes
+
+    try:
+        header = Header.read(config.path)
+        needs = Needs.of(config.path, config.slots, config.context)
+    except ModelFailed as error:
+        return {"problem": error.message}
+    return {
+        "architecture": header.architecture,
+        "layers": header.layers,
+        "trained_context": header.trained_context,
+        "needs_bytes": needs.total,
+        "resident_bytes": resident_bytes(config.path),
+    }
+
+
+async def try_models(config: Config, progress: Progress | None = None) -> dict[str, dict[str, Any]]:
+    """What the engine says of each local model when it is loaded, one at a time, or `problem`: why it does not load."""
+    from aios.models.local.client import LocalModel
+
+    found: dict[str, dict[str, Any]] = {}
+    for model in make_models(config, progress):
+        if isinstance(model, LocalModel):
+            try:
+                async with model:
+                    found[model.name] = {**model.info, "resident_bytes": (await model.stats())["rss_bytes"]}
+            except AiosError as error:
+                found[model.name] = {"problem": error.message}
+    return found
 
 
 def _host(config: Config, directory: Path, mains: Mapping[str, Main] | None) -> AbstractAsyncContextManager[Host]:

@@ -40,6 +40,10 @@ class LocalModelConfig(Frozen):
     """For paused generations that were pushed out of the KV cache."""
     disk_mb: int = Field(default=2048, ge=0)
     """For those that were pushed out of memory."""
+    rss_limit_mb: int | None = Field(default=None, ge=1)
+    """Of the worker's memory, above which it is replaced; None is 500 more than it should take."""
+    n_gpu_layers: int | None = Field(default=None, ge=0)
+    """Layers computed on the GPU; None is all where the engine's build can do that, else none."""
 
 
 class RemoteModelConfig(Frozen):
@@ -64,6 +68,13 @@ class SchedulerConfig(Frozen):
     slice: int = Field(default=32, ge=1)
 
 
+class MemoryConfig(Frozen):
+    """What the kernel's own consumers of memory may take together; each consumer has a key."""
+
+    models_mb: int | None = Field(default=None, ge=1)
+    """For local models in memory at once, which take turns when it is too little for all; None is no cap."""
+
+
 class LimitsConfig(Frozen):
     """Bounds on what agents may have under way; times in seconds."""
 
@@ -83,6 +94,7 @@ class Config(Frozen):
     model: str | None = None
     """The model that calls without one go to; None lets the router choose."""
     scheduler: SchedulerConfig = SchedulerConfig()
+    memory: MemoryConfig = MemoryConfig()
     limits: LimitsConfig = LimitsConfig()
     root: Path = Path(".")
     """The directory that file syscalls are confined to."""

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from llama_cpp import llama_cpp as C
 
+from aios.models.local import heartbeat
 from aios_syscalls import BadRequest, ModelFailed
 
 Floats = npt.NDArray[np.float32]
@@ -24,6 +25,7 @@ WARNING, ERROR, CONTINUED = 3, 4, 5
 """Log levels of ggml.h; llama_cpp's own table is out of date."""
 BF16 = 30
 """GGML_TYPE_BF16 of ggml.h, which llama_cpp leaves out."""
+ALL_LAYERS = -1
 CONTROL_TOKEN = 1 << 0 | 1 << 3
 """Attributes of tokens that `special` tokenizing alone recognizes: unknown and control."""
 
@@ -62,11 +64,25 @@ def start() -> Log:
     return _log
 
 
+def offloaded(wanted: int | None) -> int:
+    """How many layers may go to the GPU when so many are wanted (None: all); -1 means all."""
+    if not C.llama_supports_gpu_offload():
+        return 0
+    return ALL_LAYERS if wanted is None else wanted
+
+
 class LlamaModel:
-    """Weights and vocabulary of a GGUF file. Raises ModelFailed when it does not load, with llama.cpp's reason."""
+    """Weights and vocabulary of a GGUF file. Raises ModelFailed when it does not load, with llama.cpp's reason.
+
+    As many as `gpu_layers` of its layers go to the GPU, all when None, where the build of llama.cpp can do that.
+    """
 
     def __init__(
-        self, path: Path, progress: Callable[[float], None] = lambda _share: None, vocabulary_only: bool = False
+        self,
+        path: Path,
+        progress: Callable[[float], None] = lambda _share: None,
+        vocabulary_only: bool = False,
+        gpu_layers: int | None = None,
     ) -> None:
         log = start()
         _check(path)
@@ -77,12 +93,14 @@ class LlamaModel:
 
         parameters = C.llama_model_default_params()
         parameters.vocab_only = vocabulary_only
+        parameters.n_gpu_layers = offloaded(gpu_layers)
         self._callback = parameters.progress_callback = C.llama_progress_callback(report)
         log.take()
         self.handle = C.llama_model_load_from_file(os.fsencode(path), parameters)
         if not self.handle:
             raise ModelFailed(
-                f"{path} does not load: {log.take()}; is the file whole, and its kind of model supported?"
+                f"{path} does not load: {log.take()}; fetch the file again if it is not whole, configure another model "
+                "or update llama-cpp-python if its kind is not supported"
             )
         self.path = path
         self._vocabulary = C.llama_model_get_vocab(self.handle)
@@ -103,6 +121,11 @@ class LlamaModel:
     def trained_context(self) -> int:
         """The longest sequence that the model was made for, in tokens."""
         return int(C.llama_model_n_ctx_train(self.handle))
+
+    @cached_property
+    def layers(self) -> int:
+        """How many blocks it has."""
+        return int(C.llama_model_n_layer(self.handle))
 
     @cached_property
     def generates(self) -> bool:
@@ -222,7 +245,8 @@ class LlamaContext:
         parameters.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_DISABLED
         if not shape.exact:
             parameters.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_ENABLED
-            parameters.type_v = BF16
+            if not C.llama_supports_gpu_offload():
+                parameters.type_v = BF16
         parameters.no_perf = True
         log.take()
         self.handle = C.llama_init_from_model(model.handle, parameters)
@@ -231,6 +255,7 @@ class LlamaContext:
                 f"no context of {shape.slots} x {shape.context} tokens for {model.path.name}: {log.take()}; "
                 "configure fewer slots or a shorter context"
             )
+        heartbeat.progress().follow(self.handle)
         self.shape, self._model, self._parameters = shape, model, parameters
         self._memory = C.llama_get_memory(self.handle)
         self._batch = _Batch(int(parameters.n_batch))
@@ -240,6 +265,7 @@ class LlamaContext:
 
         The logits are a view that the next decode overwrites. Raises ModelFailed when llama.cpp refuses.
         """
+        heartbeat.progress().begin()
         status = C.llama_decode(self.handle, self._batch.fill(tokens, positions, sequences, outputs))
         if status:
             raise ModelFailed(f"llama.cpp refused a batch of {len(tokens)} tokens (status {status}): {start().take()}")

@@ -1,8 +1,9 @@
 """The process that owns the model: `python -m aios.models.local.worker FD`, where FD is a connected Unix socket.
 
-Objects as JSON lines. It gets its settings first, then commands: start, resume, drop, stats. It answers with progress
-and ready or failed, then with what came of its steps for each generation: at once when somebody reads along or a slice
-is over, else now and then. It ends when the socket does.
+Objects as JSON lines. It gets its settings first, says what memory it needs and waits until it may load; then it gets
+commands: start, resume, drop, stats. It answers with progress and ready or failed, then with what came of its steps for
+each generation: at once when somebody reads along or a slice is over, else now and then; and within a long step with a
+beat when that gets on. It ends when the socket does.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import select
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +26,9 @@ from aios.context.tiers import PrivateDirectory, Tiers
 from aios.models.local.engine import Engine, Output
 from aios.models.local.generation import Generation
 from aios.models.local.grammar import compile_grammar
-from aios.models.local.llama import LlamaModel, Shape
+from aios.models.local.heartbeat import Heartbeat
+from aios.models.local.llama import LlamaModel, Shape, offloaded
+from aios.models.local.memory import Needs
 from aios.models.local.quantize import cache_directory, faster
 from aios.models.local.template import Template, parse_tool_uses
 from aios.models.local.text import Text
@@ -43,10 +47,12 @@ class Pipe:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._rest = b""
+        self._sending = threading.Lock()
 
     def send(self, frame: dict[str, Any]) -> None:
-        """Send one object; waits while the other side does not read."""
-        self._sock.sendall(to_json(frame) + b"\n")
+        """Send one object, from any thread; waits while the other side does not read."""
+        with self._sending:
+            self._sock.sendall(to_json(frame) + b"\n")
 
     def wait(self, seconds: float) -> bool:
         """Whether something came within some time."""
@@ -72,7 +78,10 @@ class Worker:
         self._pipe = pipe
         path = Path(settings["path"])
         file, note = faster(path, self._progress) if settings["requantize"] else (path, "requantizing is off")
-        self._model = LlamaModel(file, lambda share: self._progress(f"loading {file.name}", share))
+        gpu_layers = offloaded(settings["gpu_layers"])
+        self._wait_for_room(Needs.of(file, settings["slots"], settings["context"], gpu_layers))
+        self._heartbeat = Heartbeat(settings["heartbeat_s"], lambda: pipe.send({"beat": True}))
+        self._model = LlamaModel(file, lambda share: self._progress(f"loading {file.name}", share), False, gpu_layers)
         if not self._model.generates:
             raise BadRequest(f"{path.name} is a model that only embeds text; configure one that generates", "path")
         self._template = Template(self._model)
@@ -94,7 +103,15 @@ class Worker:
             "template": "ChatML, for the file has none" if self._template.fallback else "its own",
             "threads": {"one": self._engine.tune(), "batch": cores},
             "trained_context": self._model.trained_context,
+            "layers": self._model.layers,
+            "gpu_layers": min(gpu_layers, self._model.layers) if gpu_layers >= 0 else self._model.layers,
         }
+
+    def _wait_for_room(self, needs: Needs) -> None:
+        """Say how much memory the model will take, and wait until the client lets it. Raises ModelFailed."""
+        self._pipe.send({"needs": needs.total})
+        next(iter(self._pipe.receive(wait=True)))
+        needs.check(psutil.virtual_memory().available)
 
     def serve(self) -> None:
         """Obey until the socket is closed."""
@@ -108,6 +125,7 @@ class Worker:
         except (EOFError, ConnectionError):
             pass
         finally:
+            self._heartbeat.stop()
             self._engine.close()
             self._directory.close()
 
