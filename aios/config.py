@@ -67,6 +67,8 @@ class LimitsConfig(Frozen):
     calls: int = Field(default=10_000, ge=1)
     calls_per_process: int = Field(default=64, ge=1)
     processes: int = Field(default=1_000, ge=1)
+    ended: int = Field(default=1_000, ge=1)
+    """Ended processes that can still be waited for."""
     mailbox: int = Field(default=1_000, ge=1)
     deadline_s: float = Field(default=600.0, gt=0)
     agent_time_limit_s: float = Field(default=3_600.0, gt=0)

@@ -29,6 +29,9 @@ class Limits:
     """Syscalls accepted and not ended, of all processes."""
     calls_per_process: int = 64
     processes: int = 1_000
+    """Living ones."""
+    ended: int = 1_000
+    """Rows of ended processes that the table keeps."""
     mailbox: int = 1_000
     """Unread messages per process."""
     deadline_s: float = 600.0
@@ -58,6 +61,7 @@ class Kernel:
             self.port,
             self._report,
             limit=limits.processes,
+            ended=limits.ended,
             mailbox=limits.mailbox,
             time_limit_s=limits.agent_time_limit_s,
         )
