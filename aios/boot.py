@@ -157,6 +157,9 @@ def make_model(name: str, config: ModelConfig, dice: random.Random, progress: Pr
         slots=config.slots,
         timeout_s=config.timeout_s,
         extra=config.extra,
+        context=config.context,
+        tools=config.tools,
+        schemas=config.schemas,
     )
 
 

@@ -49,6 +49,12 @@ class RemoteModelConfig(Frozen):
     slots: int = Field(default=8, ge=1)
     timeout_s: float = Field(default=120.0, gt=0)
     extra: dict[str, Any] = {}
+    context: int | None = Field(default=None, ge=64)
+    """Tokens that the model holds, if known; the router sends it nothing longer."""
+    tools: bool = True
+    """Whether the model calls tools; if not, the router sends it no chat with tools."""
+    schemas: bool = True
+    """The same of response schemas."""
 
 
 ModelConfig = Annotated[LocalModelConfig | RemoteModelConfig, Field(discriminator="kind")]

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from aios.context import Snapshot
-from aios_syscalls import Chat, ChatReply
+from aios_syscalls import Chat, ChatReply, LlmCall
 
 Emit = Callable[[str], None]
 """Takes the next piece of generated text, as soon as it is final; never blocks."""
@@ -31,6 +31,9 @@ class Model(Protocol):
     def healthy(self) -> bool:
         """Whether a call sent now has a chance; the router asks."""
 
+    def refusal(self, call: LlmCall) -> str:
+        """Why it can never serve `call`, to be read after its name; empty as far as that can be told in advance."""
+
     async def generate(
         self, chat: Chat, snapshot: Snapshot | None, budget: int | None, emit: Emit
     ) -> ChatReply | Snapshot:
@@ -45,3 +48,15 @@ class Model(Protocol):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def too_long(chat: Chat, context: int) -> str:
+    """A refusal of a conversation that surely has no room in `context` tokens; empty if it may have.
+
+    A token holds no two words, whatever the model: tokenizers split texts at white space before anything else.
+    """
+    texts = [message.content for message in chat.messages]
+    if sum(map(len, texts)) < 2 * context:
+        return ""
+    least = sum(len(text.split()) for text in texts)
+    return f"holds {context} tokens, and the messages have {least} or more" if least >= context else ""

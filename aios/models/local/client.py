@@ -15,9 +15,9 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 
 from aios.context import Snapshot
-from aios.models.base import Emit
+from aios.models.base import Emit, too_long
 from aios.models.local.process import WorkerProcess
-from aios_syscalls import AiosError, Chat, ChatReply, KernelBug, ModelFailed
+from aios_syscalls import AiosError, Chat, ChatReply, KernelBug, LlmCall, ModelFailed
 from aios_syscalls.errors import from_wire
 
 MEBIBYTE = 1 << 20
@@ -89,7 +89,7 @@ class LocalModel:
         """The file that is loaded: when ready, perhaps a requantized copy."""
         self.info: dict[str, Any] = {}
         """What the worker said of the model when it was ready."""
-        self._settings = {
+        self._settings: dict[str, Any] = {
             "path": str(path),
             "slots": slots,
             "context": context,
@@ -117,6 +117,10 @@ class LocalModel:
     def pid(self) -> int | None:
         """The worker's process id, if there is a worker."""
         return self._worker.pid if self._worker else None
+
+    def refusal(self, call: LlmCall) -> str:
+        """As `Model.refusal`: it can do everything but read more than a slot holds."""
+        return too_long(call, self._settings["context"])
 
     async def generate(
         self, chat: Chat, snapshot: Snapshot | None, budget: int | None, emit: Emit
