@@ -34,7 +34,7 @@ from aios.setup import model_path
 from aios.tools.builtin import BUILTIN
 from aios.tools.registry import ToolBox, load_tools
 from aios_storage import Root
-from aios_syscalls import BadRequest, Chat, ModelFailed, Syscall
+from aios_syscalls import BadRequest, Chat, ModelFailed, NotFound, Syscall
 
 DEFAULT_MODEL = "smollm2-135m"
 
@@ -76,7 +76,7 @@ async def boot(
     directory = directory or new_run_directory()
     async with AsyncExitStack() as stack:
         box = ToolBox([*BUILTIN, *(tool for path in config.tools for tool in load_tools(path))])
-        root = stack.enter_context(Root(config.root))
+        root = stack.enter_context(_root(config.root))
         serving = {}
         for model in models if models is not None else make_models(config, progress):
             serving[model.name] = await stack.enter_async_context(model)
@@ -161,6 +161,15 @@ def make_model(name: str, config: ModelConfig, dice: random.Random, progress: Pr
         tools=config.tools,
         schemas=config.schemas,
     )
+
+
+def _root(path: Path) -> Root:
+    """Raises NotFound or BadRequest for what is no directory, Denied for one that may not be read."""
+    if not path.exists():
+        raise NotFound(f"there is no directory {path} to keep agents' files in; make it: mkdir -p {path}", field="root")
+    if not path.is_dir():
+        raise BadRequest(f"{path} is no directory, and agents' files need one; give another as --root", "root")
+    return Root(path)
 
 
 def _host(config: Config, directory: Path, mains: Mapping[str, Main] | None) -> AbstractAsyncContextManager[Host]:
