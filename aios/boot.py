@@ -27,14 +27,14 @@ from aios.hosts.process import ProcessHost
 from aios.hosts.program import Main, default_directories
 from aios.hosts.task import TaskHost
 from aios.kernel import Host, Kernel, Lane, Limits, Observer, SqliteJournal
-from aios.models.base import Model
+from aios.models.base import Backend
 from aios.models.router import Router
 from aios.scheduler import POLICIES, Fifo, Scheduler
 from aios.setup import model_path
 from aios.tools.builtin import BUILTIN
 from aios.tools.registry import ToolBox, load_tools
 from aios_storage import Root
-from aios_syscalls import BadRequest, Chat, ModelFailed, NotFound, Syscall
+from aios_syscalls import BadRequest, LlmCall, ModelFailed, NotFound, Syscall
 
 DEFAULT_MODEL = "smollm2-135m"
 
@@ -49,7 +49,7 @@ class Run:
     id: str
     directory: Path
     kernel: Kernel
-    models: Mapping[str, Model]
+    models: Mapping[str, Backend]
 
     @property
     def journal(self) -> Path:
@@ -61,7 +61,7 @@ class Run:
 async def boot(
     config: Config,
     *,
-    models: Sequence[Model] | None = None,
+    models: Sequence[Backend] | None = None,
     mains: Mapping[str, Main] | None = None,
     observers: Iterable[Observer] = (),
     progress: Progress | None = None,
@@ -120,7 +120,7 @@ def scheduler(config: Config) -> Scheduler:
     return make(config.scheduler.slice)
 
 
-def make_models(config: Config, progress: Progress | None = None) -> list[Model]:
+def make_models(config: Config, progress: Progress | None = None) -> list[Backend]:
     """The configured models, not started yet; SmolLM2 when none is configured."""
     configured: Mapping[str, ModelConfig] = config.models
     if not configured:
@@ -131,8 +131,19 @@ def make_models(config: Config, progress: Progress | None = None) -> list[Model]
     return [make_model(name, each, dice, progress) for name, each in configured.items()]
 
 
-def make_model(name: str, config: ModelConfig, dice: random.Random, progress: Progress | None = None) -> Model:
+def make_model(name: str, config: ModelConfig, dice: random.Random, progress: Progress | None = None) -> Backend:
     """One model of a configuration, not started yet."""
+    if isinstance(config, LocalModelConfig) and config.embed:
+        from aios.models.local.embedder import LocalEmbedder
+
+        return LocalEmbedder(
+            config.path,
+            name=name,
+            slots=config.slots,
+            context=config.context,
+            requantize=config.requantize,
+            on_progress=progress,
+        )
     if isinstance(config, LocalModelConfig):
         from aios.models.local.client import LocalModel
 
@@ -179,7 +190,7 @@ def _host(config: Config, directory: Path, mains: Mapping[str, Main] | None) -> 
     return nullcontext(TaskHost(directories, mains))
 
 
-def _preferred(models: Mapping[str, Model], first: str | None) -> Mapping[str, Model]:
+def _preferred(models: Mapping[str, Backend], first: str | None) -> Mapping[str, Backend]:
     """The models with the preferred one in front. Raises BadRequest when there is none of that name."""
     if first is None:
         return models
@@ -189,4 +200,4 @@ def _preferred(models: Mapping[str, Model], first: str | None) -> Mapping[str, M
 
 
 def _route(router: Router, call: Syscall[Any]) -> str:
-    return f"llm:{router.choose(call)}" if isinstance(call, Chat) else call.family()
+    return f"llm:{router.choose(call)}" if isinstance(call, LlmCall) else call.family()

@@ -32,6 +32,8 @@ class LocalModelConfig(Frozen):
     """Generations at once."""
     context: int = Field(default=2048, ge=64)
     """Tokens that one generation may hold, prompt included."""
+    embed: bool = False
+    """Turn texts into vectors instead of generating: for embedding models, though any model can."""
     requantize: bool = True
     """Make a faster Q8_0 copy of a 4- or 5-bit file, once."""
     memory_mb: int = Field(default=512, ge=0)

@@ -17,7 +17,7 @@ from aios.kernel.lane import Lane
 from aios.kernel.process import USER, Host, Process, Processes
 from aios.kernel.request import Request
 from aios.scheduler import Fifo
-from aios_syscalls import AiosError, Cancelled, ChatReply, Expired, KernelBug, Overloaded, R, Reply, Syscall
+from aios_syscalls import AiosError, Cancelled, ChatReply, EmbedReply, Expired, KernelBug, Overloaded, R, Reply, Syscall
 from aios_syscalls.port import Port, discard
 
 
@@ -170,6 +170,6 @@ class KernelPort:
 
 
 def _outcome(reply: Reply) -> dict[str, Any]:
-    if isinstance(reply, ChatReply):
+    if isinstance(reply, ChatReply | EmbedReply):
         return {"tokens": reply.usage.completion_tokens, "model": reply.model, "reply": reply}
     return {"reply": reply}

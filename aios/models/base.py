@@ -7,14 +7,14 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from aios.context import Snapshot
-from aios_syscalls import Chat, ChatReply, LlmCall
+from aios_syscalls import Chat, ChatReply, Embed, EmbedReply, LlmCall
 
 Emit = Callable[[str], None]
 """Takes the next piece of generated text, as soon as it is final; never blocks."""
 
 
-class Model(Protocol):
-    """A source of chat replies. Entering it makes it ready to serve, leaving it frees everything.
+class Backend(Protocol):
+    """What serves calls of the llm family. Entering it makes it ready to serve, leaving it frees everything.
 
     Raises BadRequest for a call that it can never serve, ModelFailed for one that it could not serve now.
     """
@@ -25,7 +25,7 @@ class Model(Protocol):
 
     @property
     def slots(self) -> int:
-        """How many generations it runs at once."""
+        """How many calls it runs at once."""
 
     @property
     def healthy(self) -> bool:
@@ -33,6 +33,16 @@ class Model(Protocol):
 
     def refusal(self, call: LlmCall) -> str:
         """Why it can never serve `call`, to be read after its name; empty as far as that can be told in advance."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Model(Backend, Protocol):
+    """A source of chat replies."""
 
     async def generate(
         self, chat: Chat, snapshot: Snapshot | None, budget: int | None, emit: Emit
@@ -43,11 +53,16 @@ class Model(Protocol):
         each piece once. When cancelled, everything held for this generation is freed.
         """
 
-    async def __aenter__(self) -> Self: ...
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+class Embedder(Backend, Protocol):
+    """A source of vectors."""
+
+    async def embed(self, call: Embed) -> EmbedReply:
+        """The vectors of the call's texts: the same whatever else runs."""
+
+
+NO_VECTORS = "generates text and embeds none; configure a local model with embed = true, and name it or no model"
+"""The refusal of a text to embed."""
 
 
 def too_long(chat: Chat, context: int) -> str:

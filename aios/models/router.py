@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aios.models.base import Model
+from aios.models.base import Backend
 from aios_syscalls import BadRequest, LlmCall, ModelFailed, NotFound
 
 UNHEALTHY = "is unhealthy after its last failures"
@@ -13,7 +13,7 @@ UNHEALTHY = "is unhealthy after its last failures"
 class Router:
     """Chooses among `models`, by name and in their order, without side effects."""
 
-    def __init__(self, models: Mapping[str, Model]) -> None:
+    def __init__(self, models: Mapping[str, Backend]) -> None:
         self._models = models
 
     def choose(self, call: LlmCall) -> str:

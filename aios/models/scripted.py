@@ -12,7 +12,7 @@ from typing import Self
 import anyio
 
 from aios.context import Snapshot
-from aios.models.base import Emit
+from aios.models.base import NO_VECTORS, Emit
 from aios_syscalls import AiosError, Chat, ChatReply, KernelBug, LlmCall, ModelFailed, Usage
 
 Script = str | ChatReply | AiosError | Callable[[Chat], str | ChatReply]
@@ -68,7 +68,7 @@ class ScriptedModel:
         self.name, self.slots = name, slots
         self.healthy = True
         self.refuses = ""
-        """What `refusal` says of each call."""
+        """What `refusal` says of each chat."""
         self.calls: deque[Chat] = deque(maxlen=record)
         self.dropped = self.held = 0
         self._delay_s = delay_s
@@ -77,9 +77,9 @@ class ScriptedModel:
         else:
             self._replies = iter(replies)
 
-    def refusal(self, call: LlmCall) -> str:  # noqa: ARG002 - it says what it is told here too
-        """As `Model.refusal`."""
-        return self.refuses
+    def refusal(self, call: LlmCall) -> str:
+        """As `Backend.refusal`."""
+        return self.refuses or ("" if isinstance(call, Chat) else NO_VECTORS)
 
     async def generate(
         self, chat: Chat, snapshot: Snapshot | None, budget: int | None, emit: Emit

@@ -15,9 +15,9 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 
 from aios.context import Snapshot
-from aios.models.base import Emit, too_long
+from aios.models.base import NO_VECTORS, Emit, too_long
 from aios.models.local.process import WorkerProcess
-from aios_syscalls import AiosError, Chat, ChatReply, KernelBug, LlmCall, ModelFailed
+from aios_syscalls import AiosError, Chat, ChatReply, Embed, KernelBug, LlmCall, ModelFailed
 from aios_syscalls.errors import from_wire
 
 MEBIBYTE = 1 << 20
@@ -69,6 +69,7 @@ class LocalModel:
 
     Entering it loads the model: raises ModelFailed when that fails, BadRequest for settings that the model cannot have.
     `memory_bytes` and `disk_bytes` bound the states of paused generations; `timeout_s` is how long a step may take.
+    With `embed`, the worker is one for a LocalEmbedder, and understands only its commands.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class LocalModel:
         random: Random | None = None,
         on_progress: Callable[[str, float], None] | None = None,
         timeout_s: float = 60.0,
+        embed: bool = False,
     ) -> None:
         self.name, self.slots = name or path.stem, slots
         self.file = path
@@ -94,6 +96,7 @@ class LocalModel:
             "slots": slots,
             "context": context,
             "requantize": requantize,
+            "embed": embed,
             "memory_bytes": memory_bytes,
             "disk_bytes": disk_bytes,
         }
@@ -119,8 +122,8 @@ class LocalModel:
         return self._worker.pid if self._worker else None
 
     def refusal(self, call: LlmCall) -> str:
-        """As `Model.refusal`: it can do everything but read more than a slot holds."""
-        return too_long(call, self._settings["context"])
+        """As `Backend.refusal`: it can do everything but embed, or read more than a slot holds."""
+        return NO_VECTORS if isinstance(call, Embed) else too_long(call, self._settings["context"])
 
     async def generate(
         self, chat: Chat, snapshot: Snapshot | None, budget: int | None, emit: Emit
@@ -146,6 +149,28 @@ class LocalModel:
         """Have what is held for a generation freed within a step."""
         if call.worker is not None and call.worker is self._worker:
             call.worker.send({"drop": call.id})
+
+    async def ask(self, command: str, **fields: Any) -> dict[str, Any]:
+        """What the worker answers to a command that is no generation.
+
+        Raises what it answers if that is an error, or ModelFailed: the model is down, or the command lost two workers.
+        """
+        self._ids += 1
+        id = self._ids
+        for _ in range(LOSSES):
+            worker = await self._ready()
+            try:
+                end = await self._listen(worker, {command: {"id": id, **fields}}, id, lambda _frame: None)
+            except BaseException:
+                if worker is self._worker:
+                    worker.send({"drop": id})
+                raise
+            match end:
+                case {"reply": dict(reply)}:
+                    return reply
+                case {"error": error}:
+                    raise from_wire(error)
+        raise ModelFailed(f"this call lost its worker {LOSSES} times; the last one {end['lost']}")
 
     async def stats(self) -> dict[str, Any]:
         """The worker's counts since its start, its memory in bytes, and what it knows of the model."""

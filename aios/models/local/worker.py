@@ -19,6 +19,7 @@ import psutil
 from pydantic_core import from_json, to_json
 
 from aios.context.tiers import PrivateDirectory, Tiers
+from aios.models.local.embedding import EmbeddingWorker
 from aios.models.local.engine import Engine, Output
 from aios.models.local.generation import Generation
 from aios.models.local.grammar import compile_grammar
@@ -55,16 +56,26 @@ class Pipe:
             wait = wait and not lines
 
 
-class Worker:
-    """One model, loaded, and the generations of one client. Raises ModelFailed or BadRequest when it does not load."""
+def load(pipe: Pipe, settings: dict[str, Any]) -> tuple[LlamaModel, dict[str, Any]]:
+    """The model, and what to say of its file. Raises ModelFailed when it does not load, BadRequest if it is no use."""
 
-    def __init__(self, pipe: Pipe, settings: dict[str, Any]) -> None:
-        self._pipe = pipe
-        path = Path(settings["path"])
-        file, note = faster(path, self._progress) if settings["requantize"] else (path, "requantizing is off")
-        self._model = LlamaModel(file, lambda share: self._progress(f"loading {file.name}", share))
-        if not self._model.generates:
-            raise BadRequest(f"{path.name} is a model that only embeds text; configure one that generates", "path")
+    def progress(what: str, share: float) -> None:
+        pipe.send({"progress": [what, share]})
+
+    path = Path(settings["path"])
+    file, note = faster(path, progress) if settings["requantize"] else (path, "requantizing is off")
+    model = LlamaModel(file, lambda share: progress(f"loading {file.name}", share))
+    if not (model.generates or settings["embed"]):
+        hint = "configure it with embed = true, and beside it a model that generates"
+        raise BadRequest(f"{path.name} is a model that only embeds texts; {hint}", "path")
+    return model, {"file": str(file), "note": note}
+
+
+class Worker:
+    """One model, and the generations of one client. Raises ModelFailed or BadRequest for settings it cannot have."""
+
+    def __init__(self, pipe: Pipe, settings: dict[str, Any], model: LlamaModel, info: dict[str, Any]) -> None:
+        self._pipe, self._model = pipe, model
         self._template = Template(self._model)
         self._directory = PrivateDirectory(cache_directory() / "context")
         tiers = Tiers(settings["memory_bytes"], settings["disk_bytes"], self._directory.path)
@@ -73,8 +84,7 @@ class Worker:
         self._engine = Engine(self._model, self._shape, tiers)
         self._chats: dict[int, Chat] = {}
         self._info = {
-            "file": str(file),
-            "note": note,
+            **info,
             "exact": self._engine.exact(),
             "template": "ChatML, for the file has none" if self._template.fallback else "its own",
             "threads": {"one": self._engine.tune(), "batch": cores},
@@ -178,9 +188,6 @@ class Worker:
             usage=Usage(prompt_tokens=len(generation.prompt), completion_tokens=len(generation.generated)),
         )
 
-    def _progress(self, what: str, share: float) -> None:
-        self._pipe.send({"progress": [what, share]})
-
 
 def _may_call(chat: Chat) -> bool:
     return bool(chat.tools) and chat.tool_choice != "none"
@@ -198,7 +205,12 @@ def main() -> int:
         pipe = Pipe(sock)
         try:
             settings = next(iter(pipe.receive(wait=True)))
-            worker = Worker(pipe, settings)
+            model, info = load(pipe, settings)
+            worker: Worker | EmbeddingWorker
+            if settings["embed"]:
+                worker = EmbeddingWorker(pipe, model, settings["context"], _cores(), info)
+            else:
+                worker = Worker(pipe, settings, model, info)
         except (EOFError, ConnectionError):
             return 0
         except AiosError as error:
