@@ -43,7 +43,8 @@ def model_table(found: Sequence[Mapping[str, Any]]) -> Table:
     table = grid("NAME", "KIND", ">SLOTS", "THERE", "~WHERE")
     for each in found:
         name = each["name"] + (" (default)" if each["default"] else "")
-        table.add_row(name, each["kind"], str(each["slots"]), _there(each), short(each["where"]))
+        kind = f"{each['kind']}, embeds" if each["embeds"] else each["kind"]
+        table.add_row(name, kind, str(each["slots"]), _there(each), short(each["where"]))
     return table
 
 
@@ -73,6 +74,7 @@ def _model(config: ModelConfig) -> dict[str, Any]:
     if isinstance(config, LocalModelConfig):
         there = config.path.is_file()
         bytes = config.path.stat().st_size if there else None
-        return {"kind": config.kind, "where": str(config.path), "present": there, "bytes": bytes, "slots": config.slots}
-    where = f"{config.base_url}#{config.model}"
-    return {"kind": config.kind, "where": where, "present": None, "bytes": None, "slots": config.slots}
+        place = {"where": str(config.path), "present": there, "bytes": bytes}
+        return {"kind": config.kind, "embeds": config.embed, **place, "slots": config.slots}
+    place = {"where": f"{config.base_url}#{config.model}", "present": None, "bytes": None}
+    return {"kind": config.kind, "embeds": False, **place, "slots": config.slots}

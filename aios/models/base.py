@@ -61,7 +61,7 @@ class Embedder(Backend, Protocol):
         """The vectors of the call's texts: the same whatever else runs."""
 
 
-NO_VECTORS = "generates text and embeds none; configure a local model with embed = true, and name it or no model"
+NO_VECTORS = "generates text; only a local model with embed = true embeds any"
 """The refusal of a text to embed."""
 
 

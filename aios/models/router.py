@@ -30,7 +30,7 @@ class Router:
             raise NotFound(f"no model {name!r}; there are {', '.join(self._models) or 'none'}")
         if why := model.refusal(call):
             able = [repr(other) for other, model in self._models.items() if not model.refusal(call)]
-            hint = f"name {' or '.join(able)}" if able else "no other model here can either"
+            hint = f"name {' or '.join(able)}" if able else "no other model here can either; configure one"
             raise BadRequest(f"model {name!r} cannot serve this {call.name}: it {why}; {hint}", "model")
         if not model.healthy:
             hint = "try again in a few seconds, or name no model to get another"

@@ -59,7 +59,7 @@ class LocalEmbedder:
 
     def refusal(self, call: LlmCall) -> str:
         """As `Backend.refusal`."""
-        return "" if isinstance(call, Embed) else "only embeds texts; configure a model that generates, or name one"
+        return "" if isinstance(call, Embed) else "only embeds texts"
 
     async def embed(self, call: Embed) -> EmbedReply:
         """As `Embedder.embed`. Raises BadRequest, or ModelFailed: the model is down, or a text lost two workers."""
