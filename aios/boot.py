@@ -27,7 +27,7 @@ from aios.hosts.process import ProcessHost
 from aios.hosts.program import Main, default_directories
 from aios.hosts.task import TaskHost
 from aios.kernel import Host, Kernel, Lane, Limits, Observer, SqliteJournal
-from aios.models.base import Model
+from aios.models.base import Backend
 from aios.models.local.residency import Residency
 from aios.models.router import Router
 from aios.scheduler import POLICIES, Fifo, Scheduler
@@ -35,7 +35,7 @@ from aios.setup import model_path
 from aios.tools.builtin import BUILTIN
 from aios.tools.registry import ToolBox, load_tools
 from aios_storage import Root
-from aios_syscalls import AiosError, BadRequest, Chat, ModelFailed, Syscall
+from aios_syscalls import AiosError, BadRequest, LlmCall, ModelFailed, NotFound, Syscall
 
 DEFAULT_MODEL = "smollm2-135m"
 
@@ -50,7 +50,7 @@ class Run:
     id: str
     directory: Path
     kernel: Kernel
-    models: Mapping[str, Model]
+    models: Mapping[str, Backend]
 
     @property
     def journal(self) -> Path:
@@ -62,7 +62,7 @@ class Run:
 async def boot(
     config: Config,
     *,
-    models: Sequence[Model] | None = None,
+    models: Sequence[Backend] | None = None,
     mains: Mapping[str, Main] | None = None,
     observers: Iterable[Observer] = (),
     progress: Progress | None = None,
@@ -77,7 +77,7 @@ async def boot(
     directory = directory or new_run_directory()
     async with AsyncExitStack() as stack:
         box = ToolBox([*BUILTIN, *(tool for path in config.tools for tool in load_tools(path))])
-        root = stack.enter_context(Root(config.root))
+        root = stack.enter_context(_root(config.root))
         serving = {}
         for model in models if models is not None else make_models(config, progress):
             serving[model.name] = await stack.enter_async_context(model)
@@ -121,7 +121,7 @@ def scheduler(config: Config) -> Scheduler:
     return make(config.scheduler.slice)
 
 
-def make_models(config: Config, progress: Progress | None = None) -> list[Model]:
+def make_models(config: Config, progress: Progress | None = None) -> list[Backend]:
     """The configured models, not started yet; SmolLM2 when none is configured."""
     configured: Mapping[str, ModelConfig] = config.models
     if not configured:
@@ -140,8 +140,22 @@ def make_model(
     dice: random.Random,
     progress: Progress | None = None,
     residency: Residency | None = None,
-) -> Model:
+) -> Backend:
     """One model of a configuration, not started yet; local ones share the memory of `residency`."""
+    if isinstance(config, LocalModelConfig) and config.embed:
+        from aios.models.local.embedder import LocalEmbedder
+
+        return LocalEmbedder(
+            config.path,
+            name=name,
+            slots=config.slots,
+            context=config.context,
+            requantize=config.requantize,
+            on_progress=progress,
+            gpu_layers=config.n_gpu_layers,
+            rss_limit_bytes=config.rss_limit_mb * MEBIBYTE if config.rss_limit_mb else None,
+            residency=residency,
+        )
     if isinstance(config, LocalModelConfig):
         from aios.models.local.client import LocalModel
 
@@ -170,6 +184,9 @@ def make_model(
         slots=config.slots,
         timeout_s=config.timeout_s,
         extra=config.extra,
+        context=config.context,
+        tools=config.tools,
+        schemas=config.schemas,
     )
 
 
@@ -208,6 +225,15 @@ async def try_models(config: Config, progress: Progress | None = None) -> dict[s
     return found
 
 
+def _root(path: Path) -> Root:
+    """Raises NotFound or BadRequest for what is no directory, Denied for one that may not be read."""
+    if not path.exists():
+        raise NotFound(f"there is no directory {path} to keep agents' files in; make it: mkdir -p {path}", field="root")
+    if not path.is_dir():
+        raise BadRequest(f"{path} is no directory, and agents' files need one; give another as --root", "root")
+    return Root(path)
+
+
 def _host(config: Config, directory: Path, mains: Mapping[str, Main] | None) -> AbstractAsyncContextManager[Host]:
     directories = (*config.agents, *default_directories())
     if config.isolate and not mains:
@@ -215,7 +241,7 @@ def _host(config: Config, directory: Path, mains: Mapping[str, Main] | None) -> 
     return nullcontext(TaskHost(directories, mains))
 
 
-def _preferred(models: Mapping[str, Model], first: str | None) -> Mapping[str, Model]:
+def _preferred(models: Mapping[str, Backend], first: str | None) -> Mapping[str, Backend]:
     """The models with the preferred one in front. Raises BadRequest when there is none of that name."""
     if first is None:
         return models
@@ -225,4 +251,4 @@ def _preferred(models: Mapping[str, Model], first: str | None) -> Mapping[str, M
 
 
 def _route(router: Router, call: Syscall[Any]) -> str:
-    return f"llm:{router.choose(call)}" if isinstance(call, Chat) else call.family()
+    return f"llm:{router.choose(call)}" if isinstance(call, LlmCall) else call.family()

@@ -49,8 +49,9 @@ def model_table(found: Sequence[Mapping[str, Any]]) -> Table:
     table = grid("NAME", "KIND", ">SLOTS", ">CONTEXT", ">GPU LAYERS", "EXACT", "IN MEMORY", "THERE", "~WHERE")
     for each in found:
         name = each["name"] + (" (default)" if each["default"] else "")
+        kind = f"{each['kind']}, embeds" if each["embeds"] else each["kind"]
         where = each.get("file", each["where"])
-        table.add_row(name, each["kind"], str(each["slots"]), *_engine(each), _there(each), short(where))
+        table.add_row(name, kind, str(each["slots"]), *_engine(each), _there(each), short(where))
     return table
 
 
@@ -98,6 +99,7 @@ def _model(config: ModelConfig) -> dict[str, Any]:
     if isinstance(config, LocalModelConfig):
         return {
             "kind": config.kind,
+            "embeds": config.embed,
             "where": str(config.path),
             "present": config.path.is_file(),
             "bytes": config.path.stat().st_size if config.path.is_file() else None,
@@ -111,4 +113,5 @@ def _model(config: ModelConfig) -> dict[str, Any]:
             **survey(config),
         }
     where = f"{config.base_url}#{config.model}"
-    return {"kind": config.kind, "where": where, "present": None, "bytes": None, "slots": config.slots}
+    place = {"where": where, "present": None, "bytes": None}
+    return {"kind": config.kind, "embeds": False, **place, "slots": config.slots}

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from aios_syscalls import StorageFailed
+
 GRAIN = 1 << 20
 """Buffers are multiples of this many bytes, so that a state that has grown a little fits where it was."""
 
@@ -194,10 +196,19 @@ def _digest(data: bytes | memoryview) -> bytes:
 class PrivateDirectory:
     """A new directory for this process alone, gone at `close`; one that a killed process left is removed by the next.
 
-    A lock on the directory, which ends with its process however that dies, tells who is alive.
+    A lock on the directory, which ends with its process however that dies, tells who is alive. Raises StorageFailed.
     """
 
     def __init__(self, parent: Path) -> None:
+        try:
+            self._make(parent)
+        except OSError as error:
+            raise StorageFailed(
+                f"no directory can be made in {parent}: {error.strerror}; make it writable, or set AIOS_HOME to one "
+                "that is"
+            ) from error
+
+    def _make(self, parent: Path) -> None:
         parent.mkdir(parents=True, exist_ok=True)
         for other in parent.iterdir():
             self._sweep(other)

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import assert_never, cast
 
 from aios.context import Snapshot
 from aios.kernel.core import Turn
-from aios.models.base import Model
-from aios_syscalls import LlmCall, Reply
+from aios.models.base import Backend, Embedder, Model
+from aios_syscalls import Chat, Embed, LlmCall, Reply
 
 
 class LlmCore:
-    """Runs chats on a model, a slice at a time."""
+    """Runs chats on a model, a slice at a time, or texts through an embedder, at once.
 
-    def __init__(self, model: Model) -> None:
-        self._model = model
+    Whatever the backend refuses must not come here: that is the router's to see to.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
 
     async def run(self, turn: Turn) -> Reply | Snapshot:
-        return await self._model.generate(cast(LlmCall, turn.call), turn.snapshot, turn.budget, turn.emit)
+        call = cast(LlmCall, turn.call)
+        match call:
+            case Chat():
+                return await cast(Model, self._backend).generate(call, turn.snapshot, turn.budget, turn.emit)
+            case Embed():
+                return await cast(Embedder, self._backend).embed(call)
+            case _:
+                assert_never(call)

@@ -19,6 +19,7 @@ from aios_syscalls import (
     ChatReply,
     CreateFile,
     DeleteFile,
+    Embed,
     FileInfo,
     Kill,
     ListFiles,
@@ -136,6 +137,16 @@ class Agent:
         stream.close()
         if failure is not None:
             raise failure
+
+    async def embed(
+        self, texts: Sequence[str], *, truncate: bool = False, model: str | None = None, **options: Any
+    ) -> tuple[tuple[float, ...], ...]:
+        """A vector of length 1 for each of up to 256 texts, all of one model; their inner products are similarities.
+
+        Name the model where vectors are kept: those of different models have nothing to do with each other.
+        """
+        call = Embed(texts=tuple(texts), truncate=truncate, model=model, **options)
+        return (await self.port.submit(call)).vectors
 
     # -- tools
 

@@ -35,7 +35,7 @@ from aios_syscalls.file import (
     StatFile,
     WriteFile,
 )
-from aios_syscalls.llm import Chat, ChatReply, LlmCall, Message, Sampling, ToolSpec, ToolUse, Usage
+from aios_syscalls.llm import Chat, ChatReply, Embed, EmbedReply, LlmCall, Message, Sampling, ToolSpec, ToolUse, Usage
 from aios_syscalls.process import (
     Exit,
     Kill,
@@ -69,6 +69,8 @@ __all__ = [
     "DeleteFile",
     "Denied",
     "Effect",
+    "Embed",
+    "EmbedReply",
     "Exists",
     "Exit",
     "Expired",

@@ -1,8 +1,8 @@
-"""Family llm: generate text."""
+"""Family llm: generate text, embed texts."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -103,4 +103,32 @@ class Chat(Syscall[ChatReply]):
     """A model's name; None lets the router choose."""
 
 
-LlmCall = Chat
+MAX_TEXTS = 256
+
+
+class EmbedReply(Reply):
+    """A vector of length 1 for each text, of `dimension` numbers, and who made them.
+
+    Vectors of different models have nothing to do with each other.
+    """
+
+    vectors: tuple[tuple[float, ...], ...]
+    dimension: int
+    model: str
+    usage: Usage = Usage()
+
+
+class Embed(Syscall[EmbedReply]):
+    """Turn texts into vectors whose inner products tell how near they are in meaning."""
+
+    name: ClassVar[str] = "llm.embed"
+    effect: ClassVar[Effect] = Effect.PURE
+
+    texts: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1, max_length=MAX_TEXTS)
+    truncate: bool = False
+    """Embed the beginning of a text that is too long; else it is a BadRequest."""
+    model: str | None = None
+    """A model's name; None takes the first that embeds."""
+
+
+LlmCall = Chat | Embed

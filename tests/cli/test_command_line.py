@@ -114,9 +114,9 @@ def test_a_malformed_configuration_is_usage(tmp_path: Path, text: str, words: st
     assert words in result.stderr
 
 
-def test_a_configuration_that_is_not_there_is_usage() -> None:
+def test_a_configuration_that_is_not_there_is_not_found() -> None:
     result = aios("config", "--config", "nowhere.toml")
-    assert result.exit_code == 2
+    assert result.exit_code == 3
     assert "nowhere.toml" in error(result)
 
 
@@ -345,3 +345,11 @@ def test_a_run_prints_its_results_and_where_to_read_on(capsys: pytest.CaptureFix
     assert "the answer" in told.out
     assert f"{me()} trace 2" in told.out
     assert "process 1 say done" in told.err
+
+
+def test_a_root_that_is_no_directory_is_told_before_a_model_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    missing, wrong = (aios("run", "planner", "--root", name) for name in ("nowhere", "file"))
+    assert (missing.exit_code, wrong.exit_code) == (3, 2)
+    assert "mkdir -p nowhere" in error(missing)
+    assert "file is no directory" in error(wrong)

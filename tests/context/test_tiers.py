@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from aios.context.tiers import GRAIN, PrivateDirectory, Tiers
+from aios_syscalls import StorageFailed
 
 
 def save(tiers: Tiers, key: int, size: int = GRAIN) -> bool:
@@ -155,3 +156,9 @@ def test_what_a_killed_process_left_is_swept_and_what_a_living_one_has_is_not(tm
         other.kill()
     PrivateDirectory(tmp_path).close()
     assert not theirs.exists()
+
+
+def test_a_directory_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageFailed, match=r"Not a directory; make it writable, or set AIOS_HOME"):
+        PrivateDirectory(tmp_path / "file" / "context")

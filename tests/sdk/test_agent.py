@@ -16,6 +16,8 @@ from aios_syscalls import (
     CallTool,
     Chat,
     ChatReply,
+    Embed,
+    EmbedReply,
     Exit,
     FileContent,
     FileDone,
@@ -82,6 +84,13 @@ async def test_chat_builds_one_frozen_call() -> None:
             priority=2,
         )
     ]
+
+
+async def test_embed_gives_a_vector_for_each_text() -> None:
+    vectors = ((1.0, 0.0), (0.6, 0.8))
+    agent, port = agent_of(EmbedReply(vectors=vectors, dimension=2, model="m"))
+    assert await agent.embed(["a", "b"], model="m", deadline_s=5) == vectors
+    assert port.calls == [Embed(texts=("a", "b"), model="m", deadline_s=5)]
 
 
 class City(BaseModel):

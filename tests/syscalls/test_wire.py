@@ -68,6 +68,9 @@ def test_bytes_survive_the_wire(data: bytes, path: str) -> None:
         (b'{"call": "llm.chat", "messages": [{"role": "boss"}]}', "messages.0.role"),
         (b'{"call": "llm.chat", "messages": [{"role": "user"}], "max_tokens": 0}', "max_tokens"),
         (b'{"call": "llm.chat", "messages": [{"role": "user"}], "colour": "red"}', "colour"),
+        (b'{"call": "llm.embed", "texts": []}', "texts"),
+        (b'{"call": "llm.embed", "texts": ["a", ""]}', "texts.1"),
+        (b'{"call": "llm.embed", "texts": [' + b",".join([b'"a"'] * 257) + b"]}", "texts"),
         (b'{"call": "file.read", "path": "a", "deadline_s": -1}', "deadline_s"),
     ],
 )

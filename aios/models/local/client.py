@@ -15,13 +15,13 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 
 from aios.context import Snapshot
-from aios.models.base import Emit
+from aios.models.base import NO_VECTORS, Emit, too_long
 from aios.models.local.keeper import Keeper, heartbeat_s
 from aios.models.local.memory import MEBIBYTE
 from aios.models.local.process import WorkerProcess
 from aios.models.local.quarantine import Quarantine
 from aios.models.local.residency import Residency
-from aios_syscalls import Chat, ChatReply, KernelBug, ModelFailed
+from aios_syscalls import Chat, ChatReply, Embed, KernelBug, LlmCall, ModelFailed
 from aios_syscalls.errors import from_wire
 from aios_syscalls.port import discard
 
@@ -67,6 +67,7 @@ class LocalModel:
     `memory_bytes` and `disk_bytes` bound the states of paused generations; `timeout_s` is how long a step may go on
     without progress; `rss_limit_bytes` is what the worker may take, by default 500 MB more than it should;
     `gpu_layers` is how many layers go to a GPU, by default all if the build of llama.cpp can do that.
+    With `embed`, the worker is one for a LocalEmbedder, and understands only its commands.
     """
 
     def __init__(
@@ -85,14 +86,17 @@ class LocalModel:
         gpu_layers: int | None = None,
         rss_limit_bytes: int | None = None,
         residency: Residency | None = None,
+        embed: bool = False,
     ) -> None:
         self.name, self.slots = name or path.stem, slots
+        self._context = context
         settings = {
             "path": str(path),
             "slots": slots,
             "context": context,
             "requantize": requantize,
             "mode": mode,
+            "embed": embed,
             "memory_bytes": memory_bytes,
             "disk_bytes": disk_bytes,
             "gpu_layers": gpu_layers,
@@ -136,6 +140,10 @@ class LocalModel:
         """The file that is loaded: when ready, perhaps a requantized copy."""
         return Path(self.info.get("file", self._path))
 
+    def refusal(self, call: LlmCall) -> str:
+        """As `Backend.refusal`: it can do everything but embed, or read more than a slot holds."""
+        return NO_VECTORS if isinstance(call, Embed) else too_long(call, self._context)
+
     async def generate(
         self, chat: Chat, snapshot: Snapshot | None, budget: int | None, emit: Emit
     ) -> ChatReply | Snapshot:
@@ -165,6 +173,33 @@ class LocalModel:
         if call.worker is not None and call.worker is self._keeper.worker:
             call.worker.send({"drop": call.id})
         self._end(call)
+
+    async def ask(self, command: str, **fields: Any) -> dict[str, Any]:
+        """What the worker answers to a command that is no generation.
+
+        Raises what it answers if that is an error, or ModelFailed: the model is down, or the command ends its workers.
+        """
+        self._ids += 1
+        id = self._ids
+        self._place.begin()
+        try:
+            async with self._place.slice():
+                while True:
+                    async with self._quarantine.admit(id):
+                        worker = await self._keeper.ready(begun=False)
+                        end = await self._listen(worker, {command: {"id": id, **fields}}, id, lambda _frame: None)
+                    match end:
+                        case {"reply": dict(reply)}:
+                            return reply
+                        case {"error": error}:
+                            raise from_wire(error)
+                        case {"lost": str(reason)} if self._quarantine.guilty(id):
+                            raise self._blamed(id, reason)
+        finally:
+            if self._keeper.worker is not None:
+                self._keeper.worker.send({"drop": id})
+            self._quarantine.forget(id)
+            self._place.end()
 
     async def stats(self) -> dict[str, Any]:
         """Counts of the worker's lives, and of a living one since its start, with what it knows of the model.
@@ -212,13 +247,16 @@ class LocalModel:
                 case {"error": error}:
                     raise from_wire(error)
                 case {"lost": str(reason)} if self._quarantine.guilty(call.id):
-                    raise ModelFailed(
-                        f"this call lost its worker {self._quarantine.losses(call.id)} times, at last alone; "
-                        f"the last one {reason}; change the call, or report it with the model's file"
-                    )
+                    raise self._blamed(call.id, reason)
                 case {"paused": _}:
                     self._quarantine.survived(call.id)
         return None
+
+    def _blamed(self, id: int, reason: str) -> ModelFailed:
+        return ModelFailed(
+            f"this call lost its worker {self._quarantine.losses(id)} times, at last alone; "
+            f"the last one {reason}; change the call, or report it with the model's file"
+        )
 
     def _command(self, call: _Call, worker: WorkerProcess, budget: int | None, emit: Emit) -> dict[str, Any]:
         slice = {"id": call.id, "budget": budget, "stream": emit is not discard}

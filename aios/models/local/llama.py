@@ -26,6 +26,8 @@ WARNING, ERROR, CONTINUED = 3, 4, 5
 BF16 = 30
 """GGML_TYPE_BF16 of ggml.h, which llama_cpp leaves out."""
 ALL_LAYERS = -1
+NOT_CAUSAL = frozenset({"bert", "gemma-embedding"})
+"""Architectures that only embed, and whose files may not say so."""
 CONTROL_TOKEN = 1 << 0 | 1 << 3
 """Attributes of tokens that `special` tokenizing alone recognizes: unknown and control."""
 
@@ -130,7 +132,10 @@ class LlamaModel:
     @cached_property
     def generates(self) -> bool:
         """Whether it is a model that continues text, not one that only embeds it."""
-        return bool(C.llama_model_has_decoder(self.handle)) and self.metadata("general.architecture") != "bert"
+        kind = self.metadata("general.architecture")
+        if kind in NOT_CAUSAL or self.metadata(f"{kind}.attention.causal") == "false":
+            return False
+        return bool(C.llama_model_has_decoder(self.handle))
 
     def metadata(self, key: str) -> str | None:
         """A value of the file's header, as text."""
@@ -141,13 +146,16 @@ class LlamaModel:
             C.llama_model_meta_val_str(self.handle, key.encode(), buffer, len(buffer))
         return buffer.value.decode("utf-8", "replace") if length >= 0 else None
 
-    def tokenize(self, text: str, special: bool = False) -> list[int]:
-        """The tokens of a text; `special` reads control tokens' spelling as those tokens."""
+    def tokenize(self, text: str, special: bool = False, framed: bool = False) -> list[int]:
+        """The tokens of a text; `special` reads control tokens' spelling as those tokens.
+
+        `framed` puts those around it that the model's documents begin and end with.
+        """
         data = text.encode("utf-8", "replace")
         room = len(data) + 8
         while True:
             tokens = (ctypes.c_int32 * room)()
-            count = C.llama_tokenize(self._vocabulary, data, len(data), tokens, room, False, special)
+            count = C.llama_tokenize(self._vocabulary, data, len(data), tokens, room, framed, special)
             if count >= 0:
                 return list(tokens[:count])
             room = -count
@@ -170,6 +178,12 @@ class LlamaModel:
         """The token that every text begins with, if the model wants one."""
         token = C.llama_vocab_bos(self._vocabulary)
         return int(token) if token >= 0 and C.llama_vocab_get_add_bos(self._vocabulary) else None
+
+    @cached_property
+    def closing(self) -> int:
+        """How many tokens a framed text ends with that are not of the text."""
+        adds = C.llama_vocab_get_add_eos(self._vocabulary), C.llama_vocab_get_add_sep(self._vocabulary)
+        return int(any(adds))
 
     def spelling(self, which: str) -> str:
         """How the template writes the token `bos` or `eos`; empty if there is none."""

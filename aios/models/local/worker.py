@@ -23,6 +23,7 @@ import psutil
 from pydantic_core import from_json, to_json
 
 from aios.context.tiers import PrivateDirectory, Tiers
+from aios.models.local.embedding import EmbeddingWorker
 from aios.models.local.engine import Engine, Output
 from aios.models.local.generation import Generation
 from aios.models.local.grammar import compile_grammar
@@ -71,19 +72,32 @@ class Pipe:
             wait = wait and not lines
 
 
-class Worker:
-    """One model, loaded, and the generations of one client. Raises ModelFailed or BadRequest when it does not load."""
+def load(pipe: Pipe, settings: dict[str, Any]) -> tuple[LlamaModel, dict[str, Any]]:
+    """The model, and what to say of its file. Raises ModelFailed when it does not load, BadRequest if it is no use."""
 
-    def __init__(self, pipe: Pipe, settings: dict[str, Any]) -> None:
-        self._pipe = pipe
-        path = Path(settings["path"])
-        file, note = faster(path, self._progress) if settings["requantize"] else (path, "requantizing is off")
-        gpu_layers = offloaded(settings["gpu_layers"])
-        self._wait_for_room(Needs.of(file, settings["slots"], settings["context"], gpu_layers))
-        self._heartbeat = Heartbeat(settings["heartbeat_s"], lambda: pipe.send({"beat": True}))
-        self._model = LlamaModel(file, lambda share: self._progress(f"loading {file.name}", share), False, gpu_layers)
-        if not self._model.generates:
-            raise BadRequest(f"{path.name} is a model that only embeds text; configure one that generates", "path")
+    def progress(what: str, share: float) -> None:
+        pipe.send({"progress": [what, share]})
+
+    path = Path(settings["path"])
+    file, note = faster(path, progress) if settings["requantize"] else (path, "requantizing is off")
+    gpu_layers = offloaded(settings["gpu_layers"])
+    needs = Needs.of(file, settings["slots"], settings["context"], gpu_layers)
+    pipe.send({"needs": needs.total})
+    next(iter(pipe.receive(wait=True)))
+    needs.check(psutil.virtual_memory().available)
+    model = LlamaModel(file, lambda share: progress(f"loading {file.name}", share), gpu_layers=gpu_layers)
+    if not (model.generates or settings["embed"]):
+        hint = "configure it with embed = true, and beside it a model that generates"
+        raise BadRequest(f"{path.name} is a model that only embeds texts; {hint}", "path")
+    layers = {"layers": model.layers, "gpu_layers": min(gpu_layers, model.layers) if gpu_layers >= 0 else model.layers}
+    return model, {"file": str(file), "note": note, **layers}
+
+
+class Worker:
+    """One model, and the generations of one client. Raises ModelFailed or BadRequest for settings it cannot have."""
+
+    def __init__(self, pipe: Pipe, settings: dict[str, Any], model: LlamaModel, info: dict[str, Any]) -> None:
+        self._pipe, self._model = pipe, model
         self._template = Template(self._model)
         self._directory = PrivateDirectory(cache_directory() / "context")
         tiers = Tiers(settings["memory_bytes"], settings["disk_bytes"], self._directory.path)
@@ -96,22 +110,13 @@ class Worker:
         self._news: dict[int, dict[str, Any]] = {}
         self._reported = time.monotonic()
         self._info = {
-            "file": str(file),
-            "note": note,
+            **info,
             "mode": settings["mode"],
             "exact": exact and self._engine.exact(),
             "template": "ChatML, for the file has none" if self._template.fallback else "its own",
             "threads": {"one": self._engine.tune(), "batch": cores},
             "trained_context": self._model.trained_context,
-            "layers": self._model.layers,
-            "gpu_layers": min(gpu_layers, self._model.layers) if gpu_layers >= 0 else self._model.layers,
         }
-
-    def _wait_for_room(self, needs: Needs) -> None:
-        """Say how much memory the model will take, and wait until the client lets it. Raises ModelFailed."""
-        self._pipe.send({"needs": needs.total})
-        next(iter(self._pipe.receive(wait=True)))
-        needs.check(psutil.virtual_memory().available)
 
     def serve(self) -> None:
         """Obey until the socket is closed."""
@@ -125,7 +130,6 @@ class Worker:
         except (EOFError, ConnectionError):
             pass
         finally:
-            self._heartbeat.stop()
             self._engine.close()
             self._directory.close()
 
@@ -258,9 +262,6 @@ class Worker:
             usage=Usage(prompt_tokens=generation.start, completion_tokens=len(generation.generated)),
         )
 
-    def _progress(self, what: str, share: float) -> None:
-        self._pipe.send({"progress": [what, share]})
-
 
 def _without_oldest(chat: Chat) -> Chat | None:
     """The chat without its oldest turn; None when only system messages and the last one are left.
@@ -289,13 +290,20 @@ def main() -> int:
         pipe = Pipe(sock)
         try:
             settings = next(iter(pipe.receive(wait=True)))
-            worker = Worker(pipe, settings)
+            heart = Heartbeat(settings["heartbeat_s"], lambda: pipe.send({"beat": True}))
+            model, info = load(pipe, settings)
+            worker: Worker | EmbeddingWorker
+            if settings["embed"]:
+                worker = EmbeddingWorker(pipe, model, settings["context"], _cores(), info)
+            else:
+                worker = Worker(pipe, settings, model, info)
         except (EOFError, ConnectionError):
             return 0
         except AiosError as error:
             pipe.send({"failed": error.to_wire()})
             return 1
         worker.serve()
+        heart.stop()
     return 0
 
 

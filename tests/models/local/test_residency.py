@@ -195,6 +195,7 @@ async def test_each_configured_model_tells_how_far_it_is_loaded(gguf: Path) -> N
         for model in make_models(config, seen.__setitem__):
             await stack.enter_async_context(model)
         assert seen == {f"{name}: loading {gguf.name}": 1.0 for name in "ab"}
+        assert isinstance(model, LocalModel)
         third = await model.generate(say("Count."), None, None, ignore)
         assert isinstance(third, ChatReply)
         assert seen[f"c: loading {gguf.name}"] == 1.0
