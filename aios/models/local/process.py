@@ -64,7 +64,7 @@ class WorkerProcess:
                 pass_fds=[theirs.fileno()],
             )
         try:
-            async with await Frames.over(ours) as frames, anyio.create_task_group() as tasks:
+            async with Frames.over(ours) as frames, anyio.create_task_group() as tasks:
                 worker = cls(process, frames)
                 tasks.start_soon(worker._write)
                 tasks.start_soon(worker._read_stderr)
