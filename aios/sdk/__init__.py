@@ -4,7 +4,8 @@ An agent is one file with `async def main(agent: Agent, task: str) -> str`.
 """
 
 from aios.sdk.agent import Agent, gather
+from aios.sdk.conversation import Conversation
 from aios.sdk.solve import solve
 from aios.sdk.stream import Stream
 
-__all__ = ["Agent", "Stream", "gather", "solve"]
+__all__ = ["Agent", "Conversation", "Stream", "gather", "solve"]

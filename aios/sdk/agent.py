@@ -10,6 +10,7 @@ import anyio
 from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import from_json
 
+from aios.sdk.conversation import Conversation
 from aios.sdk.stream import Stream
 from aios_syscalls import (
     AgentFailed,
@@ -92,6 +93,10 @@ class Agent:
                 deadline_s=deadline_s,
             )
         )
+
+    def conversation(self, system: str | None = None) -> Conversation:
+        """A chat of several turns, which remembers them."""
+        return Conversation(self, system)
 
     async def ask(self, prompt: Prompt, **options: Any) -> str:
         """As `chat`, but the text alone, stripped."""

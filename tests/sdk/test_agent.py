@@ -212,3 +212,29 @@ async def test_solve_requires_a_call_first_and_stops_at_its_steps() -> None:
     )
     assert await solve(agent, "?", ["add"], steps=2) == "enough"
     assert [chat.tool_choice for chat in asked(port)] == ["auto", "auto", "none"]
+
+
+async def test_a_conversation_remembers_its_turns_and_what_the_model_wrote() -> None:
+    port = Script(ChatReply(text=" Hello."), ModelFailed("down"), ChatReply(text="Blue."))
+    talk = Agent(port, 1).conversation("Be brief.")
+    assert await talk.ask("Hi") == "Hello."
+    with pytest.raises(ModelFailed):
+        await talk.ask("Colour?")
+    await talk.say("Colour?", max_tokens=9)
+    assert port.calls[-1] == Chat(
+        messages=(
+            Message(role="system", content="Be brief."),
+            Message(role="user", content="Hi"),
+            Message(role="assistant", content=" Hello.", generated=True),
+            Message(role="user", content="Colour?"),
+        ),
+        max_tokens=9,
+    )
+    assert [message.role for message in talk.messages[-2:]] == ["user", "assistant"]
+
+
+def test_only_plain_replies_are_marked_as_generated() -> None:
+    called = ChatReply(text="", tool_uses=(ToolUse(id="1", name="add"),))
+    assert not called.message.generated
+    with pytest.raises(ValueError, match="only an assistant's plain text"):
+        Message(role="user", content="x", generated=True)
