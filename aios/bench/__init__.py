@@ -22,6 +22,7 @@ BENCHES: Mapping[str, str] = {
     "batching": "eight agents at once against one after the other, and against llama-cpp-python alone",
     "preemption": "200 random preemption points: the same text, no token generated twice",
     "fairness": "first token of a late short call beside long ones: round robin against FIFO",
+    "tools": "tools chosen by writing, under a grammar and by ranking, on 66 labelled requests",
 }
 """Name -> what it measures; the module is `aios.bench.<name>`."""
 

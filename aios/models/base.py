@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from aios.context import Snapshot
-from aios_syscalls import Chat, ChatReply, Embed, EmbedReply, LlmCall
+from aios_syscalls import Chat, ChatReply, Embed, EmbedReply, LlmCall, Rank, RankReply
 
 Emit = Callable[[str], None]
 """Takes the next piece of generated text, as soon as it is final; never blocks."""
@@ -54,6 +54,13 @@ class Model(Backend, Protocol):
         """
 
 
+class Ranker(Backend, Protocol):
+    """A source of likelihoods."""
+
+    async def rank(self, call: Rank) -> RankReply:
+        """How likely the options are; takes one slot, and has no slices, for it generates nothing."""
+
+
 class Embedder(Backend, Protocol):
     """A source of vectors."""
 
@@ -61,17 +68,19 @@ class Embedder(Backend, Protocol):
         """The vectors of the call's texts: the same whatever else runs."""
 
 
+NO_LIKELIHOODS = "tells no likelihood of a given text; let it write one under a response_schema with an enum"
+"""The refusal of texts to rank."""
 NO_VECTORS = "generates text; only a local model with embed = true embeds any"
 """The refusal of a text to embed."""
 
 
-def too_long(chat: Chat, context: int) -> str:
+def too_long(call: Chat | Rank, context: int) -> str:
     """A refusal of a conversation that surely has no room in `context` tokens; empty if it may have.
 
     A token holds no two words, whatever the model: tokenizers split texts at white space before anything else.
     """
-    texts = [message.content for message in chat.messages]
-    if sum(map(len, texts)) < 2 * context:
+    texts = [message.content for message in call.messages]
+    if sum(map(len, texts)) < 2 * context or (isinstance(call, Chat) and call.truncate):
         return ""
     least = sum(len(text.split()) for text in texts)
     return f"holds {context} tokens, and the messages have {least} or more" if least >= context else ""

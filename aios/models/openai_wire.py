@@ -42,8 +42,10 @@ def request_body(chat: Chat, model: str, extra: Mapping[str, JsonValue]) -> byte
         "seed": chat.sampling.seed,
         "stop": chat.stop or None,
     }
-    # OpenAI refuses a request that names a field it does not know, so these three go only to who asked for them.
+    # OpenAI refuses a request that names a field it does not know, so these go only to who asked for them.
     fields |= chat.sampling.model_dump(include={"top_k", "min_p", "repeat_penalty"}, exclude_defaults=True)
+    if chat.grammar is not None:
+        fields["grammar"] = chat.grammar  # llama-server's name for it
     if chat.tools:
         fields |= {"tools": [_tool(spec) for spec in chat.tools], "tool_choice": chat.tool_choice}
     if chat.response_schema is not None:

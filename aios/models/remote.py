@@ -15,11 +15,11 @@ from pydantic import JsonValue
 from pydantic_core import from_json
 
 from aios.context import Snapshot
-from aios.models.base import NO_VECTORS, Emit, too_long
+from aios.models.base import NO_LIKELIHOODS, NO_VECTORS, Emit, too_long
 from aios.models.openai_wire import Draft, error_text, request_body
 from aios.models.sse import EventReader, WireFault
 from aios.models.transport import drain, endpoint, open_transport, read, retry_after_s, send, stream
-from aios_syscalls import AiosError, BadRequest, Chat, ChatReply, Embed, KernelBug, LlmCall, ModelFailed
+from aios_syscalls import AiosError, BadRequest, Chat, ChatReply, Embed, KernelBug, LlmCall, ModelFailed, Rank
 
 MAX_ERROR_BYTES = 64 * 1024
 MAX_QUOTE = 300
@@ -83,6 +83,8 @@ class RemoteModel:
         """As `Backend.refusal`."""
         if isinstance(call, Embed):
             return NO_VECTORS
+        if isinstance(call, Rank):
+            return NO_LIKELIHOODS
         if call.tools and not self._tools:
             return "calls no tools, as configured"
         if call.response_schema is not None and not self._schemas:

@@ -13,7 +13,19 @@ import anyio
 
 from aios.context import Snapshot
 from aios.models.base import NO_VECTORS, Emit
-from aios_syscalls import AiosError, Chat, ChatReply, KernelBug, LlmCall, ModelFailed, Usage
+from aios_syscalls import (
+    AiosError,
+    Chat,
+    ChatReply,
+    Embed,
+    KernelBug,
+    LlmCall,
+    ModelFailed,
+    Rank,
+    Ranked,
+    RankReply,
+    Usage,
+)
 
 Script = str | ChatReply | AiosError | Callable[[Chat], str | ChatReply]
 """What one call gets: a text, a whole reply, an error to raise, or a function of the call."""
@@ -54,7 +66,10 @@ class ScriptedModel:
     With a delay of 0 a slice has no checkpoint: it cannot be cancelled halfway and lets nobody else run, so a loop
     around it must have its own. A cancelled slice holds nothing.
 
-    `calls` keeps the last `record` new calls, `held` counts the snapshots that are neither continued nor dropped.
+    A ranking's best option is the one that `choose` names, or else the first.
+
+    `calls` keeps the last `record` new chats, `rankings` the last rankings, `held` counts the snapshots that are
+    neither continued nor dropped.
     """
 
     def __init__(
@@ -64,14 +79,16 @@ class ScriptedModel:
         slots: int = 8,
         delay_s: float = 0.0,
         record: int = 1000,
+        choose: Callable[[Rank], str] = lambda call: call.options[0],
     ) -> None:
         self.name, self.slots = name, slots
         self.healthy = True
         self.refuses = ""
         """What `refusal` says of each chat."""
         self.calls: deque[Chat] = deque(maxlen=record)
+        self.rankings: deque[Rank] = deque(maxlen=record)
         self.dropped = self.held = 0
-        self._delay_s = delay_s
+        self._delay_s, self._choose = delay_s, choose
         if isinstance(replies, str | ChatReply | AiosError) or callable(replies):
             self._replies: Iterator[Script] = repeat(replies)
         else:
@@ -79,7 +96,7 @@ class ScriptedModel:
 
     def refusal(self, call: LlmCall) -> str:
         """As `Backend.refusal`."""
-        return self.refuses or ("" if isinstance(call, Chat) else NO_VECTORS)
+        return self.refuses or (NO_VECTORS if isinstance(call, Embed) else "")
 
     async def generate(
         self, chat: Chat, snapshot: Snapshot | None, budget: int | None, emit: Emit
@@ -97,6 +114,23 @@ class ScriptedModel:
                 await anyio.sleep(self._delay_s)
             emit(piece)
         return reply if end == len(pieces) else ScriptedSnapshot(self, reply, pieces, end)
+
+    async def rank(self, call: Rank) -> RankReply:
+        """A score of 0 for the chosen option and of -1 for the others. Raises KernelBug for a choice that is none."""
+        self.rankings.append(call)
+        choice = self._choose(call)
+        if choice not in call.options:
+            raise KernelBug(f"model {self.name!r} chose {choice!r}, which is none of {call.options}; mend its `choose`")
+        scores = [0.0 if option == choice else -1.0 for option in call.options]
+        return RankReply(
+            options=tuple(
+                Ranked(option=option, log_likelihood=score, score=score)
+                for option, score in zip(call.options, scores, strict=True)
+            ),
+            best=call.options.index(choice),
+            model=self.name,
+            usage=Usage(prompt_tokens=_count(call)),
+        )
 
     def _begin(self, chat: Chat) -> tuple[ChatReply, Sequence[str]]:
         self.calls.append(chat)
@@ -130,5 +164,5 @@ class ScriptedModel:
         pass
 
 
-def _count(chat: Chat) -> int:
-    return sum(len(message.content.split()) for message in chat.messages)
+def _count(call: Chat | Rank) -> int:
+    return sum(len(message.content.split()) for message in call.messages)

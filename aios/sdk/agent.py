@@ -32,6 +32,8 @@ from aios_syscalls import (
     MoveFile,
     ProcessInfo,
     ProcessState,
+    Rank,
+    RankReply,
     ReadFile,
     Receive,
     Sampling,
@@ -67,6 +69,7 @@ class Agent:
         tools: Sequence[ToolSpec] = (),
         tool_choice: Literal["auto", "required", "none"] = "auto",
         schema: dict[str, Any] | None = None,
+        grammar: str | None = None,
         sampling: Sampling = Sampling(),  # noqa: B008 - frozen
         stop: Sequence[str] = (),
         max_tokens: int = 256,
@@ -83,6 +86,7 @@ class Agent:
                 tools=tuple(tools),
                 tool_choice=tool_choice,
                 response_schema=schema,
+                grammar=grammar,
                 sampling=sampling,
                 stop=tuple(stop),
                 max_tokens=max_tokens,
@@ -125,6 +129,39 @@ class Agent:
         if choice not in choices:
             raise ModelFailed(f"the answer {reply.text[:80]!r} is none of the options; raise max_tokens or ask again")
         return str(choice)
+
+    async def rank(
+        self,
+        prompt: Prompt,
+        options: Iterable[str],
+        *,
+        system: str | None = None,
+        tools: Sequence[ToolSpec] = (),
+        prefix: str = "",
+        evidence: str = "",
+        neutral: Sequence[str] = (),
+        model: str | None = None,
+        priority: int = 0,
+        deadline_s: float | None = None,
+    ) -> RankReply:
+        """How likely the model finds each of some texts after `prefix`, or, if given, the `evidence` after each.
+
+        `neutral` are replacements for the last user message, or the evidence, that ask nothing: an option is then not
+        better for being likely anyway. Raises BadRequest for a remote model.
+        """
+        return await self.port.submit(
+            Rank(
+                messages=_messages(prompt, system),
+                tools=tuple(tools),
+                prefix=prefix,
+                options=tuple(options),
+                evidence=evidence,
+                neutral=tuple(neutral),
+                model=model,
+                priority=priority,
+                deadline_s=deadline_s,
+            )
+        )
 
     @asynccontextmanager
     async def stream(self, prompt: Prompt, *, system: str | None = None, **options: Any) -> AsyncIterator[Stream]:

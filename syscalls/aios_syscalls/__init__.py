@@ -35,7 +35,21 @@ from aios_syscalls.file import (
     StatFile,
     WriteFile,
 )
-from aios_syscalls.llm import Chat, ChatReply, Embed, EmbedReply, LlmCall, Message, Sampling, ToolSpec, ToolUse, Usage
+from aios_syscalls.llm import (
+    Chat,
+    ChatReply,
+    Embed,
+    EmbedReply,
+    LlmCall,
+    Message,
+    Rank,
+    Ranked,
+    RankReply,
+    Sampling,
+    ToolSpec,
+    ToolUse,
+    Usage,
+)
 from aios_syscalls.process import (
     Exit,
     Kill,
@@ -100,6 +114,9 @@ __all__ = [
     "ProcessState",
     "ProcessTable",
     "R",
+    "Rank",
+    "RankReply",
+    "Ranked",
     "ReadFile",
     "Receive",
     "Reply",

@@ -1,10 +1,10 @@
-"""Family llm: generate text, embed texts."""
+"""Family llm: generate text, rank texts by how likely the model finds them, embed texts."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_validator
 
 from aios_syscalls.base import Effect, Frozen, Reply, Syscall
 
@@ -91,6 +91,8 @@ class Chat(Syscall[ChatReply]):
     tool_choice: Literal["auto", "required", "none"] = "auto"
     response_schema: dict[str, Any] | None = None
     """JSON Schema that the text must satisfy."""
+    grammar: str | None = Field(default=None, min_length=1)
+    """GBNF grammar, with a rule `root`, that the text must follow; not together with a schema."""
     sampling: Sampling = Sampling()
     stop: tuple[str, ...] = Field(default=(), max_length=16)
     """The text ends before the first of these."""
@@ -101,6 +103,13 @@ class Chat(Syscall[ChatReply]):
     """Only calls of one salt share what was read before: others cannot tell from the time it takes."""
     model: str | None = None
     """A model's name; None lets the router choose."""
+
+    @field_validator("grammar")
+    @classmethod
+    def _alone(cls, grammar: str | None, info: ValidationInfo) -> str | None:
+        if grammar is not None and info.data.get("response_schema") is not None:
+            raise ValueError("a grammar leaves no room for a response_schema; drop one of them")
+        return grammar
 
 
 MAX_TEXTS = 256
@@ -131,4 +140,75 @@ class Embed(Syscall[EmbedReply]):
     """A model's name; None takes the first that embeds."""
 
 
-LlmCall = Chat | Embed
+class Ranked(Frozen):
+    """What a model thinks of one option.
+
+    `log_likelihood` is the natural logarithm of its probability, from the first token on in which the options differ,
+    or that of the evidence after it; `score` is that minus its mean over the neutral texts.
+    """
+
+    option: str
+    log_likelihood: float
+    score: float
+
+
+class RankReply(Reply):
+    """The options in the order of the call; `best` is the index of the largest score."""
+
+    options: tuple[Ranked, ...]
+    best: int
+    model: str = ""
+    usage: Usage = Usage()
+
+    @property
+    def choice(self) -> str:
+        """The best option."""
+        return self.options[self.best].option
+
+
+class Rank(Syscall[RankReply]):
+    """Compare texts that the answer to a conversation may go on with.
+
+    With `evidence`, an option is as good as it makes that text likely, not as it is likely itself: the noisy channel
+    (Min et al. 2022, Noisy Channel Language Model Prompting for Few-Shot Text Classification).
+
+    A small model has a liking for some words whatever it is asked. So each likelihood is set against those after
+    questions that say nothing: domain-conditional pointwise mutual information (Holtzman et al. 2021, Surface Form
+    Competition), over several content-free inputs (Zhao et al. 2021, Calibrate Before Use).
+    """
+
+    name: ClassVar[str] = "llm.rank"
+    effect: ClassVar[Effect] = Effect.PURE
+
+    messages: tuple[Message, ...] = Field(min_length=1)
+    tools: tuple[ToolSpec, ...] = ()
+    """As in `Chat`: what the model is told of before it answers."""
+    prefix: str = ""
+    """What the answer begins with."""
+    options: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=2, max_length=64)
+    """An option that another one begins with is the likelier of the two by nature: end them alike, say with a quote."""
+    evidence: str = ""
+    """What comes after each option."""
+    neutral: tuple[str, ...] = Field(default=(), max_length=8)
+    """Replacements for the evidence, or without one for the last user message's content, that ask nothing, such as
+    "N/A"; none means no calibration."""
+    model: str | None = None
+    """A model's name; None lets the router choose."""
+
+    @field_validator("options")
+    @classmethod
+    def _differ(cls, options: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(options)) < len(options):
+            raise ValueError("two options are the same; leave one out")
+        return options
+
+    @field_validator("neutral")
+    @classmethod
+    def _replaceable(cls, neutral: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        replaceable = info.data.get("evidence") or any(each.role == "user" for each in info.data.get("messages", ()))
+        if neutral and not replaceable:
+            raise ValueError("there is no user message to replace; add one, or leave out the calibration")
+        return neutral
+
+
+LlmCall = Chat | Embed | Rank

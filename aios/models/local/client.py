@@ -21,7 +21,7 @@ from aios.models.local.memory import MEBIBYTE
 from aios.models.local.process import WorkerProcess
 from aios.models.local.quarantine import Quarantine
 from aios.models.local.residency import Residency
-from aios_syscalls import Chat, ChatReply, Embed, KernelBug, LlmCall, ModelFailed
+from aios_syscalls import Chat, ChatReply, Embed, KernelBug, LlmCall, ModelFailed, Rank, RankReply
 from aios_syscalls.errors import from_wire
 from aios_syscalls.port import discard
 
@@ -167,6 +167,11 @@ class LocalModel:
             return LocalSnapshot(self, call)
         self._end(call)
         return reply
+
+    async def rank(self, call: Rank) -> RankReply:
+        """As `Model.rank`. Raises as `ask` does."""
+        reply = await self.ask("start", rank=call)
+        return RankReply.model_validate(reply).model_copy(update={"model": self.name})
 
     def drop(self, call: _Call) -> None:
         """Have what is held for a generation freed within a step."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 from aios.context.radix import RadixTree
 from aios.context.tiers import Tiers
@@ -55,6 +56,8 @@ class Contexts:
         self._context, self._tiers = context, tiers
         self._seats: list[State | None] = [None] * context.shape.slots
         self._states: dict[int, State] = {}
+        self._of: dict[int, State] = {}
+        self._keys = count()
         self._index: dict[str, RadixTree[State]] = defaultdict(RadixTree)
         self._clock = 0
         self._scratch = bytearray(), bytearray()
@@ -62,7 +65,7 @@ class Contexts:
 
     def seat(self, generation: Generation) -> int:
         """The sequence that a seated generation has."""
-        seat = self._states[generation.id].seat
+        seat = self._of[generation.id].seat
         assert seat is not None
         return seat
 
@@ -72,10 +75,11 @@ class Contexts:
         `running` keep theirs; there must be fewer of them than sequences.
         """
         self._clock += 1
-        state = self._states.get(generation.id)
+        state = self._of.get(generation.id)
         if state is None:
             generation.computed = 0
-            state = self._states[generation.id] = State(generation.id, generation.salt, generation)
+            state = self._of[generation.id] = State(next(self._keys), generation.salt, generation)
+            self._states[state.key] = state
             if not self._take_over(state, generation):
                 self._sit(state, self._free(running))
         elif state.seat is None:
@@ -88,7 +92,7 @@ class Contexts:
 
     def share(self, generation: Generation) -> None:
         """Before a prompt is read: copy the longest beginning of it whose state is kept."""
-        state = self._states[generation.id]
+        state = self._of[generation.id]
         length, found = self._index[generation.salt].longest(generation.codes[: generation.start])
         length = generation.begin(length)
         if length < SHARED:
@@ -105,12 +109,12 @@ class Contexts:
 
     def publish(self, generation: Generation) -> None:
         """A prompt is read: let others begin with it, instead of with any that it goes on from."""
-        state = self._states[generation.id]
+        state = self._of[generation.id]
         self._learn(state, generation.codes[: generation.start])
 
     def leave(self, generation: Generation) -> None:
         """A generation is over; its state stays for others until its place is needed."""
-        state = self._states.get(generation.id)
+        state = self._of.pop(generation.id, None)
         if state is None:
             return
         state.owner = None

@@ -21,6 +21,7 @@ from aios.models.local.contexts import Contexts
 from aios.models.local.generation import Finish, Generation
 from aios.models.local.llama import Floats, LlamaContext, LlamaModel, Shape, pack
 from aios.models.local.pace import Pace
+from aios.models.local.ranking import Scoring
 from aios_syscalls import AiosError
 
 TRIALS = 3
@@ -129,18 +130,22 @@ class Engine:
             size = min(left, budget)
             # A token left over would have to be computed alone.
             size -= left - size == 1
+            wanted = generation.wanted(begin, begin + size)
             began = time.perf_counter()
             logits = self._context.decode(
                 pack(generation.tokens[begin : begin + size]),
                 np.arange(begin, begin + size, dtype=np.int32),
                 np.full(size, self._contexts.seat(generation), np.int32),
-                pack([size - 1] if begin + size == len(generation.tokens) else []),
+                pack([position - begin for position in wanted]),
             )
             self._pace.read(size, time.perf_counter() - began)
             self._advance(generation, size)
             budget -= size
             self.work.read_tokens += size
-            outputs += [self._draw(generation, row) for row in logits]
+            if isinstance(generation, Scoring):
+                outputs += self._score(generation, wanted, logits)
+            else:
+                outputs += [self._draw(generation, row) for row in logits]
         return outputs
 
     def _advance(self, generation: Generation, count: int) -> None:
@@ -148,6 +153,13 @@ class Engine:
         generation.computed += count
         if reads and generation.computed >= generation.start:
             self._contexts.publish(generation)
+
+    def _score(self, scoring: Scoring, positions: Sequence[int], logits: Floats) -> list[Output]:
+        try:
+            scoring.see(positions, logits)
+        except AiosError as error:
+            return [self._end(Output(scoring, end=error))]
+        return [] if scoring.computed < scoring.start else [self._end(Output(scoring, end="stop"))]
 
     def _draw(self, generation: Generation, logits: Floats) -> Output:
         try:

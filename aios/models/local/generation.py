@@ -97,6 +97,10 @@ class Generation:
     def _run_end(self, at: int) -> int:
         return self._runs[bisect_right(self._runs, at)]
 
+    def wanted(self, begin: int, end: int) -> Sequence[int]:
+        """The positions from `begin` to `end` of a piece of prompt whose logits are to be computed."""
+        return range(end - 1, end) if begin < end == len(self.tokens) else ()
+
     def draw(self, logits: Floats) -> tuple[int, str] | None:
         """Choose the next token and take it: its id and the text that became final, or None at the end of the answer.
 

@@ -1,4 +1,4 @@
-"""Answers under a JSON Schema: the schema as a grammar, and llama.cpp's automaton that says which tokens may follow."""
+"""Answers under a grammar, given or made of a JSON Schema: llama.cpp's automaton says which tokens may follow."""
 
 from __future__ import annotations
 
@@ -26,14 +26,17 @@ ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r"})
 
 
 class Grammar:
-    """Where one generation is in its grammar. Raises BadRequest for a schema that cannot be made one."""
+    """Where one generation is in its grammar. Raises BadRequest for one that is broken, named by `field`."""
 
     def __init__(self, model: LlamaModel, source: str, field: str = "response_schema") -> None:
         log = start()
         log.take()
-        self._sampler = C.llama_sampler_init_grammar(model.vocabulary, source.encode(), b"root")
+        # In C a NUL ends the text, and an empty one means no grammar.
+        whole = bool(source) and "\0" not in source
+        self._sampler = whole and C.llama_sampler_init_grammar(model.vocabulary, source.encode(), b"root")
         if not self._sampler:
-            raise BadRequest(f"the schema gives a grammar that llama.cpp refuses: {log.take()}; simplify it", field)
+            reason = log.take() if whole else "it is empty, or has a NUL character"
+            raise BadRequest(f"the {field} gives no grammar that llama.cpp takes: {reason}; mend or simplify it", field)
 
     def allowed(self, ids: Ids) -> npt.NDArray[np.bool_]:
         """Which of some tokens may come next; costs time in proportion to their number."""
@@ -65,8 +68,11 @@ def compile_grammar(model: LlamaModel, chat: Chat) -> Grammar | None:
     forced = chat.tool_choice == "required"
     if forced and not chat.tools:
         raise BadRequest("a tool call is required but there are no tools; add some, or choose 'auto'", "tool_choice")
-    if forced and chat.response_schema is not None:
-        raise BadRequest("a required tool call leaves no room for a schema; drop one of them", "response_schema")
+    for field, given in (("response_schema", chat.response_schema), ("grammar", chat.grammar)):
+        if forced and given is not None:
+            raise BadRequest(f"a required tool call leaves no room for a {field}; drop one of them", field)
+    if chat.grammar is not None:
+        return Grammar(model, chat.grammar, "grammar")
     if not forced and chat.response_schema is None:
         return None
     calls = [_call(tool) for tool in chat.tools if chat.tool_choice != "none"]

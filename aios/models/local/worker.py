@@ -31,9 +31,10 @@ from aios.models.local.heartbeat import Heartbeat
 from aios.models.local.llama import LlamaModel, Shape, offloaded
 from aios.models.local.memory import Needs
 from aios.models.local.quantize import cache_directory, faster
+from aios.models.local.ranking import Known, Ranking, Scoring
 from aios.models.local.template import Template, parse_tool_uses
 from aios.models.local.text import Text
-from aios_syscalls import AiosError, BadRequest, Chat, ChatReply, KernelBug, ToolUse, Usage
+from aios_syscalls import AiosError, BadRequest, Chat, ChatReply, KernelBug, Rank, ToolUse, Usage
 
 MAX_FRAME_BYTES = 32 * 1024 * 1024
 REPORT_S = 0.25
@@ -109,6 +110,8 @@ class Worker:
         self._read_along: set[int] = set()
         self._news: dict[int, dict[str, Any]] = {}
         self._reported = time.monotonic()
+        self._rankings: dict[int, Ranking] = {}
+        self._known: Known = Known()
         self._info = {
             **info,
             "mode": settings["mode"],
@@ -175,6 +178,7 @@ class Worker:
                 self._engine.drop(id)
                 self._forget(id)
                 self._news.pop(id, None)
+                self._rankings.pop(id, None)
             case {"stats": int(id)}:
                 rss = psutil.Process().memory_info().rss
                 statistics = {**self._info, **self._engine.statistics(), "rss_bytes": rss}
@@ -183,6 +187,12 @@ class Worker:
                 raise ValueError(f"unknown command {list(command)}")
 
     def _start(self, id: int, job: dict[str, Any]) -> None:
+        if "rank" in job:
+            call = Rank.model_validate(job["rank"])
+            ranking = Ranking(id, self._model, self._template, call, self._shape.context, self._known)
+            self._engine.run(next(ranking.jobs), None)
+            self._rankings[id] = ranking
+            return
         chat = Chat.model_validate(job["chat"])
         prompt = self._prompt(chat)
         generation = Generation(
@@ -240,13 +250,26 @@ class Worker:
             end = {"paused": True}
         elif isinstance(output.end, AiosError):
             end = {"error": output.end.to_wire()}
+        elif isinstance(generation, Scoring):
+            end = self._scored(generation.id)
         elif output.end:
             reply = self._reply(output)
             text += reply.text.removeprefix(generation.text.shown)
             end = {"reply": reply}
         if output.end:
             self._forget(generation.id)
+        if end:
+            self._rankings.pop(generation.id, None)
         return {"id": generation.id, "tokens": output.tokens, "text": text} | ({"end": end} if end else {})
+
+    def _scored(self, id: int) -> dict[str, Any] | None:
+        """Begin the next prompt of a ranking; or else the end that it has."""
+        ranking = self._rankings[id]
+        job = next(ranking.jobs, None)
+        if job is None:
+            return {"reply": ranking.reply()}
+        self._engine.run(job, None)
+        return None
 
     def _reply(self, output: Output) -> ChatReply:
         generation, chat = output.generation, self._chats[output.generation.id]
