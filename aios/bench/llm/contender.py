@@ -1,17 +1,22 @@
 """A peer in a process of its own, run by path in the peer's environment: so nothing of ours is imported at the top.
 
     python contender.py llama | xllamacpp | bare
+    python contender.py example SCRIPT ARGUMENTS
 
-The first line of stdin is the settings, each further one a job; each is answered by one line, all JSON.
+The first line of stdin is the settings, each further one a job; each is answered by one line, all JSON. The example
+server has its own arguments and is asked over HTTP.
 """
 
 from __future__ import annotations
 
 import ctypes
+import importlib
 import json
 import os
+import runpy
 import sys
 import time
+import types
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -24,7 +29,9 @@ def llama(settings: Job) -> Callable[[Job], Job]:
     from llama_cpp import Llama
 
     threads = settings["threads"]
-    model = Llama(settings["model"], n_ctx=settings["context"], n_threads=threads, n_threads_batch=threads, verbose=False)
+    model = Llama(
+        settings["model"], n_ctx=settings["context"], n_threads=threads, n_threads_batch=threads, verbose=False
+    )
 
     def chat(messages: list[Job], tokens: int, again: bool) -> Job:
         if again:
@@ -101,12 +108,12 @@ class Batch:
         self._batch.n_tokens = len(rows)
         if status := self._c.llama_decode(self._context, self._batch):
             raise RuntimeError(f"llama.cpp refused {len(rows)} tokens: {status}")
-        wanted = sum(row[3] for row in rows)
-        address = ctypes.cast(self._c.llama_get_logits(self._context), ctypes.c_void_p).value if wanted else 0
+        count = sum(row[3] for row in rows)
+        address = ctypes.cast(self._c.llama_get_logits(self._context), ctypes.c_void_p).value if count else 0
         if not address:
             return []
-        floats = (ctypes.c_float * (wanted * self._vocabulary)).from_address(address)
-        logits = self._np.frombuffer(floats, self._np.float32).reshape(wanted, -1)
+        floats = (ctypes.c_float * (count * self._vocabulary)).from_address(address)
+        logits = self._np.ctypeslib.as_array(floats).reshape(count, -1)
         return [int(token) for token in logits.argmax(axis=1)]
 
     def read(self, sequence: int, prompt: list[int], chunk: int) -> Iterator[list[int]]:
@@ -158,8 +165,24 @@ def bare(settings: Job) -> Callable[[Job], Job]:
     return answer
 
 
+def example(script: str, *arguments: str) -> None:
+    """llama-cpp-python's example server, on an engine that may be built without the part for images and sound.
+
+    It imports that part always and uses it only for models that have one.
+    """
+    name = "llama_cpp.mtmd_cpp"
+    try:
+        importlib.import_module(name)
+    except FileNotFoundError:
+        sys.modules[name] = types.ModuleType(name)
+    sys.argv = [script, *arguments]
+    runpy.run_path(script, run_name="__main__")
+
+
 def main() -> None:
     """Answer jobs until stdin ends. Libraries may print: their stdout is our stderr."""
+    if sys.argv[1] == "example":
+        return example(*sys.argv[2:])
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     lines = iter(sys.stdin)

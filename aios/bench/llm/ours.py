@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,24 +64,14 @@ async def submit(kernel: Kernel, chat: Chat, stream: Stream) -> ChatReply:
     return stream.reply
 
 
-async def at_once(jobs: Sequence[Callable[[], Awaitable[Any]]]) -> float:
-    """Run everything together; seconds until the last has ended."""
-    began = time.perf_counter()
-    async with anyio.create_task_group() as tasks:
-        for job in jobs:
-            tasks.start_soon(job)
-    return time.perf_counter() - began
-
-
 async def streams(kernel: Kernel, chats: Sequence[Chat]) -> tuple[list[Stream], float]:
     """Run calls together; each one's stream, and seconds for all."""
     found = [Stream() for _ in chats]
-    jobs = [_bound(kernel, chat, stream) for chat, stream in zip(chats, found, strict=True)]
-    return found, await at_once(jobs)
-
-
-def _bound(kernel: Kernel, chat: Chat, stream: Stream) -> Callable[[], Awaitable[Any]]:
-    return lambda: submit(kernel, chat, stream)
+    began = time.perf_counter()
+    async with anyio.create_task_group() as tasks:
+        for chat, stream in zip(chats, found, strict=True):
+            tasks.start_soon(submit, kernel, chat, stream)
+    return found, time.perf_counter() - began
 
 
 async def converse(kernel: Kernel, scripts: Sequence[Script]) -> tuple[list[list[ChatReply]], float]:
@@ -92,11 +82,13 @@ async def converse(kernel: Kernel, scripts: Sequence[Script]) -> tuple[list[list
         for _ in script.says:
             said.append(await submit(kernel, script.chat([reply.text for reply in said]), Stream()))
 
-    return replies, await at_once(
-        [lambda script=script, said=said: agent(script, said) for script, said in zip(scripts, replies, strict=True)]  # type: ignore[misc]
-    )
+    began = time.perf_counter()
+    async with anyio.create_task_group() as tasks:
+        for script, said in zip(scripts, replies, strict=True):
+            tasks.start_soon(agent, script, said)
+    return replies, time.perf_counter() - began
 
 
-def rate(replies: Sequence[ChatReply], seconds: float) -> float:
+def rate(streams: Sequence[Stream], seconds: float) -> float:
     """Tokens written a second."""
-    return sum(reply.usage.completion_tokens for reply in replies) / seconds
+    return sum(stream.written for stream in streams) / seconds

@@ -1,4 +1,4 @@
-"""Peers: environments of their own, made at first need in aios's cache, and processes that stand still when not asked."""
+"""Peers: environments of their own, made in the cache at first need; processes that stand still when not asked."""
 
 from __future__ import annotations
 
@@ -230,7 +230,8 @@ class Server:
             json.dump(settings, file)
             file.flush()
             name = "the example server"
-            async with running(name, [str(python), str(script), "-C", file.name]) as (process, talk):
+            command = [str(python), str(CONTENDER), "example", str(script), "-C", file.name]
+            async with running(name, command) as (process, talk):
                 server = cls(name, process, port, still=True)
                 async with server.awake() as client:
                     await _healthy(name, client, process, talk)

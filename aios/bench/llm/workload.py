@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from aios_syscalls import Chat, ChatReply, Message
 
@@ -12,7 +13,15 @@ SUBJECTS = (
     *("a night train", "a glass blower", "a lost map", "an orchard", "a ferry", "a mountain hut", "a radio station"),
     *("a violin maker", "a desert well", "a paper mill", "a small airport", "a salt mine", "a circus", "a vineyard"),
     *("a river delta", "an observatory", "a market hall", "a weather balloon", "a puppet theatre", "a fishing village"),
-    *("a clay pot", "a castle garden", "a long road", "a coal ship", "a beehive", "a toy shop", "a school in the hills"),
+    *(
+        "a clay pot",
+        "a castle garden",
+        "a long road",
+        "a coal ship",
+        "a beehive",
+        "a toy shop",
+        "a school in the hills",
+    ),
 )
 TASKS = (
     "Write a long story about {}.",
@@ -29,8 +38,8 @@ SYSTEM = (
     "name, a wish and a secret. Describe what they see, hear and smell. Never explain what you are doing, never list "
     "anything, never ask the reader a question, and never stop before the story has come to its end. Keep to the "
     "subject that you are given. Let every chapter end with something that the reader wants to know. A story that you "
-    "are asked to go on with continues exactly where it stopped, with the same people and the same weather. If a name "
-    "is missing, invent one. If a place is missing, take a harbour town in the north in the last days of October."
+    "are asked to go on with continues exactly where it stopped, with the same people and the same weather. If a place "
+    "is missing, take a harbour town in the north in the last days of October."
 )
 """About 170 tokens that all clients of a chat server have in common."""
 
@@ -65,7 +74,10 @@ def prose(seed: int, sentences: int) -> str:
 
 def chats(first: int, count: int, tokens: int, system: str = SYSTEM) -> list[Chat]:
     """Requests number `first` to `first + count - 1`, behind the same system prompt."""
-    return [_chat((_say("system", system), _say("user", question(number))), tokens) for number in range(first, first + count)]
+    return [
+        _chat((_say("system", system), _say("user", question(number))), tokens)
+        for number in range(first, first + count)
+    ]
 
 
 def long_chat(seed: int, sentences: int, tokens: int) -> Chat:
@@ -90,7 +102,7 @@ class Script:
         return _chat((*messages, _say("user", self.says[len(answers)])), self.tokens)
 
 
-def sharing(agents: int, turns: int, tokens: int, round: int, sentences: int = 34) -> list[Script]:
+def sharing(agents: int, turns: int, tokens: int, round: int, sentences: int = 36) -> list[Script]:
     """Agents with a long system prompt in common, about 600 tokens, and turns of about 45; all new in each round."""
     system = _say("system", f"{prose(1000 + round, sentences)} You write stories about these records.")
     return [Script((system,), _says(agent, turns, long=True), tokens) for agent in range(agents)]
@@ -111,7 +123,8 @@ def loners(agents: int, turns: int, tokens: int, round: int, sentences: int = 18
 def _says(agent: int, turns: int, long: bool = False) -> tuple[str, ...]:
     more = " Let the people of the records meet there, one after the other, and tell what each of them says and does."
     return tuple(
-        f"Turn {turn + 1} of agent {agent + 1}. {question(agent + 17 * turn)}{more if long else ''}" for turn in range(turns)
+        f"Turn {turn + 1} of agent {agent + 1}. {question(agent + 17 * turn)}{more if long else ''}"
+        for turn in range(turns)
     )
 
 
@@ -171,10 +184,7 @@ def steady(emitted: Sequence[Sequence[float]], written: Sequence[int]) -> tuple[
 def gaps(emitted: Sequence[Sequence[float]], begin: float, end: float) -> list[float]:
     """The pauses of streams that touch the time from `begin` to `end`, in order of length."""
     return sorted(
-        later - earlier
-        for times in emitted
-        for earlier, later in zip(times, times[1:], strict=False)
-        if later > begin and earlier < end
+        later - earlier for times in emitted for earlier, later in pairwise(times) if later > begin and earlier < end
     )
 
 
