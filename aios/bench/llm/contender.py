@@ -85,7 +85,7 @@ class Batch:
     Separate caches and no flash attention, as the engine has, so that what differs is the engine's own work.
     """
 
-    def __init__(self, model: Any, slots: int, context: int, threads: int) -> None:
+    def __init__(self, model: Any, slots: int, context: int, threads: int, lone: int) -> None:
         import numpy
         from llama_cpp import llama_cpp
 
@@ -93,7 +93,7 @@ class Batch:
         parameters = self._c.llama_context_default_params()
         parameters.n_ctx, parameters.n_seq_max = slots * context, slots
         parameters.n_batch = parameters.n_ubatch = self._room = 512
-        parameters.n_threads = parameters.n_threads_batch = threads
+        parameters.n_threads, parameters.n_threads_batch = lone, threads
         parameters.kv_unified, parameters.no_perf = False, True
         parameters.flash_attn_type = self._c.LLAMA_FLASH_ATTN_TYPE_DISABLED
         self._parameters, self._context = parameters, self._c.llama_init_from_model(model.handle, parameters)
@@ -135,9 +135,9 @@ def bare(settings: Job) -> Callable[[Job], Job]:
     from aios.models.local.template import Template
     from aios_syscalls import Chat
 
-    model = LlamaModel(Path(settings["model"]))
+    model, threads = LlamaModel(Path(settings["model"])), settings["threads"]
     template = Template(model)
-    batch = Batch(model, settings["slots"], settings["context"], settings["threads"])
+    batch = Batch(model, settings["slots"], settings["context"], threads, settings.get("lone", threads))
 
     def answer(job: Job) -> Job:
         batch.forget()

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections import defaultdict
 from collections.abc import Sequence
+from operator import ge
 from pathlib import Path
 
+import anyio
+
 from aios.bench.chart import Chart
-from aios.bench.llm.ours import kernel_over, loaded, say, streams
+from aios.bench.llm.ours import kernel_over, loaded, say
 from aios.bench.llm.peers import Peer, cores
-from aios.bench.llm.workload import chats, steady
+from aios.bench.llm.workload import chats
 from aios.kernel import Kernel
+from aios.models.local.client import LocalModel
 from aios.models.local.process import THREADS
 from aios_syscalls import Chat
 
@@ -30,17 +35,18 @@ CHART = Chart(
 async def measure(model: Path, tokens: int, rounds: int, counts: Sequence[int] = COUNTS) -> dict[str, float | None]:
     """Figures; medians over the rounds, in which both have the same prompts and are compared at the same depths."""
     rates: dict[tuple[str, int], list[float]] = defaultdict(list)
-    settings = {"model": str(model), "slots": SLOTS, "context": CONTEXT, "threads": cores()}
     async with loaded(model, SLOTS, CONTEXT) as local, kernel_over(local) as kernel:
+        lone = local.info.get("threads", {}).get("one", cores())
+        settings = {"model": str(model), "slots": SLOTS, "context": CONTEXT, "threads": cores(), "lone": lone}
         # The same threads as the worker's, so that what differs is the engine's own work.
         async with Peer.started("bare", settings, environment=THREADS) as bare:
             number = 0
             for round in range(rounds):
                 for count in counts:
-                    asked, number = chats(number, count, tokens, SYSTEM), number + count
+                    asked, number = chats(number, count, CONTEXT, SYSTEM), number + count
                     say(f"{count} streams, ours and a bare loop, round {round + 1}")
-                    mine, depths = await _ours(kernel, asked)
-                    theirs = await _bare(bare, asked, tokens, depths)
+                    mine, window = await _ours(local, kernel, asked, tokens)
+                    theirs = await _bare(bare, asked, window)
                     rates[OURS, count].append(mine)
                     rates[BARE, count].append(theirs)
     share = [mine / theirs for mine, theirs in zip(rates[OURS, SLOTS], rates[BARE, SLOTS], strict=True)]
@@ -48,26 +54,35 @@ async def measure(model: Path, tokens: int, rounds: int, counts: Sequence[int] =
     return {f"bare_loop_share_{SLOTS}": statistics.median(share), **found}
 
 
-async def _ours(kernel: Kernel, asked: Sequence[Chat]) -> tuple[float, tuple[float, float]]:
-    """Tokens a second while all write, and how deep in their texts they were then, on average: from and to."""
-    found, _ = await streams(kernel, asked)
-    emitted, written = [each.emitted for each in found], [each.written for each in found]
-    begin, end, rate = steady(emitted, written)
+async def _ours(model: LocalModel, kernel: Kernel, asked: Sequence[Chat], tokens: int) -> tuple[float, range]:
+    """Tokens a second of all, from when all write until each has written `tokens` more; and which tokens those were."""
+    emitted, goals, reached = [0] * len(asked), [1] * len(asked), anyio.Event()
 
-    def depth(at: float) -> float:
-        prompts = sum(each.reply.usage.prompt_tokens for each in found if each.reply)
-        seen = sum(
-            total * sum(time <= at for time in times) / len(times)
-            for times, total in zip(emitted, written, strict=True)
-        )
-        return (prompts + seen) / len(found)
+    async def write(number: int, chat: Chat) -> None:
+        def hear(_text: str) -> None:
+            emitted[number] += 1
+            if all(map(ge, emitted, goals)):
+                reached.set()
 
-    return rate, (depth(begin), depth(end))
+        await kernel.submit(chat, hear)
+        reached.set()  # one that ends early must not be waited for
+
+    before = await model.stats()
+    async with anyio.create_task_group() as tasks:
+        for number, chat in enumerate(asked):
+            tasks.start_soon(write, number, chat)
+        await reached.wait()
+        first, began = await model.stats(), time.perf_counter()
+        goals, reached = [each + tokens for each in emitted], anyio.Event()
+        await reached.wait()
+        last, ended = await model.stats(), time.perf_counter()
+        tasks.cancel_scope.cancel()
+    begin, end = ((stats["written_tokens"] - before["written_tokens"]) / len(asked) for stats in (first, last))
+    return (end - begin) * len(asked) / (ended - began), range(round(begin), max(round(end), round(begin) + 1))
 
 
-async def _bare(bare: Peer, asked: Sequence[Chat], tokens: int, depths: tuple[float, float]) -> float:
-    """The bare loop's tokens a second at these depths."""
-    answer = await bare.ask({"chats": [chat.model_dump(mode="json") for chat in asked], "steps": tokens})
-    begin, end = (round(depth - answer["depth"]) for depth in depths)
-    steps = answer["steps"][max(0, begin - 1) : end] or answer["steps"]
+async def _bare(bare: Peer, asked: Sequence[Chat], window: range) -> float:
+    """The bare loop's tokens a second for the same tokens of each."""
+    answer = await bare.ask({"chats": [chat.model_dump(mode="json") for chat in asked], "steps": window.stop})
+    steps = answer["steps"][window.start :]
     return float(len(asked) * len(steps) / sum(steps))

@@ -168,19 +168,6 @@ def recomputed_share(
     return max(0, computed - new) / sum(turn.prompt for turns in agents for turn in turns)
 
 
-def steady(emitted: Sequence[Sequence[float]], written: Sequence[int]) -> tuple[float, float, float]:
-    """The time while all streams write: when it begins and ends, and the tokens a second of all together.
-
-    `emitted` are the moments at which text of a stream came, `written` its tokens. A piece of text may be of several.
-    """
-    begin, end = max(times[0] for times in emitted), min(times[-1] for times in emitted)
-    tokens = sum(
-        sum(begin < time <= end for time in times) * total / len(times)
-        for times, total in zip(emitted, written, strict=True)
-    )
-    return begin, end, tokens / (end - begin) if end > begin else 0.0
-
-
 def gaps(emitted: Sequence[Sequence[float]], begin: float, end: float) -> list[float]:
     """The pauses of streams that touch the time from `begin` to `end`, in order of length."""
     return sorted(
