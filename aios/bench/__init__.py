@@ -118,10 +118,11 @@ class Report:
 
     def plot(self) -> str:
         """The charts as one SVG drawing, after one of how far the figures with bounds are from these."""
+        limits = {target: float(target.bound.split()[1]) for target in self.targets}
         shares = {
-            f"{target.name} {target.bound}": target.value / float(target.bound.split()[1])
-            for target in self.targets
-            if target.value is not None and float(target.bound.split()[1])
+            f"{target.name} {target.bound}": None if target.value is None else target.value / limit
+            for target, limit in limits.items()
+            if limit
         }
         first = Chart("figures against their bounds", "1 is the bound", {"measured": {name: name for name in shares}})
         charts = [first, *self.charts] if shares else self.charts
@@ -134,10 +135,11 @@ class Report:
 
         charted = {name for chart in self.charts for name in chart.names}
         rest = {name: value for name, value in self.figures.items() if name not in charted}
-        parts: list[Table | Text] = [self.table(rest)]
-        parts += [chart.table(self.figures) for chart in self.charts]
-        parts += [Text(f"{name}: {reason}") for name, reason in self.missing.items()]
-        return Group(*(piece for part in [*parts, *map(Text, self.notes)] for piece in (part, Text(""))))
+        parts: list[Table | Text] = [Text(f"{self.bench} on {describe(self.machine)}", "bold"), self.table(rest)]
+        for chart in self.charts:
+            parts += [Text(f"\n{chart.title}", "bold"), chart.table(self.figures)]
+        parts += [Text(f"\nno {name}: {reason}") for name, reason in self.missing.items()]
+        return Group(*parts, *(Text(f"\n{note}") for note in self.notes))
 
     def table(self, figures: Mapping[str, float | None]) -> Table:
         """Figures, each with its bound where it has one."""
@@ -145,7 +147,7 @@ class Report:
 
         from aios.cli.table import grid
 
-        table = grid("FIGURE", ">VALUE", "BOUND", "MET", title=f"{self.bench} on {describe(self.machine)}")
+        table = grid("FIGURE", ">VALUE", "BOUND", "MET")
         bounds = {target.name: target for target in self.targets}
         for name, value in figures.items():
             target = bounds.get(name)

@@ -46,7 +46,7 @@ class Chart:
         """A row for each series, a column for each label."""
         from aios.cli.table import grid
 
-        table = grid("", *(f">{label}" for label in self.labels), title=f"{self.title}, {self.unit}")
+        table = grid(self.unit.upper(), *(f">{label}" for label in self.labels))
         for name in self.series:
             values = [self.value(figures, name, label) for label in self.labels]
             table.add_row(name, *("-" if value is None else f"{value:,.4g}" for value in values))

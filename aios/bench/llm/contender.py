@@ -137,7 +137,7 @@ def bare(settings: Job) -> Callable[[Job], Job]:
 
     model, threads = LlamaModel(Path(settings["model"])), settings["threads"]
     template = Template(model)
-    batch = Batch(model, settings["slots"], settings["context"], threads, settings.get("lone", threads))
+    batch = Batch(model, settings["slots"], settings["context"], threads, settings.get("lone") or threads)
 
     def answer(job: Job) -> Job:
         batch.forget()

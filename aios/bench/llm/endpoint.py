@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ from aios.bench.llm.ours import kernel_over, loaded
 from aios.kernel import Kernel
 from aios_syscalls import AiosError, Chat, Message
 
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Event = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Event], Awaitable[None]]
 
 
 class Endpoint:
@@ -30,7 +31,7 @@ class Endpoint:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         body, more = b"", True

@@ -293,6 +293,7 @@ async def running(
 
 
 def tail(talk: IO[bytes]) -> str:
-    """The end of what a process said."""
+    """The last line of what a process said: of a traceback, the one that tells."""
     talk.seek(0)
-    return talk.read().decode("utf-8", "replace").strip()[-300:] or "it gave no reason"
+    lines = talk.read().decode("utf-8", "replace").split("\n")
+    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "it gave no reason")
