@@ -54,11 +54,12 @@ async def measure(model: Path, rounds: int, each: int) -> tuple[dict[str, float 
         contenders = await _contenders(stack, model, reasons)
         number = 0
         for round in range(-1, rounds):  # the first warms everyone up: the same system prompt, other questions
+            stage = f"round {round + 1}" if round >= 0 else "warming up"
             for clients in CLIENTS:
                 asked = [chats(number + each * client, each, TOKENS) for client in range(clients)]
                 number += clients * each
                 for name, run in [*contenders.items()]:
-                    say(f"chat server, {clients} clients, {name}, round {round + 1} (0: warming up)")
+                    say(f"chat server, {clients} clients, {name}, {stage}")
                     try:
                         tokens, seconds = await run(asked)
                     except AiosError as error:

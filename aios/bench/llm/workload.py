@@ -82,7 +82,7 @@ def chats(first: int, count: int, tokens: int, system: str = SYSTEM) -> list[Cha
 
 def long_chat(seed: int, sentences: int, tokens: int) -> Chat:
     """One request with a long text in it that nothing else begins with."""
-    return _chat((_say("user", f"{prose(seed, sentences)} Go on with these records at length."),), tokens)
+    return _chat((_say("user", f"{prose(seed, sentences)} Now leave these records. {question(seed % 100)}"),), tokens)
 
 
 @dataclass(frozen=True, slots=True)
