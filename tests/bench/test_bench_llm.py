@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -147,6 +148,17 @@ async def test_a_peer_that_dies_says_why(tmp_path: Path) -> None:
     with pytest.raises(ModelFailed, match=r"bare died.*none\.gguf"):
         async with peers.Peer.started("bare", settings):
             pytest.fail("it did not die")
+
+
+@pytest.mark.anyio
+async def test_a_server_that_is_gone_fails_its_clients_with_one_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    async with peers.running("nobody", ["true"]) as (process, _):
+        await process.wait()
+        server = peers.Server("nobody", process, port, still=True)
+        with pytest.raises(ModelFailed, match="nobody did not answer"):
+            await chat._over_http(server)([chats(0, 1, 4), chats(1, 1, 4)])
 
 
 @pytest.mark.anyio

@@ -130,9 +130,12 @@ async def _clients(asked: Sequence[Sequence[Chat]], ask: Ask) -> tuple[int, floa
             tokens += written
 
     began = time.perf_counter()
-    async with anyio.create_task_group() as tasks:
-        for chats in asked:
-            tasks.start_soon(client, chats)
+    try:
+        async with anyio.create_task_group() as tasks:
+            for chats in asked:
+                tasks.start_soon(client, chats)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from failures  # what ends one client ends them all
     return tokens, time.perf_counter() - began
 
 

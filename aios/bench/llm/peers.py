@@ -179,11 +179,13 @@ class Peer:
                 self._process.send_signal(signal.SIGCONT)
                 await self._process.stdin.send(json.dumps(job).encode() + b"\n")
                 line = await self._lines.receive_until(b"\n", MAX_LINE_BYTES)
-                self._process.send_signal(signal.SIGSTOP)
         except (anyio.BrokenResourceError, anyio.IncompleteRead, anyio.EndOfStream, ProcessLookupError):
             raise ModelFailed(f"the peer {self.name} died: {tail(self._talk)}") from None
         except TimeoutError:
             raise ModelFailed(f"the peer {self.name} did not answer within {timeout_s:.0f} s") from None
+        finally:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGSTOP)
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -199,12 +201,17 @@ class Server:
     async def awake(self) -> AsyncIterator[httpx2.AsyncClient]:
         """A client of it, while it runs; afterwards it stands still."""
         url, limits = f"http://127.0.0.1:{self.port}", httpx2.Limits(max_connections=None)
+        self._signal(signal.SIGCONT)
+        try:
+            async with httpx2.AsyncClient(base_url=url, timeout=ANSWER_S, limits=limits, trust_env=False) as client:
+                yield client
+        finally:
+            self._signal(signal.SIGSTOP)
+
+    def _signal(self, number: signal.Signals) -> None:
         if self._still:
-            self._process.send_signal(signal.SIGCONT)
-        async with httpx2.AsyncClient(base_url=url, timeout=ANSWER_S, limits=limits, trust_env=False) as client:
-            yield client
-        if self._still:
-            self._process.send_signal(signal.SIGSTOP)
+            with suppress(ProcessLookupError):  # that it is dead, the requests tell
+                self._process.send_signal(number)
 
     @classmethod
     @asynccontextmanager
