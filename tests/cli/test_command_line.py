@@ -314,6 +314,24 @@ def test_a_bench_that_misses_its_target_fails(
     assert told["targets"] == [{"name": "latency_ms", "value": value, "bound": "<= 0.15", "met": code == 0}]
 
 
+def test_a_bench_draws_its_figures_and_refuses_a_file_first_that_it_cannot_write(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    runs: list[str] = []
+
+    def run(name: str, _quick: bool) -> bench.Report:
+        runs.append(name)
+        return report(0.1)
+
+    monkeypatch.setattr(bench, "run", run)
+    assert aios("bench", "overhead", "--plot", str(tmp_path / "x.svg")).exit_code == 0
+    assert "latency_ms &lt;= 0.15" in (tmp_path / "x.svg").read_text()
+    result = aios("bench", "overhead", "--plot", str(tmp_path / "none" / "x.svg"))
+    assert result.exit_code == 1
+    assert "give another FILE" in error(result)
+    assert len(runs) == 1
+
+
 def test_benches_are_listed_and_an_unknown_one_is_not_found() -> None:
     assert "overhead" in json.loads(aios("bench", "--json").stdout)
     result = aios("bench", "overhed")

@@ -78,7 +78,7 @@ class LocalModel:
         context: int = 2048,
         requantize: bool = True,
         mode: Literal["exact", "throughput"] = "exact",
-        memory_bytes: int = 512 * MEBIBYTE,
+        memory_bytes: int = 1024 * MEBIBYTE,
         disk_bytes: int = 2048 * MEBIBYTE,
         random: Random | None = None,
         on_progress: Callable[[str, float], None] | None = None,
