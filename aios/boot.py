@@ -27,14 +27,15 @@ from aios.hosts.process import ProcessHost
 from aios.hosts.program import Main, default_directories
 from aios.hosts.task import TaskHost
 from aios.kernel import Host, Kernel, Lane, Limits, Observer, SqliteJournal
-from aios.models.base import Model
+from aios.models.base import Backend
+from aios.models.local.residency import Residency
 from aios.models.router import Router
 from aios.scheduler import POLICIES, Fifo, Scheduler
 from aios.setup import model_path
 from aios.tools.builtin import BUILTIN
 from aios.tools.registry import ToolBox, load_tools
 from aios_storage import Root
-from aios_syscalls import BadRequest, LlmCall, ModelFailed, Syscall
+from aios_syscalls import AiosError, BadRequest, LlmCall, ModelFailed, NotFound, Syscall
 
 DEFAULT_MODEL = "smollm2-135m"
 
@@ -49,7 +50,7 @@ class Run:
     id: str
     directory: Path
     kernel: Kernel
-    models: Mapping[str, Model]
+    models: Mapping[str, Backend]
 
     @property
     def journal(self) -> Path:
@@ -61,7 +62,7 @@ class Run:
 async def boot(
     config: Config,
     *,
-    models: Sequence[Model] | None = None,
+    models: Sequence[Backend] | None = None,
     mains: Mapping[str, Main] | None = None,
     observers: Iterable[Observer] = (),
     progress: Progress | None = None,
@@ -76,7 +77,7 @@ async def boot(
     directory = directory or new_run_directory()
     async with AsyncExitStack() as stack:
         box = ToolBox([*BUILTIN, *(tool for path in config.tools for tool in load_tools(path))])
-        root = stack.enter_context(Root(config.root))
+        root = stack.enter_context(_root(config.root))
         serving = {}
         for model in models if models is not None else make_models(config, progress):
             serving[model.name] = await stack.enter_async_context(model)
@@ -120,7 +121,7 @@ def scheduler(config: Config) -> Scheduler:
     return make(config.scheduler.slice)
 
 
-def make_models(config: Config, progress: Progress | None = None) -> list[Model]:
+def make_models(config: Config, progress: Progress | None = None) -> list[Backend]:
     """The configured models, not started yet; SmolLM2 when none is configured."""
     configured: Mapping[str, ModelConfig] = config.models
     if not configured:
@@ -128,11 +129,33 @@ def make_models(config: Config, progress: Progress | None = None) -> list[Model]
         if not model_path().is_file():
             raise ModelFailed(f"the default model is not at {model_path()}; fetch it with: python -m aios.setup")
     dice = random.Random(config.seed)
-    return [make_model(name, each, dice, progress) for name, each in configured.items()]
+    most = config.memory.models_mb
+    residency = Residency(None if most is None else most * MEBIBYTE)
+    return [make_model(name, each, dice, progress, residency) for name, each in configured.items()]
 
 
-def make_model(name: str, config: ModelConfig, dice: random.Random, progress: Progress | None = None) -> Model:
-    """One model of a configuration, not started yet."""
+def make_model(
+    name: str,
+    config: ModelConfig,
+    dice: random.Random,
+    progress: Progress | None = None,
+    residency: Residency | None = None,
+) -> Backend:
+    """One model of a configuration, not started yet; local ones share the memory of `residency`."""
+    if isinstance(config, LocalModelConfig) and config.embed:
+        from aios.models.local.embedder import LocalEmbedder
+
+        return LocalEmbedder(
+            config.path,
+            name=name,
+            slots=config.slots,
+            context=config.context,
+            requantize=config.requantize,
+            on_progress=progress,
+            gpu_layers=config.n_gpu_layers,
+            rss_limit_bytes=config.rss_limit_mb * MEBIBYTE if config.rss_limit_mb else None,
+            residency=residency,
+        )
     if isinstance(config, LocalModelConfig):
         from aios.models.local.client import LocalModel
 
@@ -142,10 +165,14 @@ def make_model(name: str, config: ModelConfig, dice: random.Random, progress: Pr
             slots=config.slots,
             context=config.context,
             requantize=config.requantize,
+            mode=config.mode,
             memory_bytes=config.memory_mb * MEBIBYTE,
             disk_bytes=config.disk_mb * MEBIBYTE,
             random=dice,
             on_progress=progress,
+            gpu_layers=config.n_gpu_layers,
+            rss_limit_bytes=None if config.rss_limit_mb is None else config.rss_limit_mb * MEBIBYTE,
+            residency=residency,
         )
     from aios.models.remote import RemoteModel
 
@@ -157,7 +184,54 @@ def make_model(name: str, config: ModelConfig, dice: random.Random, progress: Pr
         slots=config.slots,
         timeout_s=config.timeout_s,
         extra=config.extra,
+        context=config.context,
+        tools=config.tools,
+        schemas=config.schemas,
     )
+
+
+def survey(config: LocalModelConfig) -> dict[str, Any]:
+    """What can be said of a local model without loading it; `problem` is why it would not load, if that shows."""
+    from aios.models.local.gguf import Header
+    from aios.models.local.memory import Needs
+    from aios.models.local.process import resident_bytes
+
+    try:
+        header = Header.read(config.path)
+        needs = Needs.of(config.path, config.slots, config.context)
+    except ModelFailed as error:
+        return {"problem": error.message}
+    return {
+        "architecture": header.architecture,
+        "layers": header.layers,
+        "trained_context": header.trained_context,
+        "needs_bytes": needs.total,
+        "resident_bytes": resident_bytes(config.path),
+    }
+
+
+async def try_models(config: Config, progress: Progress | None = None) -> dict[str, dict[str, Any]]:
+    """What the engine says of each local model when it is loaded, one at a time, or `problem`: why it does not load."""
+    from aios.models.local.client import LocalModel
+
+    found: dict[str, dict[str, Any]] = {}
+    for model in make_models(config, progress):
+        if isinstance(model, LocalModel):
+            try:
+                async with model:
+                    found[model.name] = {**model.info, "resident_bytes": (await model.stats())["rss_bytes"]}
+            except AiosError as error:
+                found[model.name] = {"problem": error.message}
+    return found
+
+
+def _root(path: Path) -> Root:
+    """Raises NotFound or BadRequest for what is no directory, Denied for one that may not be read."""
+    if not path.exists():
+        raise NotFound(f"there is no directory {path} to keep agents' files in; make it: mkdir -p {path}", field="root")
+    if not path.is_dir():
+        raise BadRequest(f"{path} is no directory, and agents' files need one; give another as --root", "root")
+    return Root(path)
 
 
 def _host(config: Config, directory: Path, mains: Mapping[str, Main] | None) -> AbstractAsyncContextManager[Host]:
@@ -167,7 +241,7 @@ def _host(config: Config, directory: Path, mains: Mapping[str, Main] | None) -> 
     return nullcontext(TaskHost(directories, mains))
 
 
-def _preferred(models: Mapping[str, Model], first: str | None) -> Mapping[str, Model]:
+def _preferred(models: Mapping[str, Backend], first: str | None) -> Mapping[str, Backend]:
     """The models with the preferred one in front. Raises BadRequest when there is none of that name."""
     if first is None:
         return models

@@ -5,6 +5,7 @@ Flags win over `AIOS_*` variables, those over `aios.toml` here, that over the us
 
 from __future__ import annotations
 
+import difflib
 import os
 import secrets
 import tomllib
@@ -14,9 +15,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from platformdirs import user_cache_path, user_config_path, user_state_path
-from pydantic import Field, HttpUrl, ValidationError
+from pydantic import Discriminator, Field, HttpUrl, Tag, ValidationError
 
-from aios_syscalls import BadRequest, Frozen
+from aios_syscalls import BadRequest, Frozen, NotFound
 from aios_syscalls.wire import explain
 
 MEBIBYTE = 1024 * 1024
@@ -31,12 +32,21 @@ class LocalModelConfig(Frozen):
     """Generations at once."""
     context: int = Field(default=2048, ge=64)
     """Tokens that one generation may hold, prompt included."""
+    embed: bool = False
+    """Turn texts into vectors instead of generating: for embedding models, though any model can."""
     requantize: bool = True
     """Make a faster Q8_0 copy of a 4- or 5-bit file, once."""
-    memory_mb: int = Field(default=512, ge=0)
+    mode: Literal["exact", "throughput"] = "exact"
+    """In exact mode a reply depends on nothing but its call; throughput trades that for speed: flash attention,
+    and answers are kept for the next turn like prompts."""
+    memory_mb: int = Field(default=1024, ge=0)
     """For paused generations that were pushed out of the KV cache."""
     disk_mb: int = Field(default=2048, ge=0)
     """For those that were pushed out of memory."""
+    rss_limit_mb: int | None = Field(default=None, ge=1)
+    """Of the worker's memory, above which it is replaced; None is 500 more than it should take."""
+    n_gpu_layers: int | None = Field(default=None, ge=0)
+    """Layers computed on the GPU; None is all where the engine's build can do that, else none."""
 
 
 class RemoteModelConfig(Frozen):
@@ -49,9 +59,27 @@ class RemoteModelConfig(Frozen):
     slots: int = Field(default=8, ge=1)
     timeout_s: float = Field(default=120.0, gt=0)
     extra: dict[str, Any] = {}
+    context: int | None = Field(default=None, ge=64)
+    """Tokens that the model holds, if known; the router sends it nothing longer."""
+    tools: bool = True
+    """Whether the model calls tools; if not, the router sends it no chat with tools."""
+    schemas: bool = True
+    """The same of response schemas."""
 
 
-ModelConfig = Annotated[LocalModelConfig | RemoteModelConfig, Field(discriminator="kind")]
+def _kind(values: Any) -> Any:
+    """A model's kind, `local` if it says nothing."""
+    return values.get("kind", "local") if isinstance(values, dict) else getattr(values, "kind", None)
+
+
+ModelConfig = Annotated[
+    Annotated[LocalModelConfig, Tag("local")] | Annotated[RemoteModelConfig, Tag("openai")],
+    Discriminator(
+        _kind,
+        custom_error_type="model_kind",
+        custom_error_message="kind is 'local', for a GGUF file at path, or 'openai', for an endpoint at base_url",
+    ),
+]
 
 
 class SchedulerConfig(Frozen):
@@ -61,12 +89,21 @@ class SchedulerConfig(Frozen):
     slice: int = Field(default=32, ge=1)
 
 
+class MemoryConfig(Frozen):
+    """What the kernel's own consumers of memory may take together; each consumer has a key."""
+
+    models_mb: int | None = Field(default=None, ge=1)
+    """For local models in memory at once, which take turns when it is too little for all; None is no cap."""
+
+
 class LimitsConfig(Frozen):
     """Bounds on what agents may have under way; times in seconds."""
 
     calls: int = Field(default=10_000, ge=1)
     calls_per_process: int = Field(default=64, ge=1)
     processes: int = Field(default=1_000, ge=1)
+    ended: int = Field(default=1_000, ge=1)
+    """Ended processes that can still be waited for."""
     mailbox: int = Field(default=1_000, ge=1)
     deadline_s: float = Field(default=600.0, gt=0)
     agent_time_limit_s: float = Field(default=3_600.0, gt=0)
@@ -80,6 +117,7 @@ class Config(Frozen):
     model: str | None = None
     """The model that calls without one go to; None lets the router choose."""
     scheduler: SchedulerConfig = SchedulerConfig()
+    memory: MemoryConfig = MemoryConfig()
     limits: LimitsConfig = LimitsConfig()
     root: Path = Path(".")
     """The directory that file syscalls are confined to."""
@@ -116,7 +154,7 @@ def new_run_directory() -> Path:
 
 
 def load(flags: Mapping[str, Any] | None = None, path: Path | None = None) -> Config:
-    """The configuration in force. Raises BadRequest, naming the source and the field."""
+    """The configuration in force. Raises BadRequest, naming the source and the field, or NotFound."""
     merged: dict[str, Any] = {}
     for source in [path] if path else [home("config") / "config.toml", Path("aios.toml")]:
         if source.is_file() or path:
@@ -125,18 +163,41 @@ def load(flags: Mapping[str, Any] | None = None, path: Path | None = None) -> Co
     try:
         return Config.model_validate(merged)
     except ValidationError as error:
-        raise explain(error, "the configuration") from None
+        raise _explain(error, "the command line") from None  # the others were read one by one
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         values = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise NotFound(f"there is no configuration file {path}; check the path, or leave it out") from None
+    except OSError as error:
+        raise BadRequest(f"the configuration {path} cannot be read: {error.strerror}; give another file") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadRequest(f"{path} cannot be read as TOML: {error}; mend it") from None
+    return _checked(values, str(path))
+
+
+def _checked(values: dict[str, Any], source: str) -> dict[str, Any]:
+    try:
         Config.model_validate(values)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadRequest(f"{path} cannot be read as TOML: {error}") from None
     except ValidationError as error:
-        raise explain(error, str(path)) from None
+        raise _explain(error, source) from None
     return values
+
+
+def _explain(error: ValidationError, source: str) -> BadRequest:
+    """What is wrong in a source, in words for who wrote it."""
+    fault, found = error.errors(include_url=False, include_input=False)[0], explain(error, source)
+    if fault["type"] != "extra_forbidden":
+        return BadRequest(f"{found.message}; mend it", found.field)
+    near = difflib.get_close_matches(str(fault["loc"][-1]), _NAMES, 1)
+    hint = f"did you mean {near[0]}?" if near else "take it out"
+    return BadRequest(f"{source}: there is no setting {found.field}; {hint}", found.field)
+
+
+_SECTIONS = (Config, SchedulerConfig, LimitsConfig, LocalModelConfig, RemoteModelConfig)
+_NAMES = [name for section in _SECTIONS for name in section.model_fields]
 
 
 def _environment() -> dict[str, Any]:
@@ -149,7 +210,7 @@ def _environment() -> dict[str, Any]:
         "AIOS_ROOT": ("root",),
     }.items():
         if value := os.environ.get(variable):
-            found = _merge(found, _nest(keys, value))
+            found = _merge(found, _checked(_nest(keys, value), variable))
     return found
 
 

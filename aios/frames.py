@@ -7,7 +7,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import anyio
-from anyio.abc import ByteStream, UNIXSocketStream
+import anyio.lowlevel
+from anyio.abc import ByteStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 from pydantic_core import from_json, to_json
 
@@ -29,13 +30,13 @@ class Frames:
         self._sending = anyio.Lock()
 
     @classmethod
-    async def over(cls, sock: socket.socket, max_bytes: int = MAX_FRAME_BYTES, *, whole: bool = True) -> Self:
+    def over(cls, sock: socket.socket, max_bytes: int = MAX_FRAME_BYTES, *, whole: bool = True) -> Self:
         """Frames over a connected Unix socket, which they own from now on.
 
         With `whole`, a cancelled send is completed first, so that the stream stays usable; without, it is not, so
         that a peer that does not read can hold up nobody.
         """
-        return cls(await UNIXSocketStream.from_socket(sock), max_bytes, whole=whole)
+        return cls(_SocketStream(sock), max_bytes, whole=whole)
 
     async def send(self, frame: bytes | dict[str, Any]) -> None:
         """Send one object, given as such or as JSON without a newline."""
@@ -61,3 +62,45 @@ class Frames:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await anyio.aclose_forcefully(self._stream)
+
+
+class _SocketStream(ByteStream):
+    """A connected socket. anyio's own Unix stream breaks the loop when data come as its reader is cancelled."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+
+    async def receive(self, max_bytes: int = 65_536) -> bytes:
+        await anyio.lowlevel.checkpoint()
+        while True:
+            try:
+                data = self._sock.recv(max_bytes)
+            except BlockingIOError:
+                await anyio.wait_readable(self._sock)
+            except OSError as error:
+                raise anyio.BrokenResourceError from error
+            else:
+                if not data:
+                    raise anyio.EndOfStream
+                return data
+
+    async def send(self, item: bytes) -> None:
+        await anyio.lowlevel.checkpoint()
+        left = memoryview(item)
+        while left:
+            try:
+                left = left[self._sock.send(left) :]
+            except BlockingIOError:
+                await anyio.wait_writable(self._sock)
+            except OSError as error:
+                raise anyio.BrokenResourceError from error
+
+    async def send_eof(self) -> None:
+        self._sock.shutdown(socket.SHUT_WR)
+
+    async def aclose(self) -> None:
+        if self._sock.fileno() >= 0:
+            anyio.notify_closing(self._sock)
+            self._sock.close()
+        await anyio.lowlevel.checkpoint()

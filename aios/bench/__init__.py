@@ -6,15 +6,17 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from aios_syscalls import NotFound
+from aios.bench.chart import Chart, draw
+from aios_syscalls import KernelBug, NotFound
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.table import Table
 
 BENCHES: Mapping[str, str] = {
@@ -23,6 +25,7 @@ BENCHES: Mapping[str, str] = {
     "preemption": "200 random preemption points: the same text, no token generated twice",
     "fairness": "first token of a late short call beside long ones: round robin against FIFO",
     "tools": "tools chosen by writing, under a grammar and by ranking, on 66 labelled requests",
+    "llm": "the local engine against its peers: agents in turns, chat servers, streams, more agents than slots",
 }
 """Name -> what it measures; the module is `aios.bench.<name>`."""
 
@@ -35,9 +38,9 @@ class Bound:
     relation: Literal["<=", ">="]
     limit: float
 
-    def check(self, value: float) -> Target:
-        """The bound, applied to what was measured."""
-        met = value <= self.limit if self.relation == "<=" else value >= self.limit
+    def check(self, value: float | None) -> Target:
+        """The bound, applied to what was measured; what could not be measured does not keep to it."""
+        met = value is not None and (value <= self.limit if self.relation == "<=" else value >= self.limit)
         return Target(self.name, value, f"{self.relation} {self.limit:g}", met)
 
 
@@ -56,25 +59,47 @@ class Target:
     """A figure beside its bound, such as `>= 1.8`, and whether it keeps to it."""
 
     name: str
-    value: float
+    value: float | None
     bound: str
     met: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a benchmark found, and on which machine."""
+    """What a benchmark found, and on which machine.
+
+    A figure that could not be measured is None, and `missing` says why. `notes` say how the figures were made.
+    Those in `charts` have tables and drawings of their own.
+    """
 
     bench: str
     machine: Mapping[str, Any]
-    figures: Mapping[str, float]
+    figures: Mapping[str, float | None]
     targets: Sequence[Target] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    charts: Sequence[Chart] = ()
 
     @classmethod
-    def of(cls, bench: str, figures: Mapping[str, float], goals: Sequence[Bound | Target] = ()) -> Report:
-        """The report of figures measured here; bounds are applied to the figures of their name."""
+    def of(
+        cls,
+        bench: str,
+        figures: Mapping[str, float | None],
+        goals: Sequence[Bound | Target] = (),
+        *,
+        missing: Mapping[str, str] | None = None,
+        notes: Sequence[str] = (),
+        charts: Sequence[Chart] = (),
+    ) -> Report:
+        """The report of figures measured here; bounds are applied to the figures of their name.
+
+        Raises KernelBug for a figure that is None without a reason.
+        """
+        missing = missing or {}
+        if silent := [name for name, value in figures.items() if value is None and name not in missing]:
+            raise KernelBug(f"benchmark {bench!r} does not say why it has no {', '.join(silent)}; please report this")
         targets = [goal if isinstance(goal, Target) else goal.check(figures[goal.name]) for goal in goals]
-        return cls(bench, machine(), figures, targets)
+        return cls(bench, machine(), figures, targets, missing, notes, charts)
 
     @property
     def met(self) -> bool:
@@ -82,24 +107,57 @@ class Report:
         return all(target.met for target in self.targets)
 
     def to_json(self) -> str:
-        """The report as one JSON object."""
-        return json.dumps(asdict(self), indent=2)
+        """The report as one JSON object; `missing` and `notes` are there if there are any."""
+        said = {
+            "bench": self.bench,
+            "machine": self.machine,
+            "figures": self.figures,
+            "targets": [{name: getattr(each, name) for name in Target.__slots__} for each in self.targets],
+        }
+        more = {"missing": self.missing, "notes": self.notes}
+        return json.dumps(said | {name: value for name, value in more.items() if value}, indent=2)
 
-    def table(self) -> Table:
-        """The report for people: each figure, with its bound where it has one."""
+    def plot(self) -> str:
+        """The charts as one SVG drawing, after one of how far the figures with bounds are from these."""
+        limits = {target: float(target.bound.split()[1]) for target in self.targets}
+        shares = {
+            f"{target.name} {target.bound}": None if target.value is None else target.value / limit
+            for target, limit in limits.items()
+            if limit
+        }
+        first = Chart("figures against their bounds", "1 is the bound", {"measured": {name: name for name in shares}})
+        charts = [first, *self.charts] if shares else self.charts
+        return draw(f"aios bench {self.bench} on {describe(self.machine)}", charts, {**self.figures, **shares})
+
+    def show(self) -> Group:
+        """The report for people: the figures with bounds, then the others, then how it was done."""
+        from rich.console import Group
+        from rich.text import Text
+
+        charted = {name for chart in self.charts for name in chart.names}
+        rest = {name: value for name, value in self.figures.items() if name not in charted}
+        parts: list[Table | Text] = [Text(f"{self.bench} on {describe(self.machine)}", "bold"), self.table(rest)]
+        for chart in self.charts:
+            parts += [Text(f"\n{chart.title}", "bold"), chart.table(self.figures)]
+        parts += [Text(f"\nno {name}: {reason}") for name, reason in self.missing.items()]
+        return Group(*parts, *(Text(f"\n{note}") for note in self.notes))
+
+    def table(self, figures: Mapping[str, float | None]) -> Table:
+        """Figures, each with its bound where it has one."""
         from rich.text import Text
 
         from aios.cli.table import grid
 
-        table = grid("FIGURE", ">VALUE", "BOUND", "MET", title=f"{self.bench} on {describe(self.machine)}")
+        table = grid("FIGURE", ">VALUE", "BOUND", "MET")
         bounds = {target.name: target for target in self.targets}
-        for name, value in self.figures.items():
+        for name, value in figures.items():
             target = bounds.get(name)
+            shown = "-" if value is None else f"{value:,.4g}"
             if target is None:
-                table.add_row(name, f"{value:,.4g}")
+                table.add_row(name, shown)
             else:
                 met = Text("yes", style="green") if target.met else Text("no", style="bold red")
-                table.add_row(name, f"{value:,.4g}", target.bound, met)
+                table.add_row(name, shown, target.bound, met)
         return table
 
 

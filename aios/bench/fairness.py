@@ -16,7 +16,7 @@ from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
 from aios.kernel import Event, Kernel, Kind, Lane, SqliteJournal
 from aios.kernel.history import History
-from aios.models.base import Model
+from aios.models.base import Backend
 from aios.scheduler import Fifo, RoundRobin, Scheduler
 from aios_syscalls import Chat, Message
 
@@ -43,7 +43,7 @@ async def _measure(tokens: int) -> dict[str, float]:
     }
 
 
-async def _first_token(model: Model, scheduler: Scheduler, tokens: int) -> tuple[float, float]:
+async def _first_token(model: Backend, scheduler: Scheduler, tokens: int) -> tuple[float, float]:
     """Seconds until the short call's first token, and how many slices each slot ran before it got its turn."""
     events: list[Event] = []
     with tempfile.TemporaryDirectory() as directory:

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -29,7 +29,9 @@ CHECKOUT = Path(__file__).parents[2]
 MODULES = {"llama-cpp-python": "llama_cpp"}
 """Modules that are not called like their distribution."""
 ENGINE_TIMEOUT_S = 60
-ENGINE_PROBE = "import json, llama_cpp; print(json.dumps(bool(llama_cpp.llama_supports_gpu_offload())))"
+ENGINE_PROBE = "aios.models.local.devices"
+GPU_LIBRARIES = {"cuda": "CUDA", "hip": "HIP", "vulkan": "Vulkan", "metal": "Metal", "sycl": "SYCL"}
+"""Parts of the engine by the backend that they are."""
 GIB = 1 << 30
 
 
@@ -135,8 +137,14 @@ def _engine() -> Iterator[Check]:
         yield Check("engine", False, f"no shared library in {library}", _rebuild())
         return
     try:
-        command = [sys.executable, "-c", ENGINE_PROBE]
-        ran = subprocess.run(command, check=False, capture_output=True, text=True, timeout=ENGINE_TIMEOUT_S)
+        ran = subprocess.run(
+            [sys.executable, "-m", ENGINE_PROBE],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=ENGINE_TIMEOUT_S,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
     except subprocess.TimeoutExpired:
         yield Check("engine", False, f"did not load within {ENGINE_TIMEOUT_S} s", _rebuild())
         return
@@ -144,7 +152,8 @@ def _engine() -> Iterator[Check]:
         yield Check("engine", False, f"does not load: {_death(ran)}", _rebuild())
         return
     yield Check("engine", True, f"llama-cpp-python {metadata.version('llama-cpp-python')} loads")
-    yield _offload(supported=json.loads(ran.stdout.splitlines()[-1]))
+    built = [name for part, name in GPU_LIBRARIES.items() if any(library.glob(f"libggml-{part}.*"))]
+    yield _offload(built, json.loads(ran.stdout.splitlines()[-1])["gpus"])
 
 
 def _death(ran: subprocess.CompletedProcess[str]) -> str:
@@ -154,16 +163,20 @@ def _death(ran: subprocess.CompletedProcess[str]) -> str:
     return next(reversed(ran.stderr.strip().splitlines()), f"exit status {ran.returncode}")
 
 
-def _offload(supported: bool) -> Check:
-    """Whether the engine can use the GPU; one that nobody has is no failure."""
-    if supported:
-        return Check("gpu", True, "this build of the engine offloads to a GPU", optional=True)
+def _offload(built: Sequence[str], gpus: Sequence[str]) -> Check:
+    """Whether the engine computes on GPUs, and on which; one that nobody has is no failure."""
+    if gpus:
+        return Check("gpu", True, f"the engine offloads layers to {', '.join(gpus)}", optional=True)
+    if built:
+        fix = "install the GPU's driver, and let this process see the device"
+        detail = f"the engine was built for {', '.join(built)} but finds no such GPU, and runs on the CPU"
+        return Check("gpu", False, detail, fix, optional=True)
     if shutil.which("nvidia-smi") or Path("/dev/nvidia0").exists():
         maker, backend = "NVIDIA", "CUDA"
     elif Path("/dev/kfd").exists():
         maker, backend = "AMD", "HIP"
     else:
-        return Check("gpu", True, "none found; the engine runs on the CPU", optional=True)
+        return Check("gpu", True, "none found; the engine, built without offloading, runs on the CPU", optional=True)
     return Check("gpu", False, f"an {maker} GPU, but the engine was built without it", _gpu(backend), optional=True)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from aios.boot import DEFAULT_MODEL
+from aios.boot import DEFAULT_MODEL, survey
 from aios.cli.output import size
 from aios.cli.table import grid, short
 from aios.config import Config, LocalModelConfig, ModelConfig
@@ -23,11 +23,17 @@ def agents(config: Config) -> list[dict[str, str]]:
     return [{"name": name, "summary": programs.summary(path), "path": str(path)} for name, path in found.items()]
 
 
-def models(config: Config) -> list[dict[str, Any]]:
-    """Every configured model, or the bundled one; touches neither the network nor a model."""
+def models(config: Config, loaded: Mapping[str, Mapping[str, Any]] | None = None) -> list[dict[str, Any]]:
+    """Every configured model, or the bundled one; touches neither the network nor a model.
+
+    `loaded` is what the engine said of those that were loaded for this.
+    """
     configured: Mapping[str, ModelConfig] = config.models or {DEFAULT_MODEL: LocalModelConfig(path=model_path())}
     first = config.model or next(iter(configured))
-    return [{"name": name, "default": name == first, **_model(each)} for name, each in configured.items()]
+    return [
+        {"name": name, "default": name == first, **_model(each), **(loaded or {}).get(name, {})}
+        for name, each in configured.items()
+    ]
 
 
 def agent_table(found: Sequence[Mapping[str, str]]) -> Table:
@@ -40,11 +46,31 @@ def agent_table(found: Sequence[Mapping[str, str]]) -> Table:
 
 def model_table(found: Sequence[Mapping[str, Any]]) -> Table:
     """Models for people."""
-    table = grid("NAME", "KIND", ">SLOTS", "THERE", "~WHERE")
+    table = grid("NAME", "KIND", ">SLOTS", ">CONTEXT", ">GPU LAYERS", "EXACT", "IN MEMORY", "THERE", "~WHERE")
     for each in found:
         name = each["name"] + (" (default)" if each["default"] else "")
-        table.add_row(name, each["kind"], str(each["slots"]), _there(each), short(each["where"]))
+        kind = f"{each['kind']}, embeds" if each["embeds"] else each["kind"]
+        where = each.get("file", each["where"])
+        table.add_row(name, kind, str(each["slots"]), *_engine(each), _there(each), short(where))
     return table
+
+
+def problems(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Why models would not load, or did not, a line each."""
+    return [f"{each['name']}: {each['problem']}" for each in found if each.get("problem")]
+
+
+def _engine(model: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """Context, layers on the GPU, exact or not, and memory taken: what a remote model has none of."""
+    if model["kind"] != "local":
+        return "", "", "", ""
+    layers, exact, resident = model["gpu_layers"], model["exact"], model["resident_bytes"]
+    return (
+        f"{model['context']:,}",
+        "as many as it can" if layers is None else f"{layers} of {model['layers'] or '?'}",
+        "when loaded" if exact is None else "yes" if exact else "no",
+        size(resident) if resident else "no",
+    )
 
 
 def toml(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -71,8 +97,21 @@ def _there(model: Mapping[str, Any]) -> str:
 
 def _model(config: ModelConfig) -> dict[str, Any]:
     if isinstance(config, LocalModelConfig):
-        there = config.path.is_file()
-        bytes = config.path.stat().st_size if there else None
-        return {"kind": config.kind, "where": str(config.path), "present": there, "bytes": bytes, "slots": config.slots}
+        return {
+            "kind": config.kind,
+            "embeds": config.embed,
+            "where": str(config.path),
+            "present": config.path.is_file(),
+            "bytes": config.path.stat().st_size if config.path.is_file() else None,
+            "slots": config.slots,
+            "context": config.context,
+            "layers": None,
+            "gpu_layers": config.n_gpu_layers,
+            "exact": None,
+            "resident_bytes": None,
+            "problem": None,
+            **survey(config),
+        }
     where = f"{config.base_url}#{config.model}"
-    return {"kind": config.kind, "where": where, "present": None, "bytes": None, "slots": config.slots}
+    place = {"where": where, "present": None, "bytes": None}
+    return {"kind": config.kind, "embeds": False, **place, "slots": config.slots}

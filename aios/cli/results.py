@@ -86,11 +86,11 @@ def summary(history: History) -> str:
     """The run in two lines."""
     states = [process.state for process in history.processes.values()]
     counts = ", ".join(f"{states.count(state)} {state}" for state in STATES if state in states)
-    tokens = sum(call.tokens for call in history.calls.values())
+    tokens = history.tokens
     rate = tokens / history.now if history.now else 0
-    living = sum(call.ended is None for call in history.calls.values())
-    ended = "each ended once" if history.ended_once() else f"{living} have not ended"
+    accepted = history.kinds[Kind.ACCEPTED]
+    ended = "each ended once" if history.ended_once() else f"{history.open_calls} have not ended"
     return (
-        f"{len(states)} process{'es' * (len(states) != 1)}: {counts}; {len(history.calls):,} syscalls, {ended}\n"
+        f"{len(states)} process{'es' * (len(states) != 1)}: {counts}; {accepted:,} syscalls, {ended}\n"
         f"{tokens:,} tokens in {seconds(history.now)}, {rate:,.0f} a second, under {policy(history)}"
     )

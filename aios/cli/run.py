@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -19,23 +19,26 @@ from anyio.abc import TaskStatus
 from aios.boot import Run, boot
 from aios.cli.exit import Code, code_of
 from aios.cli.jobs import Job
+from aios.cli.runs import read
 from aios.cli.view import View
 from aios.config import Config
 from aios.kernel.history import History
 from aios.kernel.instrument import Event
-from aios_syscalls import AiosError, ListProcesses, Spawn, Wait
+from aios_syscalls import AiosError, ListProcesses, NotFound, Spawn, StorageFailed, Wait
 
 REFRESH_S = 0.125
 SHARE = 0.1
 """Of the time, at most, that a view may take."""
+SEEN = 1_000
+"""Ended processes that a view can show."""
 SHOW_CURSOR = b"\x1b[?25h\n"
 
 
 @dataclass
 class Outcome:
-    """What is known of a run after its end."""
+    """What is known of a run: while it goes on what a view shows, after its end its record."""
 
-    history: History = field(default_factory=lambda: History(payloads=False))
+    history: History = field(default_factory=lambda: History(calls=False, ended=SEEN))
     run: Run | None = None
     """None when it was interrupted before the kernel ran."""
     interrupted: bool = False
@@ -49,6 +52,13 @@ class Outcome:
         if not self.history.facts:
             self.origin = anyio.current_time() - event.at
         self.history.apply(event)
+
+    def settle(self) -> None:
+        """Read the record of the run that has ended; where it cannot be read, what was seen must do."""
+        try:
+            self.history = read(self.journal, calls=False)
+        except StorageFailed as error:
+            self.failure = self.failure or error
 
     @property
     def journal(self) -> Path:
@@ -86,6 +96,8 @@ async def execute(jobs: Sequence[Job], config: Config, view: View, **options: An
             tasks.cancel_scope.cancel()
         outcome.interrupted = scope.cancel_called
         view.show(view.frame(outcome.history, outcome.history.now))
+    if outcome.run is not None:
+        outcome.settle()
     if outcome.run is None and outcome.failure is not None:
         raise outcome.failure
     return outcome
@@ -115,7 +127,9 @@ async def _work(run: Run, jobs: Sequence[Job]) -> None:
         if not living:
             return
         for pid in living:
-            await kernel.submit(Wait(pid=pid))
+            # One of many may have ended meanwhile, and its row be gone.
+            with suppress(NotFound):
+                await kernel.submit(Wait(pid=pid))
 
 
 async def _refresh(view: View, outcome: Outcome) -> None:

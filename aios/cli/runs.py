@@ -43,9 +43,12 @@ def resolve(word: str) -> Path:
     return journal_path(runs_directory() / found[0])
 
 
-def read(journal: Path, kinds: Collection[Kind] = tuple(Kind)) -> History:
-    """What a journal tells; the clock of a run that is still going on is set to now. Raises StorageFailed."""
-    history = History.of(read_events(journal, kinds))
+def read(journal: Path, kinds: Collection[Kind] = tuple(Kind), *, calls: bool = True) -> History:
+    """What a journal tells, as `History` has it; the clock of a run that is still going on is set to now.
+
+    Raises StorageFailed.
+    """
+    history = History.of(read_events(journal, kinds), calls=calls)
     if not history.facts:
         raise StorageFailed(f"the journal {journal} holds no run: its kernel did not come to start")
     if going_on(history):

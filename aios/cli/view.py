@@ -18,7 +18,7 @@ from rich.text import Text
 
 from aios.cli.output import clean, headline, seconds, stderr
 from aios.cli.table import label, processes, short
-from aios.kernel.history import ENDINGS, History, ProcessRecord
+from aios.kernel.history import History, ProcessRecord
 from aios.kernel.instrument import Kind
 
 LINES_AROUND = 6
@@ -85,7 +85,8 @@ class LiveView:
         records = list(history.processes.values())
         chosen = visible(records, max(1, self.console.height - LINES_AROUND))
         rows = [record.figures(now) for record in chosen]
-        return Frame({}, rows, len(records) - len(rows), status(history, now), self.note)
+        hidden = history.forgotten + len(records) - len(rows)
+        return Frame({}, rows, hidden, status(history, now), self.note)
 
     def show(self, frame: Frame) -> None:
         with suppress(OSError):
@@ -129,7 +130,9 @@ class PlainView:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
         self._loading: dict[str, float] = {}
-        self._told: set[object] = set()
+        self._said: set[str] = set()
+        self._told: set[int] = set()
+        """The processes whose ends were told, as long as the history has them."""
 
     def progress(self, what: str, share: float) -> None:
         self._loading[what] = share
@@ -138,13 +141,14 @@ class PlainView:
         self._say(note)
 
     def frame(self, history: History, now: float) -> Frame:
+        self._told &= history.processes.keys()
         ended = [record for record in history.processes.values() if record.ended is not None]
         return Frame(dict(self._loading), [record.figures(now) for record in ended if record.pid not in self._told])
 
     def show(self, frame: Frame) -> None:
         for what in frame.loading:
-            if what not in self._told:
-                self._told.add(what)
+            if what not in self._said:
+                self._said.add(what)
                 self._say(what)
         for row in frame.rows:
             self._told.add(row["pid"])
@@ -174,14 +178,12 @@ def visible(records: Sequence[ProcessRecord], room: int) -> list[ProcessRecord]:
 def status(history: History, now: float) -> str:
     """The run in one line."""
     kinds = history.kinds
-    tokens = sum(call.tokens for call in history.calls.values())
-    open_calls = kinds[Kind.ACCEPTED] - sum(kinds[kind] for kind in ENDINGS)
     parts = [
         policy(history),
         seconds(now),
-        f"{tokens / now if now else 0:,.0f} tokens/s",
+        f"{history.tokens / now if now else 0:,.0f} tokens/s",
         f"{kinds[Kind.DONE]:,} calls done",
-        f"{open_calls} open",
+        f"{history.open_calls} open",
     ]
     if kinds[Kind.FAILED]:
         parts.append(f"{kinds[Kind.FAILED]} failed")

@@ -16,6 +16,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+from aios_syscalls import StorageFailed
 
 GRAIN = 1 << 20
 """Buffers are multiples of this many bytes, so that a state that has grown a little fits where it was."""
@@ -29,7 +32,7 @@ class Counts:
     memory_hits: int = 0
     disk_hits: int = 0
     lost: int = 0
-    """States that were asked for and not there any more."""
+    """States that went away before they were asked for again."""
     altered: int = 0
     """Those of them whose file had other contents."""
     memory_bytes: int = 0
@@ -38,10 +41,16 @@ class Counts:
 
 
 class Tiers:
-    """States by key. When memory is full the least recently saved goes to disk; when that is full, away."""
+    """States by key. When memory is full the least recently used goes to disk; when that is full, away.
 
-    def __init__(self, memory_bytes: int, disk_bytes: int, directory: Path) -> None:
+    `on_lost` hears the key of each state that went away.
+    """
+
+    def __init__(
+        self, memory_bytes: int, disk_bytes: int, directory: Path, on_lost: Callable[[int], None] = lambda _key: None
+    ) -> None:
         self.counts = Counts()
+        self.on_lost = on_lost
         self._memory_bytes, self._disk_bytes = memory_bytes, disk_bytes
         self._directory = directory
         self._memory: OrderedDict[int, memoryview] = OrderedDict()
@@ -58,27 +67,38 @@ class Tiers:
         self.counts.saved += 1
         return True
 
-    def load(self, key: int, use: Callable[[memoryview], bool]) -> bool:
-        """Hand a state to `use` and forget it; false if it is gone or `use` refuses it."""
-        if (state := self._memory.pop(key, None)) is not None:
+    def load(self, key: int, use: Callable[[memoryview], bool], keep: bool = False) -> bool:
+        """Hand a state to `use`, and forget it unless `keep`; false if it is gone or `use` refuses it.
+
+        What is kept counts as used now, and comes up from disk.
+        """
+        state = self._memory.get(key)
+        if state is not None:
             self.counts.memory_hits += 1
             used = use(state)
-            self._recycle(state)
-            return used
-        if (data := self._read(key)) is not None:
+        else:
+            data = self._read(key)
+            if data is None:
+                return False
             self.counts.disk_hits += 1
-            return use(memoryview(data))
-        self.counts.lost += 1
-        return False
+            used = use(memoryview(data))
+            if keep:
+                self.save(key, len(data), lambda buffer: _copied(data, buffer))
+        if keep:
+            self._memory.move_to_end(key)
+        else:
+            self.drop(key)
+        return used
+
+    def tier(self, key: int) -> Literal["memory", "disk"] | None:
+        """Where a state is."""
+        return "memory" if key in self._memory else "disk" if key in self._disk else None
 
     def drop(self, key: int) -> None:
         """Forget a state, if there is one."""
         if (state := self._memory.pop(key, None)) is not None:
             self._recycle(state)
-        if (found := self._disk.pop(key, None)) is not None:
-            self.counts.disk_bytes -= found[0]
-            with suppress(OSError):
-                self._path(key).unlink()
+        self._forget_file(key)
 
     def close(self) -> None:
         """Forget everything."""
@@ -114,12 +134,25 @@ class Tiers:
     def _sink(self, key: int, state: memoryview) -> None:
         """Write a state to disk if it fits there, and free its buffer."""
         while self._disk and self.counts.disk_bytes + len(state) > self._disk_bytes:
-            self.drop(next(iter(self._disk)))
+            self._lose(next(iter(self._disk)))
         # A full disk costs time, never an answer.
         with suppress(OSError):
             if self.counts.disk_bytes + len(state) <= self._disk_bytes:
                 self._write(key, state)
         self._recycle(state)
+        if key not in self._disk:
+            self._lose(key)
+
+    def _lose(self, key: int) -> None:
+        self._forget_file(key)
+        self.counts.lost += 1
+        self.on_lost(key)
+
+    def _forget_file(self, key: int) -> None:
+        if (found := self._disk.pop(key, None)) is not None:
+            self.counts.disk_bytes -= found[0]
+            with suppress(OSError):
+                self._path(key).unlink()
 
     def _write(self, key: int, state: memoryview) -> None:
         try:
@@ -141,14 +174,19 @@ class Tiers:
         data = b""
         with suppress(OSError):
             data = self._path(key).read_bytes()
-        self.drop(key)
         if len(data) == size and _digest(data) == digest:
             return data
         self.counts.altered += 1
+        self._lose(key)
         return None
 
     def _path(self, key: int) -> Path:
         return self._directory / f"{key}.state"
+
+
+def _copied(data: bytes, buffer: memoryview) -> int:
+    buffer[:] = data
+    return len(data)
 
 
 def _digest(data: bytes | memoryview) -> bytes:
@@ -158,10 +196,19 @@ def _digest(data: bytes | memoryview) -> bytes:
 class PrivateDirectory:
     """A new directory for this process alone, gone at `close`; one that a killed process left is removed by the next.
 
-    A lock on the directory, which ends with its process however that dies, tells who is alive.
+    A lock on the directory, which ends with its process however that dies, tells who is alive. Raises StorageFailed.
     """
 
     def __init__(self, parent: Path) -> None:
+        try:
+            self._make(parent)
+        except OSError as error:
+            raise StorageFailed(
+                f"no directory can be made in {parent}: {error.strerror}; make it writable, or set AIOS_HOME to one "
+                "that is"
+            ) from error
+
+    def _make(self, parent: Path) -> None:
         parent.mkdir(parents=True, exist_ok=True)
         for other in parent.iterdir():
             self._sweep(other)

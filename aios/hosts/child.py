@@ -23,7 +23,7 @@ def main(channel: int) -> None:
 
 
 async def _main(sock: socket.socket) -> None:
-    async with await Frames.over(sock) as frames:
+    async with Frames.over(sock) as frames:
         order = await frames.receive()
         port = SocketPort(frames)
         async with anyio.create_task_group() as tasks:

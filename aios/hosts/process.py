@@ -54,7 +54,7 @@ class ProcessHost:
         path = programs.find(program, self._directories)
         ours, theirs = socket.socketpair()
         # Not whole: an agent that does not read what it is sent must not outlive its cancellation.
-        async with await Frames.over(ours, MAX_CALL_BYTES + 1024, whole=False) as frames:
+        async with Frames.over(ours, MAX_CALL_BYTES + 1024, whole=False) as frames:
             child = await self._start(theirs, self._logs / f"{pid}.log")
             try:
                 await frames.send({"program": str(path), "task": task, "pid": pid})

@@ -64,16 +64,20 @@ def summary(path: Path) -> str:
 
 
 def load(path: Path) -> Main:
-    """A program's `main`. Raises BadRequest when there is none; what the file itself raises passes through."""
+    """A program's `main`. Raises BadRequest when there is none; what else the file itself raises passes through."""
     spec = importlib.util.spec_from_file_location(f"aios_agent_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise BadRequest(f"{path} is no Python file", "program")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # pydantic resolves annotations through it
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        place = f"{error.filename}, line {error.lineno}"
+        raise BadRequest(f"{path.stem} does not parse: {place}: {error.msg}; mend it there", "program") from error
     main = getattr(module, "main", None)
     if not inspect.iscoroutinefunction(main):
-        raise BadRequest(f"{path} has no `async def main(agent: Agent, task: str) -> str`", "program")
+        raise BadRequest(f"{path} has no `async def main(agent: Agent, task: str) -> str`; add one", "program")
     return cast(Main, main)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import math
+from collections import defaultdict, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from aios.kernel.instrument import Event, Kind
@@ -47,6 +48,37 @@ class CallRecord:
 
 
 @dataclass(slots=True)
+class Work:
+    """What syscalls add up to: waits and runs in seconds. Waiting for another process counts as a call, and no more."""
+
+    calls: int = 0
+    wait_s: float = 0.0
+    run_s: float = 0.0
+    tokens: int = 0
+    slices: int = 0
+    preemptions: int = 0
+
+    def add(self, call: CallRecord, now: float) -> None:
+        """Count a call as it is now."""
+        self.calls += 1
+        if call.name.startswith("process."):
+            return
+        self.wait_s += call.wait_s(now)
+        self.run_s += call.run_s(now)
+        self.tokens += call.tokens
+        self.slices += len(call.slices)
+        self.preemptions += call.preemptions
+
+    def plus(self, calls: Iterable[CallRecord], now: float) -> Work:
+        """The sum with those of `calls` that have not ended."""
+        total = replace(self)
+        for call in calls:
+            if call.ended is None:
+                total.add(call, now)
+        return total
+
+
+@dataclass(slots=True)
 class ProcessRecord:
     """One process, with what its syscalls add up to."""
 
@@ -60,6 +92,8 @@ class ProcessRecord:
     result: str | None = None
     error: dict[str, Any] | None = None
     calls: list[CallRecord] = field(default_factory=list)
+    past: Work = field(default_factory=Work)
+    """Its calls that have ended."""
 
     @property
     def work(self) -> list[CallRecord]:
@@ -68,20 +102,20 @@ class ProcessRecord:
 
     def figures(self, now: float) -> dict[str, Any]:
         """The row of the final table: waits and runs in seconds, tokens generated, turns taken."""
-        work = self.work
+        work = self.past.plus(self.calls, now)
         return {
             "pid": self.pid,
             "parent": self.parent,
             "program": self.program,
             "task": self.task,
             "state": self.doing(),
-            "wait_s": round(sum(call.wait_s(now) for call in work), 4),
-            "run_s": round(sum(call.run_s(now) for call in work), 4),
+            "wait_s": round(work.wait_s, 4),
+            "run_s": round(work.run_s, 4),
             "turnaround_s": round((now if self.ended is None else self.ended) - self.began, 4),
-            "calls": len(self.calls),
-            "tokens": sum(call.tokens for call in work),
-            "slices": sum(len(call.slices) for call in work),
-            "preemptions": sum(call.preemptions for call in work),
+            "calls": work.calls,
+            "tokens": work.tokens,
+            "slices": work.slices,
+            "preemptions": work.preemptions,
             "result": self.result,
             "error": self.error,
         }
@@ -98,20 +132,31 @@ class ProcessRecord:
 
 
 class History:
-    """Processes and calls of a run so far; without `payloads`, what was asked and answered is left to the journal."""
+    """Processes and calls of a run so far.
 
-    def __init__(self, *, payloads: bool = True) -> None:
-        self._payloads = payloads
+    Without `calls`, of those that have ended only the sums are kept, and no call's payload. With a number `ended`, of
+    processes that have ended only the last so many are kept. Both are in the journal.
+    """
+
+    def __init__(self, *, calls: bool = True, ended: float = math.inf) -> None:
+        self._whole = calls
+        self._limit = ended
+        self._ended: deque[int] = deque()
+        self._twice = 0
         self.facts: dict[str, Any] = {}
         self.processes: dict[int, ProcessRecord] = {}
+        self.forgotten = 0
+        """Processes that have ended and are not kept."""
         self.calls: dict[int, CallRecord] = {}
+        self.past = Work()
+        """The calls of everybody that have ended."""
         self.now = 0.0
         self.kinds: defaultdict[Kind, int] = defaultdict(int)
 
     @classmethod
-    def of(cls, events: Iterable[Event]) -> Self:
+    def of(cls, events: Iterable[Event], *, calls: bool = True) -> Self:
         """The history that events tell."""
-        history = cls()
+        history = cls(calls=calls)
         for event in events:
             history.apply(event)
         return history
@@ -132,9 +177,13 @@ class History:
                 process = self.processes[event.pid]
                 process.ended, process.state = event.at, data["state"]
                 process.result, process.error = data["result"], data["error"]
+                self._ended.append(event.pid)
+                if len(self._ended) > self._limit:
+                    del self.processes[self._ended.popleft()]
+                    self.forgotten += 1
             case Kind.ACCEPTED:
                 call = self.calls[event.call] = CallRecord(event.call, event.pid, data["name"], event.at)
-                call.call = data["call"] if self._payloads else None
+                call.call = data["call"] if self._whole else None
                 if event.pid in self.processes:
                     self.processes[event.pid].calls.append(call)
             case Kind.STARTED:
@@ -146,21 +195,44 @@ class History:
                 self.calls[event.call].tokens = data["tokens"]
                 self.calls[event.call].state = "paused"
             case _:
-                self._end(self.calls[event.call], event)
+                self._end(event)
 
     def ended_once(self) -> bool:
         """Whether every syscall that was accepted has ended, and only once."""
-        return all(call.endings == 1 for call in self.calls.values())
+        return not self._twice and all(call.endings == 1 for call in self.calls.values())
+
+    @property
+    def open_calls(self) -> int:
+        """How many syscalls have not ended."""
+        return self.kinds[Kind.ACCEPTED] - self.past.calls
+
+    @property
+    def tokens(self) -> int:
+        """Tokens generated so far."""
+        return self.past.plus(self.calls.values(), self.now).tokens
 
     def _stop(self, call: CallRecord, at: float) -> None:
         if call.slices and call.slices[-1][1] is None:
             call.slices[-1] = call.slices[-1][0], at
 
-    def _end(self, call: CallRecord, event: Event) -> None:
+    def _end(self, event: Event) -> None:
+        call = self.calls.get(event.call)
+        if call is None:
+            self._twice += 1
+            return
         self._stop(call, event.at)
         call.ended, call.state = event.at, event.kind.value
         call.endings += 1
         call.tokens = event.data.get("tokens", call.tokens)
         call.model = event.data.get("model", "")
-        if self._payloads:
+        if call.endings > 1:
+            return
+        process = self.processes.get(call.pid)
+        for past in (self.past, process.past) if process else (self.past,):
+            past.add(call, event.at)
+        if self._whole:
             call.outcome = event.data.get("reply") or event.data.get("error")
+            return
+        del self.calls[call.id]
+        if process:
+            process.calls.remove(call)

@@ -98,7 +98,7 @@ class SqliteJournal:
         self._db = await anyio.to_thread.run_sync(self._open)
         self._tasks: TaskGroup = anyio.create_task_group()
         await self._tasks.__aenter__()
-        self._tasks.start_soon(self._write_all)
+        self._tasks.start_soon(self._write_on)
         return self
 
     async def __aexit__(
@@ -124,6 +124,11 @@ class SqliteJournal:
         except (OSError, sqlite3.Error) as error:
             raise _failed(self.path, error) from error
         return db
+
+    async def _write_on(self) -> None:
+        # A kernel that is cancelled has things to record until it has stopped; leaving the context ends this.
+        with anyio.CancelScope(shield=True):
+            await self._write_all()
 
     async def _write_all(self) -> None:
         while not (self._closing and not self._pending):

@@ -17,7 +17,7 @@ from aios.kernel.lane import Lane
 from aios.kernel.process import USER, Host, Process, Processes
 from aios.kernel.request import Request
 from aios.scheduler import Fifo
-from aios_syscalls import AiosError, Cancelled, ChatReply, Expired, KernelBug, Overloaded, R, Reply, Syscall
+from aios_syscalls import AiosError, Cancelled, ChatReply, EmbedReply, Expired, KernelBug, Overloaded, R, Reply, Syscall
 from aios_syscalls.port import Port, discard
 
 
@@ -29,6 +29,9 @@ class Limits:
     """Syscalls accepted and not ended, of all processes."""
     calls_per_process: int = 64
     processes: int = 1_000
+    """Living ones."""
+    ended: int = 1_000
+    """Rows of ended processes that the table keeps."""
     mailbox: int = 1_000
     """Unread messages per process."""
     deadline_s: float = 600.0
@@ -58,6 +61,7 @@ class Kernel:
             self.port,
             self._report,
             limit=limits.processes,
+            ended=limits.ended,
             mailbox=limits.mailbox,
             time_limit_s=limits.agent_time_limit_s,
         )
@@ -166,6 +170,6 @@ class KernelPort:
 
 
 def _outcome(reply: Reply) -> dict[str, Any]:
-    if isinstance(reply, ChatReply):
+    if isinstance(reply, ChatReply | EmbedReply):
         return {"tokens": reply.usage.completion_tokens, "model": reply.model, "reply": reply}
     return {"reply": reply}

@@ -75,6 +75,8 @@ class Process:
     """Why it is being ended, once somebody has decided so."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     ended: anyio.Event = field(default_factory=anyio.Event)
+    waited: bool = False
+    """Whether somebody has got its end, or will."""
 
     def close(self) -> None:
         """Let no more mail in or out."""
@@ -105,6 +107,7 @@ class Processes:
         report: Report,
         *,
         limit: int,
+        ended: int,
         mailbox: int,
         time_limit_s: float,
     ) -> None:
@@ -112,9 +115,13 @@ class Processes:
         self._port = port
         self._report = report
         self._limit = limit
+        self._ended_limit = ended
         self._mailbox = mailbox
         self._time_limit_s = time_limit_s
         self._rows: dict[int, Process] = {USER: self._row(USER, USER, "user", "")}
+        self._ended: dict[int, Process] = {}
+        """Those rows whose process has ended, in the order of their ends."""
+        self._last = USER
 
     def __iter__(self) -> Iterator[Process]:
         return (process for pid, process in self._rows.items() if pid != USER)
@@ -140,6 +147,7 @@ class Processes:
                     raise BadRequest(
                         f"process {turn.pid} would wait for itself: {call.pid} cannot end before it", "pid"
                     )
+                process.waited = True
                 await process.ended.wait()
                 return Exit(process=process.info())
             case Kill():
@@ -168,6 +176,11 @@ class Processes:
 
     def _get(self, pid: int) -> Process:
         process = self._rows.get(pid)
+        if process is None and USER < pid <= self._last:
+            raise NotFound(
+                f"process {pid} ended a while ago: the table keeps the last {self._ended_limit} that did; wait for a "
+                "process before so many others have ended, raise limits.ended, or read the run's record: aios ps"
+            )
         if process is None:
             raise NotFound(f"no process {pid} in this run; `ps` lists them")
         return process
@@ -177,7 +190,8 @@ class Processes:
         living = sum(process.state.alive for process in self)
         if living >= self._limit:
             raise Overloaded(f"{living} processes live, which is the limit; wait for one to end")
-        process = self._rows[len(self._rows)] = self._row(len(self._rows), parent, program, task)
+        self._last += 1
+        process = self._rows[self._last] = self._row(self._last, parent, program, task)
         self._report(Kind.SPAWNED, process.pid, {"parent": parent, "program": program, "task": task})
         self._tasks.start_soon(self._main, process, name=f"process {process.pid} {program}")
         return process
@@ -219,6 +233,18 @@ class Processes:
         wire = error.to_wire() if error else None
         self._report(Kind.EXITED, process.pid, {"state": process.state, "result": process.result, "error": wire})
         process.ended.set()
+        self._forget(process)
+
+    def _forget(self, process: Process) -> None:
+        """Keep the row of a process that has ended, and drop one if that makes too many.
+
+        It is the oldest of those that somebody has waited for, or else the oldest.
+        """
+        self._ended[process.pid] = process
+        if len(self._ended) > self._ended_limit:
+            gone = next((each for each in self._ended.values() if each.waited), None)
+            pid = gone.pid if gone else next(iter(self._ended))
+            del self._ended[pid], self._rows[pid]
 
     async def _kill(self, pid: int, by: int) -> Killed:
         process = self._get(pid)
@@ -239,7 +265,8 @@ class Processes:
         found = set()
         while process.pid != USER:
             found.add(process.parent)
-            process = self._rows[process.parent]
+            # An ended process may have had a parent whose row is gone.
+            process = self._rows.get(process.parent, self._rows[USER])
         return found
 
     def _descendants(self, process: Process) -> list[Process]:

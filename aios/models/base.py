@@ -7,14 +7,14 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from aios.context import Snapshot
-from aios_syscalls import Chat, ChatReply, Rank, RankReply
+from aios_syscalls import Chat, ChatReply, Embed, EmbedReply, LlmCall, Rank, RankReply
 
 Emit = Callable[[str], None]
 """Takes the next piece of generated text, as soon as it is final; never blocks."""
 
 
-class Model(Protocol):
-    """A source of chat replies and likelihoods. Entering it makes it ready to serve, leaving it frees everything.
+class Backend(Protocol):
+    """What serves calls of the llm family. Entering it makes it ready to serve, leaving it frees everything.
 
     Raises BadRequest for a call that it can never serve, ModelFailed for one that it could not serve now.
     """
@@ -25,11 +25,24 @@ class Model(Protocol):
 
     @property
     def slots(self) -> int:
-        """How many generations it runs at once."""
+        """How many calls it runs at once."""
 
     @property
     def healthy(self) -> bool:
         """Whether a call sent now has a chance; the router asks."""
+
+    def refusal(self, call: LlmCall) -> str:
+        """Why it can never serve `call`, to be read after its name; empty as far as that can be told in advance."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Model(Backend, Protocol):
+    """A source of chat replies."""
 
     async def generate(
         self, chat: Chat, snapshot: Snapshot | None, budget: int | None, emit: Emit
@@ -40,14 +53,34 @@ class Model(Protocol):
         each piece once. When cancelled, everything held for this generation is freed.
         """
 
+
+class Ranker(Backend, Protocol):
+    """A source of likelihoods."""
+
     async def rank(self, call: Rank) -> RankReply:
-        """How likely the options are; takes one slot, and has no slices, for it generates nothing.
+        """How likely the options are; takes one slot, and has no slices, for it generates nothing."""
 
-        Raises BadRequest if the model cannot tell the likelihood of a given text.
-        """
 
-    async def __aenter__(self) -> Self: ...
+class Embedder(Backend, Protocol):
+    """A source of vectors."""
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    async def embed(self, call: Embed) -> EmbedReply:
+        """The vectors of the call's texts: the same whatever else runs."""
+
+
+NO_LIKELIHOODS = "tells no likelihood of a given text; let it write one under a response_schema with an enum"
+"""The refusal of texts to rank."""
+NO_VECTORS = "generates text; only a local model with embed = true embeds any"
+"""The refusal of a text to embed."""
+
+
+def too_long(call: Chat | Rank, context: int) -> str:
+    """A refusal of a conversation that surely has no room in `context` tokens; empty if it may have.
+
+    A token holds no two words, whatever the model: tokenizers split texts at white space before anything else.
+    """
+    texts = [message.content for message in call.messages]
+    if sum(map(len, texts)) < 2 * context or (isinstance(call, Chat) and call.truncate):
+        return ""
+    least = sum(len(text.split()) for text in texts)
+    return f"holds {context} tokens, and the messages have {least} or more" if least >= context else ""

@@ -15,11 +15,11 @@ from pydantic import JsonValue
 from pydantic_core import from_json
 
 from aios.context import Snapshot
-from aios.models.base import Emit
+from aios.models.base import NO_LIKELIHOODS, NO_VECTORS, Emit, too_long
 from aios.models.openai_wire import Draft, error_text, request_body
 from aios.models.sse import EventReader, WireFault
 from aios.models.transport import drain, endpoint, open_transport, read, retry_after_s, send, stream
-from aios_syscalls import AiosError, BadRequest, Chat, ChatReply, KernelBug, ModelFailed, Rank, RankReply
+from aios_syscalls import AiosError, BadRequest, Chat, ChatReply, Embed, KernelBug, LlmCall, ModelFailed, Rank
 
 MAX_ERROR_BYTES = 64 * 1024
 MAX_QUOTE = 300
@@ -43,7 +43,10 @@ class RemoteModel:
 
     `api_key_env` names the environment variable that holds the key; it is read for each request and never kept.
     `extra` adds fields to each request, and a None in it removes one:
-    `{"max_tokens": None, "max_completion_tokens": 1024}`. Raises BadRequest for a base_url that is none.
+    `{"max_tokens": None, "max_completion_tokens": 1024}`. What the server's model can do is what is said here:
+    `context` in tokens, whether it calls `tools`, whether it keeps to `schemas`.
+
+    Raises BadRequest for a base_url that is none.
     """
 
     def __init__(
@@ -56,11 +59,15 @@ class RemoteModel:
         slots: int = 8,
         timeout_s: float = 120.0,
         extra: Mapping[str, JsonValue] | None = None,
+        context: int | None = None,
+        tools: bool = True,
+        schemas: bool = True,
     ) -> None:
         self.name = name or model
         self.slots = slots
         self._model, self._api_key_env, self._timeout_s = model, api_key_env, timeout_s
         self._extra = dict(extra or {})
+        self._context, self._tools, self._schemas = context, tools, schemas
         self._url = endpoint(base_url, "/chat/completions")
         self._origin = f"{self._url.scheme}://{self._url.netloc.decode()}"
         self._transport: httpx2.AsyncHTTPTransport | None = None
@@ -71,6 +78,18 @@ class RemoteModel:
     def healthy(self) -> bool:
         """False for `COOL_DOWN_S` seconds after `MAX_FAILURES` failures in a row, and after each one more."""
         return self._failures < MAX_FAILURES or anyio.current_time() >= self._rest_until
+
+    def refusal(self, call: LlmCall) -> str:
+        """As `Backend.refusal`."""
+        if isinstance(call, Embed):
+            return NO_VECTORS
+        if isinstance(call, Rank):
+            return NO_LIKELIHOODS
+        if call.tools and not self._tools:
+            return "calls no tools, as configured"
+        if call.response_schema is not None and not self._schemas:
+            return "keeps to no response schema, as configured"
+        return too_long(call, self._context) if self._context else ""
 
     async def __aenter__(self) -> Self:
         self._transport = open_transport(self._url, self.slots)
@@ -104,14 +123,6 @@ class RemoteModel:
             except TimeoutError:
                 hint = "raise its timeout_s, lower max_tokens or try again"
                 raise self._failed(f"no answer within {self._timeout_s:g} s; {hint}") from None
-
-    async def rank(self, call: Rank) -> RankReply:  # noqa: ARG002 - whatever the call
-        """Raises BadRequest: a chat-completions server tells no likelihoods of texts that it is given."""
-        raise BadRequest(
-            f"model {self.name!r} cannot rank: the OpenAI protocol tells no likelihoods of given texts; "
-            "name a local model, or let it write one of the options under a response_schema with an enum",
-            "model",
-        )
 
     @contextmanager
     def _watch(self) -> Iterator[None]:

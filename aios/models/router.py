@@ -4,36 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aios.models.base import Model
-from aios_syscalls import LlmCall, ModelFailed, NotFound
+from aios.models.base import Backend
+from aios_syscalls import BadRequest, LlmCall, ModelFailed, NotFound
+
+UNHEALTHY = "is unhealthy after its last failures"
 
 
 class Router:
     """Chooses among `models`, by name and in their order, without side effects."""
 
-    def __init__(self, models: Mapping[str, Model]) -> None:
+    def __init__(self, models: Mapping[str, Backend]) -> None:
         self._models = models
 
     def choose(self, call: LlmCall) -> str:
-        """The name of the model that `call` asks for, or else of the first that is healthy.
+        """The name of the model that `call` asks for, or else of the first healthy one that can serve it.
 
-        Raises NotFound for a name that no model has, ModelFailed when none is healthy.
+        Raises NotFound for a name that no model has, BadRequest when the one or all can never serve the call,
+        ModelFailed when those that could are unhealthy.
         """
-        if call.model is None:
-            return self._first_healthy()
-        model = self._models.get(call.model)
+        return self._first(call) if call.model is None else self._named(call.model, call)
+
+    def _named(self, name: str, call: LlmCall) -> str:
+        model = self._models.get(name)
         if model is None:
-            raise NotFound(f"no model {call.model!r}; there are {', '.join(self._models) or 'none'}")
+            raise NotFound(f"no model {name!r}; there are {', '.join(self._models) or 'none'}")
+        if why := model.refusal(call):
+            able = [repr(other) for other, model in self._models.items() if not model.refusal(call)]
+            hint = f"name {' or '.join(able)}" if able else "no other model here can either; configure one"
+            raise BadRequest(f"model {name!r} cannot serve this {call.name}: it {why}; {hint}", "model")
         if not model.healthy:
             hint = "try again in a few seconds, or name no model to get another"
-            raise ModelFailed(f"model {call.model!r} is unhealthy after its last failures; {hint}")
-        return call.model
+            raise ModelFailed(f"model {name!r} {UNHEALTHY}; {hint}")
+        return name
 
-    def _first_healthy(self) -> str:
-        for name, model in self._models.items():
-            if model.healthy:
-                return name
+    def _first(self, call: LlmCall) -> str:
         if not self._models:
             raise ModelFailed("no model is configured; add one to the configuration")
-        reasons = "; ".join(f"{name!r} is unhealthy after its last failures" for name in self._models)
-        raise ModelFailed(f"no model can serve the call: {reasons}; try again in a few seconds")
+        refusals = {name: model.refusal(call) for name, model in self._models.items()}
+        for name, why in refusals.items():
+            if not why and self._models[name].healthy:
+                return name
+        reasons = "; ".join(f"{name!r} {why or UNHEALTHY}" for name, why in refusals.items())
+        if all(refusals.values()):
+            hint = "change the call, or configure a model that can"
+            raise BadRequest(f"no model can serve this {call.name}: {reasons}; {hint}", "model")
+        raise ModelFailed(f"no model can serve this {call.name} now: {reasons}; try again in a few seconds")

@@ -12,8 +12,20 @@ from typing import Self
 import anyio
 
 from aios.context import Snapshot
-from aios.models.base import Emit
-from aios_syscalls import AiosError, Chat, ChatReply, KernelBug, ModelFailed, Rank, Ranked, RankReply, Usage
+from aios.models.base import NO_VECTORS, Emit
+from aios_syscalls import (
+    AiosError,
+    Chat,
+    ChatReply,
+    Embed,
+    KernelBug,
+    LlmCall,
+    ModelFailed,
+    Rank,
+    Ranked,
+    RankReply,
+    Usage,
+)
 
 Script = str | ChatReply | AiosError | Callable[[Chat], str | ChatReply]
 """What one call gets: a text, a whole reply, an error to raise, or a function of the call."""
@@ -71,6 +83,8 @@ class ScriptedModel:
     ) -> None:
         self.name, self.slots = name, slots
         self.healthy = True
+        self.refuses = ""
+        """What `refusal` says of each chat."""
         self.calls: deque[Chat] = deque(maxlen=record)
         self.rankings: deque[Rank] = deque(maxlen=record)
         self.dropped = self.held = 0
@@ -79,6 +93,10 @@ class ScriptedModel:
             self._replies: Iterator[Script] = repeat(replies)
         else:
             self._replies = iter(replies)
+
+    def refusal(self, call: LlmCall) -> str:
+        """As `Backend.refusal`."""
+        return self.refuses or (NO_VECTORS if isinstance(call, Embed) else "")
 
     async def generate(
         self, chat: Chat, snapshot: Snapshot | None, budget: int | None, emit: Emit

@@ -10,6 +10,7 @@ import anyio
 from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import from_json
 
+from aios.sdk.conversation import Conversation
 from aios.sdk.stream import Stream
 from aios_syscalls import (
     AgentFailed,
@@ -19,6 +20,7 @@ from aios_syscalls import (
     ChatReply,
     CreateFile,
     DeleteFile,
+    Embed,
     FileInfo,
     Kill,
     ListFiles,
@@ -71,6 +73,8 @@ class Agent:
         sampling: Sampling = Sampling(),  # noqa: B008 - frozen
         stop: Sequence[str] = (),
         max_tokens: int = 256,
+        truncate: bool = False,
+        cache_salt: str = "",
         model: str | None = None,
         priority: int = 0,
         deadline_s: float | None = None,
@@ -86,11 +90,17 @@ class Agent:
                 sampling=sampling,
                 stop=tuple(stop),
                 max_tokens=max_tokens,
+                truncate=truncate,
+                cache_salt=cache_salt,
                 model=model,
                 priority=priority,
                 deadline_s=deadline_s,
             )
         )
+
+    def conversation(self, system: str | None = None) -> Conversation:
+        """A chat of several turns, which remembers them."""
+        return Conversation(self, system)
 
     async def ask(self, prompt: Prompt, **options: Any) -> str:
         """As `chat`, but the text alone, stripped."""
@@ -169,6 +179,16 @@ class Agent:
         stream.close()
         if failure is not None:
             raise failure
+
+    async def embed(
+        self, texts: Sequence[str], *, truncate: bool = False, model: str | None = None, **options: Any
+    ) -> tuple[tuple[float, ...], ...]:
+        """A vector of length 1 for each of up to 256 texts, all of one model; their inner products are similarities.
+
+        Name the model where vectors are kept: those of different models have nothing to do with each other.
+        """
+        call = Embed(texts=tuple(texts), truncate=truncate, model=model, **options)
+        return (await self.port.submit(call)).vectors
 
     # -- tools
 

@@ -38,6 +38,8 @@ from aios_syscalls.file import (
 from aios_syscalls.llm import (
     Chat,
     ChatReply,
+    Embed,
+    EmbedReply,
     LlmCall,
     Message,
     Rank,
@@ -81,6 +83,8 @@ __all__ = [
     "DeleteFile",
     "Denied",
     "Effect",
+    "Embed",
+    "EmbedReply",
     "Exists",
     "Exit",
     "Expired",

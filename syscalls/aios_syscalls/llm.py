@@ -1,10 +1,10 @@
-"""Family llm: generate text, rank texts by how likely the model finds them."""
+"""Family llm: generate text, rank texts by how likely the model finds them, embed texts."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, JsonValue, ValidationInfo, field_validator
+from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_validator
 
 from aios_syscalls.base import Effect, Frozen, Reply, Syscall
 
@@ -24,6 +24,14 @@ class Message(Frozen):
     content: str = ""
     tool_uses: tuple[ToolUse, ...] = ()
     tool_use_id: str | None = None
+    generated: bool = False
+    """Whether an assistant's text is as a model wrote it (`ChatReply.message`): it need not be read again then."""
+
+    @model_validator(mode="after")
+    def _only_replies_are_generated(self) -> Self:
+        if self.generated and (self.role != "assistant" or self.tool_uses):
+            raise ValueError("only an assistant's plain text can be marked as generated")
+        return self
 
 
 class ToolSpec(Frozen):
@@ -61,7 +69,15 @@ class ChatReply(Reply):
     tool_uses: tuple[ToolUse, ...] = ()
     finish: Literal["stop", "length", "tool_use"] = "stop"
     model: str = ""
+    mode: Literal["exact", "throughput"] | None = None
+    """Whether the text depends on nothing but the call, to the last bit, or on what else ran; None: not known."""
     usage: Usage = Usage()
+
+    @property
+    def message(self) -> Message:
+        """The reply as a turn of the conversation that goes on."""
+        uses = self.tool_uses
+        return Message(role="assistant", content=self.text, tool_uses=uses, generated=not uses)
 
 
 class Chat(Syscall[ChatReply]):
@@ -81,6 +97,10 @@ class Chat(Syscall[ChatReply]):
     stop: tuple[str, ...] = Field(default=(), max_length=16)
     """The text ends before the first of these."""
     max_tokens: int = Field(default=256, ge=1)
+    truncate: bool = False
+    """Leave out the oldest messages, system messages excepted, when the context cannot hold all and the answer."""
+    cache_salt: str = Field(default="", max_length=256)
+    """Only calls of one salt share what was read before: others cannot tell from the time it takes."""
     model: str | None = None
     """A model's name; None lets the router choose."""
 
@@ -90,6 +110,34 @@ class Chat(Syscall[ChatReply]):
         if grammar is not None and info.data.get("response_schema") is not None:
             raise ValueError("a grammar leaves no room for a response_schema; drop one of them")
         return grammar
+
+
+MAX_TEXTS = 256
+
+
+class EmbedReply(Reply):
+    """A vector of length 1 for each text, of `dimension` numbers, and who made them.
+
+    Vectors of different models have nothing to do with each other.
+    """
+
+    vectors: tuple[tuple[float, ...], ...]
+    dimension: int
+    model: str
+    usage: Usage = Usage()
+
+
+class Embed(Syscall[EmbedReply]):
+    """Turn texts into vectors whose inner products tell how near they are in meaning."""
+
+    name: ClassVar[str] = "llm.embed"
+    effect: ClassVar[Effect] = Effect.PURE
+
+    texts: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1, max_length=MAX_TEXTS)
+    truncate: bool = False
+    """Embed the beginning of a text that is too long; else it is a BadRequest."""
+    model: str | None = None
+    """A model's name; None takes the first that embeds."""
 
 
 class Ranked(Frozen):
@@ -163,4 +211,4 @@ class Rank(Syscall[RankReply]):
         return neutral
 
 
-LlmCall = Chat | Rank
+LlmCall = Chat | Embed | Rank

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aios.config import Config, LocalModelConfig, RemoteModelConfig, load, runs_directory
-from aios_syscalls import BadRequest
+from aios_syscalls import BadRequest, NotFound
 
 
 @pytest.fixture(autouse=True)
@@ -41,8 +41,7 @@ def test_flags_win_over_environment_over_project_over_user(monkeypatch: pytest.M
 def test_models_are_told_apart_by_their_kind() -> None:
     write(
         Path("aios.toml"),
-        "[models.a]\nkind = 'local'\npath = 'a.gguf'\n"
-        "[models.b]\nkind = 'openai'\nbase_url = 'http://h/v1'\nmodel = 'm'\n",
+        "[models.a]\npath = 'a.gguf'\n[models.b]\nkind = 'openai'\nbase_url = 'http://h/v1'\nmodel = 'm'\n",
     )
     models = load().models
     assert isinstance(models["a"], LocalModelConfig)
@@ -53,10 +52,11 @@ def test_models_are_told_apart_by_their_kind() -> None:
     ("text", "says"),
     [
         ("[scheduler]\nslice = 0\n", "scheduler.slice"),
-        ("[scheduler]\nslices = 3\n", "scheduler.slices"),
+        ("[scheduler]\nslices = 3\n", "no setting scheduler.slices; did you mean slice"),
         ("[scheduler\n", "cannot be read as TOML"),
-        ("[models.a]\nkind = 'magic'\n", "models.a"),
-        ("colour = 'red'\n", "colour"),
+        ("[models.a]\nkind = 'magic'\n", "models.a: kind is 'local', .* or 'openai'"),
+        ("[models.a]\nslots = 3\n", "models.a.local.path: Field required"),
+        ("colour = 'red'\n", "no setting colour; take it out"),
     ],
 )
 def test_a_malformed_file_is_refused_with_its_name_and_field(text: str, says: str) -> None:
@@ -70,5 +70,18 @@ def test_a_named_file_must_be_there_and_is_the_only_one() -> None:
     write(Path("aios.toml"), "seed = 1\n")
     write(Path("other.toml"), "[limits]\ncalls = 5\n")
     assert (load(path=Path("other.toml")).seed, load(path=Path("other.toml")).limits.calls) == (None, 5)
-    with pytest.raises(BadRequest, match=r"absent\.toml"):
+    with pytest.raises(NotFound, match=r"absent\.toml; check"):
         load(path=Path("absent.toml"))
+
+
+def test_a_fault_in_the_environment_or_a_flag_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadRequest, match=r"the command line: scheduler\.slice"):
+        load({"scheduler": {"slice": 0}})
+    monkeypatch.setenv("AIOS_SLICE", "many")
+    with pytest.raises(BadRequest, match=r"AIOS_SLICE: scheduler\.slice.*integer"):
+        load()
+
+
+def test_what_is_printed_can_be_read_again() -> None:
+    config = Config(models={"m": LocalModelConfig(path=Path("m.gguf"))})
+    assert Config.model_validate(config.model_dump()) == Config.model_validate(config) == config

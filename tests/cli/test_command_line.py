@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -113,9 +114,9 @@ def test_a_malformed_configuration_is_usage(tmp_path: Path, text: str, words: st
     assert words in result.stderr
 
 
-def test_a_configuration_that_is_not_there_is_usage() -> None:
+def test_a_configuration_that_is_not_there_is_not_found() -> None:
     result = aios("config", "--config", "nowhere.toml")
-    assert result.exit_code == 2
+    assert result.exit_code == 3
     assert "nowhere.toml" in error(result)
 
 
@@ -212,7 +213,47 @@ def test_models_are_listed_without_loading_one(tmp_path: Path) -> None:
     tiny, there = json.loads(aios("models", "--json").stdout)
     assert (tiny["present"], tiny["bytes"], tiny["default"]) == (True, 10, False)
     assert (there["where"], there["default"]) == ("http://localhost:8000/v1#llama", True)
-    assert "10 B" in aios("models").stdout
+    listed = aios("models")
+    assert "10 B" in listed.stdout
+    assert f"tiny: {tmp_path}/tiny.gguf is not a GGUF file" in " ".join(listed.stderr.split())
+    assert listed.exit_code == 0
+
+
+def gguf_header(**values: int | str) -> bytes:
+    """A GGUF file that is a header and nothing else."""
+    parts = [b"GGUF", struct.pack("<IQQ", 3, 0, len(values))]
+    for key, value in values.items():
+        kind, data = (4, struct.pack("<I", value)) if isinstance(value, int) else (8, packed(value.encode()))
+        parts += [packed(key.encode()), struct.pack("<I", kind), data]
+    return b"".join(parts)
+
+
+def packed(text: bytes) -> bytes:
+    return struct.pack("<Q", len(text)) + text
+
+
+def test_a_local_model_is_described_without_loading_it(tmp_path: Path) -> None:
+    facts: dict[str, int] = {"block_count": 4, "context_length": 512, "embedding_length": 64, "attention.head_count": 2}
+    values: dict[str, int | str] = {"general.architecture": "llama"}
+    values |= {f"llama.{key}": value for key, value in facts.items()}
+    (tmp_path / "tiny.gguf").write_bytes(gguf_header(**values))
+    (tmp_path / "aios.toml").write_text(
+        f"[models.tiny]\npath = '{tmp_path}/tiny.gguf'\nkind = 'local'\ncontext = 512\nn_gpu_layers = 3\n"
+    )
+    (tiny,) = json.loads(aios("models", "--json").stdout)
+    assert (tiny["architecture"], tiny["layers"], tiny["trained_context"], tiny["context"]) == ("llama", 4, 512, 512)
+    assert (tiny["gpu_layers"], tiny["exact"], tiny["resident_bytes"], tiny["problem"]) == (3, None, 0, None)
+    assert tiny["needs_bytes"] > 8 * 512 * 4 * 2 * 64 * 2
+    assert "3 of 4" in aios("models").stdout
+
+
+def test_a_model_that_does_not_load_is_an_error_only_if_it_was_to_be_loaded(tmp_path: Path) -> None:
+    (tmp_path / "tiny.gguf").write_bytes(gguf_header(**{"general.architecture": "nonsense"}))
+    (tmp_path / "aios.toml").write_text(f"[models.tiny]\npath = '{tmp_path}/tiny.gguf'\nkind = 'local'\n")
+    assert aios("models").exit_code == 0
+    loaded = aios("models", "--load", "--json")
+    assert loaded.exit_code == 8
+    assert "unknown model architecture: 'nonsense'" in json.loads(loaded.stdout)[0]["problem"]
 
 
 def test_the_configuration_in_force_is_printed() -> None:
@@ -223,6 +264,26 @@ def test_the_configuration_in_force_is_printed() -> None:
 FINE = Check("python", True, "3.11")
 ABSENT = Check("bubblewrap", False, "not found", "apt install bubblewrap", optional=True)
 BROKEN = Check("engine", False, "does not load", "scripts/setup")
+
+
+@pytest.mark.parametrize(
+    ("built", "gpus", "says", "ok"),
+    [
+        (["CUDA"], ["NVIDIA H100 (CUDA0)"], "offloads layers to NVIDIA H100 (CUDA0)", True),
+        (["CUDA"], [], "built for CUDA but finds no such GPU", False),
+    ],
+)
+def test_the_doctor_says_where_layers_can_go(built: list[str], gpus: list[str], says: str, ok: bool) -> None:
+    check = doctor._offload(built, gpus)
+    assert says in check.detail
+    assert (check.ok, bool(check.fix), check.optional) == (ok, not ok, True)
+
+
+def test_the_doctor_asks_the_real_engine() -> None:
+    engine, gpu = doctor._engine()
+    assert engine.ok
+    assert gpu.name == "gpu"
+    assert gpu.detail
 
 
 @pytest.mark.parametrize(("checks", "code"), [([FINE, ABSENT], 0), ([FINE, BROKEN], 1)])
@@ -251,6 +312,24 @@ def test_a_bench_that_misses_its_target_fails(
     told = json.loads(aios("bench", "overhead", "--json").stdout)
     assert set(told) == {"bench", "machine", "figures", "targets"}
     assert told["targets"] == [{"name": "latency_ms", "value": value, "bound": "<= 0.15", "met": code == 0}]
+
+
+def test_a_bench_draws_its_figures_and_refuses_a_file_first_that_it_cannot_write(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    runs: list[str] = []
+
+    def run(name: str, _quick: bool) -> bench.Report:
+        runs.append(name)
+        return report(0.1)
+
+    monkeypatch.setattr(bench, "run", run)
+    assert aios("bench", "overhead", "--plot", str(tmp_path / "x.svg")).exit_code == 0
+    assert "latency_ms &lt;= 0.15" in (tmp_path / "x.svg").read_text()
+    result = aios("bench", "overhead", "--plot", str(tmp_path / "none" / "x.svg"))
+    assert result.exit_code == 1
+    assert "give another FILE" in error(result)
+    assert len(runs) == 1
 
 
 def test_benches_are_listed_and_an_unknown_one_is_not_found() -> None:
@@ -284,3 +363,11 @@ def test_a_run_prints_its_results_and_where_to_read_on(capsys: pytest.CaptureFix
     assert "the answer" in told.out
     assert f"{me()} trace 2" in told.out
     assert "process 1 say done" in told.err
+
+
+def test_a_root_that_is_no_directory_is_told_before_a_model_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    missing, wrong = (aios("run", "planner", "--root", name) for name in ("nowhere", "file"))
+    assert (missing.exit_code, wrong.exit_code) == (3, 2)
+    assert "mkdir -p nowhere" in error(missing)
+    assert "file is no directory" in error(wrong)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from aios.context.tiers import GRAIN, PrivateDirectory, Tiers
+from aios_syscalls import StorageFailed
 
 
 def save(tiers: Tiers, key: int, size: int = GRAIN) -> bool:
@@ -44,6 +45,19 @@ def test_the_least_recently_saved_sinks_to_disk_and_then_away(tmp_path: Path) ->
     assert (tiers.counts.lost, tiers.counts.disk_hits, tiers.counts.memory_hits) == (1, 2, 2)
     assert list(tmp_path.iterdir()) == []
     assert load(tiers, 4) is None
+
+
+def test_what_is_kept_comes_up_and_counts_as_used(tmp_path: Path) -> None:
+    lost: list[int] = []
+    tiers = Tiers(2 * GRAIN, GRAIN, tmp_path, lost.append)
+    for key in range(3):
+        save(tiers, key)
+    assert tiers.load(0, lambda state: bytes(state) == whole(0), keep=True)
+    assert (tiers.counts.disk_hits, len(list(tmp_path.iterdir()))) == (1, 1)
+    assert tiers.load(2, lambda state: bytes(state) == whole(2), keep=True)
+    save(tiers, 3)
+    assert lost == [1]
+    assert [load(tiers, key) == whole(key) for key in range(4)] == [True, False, True, True]
 
 
 def test_buffers_are_used_again(tmp_path: Path) -> None:
@@ -142,3 +156,9 @@ def test_what_a_killed_process_left_is_swept_and_what_a_living_one_has_is_not(tm
         other.kill()
     PrivateDirectory(tmp_path).close()
     assert not theirs.exists()
+
+
+def test_a_directory_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageFailed, match=r"Not a directory; make it writable, or set AIOS_HOME"):
+        PrivateDirectory(tmp_path / "file" / "context")

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from aios.hosts.task import TaskHost
@@ -52,6 +53,18 @@ async def test_a_large_backlog_is_kept_whole(tmp_path: Path) -> None:
             journal.record(Event(float(number), Kind.PAUSED, 1, number, {"tokens": number}))
         await journal.room()
     assert [event.call for event in read_events(tmp_path / "j.db")] == list(range(30_000))
+
+
+async def test_what_happens_while_the_kernel_is_cancelled_is_kept(tmp_path: Path) -> None:
+    with anyio.CancelScope() as scope:
+        async with SqliteJournal(tmp_path / "j.db") as journal:
+            journal.record(Event(0.0, Kind.PAUSED, 1, 1, {"tokens": 1}))
+            scope.cancel()
+            try:
+                await anyio.sleep_forever()
+            finally:
+                journal.record(Event(1.0, Kind.CANCELLED, 1, 1, {}))
+    assert [event.kind for event in read_events(tmp_path / "j.db")] == [Kind.PAUSED, Kind.CANCELLED]
 
 
 async def test_a_journal_that_cannot_be_written_refuses_new_calls(tmp_path: Path, counting: Any, say: Any) -> None:

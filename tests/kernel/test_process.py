@@ -10,7 +10,7 @@ import pytest
 from trio.testing import MockClock
 
 from aios.kernel import Kind, Limits
-from aios.sdk import Agent
+from aios.sdk import Agent, gather
 from aios_syscalls import (
     AgentFailed,
     BadRequest,
@@ -239,3 +239,61 @@ async def test_unknown_processes_and_programs_are_not_found(opened: Any, countin
         for call in (Wait(pid=99), Kill(pid=99), Send(to=99, body=""), Spawn(program="nothing-like-it")):
             with pytest.raises(NotFound):
                 await bench.kernel.submit(call)
+
+
+async def test_of_ended_processes_the_first_that_was_waited_for_goes_first(opened: Any, counting: Any) -> None:
+    async def quick(agent: Agent, task: str) -> str:
+        return task
+
+    async with opened(counting(), limits=Limits(ended=3), quick=quick) as bench:
+        submit, table = bench.kernel.submit, bench.kernel.processes
+
+        async def run(wait: bool) -> None:
+            pid = (await submit(Spawn(program="quick", task="x"))).pid
+            if wait:
+                await submit(Wait(pid=pid))
+            while any(process.state.alive for process in table):
+                await anyio.lowlevel.checkpoint()
+
+        for wait in (False, True, False):
+            await run(wait)
+        assert [process.pid for process in table] == [1, 2, 3]
+        await run(False)
+        assert [process.pid for process in table] == [1, 3, 4]
+        await run(False)
+        assert [process.pid for process in table] == [3, 4, 5]
+        with pytest.raises(NotFound, match=r"process 1 ended a while ago.* limits.ended.* aios ps"):
+            await submit(Wait(pid=1))
+        assert (await submit(Wait(pid=3))).process.result == "x"
+        with pytest.raises(NotFound, match="no process 6"):
+            await submit(Wait(pid=6))
+
+
+async def test_who_waits_gets_the_end_though_the_row_is_gone_by_then(opened: Any, counting: Any) -> None:
+    async with opened(counting(), limits=Limits(ended=1), echo=echo) as bench:
+        agent = Agent(bench.kernel.port(0), 0)
+        pids = [await agent.spawn("echo") for _ in range(5)]
+
+        async def release() -> str:
+            await anyio.wait_all_tasks_blocked()
+            for pid in pids:
+                await agent.send(pid, f"end of {pid}")
+            return ""
+
+        ends = await gather(*map(agent.wait, pids), release())
+        assert ends == [f"end of {pid}" for pid in pids] + [""]
+        assert len(list(bench.kernel.processes)) == 1
+
+
+async def test_the_child_of_a_forgotten_process_is_found_and_nobodys(opened: Any, counting: Any) -> None:
+    async def quick(agent: Agent, task: str) -> str:
+        return task
+
+    async def parent(agent: Agent, task: str) -> str:
+        return str(await agent.spawn("quick", "x"))
+
+    async with opened(counting(), limits=Limits(ended=1), quick=quick, parent=parent) as bench:
+        agent = Agent(bench.kernel.port(0), 0)
+        child = int(await agent.run("parent"))
+        assert await agent.wait(child) == "x"
+        assert await agent.kill(child) == ()

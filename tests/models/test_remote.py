@@ -26,7 +26,6 @@ from aios_syscalls import (
     KernelBug,
     Message,
     ModelFailed,
-    Rank,
     Sampling,
     ToolSpec,
     ToolUse,
@@ -531,13 +530,6 @@ async def test_a_snapshot_is_our_bug() -> None:
     async with remote("http://127.0.0.1:1/v1") as model:
         with pytest.raises(KernelBug, match="no snapshot"):
             await model.generate(CHAT, snapshot, None, lambda _: None)
-
-
-async def test_a_server_that_tells_no_likelihoods_is_not_asked_to_rank() -> None:
-    async with remote("http://127.0.0.1:9/v1") as model:
-        with pytest.raises(BadRequest, match=r"cannot rank: .*; name a local model") as caught:
-            await model.rank(Rank(messages=CHAT.messages, options=("a", "b")))
-    assert caught.value.field == "model"
 
 
 def test_a_grammar_goes_only_to_who_asked_for_it() -> None:

@@ -18,6 +18,8 @@ from aios_syscalls import (
     CallTool,
     Chat,
     ChatReply,
+    Embed,
+    EmbedReply,
     Exit,
     FileContent,
     FileDone,
@@ -93,6 +95,13 @@ async def test_chat_builds_one_frozen_call() -> None:
             priority=2,
         )
     ]
+
+
+async def test_embed_gives_a_vector_for_each_text() -> None:
+    vectors = ((1.0, 0.0), (0.6, 0.8))
+    agent, port = agent_of(EmbedReply(vectors=vectors, dimension=2, model="m"))
+    assert await agent.embed(["a", "b"], model="m", deadline_s=5) == vectors
+    assert port.calls == [Embed(texts=("a", "b"), model="m", deadline_s=5)]
 
 
 class City(BaseModel):
@@ -296,3 +305,29 @@ async def test_tools_are_ranked_by_descriptions_that_differ() -> None:
     assert await rank_tools(agent, "?", twins[:1], require=True) == twins[:1]
     assert await rank_tools(agent, "?", ()) == [None]
     assert len(port.calls) == 1
+
+
+async def test_a_conversation_remembers_its_turns_and_what_the_model_wrote() -> None:
+    port = Script(ChatReply(text=" Hello."), ModelFailed("down"), ChatReply(text="Blue."))
+    talk = Agent(port, 1).conversation("Be brief.")
+    assert await talk.ask("Hi") == "Hello."
+    with pytest.raises(ModelFailed):
+        await talk.ask("Colour?")
+    await talk.say("Colour?", max_tokens=9)
+    assert port.calls[-1] == Chat(
+        messages=(
+            Message(role="system", content="Be brief."),
+            Message(role="user", content="Hi"),
+            Message(role="assistant", content=" Hello.", generated=True),
+            Message(role="user", content="Colour?"),
+        ),
+        max_tokens=9,
+    )
+    assert [message.role for message in talk.messages[-2:]] == ["user", "assistant"]
+
+
+def test_only_plain_replies_are_marked_as_generated() -> None:
+    called = ChatReply(text="", tool_uses=(ToolUse(id="1", name="add"),))
+    assert not called.message.generated
+    with pytest.raises(ValueError, match="only an assistant's plain text"):
+        Message(role="user", content="x", generated=True)

@@ -87,6 +87,9 @@ def test_bytes_survive_the_wire(data: bytes, path: str) -> None:
         (b'{"call": "llm.rank", "messages": [{"role": "user"}], "options": ["a", "a"]}', "options"),
         (b'{"call": "llm.rank", "messages": [{"role": "user"}], "options": ["a", ""]}', "options.1"),
         (b'{"call": "llm.rank", "messages": [{"role": "system"}], "options": ["a", "b"], "neutral": ["x"]}', "neutral"),
+        (b'{"call": "llm.embed", "texts": []}', "texts"),
+        (b'{"call": "llm.embed", "texts": ["a", ""]}', "texts.1"),
+        (b'{"call": "llm.embed", "texts": [' + b",".join([b'"a"'] * 257) + b"]}", "texts"),
         (b'{"call": "file.read", "path": "a", "deadline_s": -1}', "deadline_s"),
     ],
 )

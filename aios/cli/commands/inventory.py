@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
 from aios.cli import flags
 from aios.cli.exit import Code
+
+if TYPE_CHECKING:
+    from aios.config import Config
+
+Load = Annotated[bool, typer.Option("--load", help="Load each local model, to see what the engine makes of it.")]
 
 
 def agents(config: flags.ConfigFile = None, as_json: flags.Json = False) -> None:
@@ -19,17 +29,30 @@ def agents(config: flags.ConfigFile = None, as_json: flags.Json = False) -> None
         stdout().print(inventory.agent_table(found))
 
 
-def models(config: flags.ConfigFile = None, as_json: flags.Json = False) -> None:
-    """List the configured models, without loading one."""
+def models(config: flags.ConfigFile = None, load: Load = False, as_json: flags.Json = False) -> Code:
+    """List the configured models, and what each takes of this machine."""
+    from aios import config as configuration
     from aios.cli import inventory
-    from aios.cli.output import print_json, stdout
-    from aios.config import load
+    from aios.cli.output import print_json, stderr, stdout
 
-    found = inventory.models(load(path=config))
+    chosen = configuration.load(path=config)
+    found = inventory.models(chosen, _loaded(chosen) if load else None)
+    problems = inventory.problems(found)
     if as_json:
         print_json(found)
     else:
         stdout().print(inventory.model_table(found))
+        for problem in problems:
+            stderr().print(problem, style="bold red", soft_wrap=True)
+    return Code.MODEL if load and problems else Code.OK
+
+
+def _loaded(config: Config) -> Mapping[str, Mapping[str, Any]]:
+    import anyio
+
+    from aios.boot import try_models
+
+    return anyio.run(try_models, config)
 
 
 def config(file: flags.ConfigFile = None, as_json: flags.Json = False) -> None:

@@ -32,7 +32,7 @@ def ps(run: flags.Run = "last", as_json: flags.Json = False) -> None:
     from aios.cli.runs import read, resolve
 
     journal = resolve(run)
-    history = read(journal)
+    history = read(journal, calls=False)
     if as_json:
         print_json(results.to_json(history, journal))
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -68,6 +69,7 @@ def demo(
 def bench(
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="Which one; without a name they are listed.")] = "",
     quick: Annotated[bool, typer.Option("--quick", help="Measure less: a first look.")] = False,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the figures too, as SVG.")] = None,
     as_json: flags.Json = False,
 ) -> Code:
     """Run a benchmark; ends with 1 when a target is missed."""
@@ -83,10 +85,23 @@ def bench(
             table.add_row(*row)
         stdout().print(table)
     else:
+        if plot:
+            _write(plot, "")  # now, for a file that cannot be written should not cost twenty minutes
         report = bench.run(name, quick)
-        print(report.to_json()) if as_json else stdout().print(report.table())
+        if plot:
+            _write(plot, report.plot())
+        print(report.to_json()) if as_json else stdout().print(report.show())
         return Code.OK if report.met else Code.ERROR
     return Code.OK
+
+
+def _write(file: Path, text: str) -> None:
+    from aios_syscalls import StorageFailed
+
+    try:
+        file.write_text(text, "utf-8")
+    except OSError as error:
+        raise StorageFailed(f"{file} cannot be written: {error.strerror}; give another FILE") from error
 
 
 def _execute(jobs: Sequence[Job], config: Config, as_json: bool, **options: Any) -> Code:

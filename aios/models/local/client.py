@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import anyio
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 
 from aios.context import Snapshot
-from aios.models.base import Emit
+from aios.models.base import NO_VECTORS, Emit, too_long
+from aios.models.local.keeper import Keeper, heartbeat_s
+from aios.models.local.memory import MEBIBYTE
 from aios.models.local.process import WorkerProcess
-from aios_syscalls import AiosError, Chat, ChatReply, KernelBug, ModelFailed, Rank, RankReply
+from aios.models.local.quarantine import Quarantine
+from aios.models.local.residency import Residency
+from aios_syscalls import Chat, ChatReply, Embed, KernelBug, LlmCall, ModelFailed, Rank, RankReply
 from aios_syscalls.errors import from_wire
-
-MEBIBYTE = 1 << 20
-LIVES = 3
-"""Deaths of workers within `WINDOW_S` seconds after which calls are refused for `COOL_DOWN_S` seconds."""
-WINDOW_S, COOL_DOWN_S = 60.0, 30.0
-LOSSES = 2
-"""Workers that a call may lose: it may be what kills them."""
-LOAD_TIMEOUT_S = 300.0
-"""How long a worker may say nothing while it loads."""
+from aios_syscalls.port import discard
 
 
 class _Call:
@@ -38,7 +34,6 @@ class _Call:
         self.salt = salt
         """Makes the ids of its tool uses unlike those of others."""
         self.tokens: list[int] = []
-        self.losses = 0
         self.worker: WorkerProcess | None = None
         """Who has its state."""
 
@@ -61,14 +56,18 @@ class LocalSnapshot(Snapshot):
     def drop(self) -> None:
         if self._live:
             self._live = False
-            self._model.forget(self._call)
+            self._model.drop(self._call)
 
 
 class LocalModel:
     """A GGUF model in a worker process, `slots` generations of up to `context` tokens at once.
 
     Entering it loads the model: raises ModelFailed when that fails, BadRequest for settings that the model cannot have.
-    `memory_bytes` and `disk_bytes` bound the states of paused generations; `timeout_s` is how long a step may take.
+    Models that share a `residency` without room for all are loaded when they are used first, and take turns.
+    `memory_bytes` and `disk_bytes` bound the states of paused generations; `timeout_s` is how long a step may go on
+    without progress; `rss_limit_bytes` is what the worker may take, by default 500 MB more than it should;
+    `gpu_layers` is how many layers go to a GPU, by default all if the build of llama.cpp can do that.
+    With `embed`, the worker is one for a LocalEmbedder, and understands only its commands.
     """
 
     def __init__(
@@ -78,106 +77,159 @@ class LocalModel:
         slots: int = 8,
         context: int = 2048,
         requantize: bool = True,
-        memory_bytes: int = 512 * MEBIBYTE,
+        mode: Literal["exact", "throughput"] = "exact",
+        memory_bytes: int = 1024 * MEBIBYTE,
         disk_bytes: int = 2048 * MEBIBYTE,
         random: Random | None = None,
         on_progress: Callable[[str, float], None] | None = None,
         timeout_s: float = 60.0,
+        gpu_layers: int | None = None,
+        rss_limit_bytes: int | None = None,
+        residency: Residency | None = None,
+        embed: bool = False,
     ) -> None:
         self.name, self.slots = name or path.stem, slots
-        self.file = path
-        """The file that is loaded: when ready, perhaps a requantized copy."""
-        self.info: dict[str, Any] = {}
-        """What the worker said of the model when it was ready."""
-        self._settings = {
+        self._context = context
+        settings = {
             "path": str(path),
             "slots": slots,
             "context": context,
             "requantize": requantize,
+            "mode": mode,
+            "embed": embed,
             "memory_bytes": memory_bytes,
             "disk_bytes": disk_bytes,
+            "gpu_layers": gpu_layers,
+            "heartbeat_s": heartbeat_s(timeout_s),
         }
+        self._path = path
         self._random = random or Random()
-        self._on_progress = on_progress or (lambda _what, _share: None)
-        self._timeout_s = timeout_s
         self._ids = 0
-        self._worker: WorkerProcess | None = None
         self._inboxes: dict[int, MemoryObjectSendStream[dict[str, Any]]] = {}
-        self._deaths: deque[float] = deque(maxlen=LIVES)
-        self._down: AiosError | None = ModelFailed(f"model {self.name!r} is not started")
-        self._changed = anyio.Event()
+        self._quarantine = Quarantine()
+        self._place = (residency or Residency()).place()
+        self._keeper = Keeper(
+            self.name,
+            settings,
+            self,
+            self._place,
+            state_bytes=memory_bytes,
+            rss_limit_bytes=rss_limit_bytes,
+            timeout_s=timeout_s,
+            on_progress=on_progress or (lambda _what, _share: None),
+        )
         self._tasks: TaskGroup
 
     @property
     def healthy(self) -> bool:
-        """Whether a worker is there or on its way."""
-        return self._down is None
+        """Whether a worker is there, or comes when it is wanted."""
+        return self._keeper.healthy
 
     @property
     def pid(self) -> int | None:
         """The worker's process id, if there is a worker."""
-        return self._worker.pid if self._worker else None
+        return self._keeper.worker.pid if self._keeper.worker else None
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What the worker said of the model when it was loaded last; empty before."""
+        return self._keeper.info
+
+    @property
+    def file(self) -> Path:
+        """The file that is loaded: when ready, perhaps a requantized copy."""
+        return Path(self.info.get("file", self._path))
+
+    def refusal(self, call: LlmCall) -> str:
+        """As `Backend.refusal`: it can do everything but embed, or read more than a slot holds."""
+        return NO_VECTORS if isinstance(call, Embed) else too_long(call, self._context)
 
     async def generate(
         self, chat: Chat, snapshot: Snapshot | None, budget: int | None, emit: Emit
     ) -> ChatReply | Snapshot:
         """As `Model.generate`; the budget counts generated tokens, whatever it takes to read the prompt.
 
-        Raises BadRequest, or ModelFailed: the model is down, or this call lost its worker twice.
+        Raises BadRequest, or ModelFailed: the model is down, or this call ends its workers.
         """
         if snapshot is None:
-            call = self._begun(chat)
+            call = self._begin(chat)
         elif isinstance(snapshot, LocalSnapshot):
             call = snapshot.take(self)
         else:
             raise KernelBug(f"model {self.name!r} cannot continue a {type(snapshot).__name__}")
         try:
-            reply = await self._slice(call, budget, emit)
+            async with self._place.slice():
+                reply = await self._slice(call, budget, emit)
         except BaseException:
-            self.forget(call)
+            self.drop(call)
             raise
-        return LocalSnapshot(self, call) if reply is None else reply
+        if reply is None:
+            return LocalSnapshot(self, call)
+        self._end(call)
+        return reply
 
     async def rank(self, call: Rank) -> RankReply:
-        """As `Model.rank`. Raises BadRequest, or ModelFailed: the model is down, or this call lost its worker twice."""
+        """As `Model.rank`. Raises as `ask` does."""
+        reply = await self.ask("start", rank=call)
+        return RankReply.model_validate(reply).model_copy(update={"model": self.name})
+
+    def drop(self, call: _Call) -> None:
+        """Have what is held for a generation freed within a step."""
+        if call.worker is not None and call.worker is self._keeper.worker:
+            call.worker.send({"drop": call.id})
+        self._end(call)
+
+    async def ask(self, command: str, **fields: Any) -> dict[str, Any]:
+        """What the worker answers to a command that is no generation.
+
+        Raises what it answers if that is an error, or ModelFailed: the model is down, or the command ends its workers.
+        """
         self._ids += 1
         id = self._ids
-        for _ in range(LOSSES):
-            worker = await self._ready()
-            try:
-                end = await self._listen(worker, {"start": {"id": id, "rank": call}}, id, lambda _frame: None)
-            except BaseException:
-                if worker is self._worker:
-                    worker.send({"drop": id})
-                raise
-            match end:
-                case {"reply": reply}:
-                    return RankReply.model_validate(reply).model_copy(update={"model": self.name})
-                case {"error": error}:
-                    raise from_wire(error)
-        raise ModelFailed(f"this call lost its worker {LOSSES} times; the last one {end['lost']}")
-
-    def forget(self, call: _Call) -> None:
-        """Have what is held for a generation freed within a step."""
-        if call.worker is not None and call.worker is self._worker:
-            call.worker.send({"drop": call.id})
+        self._place.begin()
+        try:
+            async with self._place.slice():
+                while True:
+                    async with self._quarantine.admit(id):
+                        worker = await self._keeper.ready(begun=False)
+                        end = await self._listen(worker, {command: {"id": id, **fields}}, id, lambda _frame: None)
+                    match end:
+                        case {"reply": dict(reply)}:
+                            return reply
+                        case {"error": error}:
+                            raise from_wire(error)
+                        case {"lost": str(reason)} if self._quarantine.guilty(id):
+                            raise self._blamed(id, reason)
+        finally:
+            if self._keeper.worker is not None:
+                self._keeper.worker.send({"drop": id})
+            self._quarantine.forget(id)
+            self._place.end()
 
     async def stats(self) -> dict[str, Any]:
-        """The worker's counts since its start, its memory in bytes, and what it knows of the model."""
-        worker = await self._ready()
-        self._ids += 1
-        end = await self._listen(worker, {"stats": self._ids}, self._ids, lambda _frame: None)
-        if "lost" in end:
-            raise ModelFailed(end["lost"])
-        statistics: dict[str, Any] = end["stats"]
-        return statistics
+        """Counts of the worker's lives, and of a living one since its start, with what it knows of the model.
 
-    def _begun(self, chat: Chat) -> _Call:
+        Does not load a model that is not in memory: `resident` says whether it is.
+        """
+        lives: dict[str, Any] = asdict(self._keeper.counts)
+        if (worker := self._keeper.worker) is not None:
+            self._ids += 1
+            end = await self._listen(worker, {"stats": self._ids}, self._ids, lambda _frame: None)
+            if "stats" in end:
+                return {**end["stats"], **lives, "resident": True}
+        return {**self.info, **lives, "resident": False}
+
+    def _begin(self, chat: Chat) -> _Call:
         self._ids += 1
+        self._place.begin()
         seed = chat.sampling.seed
         if seed is None:
             seed = self._random.getrandbits(63) if chat.sampling.temperature else 0
         return _Call(self._ids, chat, seed, self._random.getrandbits(32) if chat.tools else 0)
+
+    def _end(self, call: _Call) -> None:
+        self._quarantine.forget(call.id)
+        self._place.end()
 
     async def _slice(self, call: _Call, budget: int | None, emit: Emit) -> ChatReply | None:
         """Run a call until it ends, or until its budget is used up: None."""
@@ -189,25 +241,34 @@ class LocalModel:
                 emit(frame["text"])
 
         while goal is None or len(call.tokens) < goal:
-            worker = await self._ready()
             left = None if goal is None else goal - len(call.tokens)
-            match await self._listen(worker, self._command(call, worker, left), call.id, hear):
+            async with self._quarantine.admit(call.id) as trial:
+                worker = await self._keeper.ready(begun=call.worker is not None)
+                share = min((each for each in (left, trial) if each is not None), default=None)
+                end = await self._listen(worker, self._command(call, worker, share, emit), call.id, hear)
+            match end:
                 case {"reply": reply}:
                     return self._finished(call, ChatReply.model_validate(reply))
                 case {"error": error}:
                     raise from_wire(error)
-                case {"lost": str(reason)}:
-                    call.losses += 1
-                    if call.losses >= LOSSES:
-                        raise ModelFailed(f"this call lost its worker {LOSSES} times; the last one {reason}")
+                case {"lost": str(reason)} if self._quarantine.guilty(call.id):
+                    raise self._blamed(call.id, reason)
+                case {"paused": _}:
+                    self._quarantine.survived(call.id)
         return None
 
-    def _command(self, call: _Call, worker: WorkerProcess, budget: int | None) -> dict[str, Any]:
+    def _blamed(self, id: int, reason: str) -> ModelFailed:
+        return ModelFailed(
+            f"this call lost its worker {self._quarantine.losses(id)} times, at last alone; "
+            f"the last one {reason}; change the call, or report it with the model's file"
+        )
+
+    def _command(self, call: _Call, worker: WorkerProcess, budget: int | None, emit: Emit) -> dict[str, Any]:
+        slice = {"id": call.id, "budget": budget, "stream": emit is not discard}
         if call.worker is worker:
-            return {"resume": {"id": call.id, "budget": budget}}
+            return {"resume": slice}
         call.worker = worker
-        job = {"id": call.id, "chat": call.chat, "seed": call.seed, "budget": budget, "tokens": call.tokens}
-        return {"start": job}
+        return {"start": {**slice, "chat": call.chat, "seed": call.seed, "tokens": call.tokens}}
 
     def _finished(self, call: _Call, reply: ChatReply) -> ChatReply:
         uses = tuple(use.model_copy(update={"id": f"call-{call.salt:08x}-{use.id}"}) for use in reply.tool_uses)
@@ -218,6 +279,8 @@ class LocalModel:
     ) -> dict[str, Any]:
         """Send a command and hear what comes of it; the end that it has, or {"lost": why} if the worker dies."""
         inbox, frames = anyio.create_memory_object_stream[dict[str, Any]](math.inf)
+        if not self._inboxes:
+            worker.heard = anyio.current_time()
         self._inboxes[id] = inbox
         try:
             worker.send(command)
@@ -230,21 +293,30 @@ class LocalModel:
         finally:
             del self._inboxes[id]
 
-    async def _ready(self) -> WorkerProcess:
-        """The worker, when there is one. Raises ModelFailed if there will be none for a while."""
-        while self._worker is None:
-            if self._down is not None:
-                raise type(self._down)(self._down.message, **self._down.data)
-            await self._changed.wait()
-        return self._worker
+    @property
+    def waits(self) -> bool:
+        """Whether the worker owes an answer."""
+        return bool(self._inboxes)
+
+    def hear(self, results: list[dict[str, Any]]) -> None:
+        """Hand on what came of a step."""
+        for result in results:
+            # A call that was cancelled has no inbox any more.
+            if inbox := self._inboxes.get(result["id"]):
+                inbox.send_nowait(result)
+
+    def lost(self, reason: str, *, died: bool) -> bool:
+        """Tell everyone who waits for the worker that it is gone; whether that was a call's fault, which is over."""
+        found = died and self._quarantine.died(self._inboxes)
+        for id, inbox in self._inboxes.items():
+            inbox.send_nowait({"id": id, "tokens": [], "text": "", "end": {"lost": reason}})
+        return found
 
     async def __aenter__(self) -> Self:
-        self._down = None
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         try:
-            self._tasks.start_soon(self._supervise)
-            await self._ready()
+            await self._tasks.start(self._keeper.run)
         except BaseException:
             self._tasks.cancel_scope.cancel()
             await self._tasks.__aexit__(None, None, None)
@@ -256,97 +328,3 @@ class LocalModel:
     ) -> None:
         self._tasks.cancel_scope.cancel()
         await self._tasks.__aexit__(None, None, None)
-
-    async def _supervise(self) -> None:
-        """Keep a worker alive; the first that does not load ends it."""
-        try:
-            while True:
-                try:
-                    failure = await self._live()
-                except OSError as error:
-                    failure = ModelFailed(f"the worker of model {self.name!r} could not be started: {error}")
-                if failure and not self.info:
-                    self._set(None, failure)
-                    return
-                self._deaths.append(anyio.current_time())
-                if len(self._deaths) == LIVES and self._deaths[-1] - self._deaths[0] < WINDOW_S:
-                    await self._cool_down(failure)
-        finally:
-            self._lose("was stopped with the model")
-            self._set(None, self._down or ModelFailed(f"model {self.name!r} is stopped"))
-
-    async def _cool_down(self, failure: AiosError | None) -> None:
-        reason = f": {failure.message}" if failure else ""
-        self._set(
-            None,
-            ModelFailed(
-                f"the worker of model {self.name!r} died {LIVES} times within {WINDOW_S:.0f} s{reason}; "
-                f"it is tried again in {COOL_DOWN_S:.0f} s"
-            ),
-        )
-        await anyio.sleep(COOL_DOWN_S)
-        self._deaths.clear()
-        self._set(None, None)
-
-    async def _live(self) -> AiosError | None:
-        """One worker's life; the error that it failed to load with, if so."""
-        async with WorkerProcess.spawn() as worker:
-            worker.send(self._settings)
-            failure = await self._load(worker)
-            if failure is None:
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._watch, worker)
-                    await self._dispatch(worker)
-                    tasks.cancel_scope.cancel()
-            self._set(None, None)
-            self._lose(await worker.obituary())
-            return failure
-
-    async def _load(self, worker: WorkerProcess) -> AiosError | None:
-        while True:
-            try:
-                with anyio.fail_after(LOAD_TIMEOUT_S):
-                    frame = await worker.receive()
-            except anyio.EndOfStream:
-                return ModelFailed(f"the worker of model {self.name!r} {await worker.obituary()} while it loaded")
-            except TimeoutError:
-                worker.kill()
-                return ModelFailed(f"model {self.name!r} made no progress in loading for {LOAD_TIMEOUT_S:.0f} s")
-            match frame:
-                case {"progress": [what, share]}:
-                    self._on_progress(what, share)
-                case {"failed": error}:
-                    return from_wire(error)
-                case {"ready": info}:
-                    self.info, self.file = info, Path(info["file"])
-                    self._set(worker, None)
-                    return None
-
-    async def _dispatch(self, worker: WorkerProcess) -> None:
-        """Hand on what a worker says until it dies."""
-        while True:
-            try:
-                frame = await worker.receive()
-            except anyio.EndOfStream:
-                return
-            for result in frame["step"]:
-                # A call that was cancelled has no inbox any more.
-                if inbox := self._inboxes.get(result["id"]):
-                    inbox.send_nowait(result)
-
-    async def _watch(self, worker: WorkerProcess) -> None:
-        """Kill a worker that has something to do and gets nowhere."""
-        while True:
-            await anyio.sleep(min(1.0, self._timeout_s / 4))
-            if self._inboxes and anyio.current_time() - worker.heard > self._timeout_s:
-                worker.kill()
-
-    def _lose(self, reason: str) -> None:
-        """Tell everyone who waits for the worker that it is gone."""
-        for id, inbox in self._inboxes.items():
-            inbox.send_nowait({"id": id, "tokens": [], "text": "", "end": {"lost": reason}})
-
-    def _set(self, worker: WorkerProcess | None, down: AiosError | None) -> None:
-        self._worker, self._down = worker, down
-        self._changed.set()
-        self._changed = anyio.Event()

@@ -1,9 +1,10 @@
 """All running generations, one step at a time: a token for each that writes, a piece of prompt for some that read.
 
-What a generation writes depends on nothing but itself. llama.cpp computes a token's state with other kernels, hence
-other last bits, when it is alone in its sequence's part of a batch than when it has neighbours. So a prompt is always
-read two or more tokens at a time, an answer always one token at a time, also when it is computed again, and the two
-never meet in one decode.
+In exact mode what a generation writes depends on nothing but itself. llama.cpp computes a token's state with other
+kernels, hence other last bits, when it is alone in its sequence's part of a batch than when it has neighbours. So a
+prompt is always read two or more tokens at a time, an answer always one token at a time, also when it is computed
+again or is part of a conversation's next prompt, and the two never meet in one decode (llama.cpp would part them
+anyway, into parts of equal length).
 """
 
 from __future__ import annotations
@@ -16,16 +17,13 @@ from typing import Any
 import numpy as np
 
 from aios.context.tiers import Tiers
+from aios.models.local.contexts import Contexts
 from aios.models.local.generation import Finish, Generation
 from aios.models.local.llama import Floats, LlamaContext, LlamaModel, Shape, pack
+from aios.models.local.pace import Pace
 from aios.models.local.ranking import Scoring
-from aios.models.local.seats import Seats
 from aios_syscalls import AiosError
 
-CHUNK_BESIDE = 64
-"""Tokens of prompts read in a step while others write: their next token waits for it."""
-CHUNK_ALONE = 256
-"""The same when nobody waits but those who read; larger is hardly faster."""
 TRIALS = 3
 """Measurements of each number of threads."""
 LEAST = 4
@@ -51,17 +49,18 @@ class Work:
     read_tokens: int = 0
     written_tokens: int = 0
     again_tokens: int = 0
-    """Tokens of answers computed once more because their state was gone."""
+    """Tokens that an answer, or an earlier one of its conversation, had, computed once more: their state was gone."""
 
 
 class Engine:
     """Steps up to `shape.slots` generations of one model."""
 
-    def __init__(self, model: LlamaModel, shape: Shape, tiers: Tiers) -> None:
+    def __init__(self, model: LlamaModel, shape: Shape, tiers: Tiers, pace: Pace | None = None) -> None:
         self.work = Work()
         self._context = LlamaContext(model, shape)
         self._shape, self._tiers = shape, tiers
-        self._seats = Seats(self._context, tiers)
+        self._contexts = Contexts(self._context, tiers)
+        self._pace = pace or Pace()
         self._running: list[Generation] = []
         self._paused: dict[int, Generation] = {}
 
@@ -74,7 +73,7 @@ class Engine:
         """Begin or continue a generation, for a slice of `budget` tokens. No more than the slots may run at once."""
         self._paused.pop(generation.id, None)
         generation.budget = budget
-        self._seats.seat(generation, self._running)
+        self._contexts.resume(generation, self._running)
         self._running.append(generation)
 
     def paused(self, id: int) -> Generation | None:
@@ -92,47 +91,55 @@ class Engine:
         over = [Output(each, end=each.finish) for each in self._running if each.finish]
         for output in over:
             self._leave(output.generation)
-        self._seats.gather(self._running)
-        writing = [each for each in self._running if not each.reading]
-        reading = [each for each in self._running if each.reading]
-        return over + self._write(writing) + self._read(reading, CHUNK_BESIDE if writing else CHUNK_ALONE)
+        self._contexts.gather(self._running)
+        reading = [each for each in self._running if each.together]
+        writing = [each for each in self._running if not each.together]
+        return over + self._write(writing) + self._read(reading, self._pace.budget(bool(writing)))
 
     def _write(self, writing: list[Generation]) -> list[Output]:
-        """One token of each answer: the next, or one that is computed again."""
+        """One token of each answer: the next, or one that was written before and is computed again."""
         if not writing:
             return []
-        writing = sorted(writing, key=self._seats.id)
+        began = time.perf_counter()
+        writing = sorted(writing, key=self._contexts.seat)
         last = [number for number, each in enumerate(writing) if each.computed == len(each.tokens) - 1]
         logits = self._context.decode(
             pack([each.tokens[each.computed] for each in writing]),
             pack([each.computed for each in writing]),
-            pack([self._seats.id(each) for each in writing]),
+            pack([self._contexts.seat(each) for each in writing]),
             pack(last),
         )
         for each in writing:
-            each.computed += 1
+            self._advance(each, 1)
         self.work.again_tokens += len(writing) - len(last)
-        return [self._draw(writing[number], row) for number, row in zip(last, logits, strict=True)]
+        outputs = [self._draw(writing[number], row) for number, row in zip(last, logits, strict=True)]
+        self._pace.wrote(time.perf_counter() - began)
+        return outputs
 
     def _read(self, reading: list[Generation], budget: int) -> list[Output]:
-        """Pieces of prompts, first come first served."""
+        """Pieces of prompts, first come first served: so whoever comes later finds a common beginning read."""
         outputs = []
         for generation in reading:
             if budget < LEAST:
                 break
-            left = len(generation.prompt) - generation.computed
+            if not generation.computed:
+                self._contexts.share(generation)
+            begin, left = generation.computed, generation.together
+            if not left:
+                continue  # what is shared ends before an earlier answer
             size = min(left, budget)
             # A token left over would have to be computed alone.
             size -= left - size == 1
-            begin, end = generation.computed, generation.computed + size
-            wanted = generation.wanted(begin, end)
+            wanted = generation.wanted(begin, begin + size)
+            began = time.perf_counter()
             logits = self._context.decode(
-                pack(generation.prompt[begin:end]),
-                np.arange(begin, end, dtype=np.int32),
-                np.full(size, self._seats.id(generation), np.int32),
+                pack(generation.tokens[begin : begin + size]),
+                np.arange(begin, begin + size, dtype=np.int32),
+                np.full(size, self._contexts.seat(generation), np.int32),
                 pack([position - begin for position in wanted]),
             )
-            generation.computed = end
+            self._pace.read(size, time.perf_counter() - began)
+            self._advance(generation, size)
             budget -= size
             self.work.read_tokens += size
             if isinstance(generation, Scoring):
@@ -141,12 +148,18 @@ class Engine:
                 outputs += [self._draw(generation, row) for row in logits]
         return outputs
 
+    def _advance(self, generation: Generation, count: int) -> None:
+        reads = generation.computed < generation.start
+        generation.computed += count
+        if reads and generation.computed >= generation.start:
+            self._contexts.publish(generation)
+
     def _score(self, scoring: Scoring, positions: Sequence[int], logits: Floats) -> list[Output]:
         try:
             scoring.see(positions, logits)
         except AiosError as error:
             return [self._end(Output(scoring, end=error))]
-        return [] if scoring.reading else [self._end(Output(scoring, end="stop"))]
+        return [] if scoring.computed < scoring.start else [self._end(Output(scoring, end="stop"))]
 
     def _draw(self, generation: Generation, logits: Floats) -> Output:
         try:
@@ -175,15 +188,21 @@ class Engine:
         if generation in self._running:
             self._running.remove(generation)
         self._paused.pop(generation.id, None)
-        self._seats.leave(generation)
+        self._contexts.leave(generation)
         generation.close()
 
     def statistics(self) -> dict[str, Any]:
         """Counts since the start, and what is here now."""
+        reuse, tiers = self._contexts.reuse, self._tiers.counts
+        found = {"resident": reuse.resident, "memory": tiers.memory_hits, "disk": tiers.disk_hits}
+        wanted = sum(found.values()) + reuse.missed
         return {
             **asdict(self.work),
-            **asdict(self._seats.reuse),
-            **asdict(self._tiers.counts),
+            **asdict(reuse),
+            **asdict(tiers),
+            "hit_rates": {tier: count / wanted if wanted else 0.0 for tier, count in found.items()},
+            "read_token_s": self._pace.read_token_s,
+            "write_step_s": self._pace.write_step_s,
             "running": len(self._running),
             "paused": len(self._paused),
         }

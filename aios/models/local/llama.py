@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from llama_cpp import llama_cpp as C
 
+from aios.models.local import heartbeat
 from aios_syscalls import BadRequest, ModelFailed
 
 Floats = npt.NDArray[np.float32]
@@ -22,6 +23,11 @@ Integers = npt.NDArray[np.int32]
 
 WARNING, ERROR, CONTINUED = 3, 4, 5
 """Log levels of ggml.h; llama_cpp's own table is out of date."""
+BF16 = 30
+"""GGML_TYPE_BF16 of ggml.h, which llama_cpp leaves out."""
+ALL_LAYERS = -1
+NOT_CAUSAL = frozenset({"bert", "gemma-embedding"})
+"""Architectures that only embed, and whose files may not say so."""
 CONTROL_TOKEN = 1 << 0 | 1 << 3
 """Attributes of tokens that `special` tokenizing alone recognizes: unknown and control."""
 
@@ -60,11 +66,25 @@ def start() -> Log:
     return _log
 
 
+def offloaded(wanted: int | None) -> int:
+    """How many layers may go to the GPU when so many are wanted (None: all); -1 means all."""
+    if not C.llama_supports_gpu_offload():
+        return 0
+    return ALL_LAYERS if wanted is None else wanted
+
+
 class LlamaModel:
-    """Weights and vocabulary of a GGUF file. Raises ModelFailed when it does not load, with llama.cpp's reason."""
+    """Weights and vocabulary of a GGUF file. Raises ModelFailed when it does not load, with llama.cpp's reason.
+
+    As many as `gpu_layers` of its layers go to the GPU, all when None, where the build of llama.cpp can do that.
+    """
 
     def __init__(
-        self, path: Path, progress: Callable[[float], None] = lambda _share: None, vocabulary_only: bool = False
+        self,
+        path: Path,
+        progress: Callable[[float], None] = lambda _share: None,
+        vocabulary_only: bool = False,
+        gpu_layers: int | None = None,
     ) -> None:
         log = start()
         _check(path)
@@ -75,12 +95,14 @@ class LlamaModel:
 
         parameters = C.llama_model_default_params()
         parameters.vocab_only = vocabulary_only
+        parameters.n_gpu_layers = offloaded(gpu_layers)
         self._callback = parameters.progress_callback = C.llama_progress_callback(report)
         log.take()
         self.handle = C.llama_model_load_from_file(os.fsencode(path), parameters)
         if not self.handle:
             raise ModelFailed(
-                f"{path} does not load: {log.take()}; is the file whole, and its kind of model supported?"
+                f"{path} does not load: {log.take()}; fetch the file again if it is not whole, configure another model "
+                "or update llama-cpp-python if its kind is not supported"
             )
         self.path = path
         self._vocabulary = C.llama_model_get_vocab(self.handle)
@@ -103,9 +125,17 @@ class LlamaModel:
         return int(C.llama_model_n_ctx_train(self.handle))
 
     @cached_property
+    def layers(self) -> int:
+        """How many blocks it has."""
+        return int(C.llama_model_n_layer(self.handle))
+
+    @cached_property
     def generates(self) -> bool:
         """Whether it is a model that continues text, not one that only embeds it."""
-        return bool(C.llama_model_has_decoder(self.handle)) and self.metadata("general.architecture") != "bert"
+        kind = self.metadata("general.architecture")
+        if kind in NOT_CAUSAL or self.metadata(f"{kind}.attention.causal") == "false":
+            return False
+        return bool(C.llama_model_has_decoder(self.handle))
 
     def metadata(self, key: str) -> str | None:
         """A value of the file's header, as text."""
@@ -116,13 +146,16 @@ class LlamaModel:
             C.llama_model_meta_val_str(self.handle, key.encode(), buffer, len(buffer))
         return buffer.value.decode("utf-8", "replace") if length >= 0 else None
 
-    def tokenize(self, text: str, special: bool = False) -> list[int]:
-        """The tokens of a text; `special` reads control tokens' spelling as those tokens."""
+    def tokenize(self, text: str, special: bool = False, framed: bool = False) -> list[int]:
+        """The tokens of a text; `special` reads control tokens' spelling as those tokens.
+
+        `framed` puts those around it that the model's documents begin and end with.
+        """
         data = text.encode("utf-8", "replace")
         room = len(data) + 8
         while True:
             tokens = (ctypes.c_int32 * room)()
-            count = C.llama_tokenize(self._vocabulary, data, len(data), tokens, room, False, special)
+            count = C.llama_tokenize(self._vocabulary, data, len(data), tokens, room, framed, special)
             if count >= 0:
                 return list(tokens[:count])
             room = -count
@@ -145,6 +178,12 @@ class LlamaModel:
         """The token that every text begins with, if the model wants one."""
         token = C.llama_vocab_bos(self._vocabulary)
         return int(token) if token >= 0 and C.llama_vocab_get_add_bos(self._vocabulary) else None
+
+    @cached_property
+    def closing(self) -> int:
+        """How many tokens a framed text ends with that are not of the text."""
+        adds = C.llama_vocab_get_add_eos(self._vocabulary), C.llama_vocab_get_add_sep(self._vocabulary)
+        return int(any(adds))
 
     def spelling(self, which: str) -> str:
         """How the template writes the token `bos` or `eos`; empty if there is none."""
@@ -180,19 +219,24 @@ def _check(path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How large a context is: `slots` sequences of up to `context` tokens, at most `chunk` tokens in one decode."""
+    """How large a context is: `slots` sequences of up to `context` tokens, at most `chunk` tokens in one decode.
+
+    What is not `exact` may be faster, and then the last bits of logits depend on what else is computed.
+    """
 
     slots: int
     context: int
     chunk: int = 512
     threads: int = 1
     threads_batch: int = 1
+    exact: bool = True
 
 
 class LlamaContext:
     """A KV cache of separate sequences, and the decoding into it.
 
-    Split cache and no flash attention: only so the logits do not depend on what else is in a batch.
+    Split cache and no flash attention: only so the logits do not depend on what else is in a batch. Flash attention is
+    faster for short contexts and on GPUs; on a CPU with values as BF16, since llama.cpp sums up F16 slowly.
     Raises BadRequest for a context longer than the model's, ModelFailed when there is no memory for it.
     """
 
@@ -213,6 +257,10 @@ class LlamaContext:
         parameters.n_threads_batch = shape.threads_batch
         parameters.kv_unified = False
         parameters.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        if not shape.exact:
+            parameters.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_ENABLED
+            if not C.llama_supports_gpu_offload():
+                parameters.type_v = BF16
         parameters.no_perf = True
         log.take()
         self.handle = C.llama_init_from_model(model.handle, parameters)
@@ -221,6 +269,7 @@ class LlamaContext:
                 f"no context of {shape.slots} x {shape.context} tokens for {model.path.name}: {log.take()}; "
                 "configure fewer slots or a shorter context"
             )
+        heartbeat.progress().follow(self.handle)
         self.shape, self._model, self._parameters = shape, model, parameters
         self._memory = C.llama_get_memory(self.handle)
         self._batch = _Batch(int(parameters.n_batch))
@@ -230,6 +279,7 @@ class LlamaContext:
 
         The logits are a view that the next decode overwrites. Raises ModelFailed when llama.cpp refuses.
         """
+        heartbeat.progress().begin()
         status = C.llama_decode(self.handle, self._batch.fill(tokens, positions, sequences, outputs))
         if status:
             raise ModelFailed(f"llama.cpp refused a batch of {len(tokens)} tokens (status {status}): {start().take()}")

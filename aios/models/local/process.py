@@ -10,14 +10,17 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any, Self
 
 import anyio
+import psutil
 from anyio.abc import Process
 from pydantic_core import to_json
 
 from aios.frames import Frames
 
+MODULE = "aios.models.local.worker"
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "AIOS_HOME", "XDG_CACHE_HOME", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
 """Environment variables that the worker may see."""
 THREADS = {"GOMP_SPINCOUNT": "2000", "OPENBLAS_NUM_THREADS": "1"}
@@ -38,18 +41,19 @@ class WorkerProcess:
 
     def __init__(self, process: Process, frames: Frames) -> None:
         self.heard = anyio.current_time()
-        """When it last said something, or was asked something."""
+        """When it last got on with its work, or was given some after it had none."""
         self._process, self._frames = process, frames
+        self._reason: str | None = None
         self._outbox, self._pending = anyio.create_memory_object_stream[bytes](math.inf)
         self._stderr = b""
 
     @classmethod
     @asynccontextmanager
-    async def spawn(cls) -> AsyncIterator[Self]:
-        """A new worker, which is killed at the end."""
+    async def spawn(cls, path: Path) -> AsyncIterator[Self]:
+        """A new worker, which is killed at the end; the path of its model is there for `resident_bytes`, and for ps."""
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", "aios.models.local.worker", str(theirs.fileno())]
+            command = [sys.executable, "-m", MODULE, str(theirs.fileno()), _absolute(path)]
             process = await anyio.open_process(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -60,7 +64,7 @@ class WorkerProcess:
                 pass_fds=[theirs.fileno()],
             )
         try:
-            async with await Frames.over(ours) as frames, anyio.create_task_group() as tasks:
+            async with Frames.over(ours) as frames, anyio.create_task_group() as tasks:
                 worker = cls(process, frames)
                 tasks.start_soon(worker._write)
                 tasks.start_soon(worker._read_stderr)
@@ -75,7 +79,6 @@ class WorkerProcess:
 
     def send(self, frame: dict[str, Any]) -> None:
         """Queue a command."""
-        self.heard = anyio.current_time()
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             self._outbox.send_nowait(to_json(frame))
 
@@ -85,10 +88,18 @@ class WorkerProcess:
         self.heard = anyio.current_time()
         return frame
 
-    def kill(self) -> None:
-        """End it at once."""
+    def kill(self, reason: str) -> None:
+        """End it at once; `reason` is how it died, as in "was ended after 60 s without progress"."""
+        self._reason = self._reason or reason
         with suppress(ProcessLookupError):
             self._process.kill()
+
+    def rss_bytes(self) -> int:
+        """The memory that it takes; 0 when it is dead."""
+        try:
+            return int(psutil.Process(self.pid).memory_info().rss)
+        except psutil.NoSuchProcess:
+            return 0
 
     @property
     def pid(self) -> int:
@@ -98,6 +109,8 @@ class WorkerProcess:
         """How a worker died that said its last word: "was killed by SIGKILL"."""
         with anyio.move_on_after(GRACE_S):
             await self._process.wait()
+        if self._reason is not None:
+            return self._reason
         code = self._process.returncode
         if code is None:
             return "closed its socket but lives on"
@@ -116,6 +129,20 @@ class WorkerProcess:
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             async for data in self._process.stderr:
                 self._stderr = (self._stderr + data)[-TAIL_BYTES:]
+
+
+def resident_bytes(path: Path) -> int:
+    """The memory that workers of this user take now which serve a file, of whichever kernel."""
+    total, name = 0, _absolute(path)
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.cmdline()[-1:] == [name] and MODULE in process.cmdline():
+                total += process.memory_info().rss
+    return total
+
+
+def _absolute(path: Path) -> str:
+    return os.path.abspath(path)
 
 
 def _environment() -> dict[str, str]:

@@ -47,10 +47,9 @@ class Scoring(Generation):
         """At each position that was read, the log-probabilities of what was asked."""
         self._asked = asked
 
-    @property
-    def sharable(self) -> int:
+    def begin(self, length: int) -> int:
         # Another's state comes without the logits that made it.
-        return min(super().sharable, *self._asked)
+        return super().begin(min(length, *self._asked))
 
     def wanted(self, begin: int, end: int) -> Sequence[int]:
         return [position for position in range(begin, end) if position in self._asked]

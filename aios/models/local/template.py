@@ -12,6 +12,7 @@ from jinja2 import TemplateError
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from aios.models.local.generation import identity
 from aios_syscalls import BadRequest, Chat, Message, ModelFailed, ToolSpec, ToolUse
 
 CHATML = """{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}\
@@ -24,6 +25,9 @@ To call one, answer with only <tool_call>{{"name": function, "arguments": {{...}
 
 QUOTE, UNQUOTE = "\ue0f1", "\ue0f2"
 """Around placeholders: private-use characters, which no template knows."""
+REPLY, END = "\ue0f3", "\ue0f4"
+"""Around what a model wrote in an earlier turn."""
+MARK = re.compile(f"({QUOTE}\\d+{UNQUOTE}|[{REPLY}{END}])")
 
 TAGGED = re.compile(r"<tool_call>\s*(\{.*?\})\s*(?:</tool_call>|$)", re.DOTALL)
 
@@ -64,26 +68,37 @@ class Template:
         self._control = re.compile("|".join(map(re.escape, controls)) or r"(?!)")
 
     def tokens(self, chat: Chat) -> list[int]:
-        """The prompt. Raises BadRequest for messages that the template refuses.
+        """The prompt's token ids. Raises BadRequest for messages that the template refuses."""
+        return [identity(code) for code in self.codes(chat)]
+
+    def codes(self, chat: Chat) -> list[int]:
+        """The prompt's codes: tokens of earlier replies are computed alone, as they were when they were written.
 
         What the caller spelled like a control token is read as plain text: it is taken out before the template runs
         and tokenized by itself, so that tokens merge differently around it, and nowhere else.
         """
         quoted: list[str] = []
         text = self._render(chat.messages, () if chat.tool_choice == "none" else chat.tools, quoted)
-        tokens: list[int] = []
-        # Split by a group: the template's text and the indices of what was quoted take turns.
-        for number, part in enumerate(re.split(f"{QUOTE}(\\d+){UNQUOTE}", text)):
-            if number % 2:
-                tokens += self._vocabulary.tokenize(quoted[int(part)])
+        replies = sum(message.generated for message in chat.messages)
+        # A template that moves or cuts replies may leave half of a pair.
+        whole = re.sub(f"[^{REPLY}{END}]", "", text) == (REPLY + END) * replies
+        codes: list[int] = []
+        alone = False
+        for part in MARK.split(text):
+            if part in (REPLY, END):
+                alone = whole and part == REPLY
+                continue
+            if part[:1] == QUOTE:
+                tokens = self._vocabulary.tokenize(quoted[int(part[1:-1])])
             else:
-                tokens += self._vocabulary.tokenize(part, special=True)
+                tokens = self._vocabulary.tokenize(part, special=not alone)
+            codes += [~token for token in tokens] if alone else tokens
         begin = self._vocabulary.begin
-        return [begin, *tokens] if begin is not None and tokens[:1] != [begin] else tokens
+        return [begin, *codes] if begin is not None and codes[:1] != [begin] else codes
 
     def _render(self, messages: Sequence[Message], tools: Sequence[ToolSpec], quoted: list[str]) -> str:
         turn_of = _native if self._knows_tools else _plain
-        turns = [self._quoted(turn_of(message), quoted) for message in messages]
+        turns = [self._turn(turn_of(message), message.generated, quoted) for message in messages]
         described = [self._quoted(_function(tool), quoted) for tool in tools]
         if described and not self._knows_tools:
             turns = _introduced(turns, described)
@@ -106,6 +121,10 @@ class Template:
         ) as error:
             raise BadRequest(f"the model's chat template refuses these messages: {error}", "messages") from None
 
+    def _turn(self, turn: dict[str, Any], generated: bool, quoted: list[str]) -> dict[str, Any]:
+        turn = self._quoted(turn, quoted)
+        return turn | {"content": f"{REPLY}{turn['content']}{END}"} if generated else turn
+
     def _quoted(self, value: Any, quoted: list[str]) -> Any:
         """A JSON value with a placeholder for each control token spelled in it; `quoted` takes the spellings."""
         if isinstance(value, dict):
@@ -120,7 +139,7 @@ class Template:
             return f"{QUOTE}{len(quoted) - 1}{UNQUOTE}"
 
         # A placeholder in the input would be taken for one of ours.
-        return self._control.sub(quote, re.sub(f"[{QUOTE}{UNQUOTE}]", "\ufffd", value))
+        return self._control.sub(quote, re.sub(f"[{QUOTE}{UNQUOTE}{REPLY}{END}]", "\ufffd", value))
 
 
 def _refuse(reason: str) -> NoReturn:

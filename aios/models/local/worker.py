@@ -1,7 +1,9 @@
 """The process that owns the model: `python -m aios.models.local.worker FD`, where FD is a connected Unix socket.
 
-Objects as JSON lines. It gets its settings first, then commands: start, resume, drop, stats. It answers with progress
-and ready or failed, then after each step with what came of it for each generation. It ends when the socket does.
+Objects as JSON lines. It gets its settings first, says what memory it needs and waits until it may load; then it gets
+commands: start, resume, drop, stats. It answers with progress and ready or failed, then with what came of its steps for
+each generation: at once when somebody reads along or a slice is over, else now and then; and within a long step with a
+beat when that gets on. It ends when the socket does.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ import select
 import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,10 +23,13 @@ import psutil
 from pydantic_core import from_json, to_json
 
 from aios.context.tiers import PrivateDirectory, Tiers
+from aios.models.local.embedding import EmbeddingWorker
 from aios.models.local.engine import Engine, Output
 from aios.models.local.generation import Generation
 from aios.models.local.grammar import compile_grammar
-from aios.models.local.llama import LlamaModel, Shape
+from aios.models.local.heartbeat import Heartbeat
+from aios.models.local.llama import LlamaModel, Shape, offloaded
+from aios.models.local.memory import Needs
 from aios.models.local.quantize import cache_directory, faster
 from aios.models.local.ranking import Known, Ranking, Scoring
 from aios.models.local.template import Template, parse_tool_uses
@@ -30,6 +37,10 @@ from aios.models.local.text import Text
 from aios_syscalls import AiosError, BadRequest, Chat, ChatReply, KernelBug, Rank, ToolUse, Usage
 
 MAX_FRAME_BYTES = 32 * 1024 * 1024
+REPORT_S = 0.25
+"""How old news may become that nobody reads along: each frame wakes the kernel, which shares our cores."""
+REFILL_S = 0.002
+"""How long to wait for the command that fills a place whose slice is over: a step with it empty is dearer."""
 
 
 class Pipe:
@@ -38,14 +49,20 @@ class Pipe:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._rest = b""
+        self._sending = threading.Lock()
 
     def send(self, frame: dict[str, Any]) -> None:
-        """Send one object; waits while the other side does not read."""
-        self._sock.sendall(to_json(frame) + b"\n")
+        """Send one object, from any thread; waits while the other side does not read."""
+        with self._sending:
+            self._sock.sendall(to_json(frame) + b"\n")
+
+    def wait(self, seconds: float) -> bool:
+        """Whether something came within some time."""
+        return bool(select.select([self._sock], [], [], max(0.0, seconds))[0])
 
     def receive(self, wait: bool) -> Iterator[dict[str, Any]]:
         """The objects that have come, or else, with `wait`, the next ones. Raises EOFError at the end of the stream."""
-        while wait or select.select([self._sock], [], [], 0)[0]:
+        while wait or self.wait(0):
             data = self._sock.recv(1 << 20)
             if not data:
                 raise EOFError
@@ -56,29 +73,49 @@ class Pipe:
             wait = wait and not lines
 
 
-class Worker:
-    """One model, loaded, and the generations of one client. Raises ModelFailed or BadRequest when it does not load."""
+def load(pipe: Pipe, settings: dict[str, Any]) -> tuple[LlamaModel, dict[str, Any]]:
+    """The model, and what to say of its file. Raises ModelFailed when it does not load, BadRequest if it is no use."""
 
-    def __init__(self, pipe: Pipe, settings: dict[str, Any]) -> None:
-        self._pipe = pipe
-        path = Path(settings["path"])
-        file, note = faster(path, self._progress) if settings["requantize"] else (path, "requantizing is off")
-        self._model = LlamaModel(file, lambda share: self._progress(f"loading {file.name}", share))
-        if not self._model.generates:
-            raise BadRequest(f"{path.name} is a model that only embeds text; configure one that generates", "path")
+    def progress(what: str, share: float) -> None:
+        pipe.send({"progress": [what, share]})
+
+    path = Path(settings["path"])
+    file, note = faster(path, progress) if settings["requantize"] else (path, "requantizing is off")
+    gpu_layers = offloaded(settings["gpu_layers"])
+    needs = Needs.of(file, settings["slots"], settings["context"], gpu_layers)
+    pipe.send({"needs": needs.total})
+    next(iter(pipe.receive(wait=True)))
+    needs.check(psutil.virtual_memory().available)
+    model = LlamaModel(file, lambda share: progress(f"loading {file.name}", share), gpu_layers=gpu_layers)
+    if not (model.generates or settings["embed"]):
+        hint = "configure it with embed = true, and beside it a model that generates"
+        raise BadRequest(f"{path.name} is a model that only embeds texts; {hint}", "path")
+    layers = {"layers": model.layers, "gpu_layers": min(gpu_layers, model.layers) if gpu_layers >= 0 else model.layers}
+    return model, {"file": str(file), "note": note, **layers}
+
+
+class Worker:
+    """One model, and the generations of one client. Raises ModelFailed or BadRequest for settings it cannot have."""
+
+    def __init__(self, pipe: Pipe, settings: dict[str, Any], model: LlamaModel, info: dict[str, Any]) -> None:
+        self._pipe, self._model = pipe, model
         self._template = Template(self._model)
         self._directory = PrivateDirectory(cache_directory() / "context")
         tiers = Tiers(settings["memory_bytes"], settings["disk_bytes"], self._directory.path)
         cores = _cores()
-        self._shape = Shape(settings["slots"], settings["context"], threads_batch=cores)
+        exact = settings["mode"] == "exact"
+        self._shape = Shape(settings["slots"], settings["context"], threads_batch=cores, exact=exact)
         self._engine = Engine(self._model, self._shape, tiers)
         self._chats: dict[int, Chat] = {}
+        self._read_along: set[int] = set()
+        self._news: dict[int, dict[str, Any]] = {}
+        self._reported = time.monotonic()
         self._rankings: dict[int, Ranking] = {}
         self._known: Known = Known()
         self._info = {
-            "file": str(file),
-            "note": note,
-            "exact": self._engine.exact(),
+            **info,
+            "mode": settings["mode"],
+            "exact": exact and self._engine.exact(),
             "template": "ChatML, for the file has none" if self._template.fallback else "its own",
             "threads": {"one": self._engine.tune(), "batch": cores},
             "trained_context": self._model.trained_context,
@@ -92,12 +129,34 @@ class Worker:
                 for command in self._pipe.receive(wait=not self._engine.busy):
                     self._obey(command)
                 if self._engine.busy:
-                    self._pipe.send({"step": [self._result(output) for output in self._engine.step()]})
+                    self._refill(self._report(self._engine.step()))
         except (EOFError, ConnectionError):
             pass
         finally:
             self._engine.close()
             self._directory.close()
+
+    def _report(self, outputs: list[Output]) -> int:
+        """Tell what came of a step, or keep it for later; how many slices are over."""
+        for output in outputs:
+            result = self._result(output)
+            if earlier := self._news.get(output.generation.id):
+                result["tokens"] = [*earlier["tokens"], *result["tokens"]]
+                result["text"] = earlier["text"] + result["text"]
+            self._news[output.generation.id] = result
+        over = sum("end" in result for result in self._news.values())
+        now = time.monotonic()
+        if over or now - self._reported > REPORT_S or not self._read_along.isdisjoint(self._news):
+            self._pipe.send({"step": list(self._news.values())})
+            self._news, self._reported = {}, now
+        return over
+
+    def _refill(self, places: int) -> None:
+        deadline = time.monotonic() + REFILL_S
+        while places > 0 and self._pipe.wait(deadline - time.monotonic()):
+            for command in self._pipe.receive(wait=False):
+                self._obey(command)
+                places -= 1
 
     def _obey(self, command: dict[str, Any]) -> None:
         match command:
@@ -109,15 +168,16 @@ class Worker:
                 except Exception as error:
                     # Whatever is wrong with one chat must not end those of others.
                     self._refuse(id, KernelBug(f"could not start a generation: {type(error).__name__}: {error}"))
-            case {"resume": {"id": int(id), "budget": budget}}:
+            case {"resume": {"id": int(id), "budget": budget, "stream": stream}}:
                 generation = self._engine.paused(id)
                 if generation is None:
                     self._refuse(id, KernelBug(f"generation {id} is not paused here"))
                 else:
-                    self._engine.run(generation, budget)
+                    self._run(generation, budget, stream)
             case {"drop": int(id)}:
                 self._engine.drop(id)
-                self._chats.pop(id, None)
+                self._forget(id)
+                self._news.pop(id, None)
                 self._rankings.pop(id, None)
             case {"stats": int(id)}:
                 rss = psutil.Process().memory_info().rss
@@ -134,13 +194,7 @@ class Worker:
             self._rankings[id] = ranking
             return
         chat = Chat.model_validate(job["chat"])
-        prompt = self._template.tokens(chat)
-        if len(prompt) >= self._shape.context:
-            raise BadRequest(
-                f"the prompt has {len(prompt)} tokens and a slot holds {self._shape.context}; "
-                "shorten the messages or configure a longer context",
-                "messages",
-            )
+        prompt = self._prompt(chat)
         generation = Generation(
             id,
             self._model,
@@ -152,9 +206,38 @@ class Worker:
             text=Text(chat.stop, tools=_may_call(chat)),
             grammar=compile_grammar(self._model, chat),
             generated=job["tokens"],
+            salt=chat.cache_salt,
+            exact=self._shape.exact,
         )
-        self._engine.run(generation, job["budget"])
         self._chats[id] = chat
+        self._run(generation, job["budget"], job["stream"])
+
+    def _run(self, generation: Generation, budget: int | None, stream: bool) -> None:
+        self._engine.run(generation, budget)
+        (self._read_along.add if stream else self._read_along.discard)(generation.id)
+
+    def _forget(self, id: int) -> None:
+        self._chats.pop(id, None)
+        self._read_along.discard(id)
+
+    def _prompt(self, chat: Chat) -> list[int]:
+        """The codes of a chat that fit into a slot. Raises BadRequest if they do not."""
+        room = self._shape.context
+        to_codes = self._template.codes if self._shape.exact else self._template.tokens
+        tokens = to_codes(chat)
+        while chat.truncate and len(tokens) + min(chat.max_tokens, room // 2) > room:
+            shorter = _without_oldest(chat)
+            if shorter is None:
+                break
+            chat, tokens = shorter, to_codes(shorter)
+        if len(tokens) >= room:
+            last = "even its last message alone" if chat.truncate else "the prompt"
+            raise BadRequest(
+                f"{last} has {len(tokens)} tokens and a slot holds {room}; "
+                "shorten the messages or configure a longer context",
+                "messages",
+            )
+        return tokens
 
     def _refuse(self, id: int, error: AiosError) -> None:
         self._pipe.send({"step": [{"id": id, "tokens": [], "text": "", "end": {"error": error.to_wire()}}]})
@@ -174,7 +257,7 @@ class Worker:
             text += reply.text.removeprefix(generation.text.shown)
             end = {"reply": reply}
         if output.end:
-            self._chats.pop(generation.id, None)
+            self._forget(generation.id)
         if end:
             self._rankings.pop(generation.id, None)
         return {"id": generation.id, "tokens": output.tokens, "text": text} | ({"end": end} if end else {})
@@ -198,11 +281,20 @@ class Worker:
             text=text,
             tool_uses=tuple(uses),
             finish="tool_use" if uses else output.end,
-            usage=Usage(prompt_tokens=len(generation.prompt), completion_tokens=len(generation.generated)),
+            mode="exact" if self._info["exact"] else "throughput",
+            usage=Usage(prompt_tokens=generation.start, completion_tokens=len(generation.generated)),
         )
 
-    def _progress(self, what: str, share: float) -> None:
-        self._pipe.send({"progress": [what, share]})
+
+def _without_oldest(chat: Chat) -> Chat | None:
+    """The chat without its oldest turn; None when only system messages and the last one are left.
+
+    What answers a message, a reply or a tool's result, goes with it.
+    """
+    messages = chat.messages
+    start = next((at for at, each in enumerate(messages) if each.role != "system"), len(messages))
+    end = next((at for at in range(start + 1, len(messages)) if messages[at].role == "user"), len(messages))
+    return chat.model_copy(update={"messages": messages[:start] + messages[end:]}) if end < len(messages) else None
 
 
 def _may_call(chat: Chat) -> bool:
@@ -221,13 +313,20 @@ def main() -> int:
         pipe = Pipe(sock)
         try:
             settings = next(iter(pipe.receive(wait=True)))
-            worker = Worker(pipe, settings)
+            heart = Heartbeat(settings["heartbeat_s"], lambda: pipe.send({"beat": True}))
+            model, info = load(pipe, settings)
+            worker: Worker | EmbeddingWorker
+            if settings["embed"]:
+                worker = EmbeddingWorker(pipe, model, settings["context"], _cores(), info)
+            else:
+                worker = Worker(pipe, settings, model, info)
         except (EOFError, ConnectionError):
             return 0
         except AiosError as error:
             pipe.send({"failed": error.to_wire()})
             return 1
         worker.serve()
+        heart.stop()
     return 0
 
 

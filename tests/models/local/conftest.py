@@ -16,6 +16,7 @@ os.environ.update(THREADS)
 from aios.context.tiers import Tiers
 from aios.models.local.engine import Engine
 from aios.models.local.llama import LlamaModel, Shape
+from aios.models.local.pace import Pace
 from aios.models.local.quantize import faster
 from aios.models.local.template import Template
 from aios.setup import model_path
@@ -61,9 +62,16 @@ def make_engine(llama: LlamaModel, tmp_path: Path) -> Iterator[MakeEngine]:
     """Engines over the model, with few slots and a short context."""
     engines: list[Engine] = []
 
-    def make(slots: int = 3, memory_bytes: int = 1 << 28, disk_bytes: int = 1 << 28) -> Engine:
+    def make(
+        slots: int = 3,
+        memory_bytes: int = 1 << 28,
+        disk_bytes: int = 1 << 28,
+        exact: bool = True,
+        pace: Pace | None = None,
+    ) -> Engine:
         tiers = Tiers(memory_bytes, disk_bytes, tmp_path)
-        engines.append(Engine(llama, Shape(slots, CONTEXT, threads=1, threads_batch=2), tiers))
+        shape = Shape(slots, CONTEXT, threads=2, threads_batch=2, exact=exact)
+        engines.append(Engine(llama, shape, tiers, pace))
         return engines[-1]
 
     yield make

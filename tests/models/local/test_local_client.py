@@ -15,7 +15,7 @@ import anyio
 import psutil
 import pytest
 
-from aios.models.local import client
+from aios.models.local import keeper
 from aios.models.local.client import LocalModel, LocalSnapshot
 from aios_syscalls import BadRequest, Chat, ChatReply, KernelBug, Message, ModelFailed, Rank, Sampling
 
@@ -157,9 +157,9 @@ async def test_a_missing_seed_is_drawn_from_the_given_randomness(opened: Open) -
 async def test_a_worker_that_keeps_dying_is_left_alone_for_a_while(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "COOL_DOWN_S", 1.0)
+    monkeypatch.setattr(keeper, "COOL_DOWN_S", 1.0)
     async with opened() as model:
-        for _ in range(client.LIVES):
+        for _ in range(keeper.LIVES):
             with anyio.fail_after(20):
                 while model.pid is None:
                     await anyio.sleep(0.01)

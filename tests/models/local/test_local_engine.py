@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from aios.context.tiers import Tiers
-from aios.models.local import engine as module
 from aios.models.local.engine import Engine
 from aios.models.local.generation import Generation
 from aios.models.local.grammar import Grammar, to_gbnf
 from aios.models.local.llama import LlamaModel, Shape
+from aios.models.local.pace import Pace
 from aios.models.local.template import Template
 from aios.models.local.text import Text
 from aios_syscalls import Chat, Message, Sampling
@@ -118,11 +118,13 @@ def test_batch_mates_change_nothing(bench: Bench, make_engine: MakeEngine, alone
 
 @pytest.mark.parametrize("chunk", [5, 17, 255])
 def test_the_size_of_chunks_changes_nothing(
-    bench: Bench, make_engine: MakeEngine, alone: list[list[int]], chunk: int, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, make_engine: MakeEngine, alone: list[list[int]], chunk: int
 ) -> None:
-    monkeypatch.setattr(module, "CHUNK_BESIDE", chunk)
-    monkeypatch.setattr(module, "CHUNK_ALONE", chunk)
-    assert finish(make_engine(slots=6), bench.mixed()[:6]) == alone[:6]
+    class Steady(Pace):
+        def budget(self, beside: bool) -> int:
+            return chunk
+
+    assert finish(make_engine(slots=6, pace=Steady()), bench.mixed()[:6]) == alone[:6]
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from aios.context.tiers import Tiers
-from aios.models.local import engine as module
 from aios.models.local.engine import Engine
 from aios.models.local.generation import Generation
 from aios.models.local.llama import LlamaContext, LlamaModel, Shape, pack
+from aios.models.local.pace import Pace
 from aios.models.local.ranking import Known, Ranking, log_softmax
 from aios.models.local.template import Template
 from aios_syscalls import AiosError, BadRequest, Chat, Message, ModelFailed, Rank, RankReply, Sampling
@@ -135,16 +135,25 @@ def test_what_runs_beside_and_ran_before_changes_nothing(
     make_engine: MakeEngine,
     alone: list[RankReply],
     chunk: int,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "CHUNK_BESIDE", chunk)
-    monkeypatch.setattr(module, "CHUNK_ALONE", chunk)
-    engine = make_engine(slots=len(CALLS) + 2)
+    class Steady(Pace):
+        def budget(self, beside: bool) -> int:
+            return chunk
+
+    engine = make_engine(slots=len(CALLS) + 2, pace=Steady())
     for question in ("Write a story about a sailor.", "Count to ten."):
         prompt = template.tokens(Chat(messages=(Message(role="user", content=question),)))
         engine.run(Generation(next(ids), llama, prompt, Sampling(), room=CONTEXT, max_tokens=60), None)
     assert finish(engine, *map(ranking, CALLS)) == alone
     assert finish(engine, *map(ranking, reversed(CALLS))) == alone[::-1]
+
+
+def test_a_conversation_with_answers_of_the_model_is_ranked_too(ranking: Rankings, make_engine: MakeEngine) -> None:
+    turns = (Message(role="assistant", content="Good morning.", generated=True), Message(role="user", content="Late?"))
+    call = CALLS[1].model_copy(update={"messages": (*CALLS[1].messages, *turns)})
+    engine = make_engine()
+    first = finish(engine, ranking(call))
+    assert finish(engine, ranking(CALLS[3]), ranking(call))[1:] == first
 
 
 def test_the_common_beginning_is_read_once(ranking: Rankings, make_engine: MakeEngine, template: Template) -> None:

@@ -13,6 +13,8 @@ from aios_syscalls import BadRequest, Chat, Message, ModelFailed, ToolSpec, Tool
 
 ADD = ToolSpec(name="add", description="Adds numbers.", parameters={"type": "object", "properties": {"a": {}}})
 CONTROLS = ("<s>", "</s>", "<|im_start|>", "<|im_end|>")
+FIRST = 0x110000
+"""The id of the first control token, after all characters."""
 
 
 class Letters:
@@ -34,12 +36,12 @@ class Letters:
         return [
             each
             for part in parts
-            for each in ([-CONTROLS.index(part) - 1] if part in CONTROLS and special else map(ord, part))
+            for each in ([FIRST + CONTROLS.index(part)] if part in CONTROLS and special else map(ord, part))
         ]
 
     def read(self, tokens: list[int]) -> str:
         """Text with control tokens in brackets."""
-        return "".join(chr(token) if token >= 0 else f"[{CONTROLS[-token - 1]}]" for token in tokens)
+        return "".join(chr(token) if token < FIRST else f"[{CONTROLS[token - FIRST]}]" for token in tokens)
 
 
 def prompt(vocabulary: Letters, *messages: Message, **fields: Any) -> str:
@@ -60,8 +62,8 @@ def test_control_tokens_of_callers_are_plain_text() -> None:
 
 
 def test_the_first_token_is_not_doubled() -> None:
-    assert prompt(Letters("{{ bos_token }}x", begin=-1), Message(role="user")) == "[<s>]x"
-    assert prompt(Letters("x", begin=-1), Message(role="user")) == "[<s>]x"
+    assert prompt(Letters("{{ bos_token }}x", begin=FIRST), Message(role="user")) == "[<s>]x"
+    assert prompt(Letters("x", begin=FIRST), Message(role="user")) == "[<s>]x"
 
 
 def test_tools_are_described_where_the_template_does_not() -> None:
@@ -141,3 +143,24 @@ def test_tool_calls_are_found_in_answers(text: str, rest: str, names: list[str])
         names,
         [str(n) for n in range(len(names))],
     )
+
+
+def test_what_a_model_wrote_is_told_from_what_it_was_asked() -> None:
+    chat = Chat(
+        messages=(
+            Message(role="user", content="a"),
+            Message(role="assistant", content="b<s>", generated=True),
+            Message(role="assistant", content="c"),
+        )
+    )
+
+    def alone(template: str) -> str:
+        vocabulary = Letters(template)
+        return vocabulary.read([~code for code in Template(vocabulary).codes(chat) if code < 0])
+
+    plain = "{% for message in messages %}<|im_start|>{{ message.content }}{% endfor %}!"
+    assert alone(plain) == "b<s>"
+    # A template that takes replies apart gets them read like everything else.
+    assert alone(plain.replace("message.content", "message.content[:-1]")) == ""
+    text = Letters(plain).read(Template(Letters(plain)).tokens(chat))
+    assert text == "[<|im_start|>]a[<|im_start|>]b<s>[<|im_start|>]c!"

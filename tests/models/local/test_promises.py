@@ -299,6 +299,54 @@ async def test_a_prompt_longer_than_the_slot_is_refused_with_both_numbers(local:
 
 
 @ONE_LOOP
+async def test_a_caller_may_have_the_oldest_messages_left_out(local: Any) -> None:
+    def turn(role: str, text: str) -> Message:
+        return Message.model_validate({"role": role, "content": text})
+
+    system, last = turn("system", "Answer in one word."), turn("user", "Name a colour.")
+    talk = [turn(("user", "assistant")[number % 2], f"{number} " * 100) for number in range(6)]
+    async with local() as model:
+        long = Chat(messages=(system, *talk, last), max_tokens=3)
+        with pytest.raises(BadRequest, match="a slot holds 512"):
+            await whole(model, long)
+        short = Chat(messages=(system, *talk[4:], last), max_tokens=3)
+        assert await whole(model, long.model_copy(update={"truncate": True})) == await whole(model, short)
+        alone = Chat(messages=(system, turn("user", "word " * 3000)), truncate=True)
+        with pytest.raises(BadRequest, match="even its last message alone has"):
+            await whole(model, alone)
+
+
+@ONE_LOOP
+async def test_a_conversation_reads_only_what_is_new(local: Any) -> None:
+    def ask(text: str) -> Message:
+        return Message(role="user", content=text)
+
+    async with local() as model, local() as other:
+        talk = [ask("Tell me about three kinds of bread. " * 4)]
+        for question in ("And cheese?", "And wine?"):
+            first = await whole(model, Chat(messages=tuple(talk), max_tokens=12))
+            talk += [first.message, ask(question)]
+            before = await model.stats()
+            reply = await whole(model, Chat(messages=tuple(talk), max_tokens=12))
+            after = await model.stats()
+            assert after["read_tokens"] - before["read_tokens"] < 20
+            # The last token of an answer that was cut off is computed when it is read on.
+            assert after["again_tokens"] - before["again_tokens"] <= 1
+            # A worker that has nothing of it comes to the same.
+            assert await whole(other, Chat(messages=tuple(talk), max_tokens=12)) == reply.model_copy(
+                update={"model": other.name}
+            )
+        assert (await other.stats())["again_tokens"] > 0
+
+
+@ONE_LOOP
+async def test_a_reply_names_its_mode(local: Any, say: Any) -> None:
+    async with local() as model, local(mode="throughput") as fast:
+        assert (await whole(model, say(tokens=2))).mode == "exact"
+        assert (await whole(fast, say(tokens=2))).mode == "throughput"
+
+
+@ONE_LOOP
 async def test_a_generation_ends_where_its_slot_is_full(local: Any, say: Any) -> None:
     async with local(context=96) as model:
         full = await whole(model, say(tokens=400))
