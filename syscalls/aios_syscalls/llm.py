@@ -192,6 +192,8 @@ class Rank(Syscall[RankReply]):
     neutral: tuple[str, ...] = Field(default=(), max_length=8)
     """Replacements for the evidence, or without one for the last user message's content, that ask nothing, such as
     "N/A"; none means no calibration."""
+    cache_salt: str = Field(default="", max_length=256)
+    """As in `Chat`."""
     model: str | None = None
     """A model's name; None lets the router choose."""
 

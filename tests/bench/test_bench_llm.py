@@ -59,6 +59,8 @@ def test_every_figure_of_the_issue_has_a_target() -> None:
         "switch_2k_ms": ("<=", 50),
         "round_robin_cost": ("<=", 0.03),
         "long_prompt_gap_ratio": ("<=", 2),
+        "memory_beside_model_mb": ("<=", 200),
+        "memory_growth_mb": ("<=", 8),
     }
 
 

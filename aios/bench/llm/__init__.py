@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 
 from aios.bench import Report, at_least, at_most
-from aios.bench.llm import arrival, chat, crowd, peers, streams, switching, turns
+from aios.bench.llm import arrival, chat, crowd, memory, peers, streams, switching, turns
 from aios.bench.llm.peers import cores
 from aios.models.local.quantize import faster
 from aios.setup import model_path
@@ -30,6 +30,8 @@ GOALS = (
     at_most("switch_2k_ms", 50),
     at_most("round_robin_cost", 0.03),
     at_most("long_prompt_gap_ratio", 2),
+    at_most("memory_beside_model_mb", 200),
+    at_most("memory_growth_mb", 8),
 )
 CHARTS = (turns.CHART, chat.CHART, streams.CHART, crowd.CHART)
 
@@ -53,10 +55,12 @@ class Size:
     switches: int
     story_tokens: int
     """Of each generation under FIFO and round robin."""
+    short_requests: int
+    """After which memory is looked at."""
 
 
-FULL = Size(5, 3, 2, 2, 4, 4, 96, 8, 24, 192)
-QUICK = Size(1, 1, 1, 1, 2, 1, 48, 3, 12, 96)
+FULL = Size(5, 3, 2, 2, 4, 4, 96, 8, 24, 192, 2000)
+QUICK = Size(1, 1, 1, 1, 2, 1, 48, 3, 12, 96, 200)
 AGENTS = 16
 
 
@@ -75,6 +79,7 @@ async def _measure(size: Size) -> Report:
     figures = await switching.switch(q8, size.switches)
     figures |= await switching.round_robin(q8, size.story_tokens, size.rounds)
     figures |= await arrival.measure(q8, size.rounds)
+    figures |= await memory.measure(q8, size.short_requests)
     figures |= await streams.measure(q8, size.stream_tokens, size.rounds)
     in_turns, missing = await turns.measure(files, AGENTS, size.turns, size.sample, size.long_rounds)
     chatting, reasons = await chat.measure(q8, size.chat_rounds, size.requests)
@@ -91,7 +96,7 @@ def _notes(size: Size, shipped: Path, q8: Path) -> list[str]:
     return [
         f"Medians of rounds: {size.chat_rounds} of the chat server, {size.long_rounds} of agents in turns and of more "
         f"agents than slots, {size.rounds} of the rest. In a round all take turns with the same prompts, {cores()} "
-        "threads each; whoever has no turn is stopped or has nothing to do.",
+        "threads each but for one_at_a_time, the class as it comes; whoever has no turn is stopped or idle.",
         f"Q4 is {shipped.name}, Q8 is {q8.name}; where neither is said, it is Q8 for everyone.",
         "vs_example_server: HTTP against HTTP, both in processes of their own, without streaming. vs_xllamacpp and "
         "vs_one_at_a_time: both without HTTP. Everyone has read the system prompt before; the questions are new.",
@@ -102,6 +107,8 @@ def _notes(size: Size, shipped: Path, q8: Path) -> list[str]:
         f"bare_loop_share_32: while all {streams.SLOTS} write, at the same depths, with the same settings and threads.",
         f"long_prompt_gap_ratio: over a token for each of {arrival.WRITERS} writers and {arrival.CHUNK} tokens of "
         "prompt in a bare loop. switch_2k_ms: a slice after a switch, less one without.",
+        f"memory_beside_model_mb, memory_growth_mb: of kernel and worker after {size.short_requests} short requests, "
+        "beside weights, KV cache and kept states.",
         f"Peers: llama-cpp-python {metadata.version(peers.ENGINE)} (its class, and examples/server of its source on "
         f"the same build), {peers.XLLAMACPP} as its wheel is built.",
     ]

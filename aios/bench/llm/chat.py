@@ -28,12 +28,15 @@ Ask = Callable[[Chat], Awaitable[int]]
 Run = Callable[[Sequence[Sequence[Chat]]], Awaitable[tuple[int, float]]]
 """Each client's requests; tokens written and seconds."""
 
-OURS_HTTP, OURS, SERVER, XLLAMACPP, LLAMA = "ours_http", "ours", "example_server", "xllamacpp", "one_at_a_time"
+OURS_HTTP, OURS, SERVER, XLLAMACPP = "ours_http", "ours", "example_server", "xllamacpp"
+LLAMA, LLAMA_CORES = "one_at_a_time", "one_at_a_time_all_cores"
+"""llama_cpp.Llama as it comes, with half of the cores for writing, and with all."""
 RATIOS = {
     "vs_example_server_8": (OURS_HTTP, SERVER, 8),
     "vs_example_server_16": (OURS_HTTP, SERVER, 16),
     "vs_xllamacpp_16": (OURS, XLLAMACPP, 16),
     "vs_one_at_a_time_16": (OURS, LLAMA, 16),
+    "vs_one_at_a_time_all_cores_16": (OURS, LLAMA_CORES, 16),
 }
 """The figure -> ours, the peer, clients: over HTTP against a server, without it against what runs in process."""
 CHART = Chart(
@@ -41,7 +44,7 @@ CHART = Chart(
     "tokens/s of all clients",
     {
         name: {f"{clients} clients": f"chat{clients}_{name}_tokens_per_s" for clients in CLIENTS}
-        for name in (OURS_HTTP, SERVER, OURS, XLLAMACPP, LLAMA)
+        for name in (OURS_HTTP, SERVER, OURS, XLLAMACPP, LLAMA, LLAMA_CORES)
     },
 )
 
@@ -107,10 +110,16 @@ async def _contenders(stack: AsyncExitStack, model: Path, reasons: dict[str, str
         python = await anyio.to_thread.run_sync(xllamacpp)
         return _threads(await stack.enter_async_context(Peer.started("xllamacpp", settings, python)))
 
-    async def llama() -> Run:
-        return _llama(await stack.enter_async_context(Peer.started("llama", settings)))
+    async def llama(threads: int | None) -> Run:
+        return _llama(await stack.enter_async_context(Peer.started("llama", {**settings, "threads": threads})))
 
-    for name, start in {SERVER: server, XLLAMACPP: threads, LLAMA: llama}.items():
+    starts: dict[str, Callable[[], Awaitable[Run]]] = {
+        SERVER: server,
+        XLLAMACPP: threads,
+        LLAMA: lambda: llama(None),
+        LLAMA_CORES: lambda: llama(cores()),
+    }
+    for name, start in starts.items():
         say(f"starting {name}")
         try:
             contenders[name] = await start()

@@ -26,6 +26,7 @@ class Texts:
 
     tokens: tuple[tuple[int, ...], ...]
     starts: tuple[int, ...]
+    salt: str
 
     @property
     def size(self) -> int:
@@ -41,8 +42,10 @@ Known = OrderedDict[Texts, list[float]]
 class Scoring(Generation):
     """A prompt that is read, and nothing written; `asked` are positions and the tokens that may follow there."""
 
-    def __init__(self, id: int, model: LlamaModel, prompt: Sequence[int], asked: Mapping[int, Sequence[int]]) -> None:
-        super().__init__(id, model, prompt, Sampling(), room=len(prompt) + 1, max_tokens=1)
+    def __init__(
+        self, id: int, model: LlamaModel, prompt: Sequence[int], asked: Mapping[int, Sequence[int]], salt: str = ""
+    ) -> None:
+        super().__init__(id, model, prompt, Sampling(), room=len(prompt) + 1, max_tokens=1, salt=salt)
         self.found: dict[int, list[float]] = {}
         """At each position that was read, the log-probabilities of what was asked."""
         self._asked = asked
@@ -97,11 +100,11 @@ class Ranking:
         # What the model would write is tokenized by itself, and whole: pieces merge otherwise at their borders.
         begun = [(*prompt, *self._model.tokenize(self._call.prefix + option)) for option in self._call.options]
         if evidence is None:
-            return Texts(tuple(begun), (_common(begun),) * len(begun))
+            return Texts(tuple(begun), (_common(begun),) * len(begun), self._call.cache_salt)
         whole = [
             (*prompt, *self._model.tokenize(self._call.prefix + option + evidence)) for option in self._call.options
         ]
-        return Texts(tuple(whole), tuple(map(_equal, zip(begun, whole, strict=True))))
+        return Texts(tuple(whole), tuple(map(_equal, zip(begun, whole, strict=True))), self._call.cache_salt)
 
     def _jobs(self) -> Iterator[Scoring]:
         for number, texts in enumerate(self._variants):
@@ -127,7 +130,7 @@ class Ranking:
         for text in sorted(texts.tokens, reverse=True):
             asked = {end - 1: sorted(following.pop(text[:end])) for end in range(len(text)) if text[:end] in following}
             if asked:
-                job = Scoring(self.id, self._model, text[: max(asked) + 1], asked)
+                job = Scoring(self.id, self._model, text[: max(asked) + 1], asked, texts.salt)
                 yield job
                 for position, tokens in asked.items():
                     for token, value in zip(tokens, job.found[position], strict=True):
