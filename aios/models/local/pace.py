@@ -6,7 +6,7 @@ BESIDE = 2.0
 """A piece of prompt takes so many times as long as a step of those who write and wait for it."""
 ALONE_S = 0.25
 """How long a piece takes when nobody writes: a new call waits for it, and longer ones are hardly more efficient."""
-LEAST, MOST = 32, 512
+LEAST, MOST = 64, 512
 """Bounds of a piece, in tokens: smaller ones are inefficient, the largest fill a batch."""
 WEIGHT = 0.2
 """Of a new measurement in the running mean."""
