@@ -1,4 +1,4 @@
-"""Bytes by their SHA-256, kept once: small ones in the database, as deltas where they have a base, large ones as files."""
+"""Bytes by their SHA-256, kept once: small ones in the database, as deltas where they have a base, others as files."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Blobs:
     def __init__(self, place: Path) -> None:
         self._place = place / "blobs"
 
-    def put(self, connection: sqlite3.Connection, data: bytes, base: bytes | None = None) -> bytes:
-        """Keep bytes, and say their SHA-256; `base` is the SHA-256 of bytes that they are probably like."""
+    def put(self, connection: sqlite3.Connection, data: bytes, base: bytes | None, most: int) -> bytes:
+        """Keep bytes unless they are more than `most`, and say their SHA-256; `base` is that of bytes they are like."""
         key = hashlib.sha256(data).digest()
-        if not self.has(connection, key):
+        if len(data) <= most and not self.has(connection, key):
             encoding, stored, base, depth = self._encode(connection, key, data, base)
             connection.execute(
                 "INSERT INTO blob (sha256, size, encoding, data, base, depth) VALUES (?, ?, ?, ?, ?, ?)",
