@@ -18,6 +18,7 @@ from aios_storage import leases, ledger
 from aios_storage.blobs import Blobs
 from aios_storage.change import Change, Changes, Drop, Put, Rename, paths
 from aios_storage.directory import Entry, Kind
+from aios_storage.ignore import Ignore
 from aios_storage.leases import Lease
 from aios_storage.ledger import Head
 from aios_storage.root import MAX_ENTRIES, MAX_READ, Root
@@ -25,7 +26,7 @@ from aios_storage.scan import Scanned, Scanner, Skip
 from aios_storage.truth import PLACE, Truth
 from aios_storage.undo import Undone, plan
 from aios_storage.version import USER, At, Author, Version
-from aios_syscalls.errors import BadRequest, NotFound
+from aios_syscalls.errors import AiosError, BadRequest, NotFound
 
 MAX_KEPT = 64 * 1024 * 1024
 
@@ -257,11 +258,18 @@ class Files:
     # --- what others did, and what follows
 
     def scan(self, paths: Sequence[str] = (".",), skip: Skip | None = None) -> Scanned:
-        """Record what other programs did at or below these paths; `skip` says which new files are none of ours."""
-        scanned = self._scanner.scan([self._real(path) for path in paths], skip or _none, self._clock())
+        """Record what other programs did at or below these paths.
+
+        `skip` says which new files are none of ours, by default those that .gitignore and .aiosignore name.
+        """
+        scanned = self._scanner.scan([self._real(path) for path in paths], skip or self.ignore(), self._clock())
         if scanned.changed or scanned.removed or scanned.moved:
             self.on_change()
         return scanned
+
+    def ignore(self) -> Ignore:
+        """Which files are none of ours, as the ignore files say at present."""
+        return Ignore(self._beginning)
 
     def heads(self, below: str = ".") -> builtins.list[Head]:
         """The recorded states of the files below a directory, or of one file."""
@@ -299,6 +307,12 @@ class Files:
         return self.blobs.get(self.truth.read(), bytes.fromhex(sha256))
 
     # --- parts
+
+    def _beginning(self, path: str, most: int) -> bytes | None:
+        try:
+            return self.root.read(path, 0, most)
+        except AiosError:
+            return None
 
     def _real(self, path: str, field: str = "path", follow: bool = True) -> str:
         return self.root.real(path, field, follow=follow)
