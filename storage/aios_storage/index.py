@@ -325,10 +325,10 @@ class Index:
             found.update(hash for (hash,) in self._ask(f"SELECT DISTINCT hash FROM chunk WHERE hash IN ({marks})", part))
         return found
 
-    def hashes(self, among: Selection | None) -> list[bytes]:
-        """The pieces of the files of a selection."""
+    def hashes(self, among: Selection | None = None) -> list[bytes]:
+        """The pieces of the files of a selection, each once."""
         sql, parameters = _where(among)
-        query = f"SELECT DISTINCT chunk.hash FROM chunk JOIN entry ON entry.document = chunk.document{sql}"
+        query = f"SELECT DISTINCT hash FROM chunk WHERE document IN (SELECT document FROM entry{sql})"
         return [hash for (hash,) in self._ask(query, parameters)]
 
     def pieces(self, document: int) -> list[Piece]:

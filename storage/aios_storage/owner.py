@@ -188,7 +188,7 @@ class Owner:
                 wanted *= 2
             through = self._chroma.through
         found = dict(self._exact.scores(vector, [hash for hash in hashes if hash in alive]))
-        found |= dict(self._exact.near(vector, limit, None, after=through))
+        found |= dict(self._exact.near(vector, limit, after=through))
         return sorted(found.items(), key=lambda pair: -pair[1])[:limit]
 
     def _fill_chroma(self) -> None:
