@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aios_storage.embedders import Embedder, Floats
 from aios_storage.filters import Selection
@@ -85,11 +84,10 @@ class Exact:
     def near(self, vector: Floats, limit: int, among: Selection | None = None, after: int = 0) -> list[Scored]:
         """The pieces whose vectors are nearest to one, of those that were kept after the id `after`."""
         matrix, hashes = self._refreshed()
+        rows = np.arange(bisect.bisect_right(self._ids, after), len(hashes)) if after else None
         if among is not None:
             # One piece may be in many files, and most selections are a small part: only these rows are compared.
             rows = np.fromiter({self._rows[hash] for hash in self._index.hashes(among) if hash in self._rows}, np.intp)
-        else:
-            rows = np.arange(bisect.bisect_right(self._ids, after), len(hashes)) if after else None
         scores = matrix @ vector if rows is None else matrix[rows] @ vector
         count = min(limit, len(scores))
         while count > 0:
