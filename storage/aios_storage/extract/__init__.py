@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import PurePosixPath
@@ -60,7 +61,9 @@ def extract(path: str, data: bytes) -> Text:
     return Text("", suffix.lstrip(".") or "binary")
 
 
+@cache
 def _candidates(suffix: str) -> list[Extractor]:
+    """The extractors to try; looking for those of others takes milliseconds, hence once for each suffix."""
     from aios_storage.extract import plain
 
     found: list[Extractor] = [
