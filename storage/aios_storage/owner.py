@@ -1,6 +1,6 @@
 """The owner of a root's index: the one process that watches, embeds, and holds the vectors.
 
-It keeps nothing that cannot be made again, so it may be killed at any time. `python -m aios_storage.owner ROOT` runs it.
+It keeps nothing that cannot be made again, so it may be killed at any time. `python -m aios_storage.owner` runs it.
 """
 
 from __future__ import annotations
