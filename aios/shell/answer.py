@@ -10,12 +10,12 @@ SILENT = "The files do not say."
 """What a model is to write when no passage answers."""
 
 SYSTEM = (
-    "Answer the question in one to three short sentences, from the numbered passages and nothing else. End each"
-    f" sentence with the number of the passage that says so, as in [1]. If no passage answers it, write: {SILENT}"
+    "Answer the question in one or two short sentences, from the numbered passages and nothing else. After each"
+    f" sentence write the number of the passage that says so, as in [1]. If no passage answers it, write: {SILENT}"
 )
 LONGEST_CLAIM = 240
 """Characters that a model may write before it must cite."""
-MOST_CLAIMS = 3
+MOST_CLAIMS = 2
 SHARE = 0.6
 """Of a claim's words that its passage must have. An invented claim of the question's topic has about half of them."""
 
@@ -46,6 +46,8 @@ class Claim:
     cites: tuple[int, ...]
     borne_out: bool
     """Whether the passages have its words, and all its figures."""
+    elsewhere: int | None = None
+    """Another passage that bears it out, where those do not."""
 
 
 def prompt(question: str, passages: Sequence[Passage]) -> str:
@@ -66,11 +68,12 @@ def fitting(passages: Sequence[Passage], room: int) -> list[Passage]:
 
 
 def grammar(passages: int) -> str:
-    """GBNF of sentences that each end in the number of a passage."""
+    """GBNF of sentences that each end in the number of a passage; within one, a full stop is that of a number."""
     numbers = " | ".join(f'"{number}"' for number in range(1, passages + 1))
     return (
         f'root ::= "{SILENT}" | claim (" " claim){{0,{MOST_CLAIMS - 1}}}\n'
-        f'claim ::= [A-Z0-9"] [^\\x00-\\x1f\\[\\]]{{8,{LONGEST_CLAIM}}} "[" ({numbers}) "]" "."?\n'
+        f'claim ::= [A-Z0-9"] piece{{8,{LONGEST_CLAIM}}} [.!?] " [" ({numbers}) "]"\n'
+        'piece ::= [^\\x00-\\x1f\\[\\].!?] | [.] [0-9]\n'
     )
 
 
@@ -85,7 +88,11 @@ def _claims(answer: str, passages: Sequence[Passage]) -> Iterator[Claim]:
         cites = tuple(number for number in numbers if 1 <= number <= len(passages))
         source = " ".join(passages[number - 1].text for number in cites)
         said = text.strip(" .,;:\n")
-        yield Claim(said, cites, bool(cites) and borne_out(said, source))
+        if cites and borne_out(said, source):
+            yield Claim(said, cites, True)
+        else:
+            others = (number for number, passage in enumerate(passages, 1) if borne_out(said, passage.text))
+            yield Claim(said, cites, False, next(others, None))
 
 
 def borne_out(claim: str, source: str) -> bool:
@@ -114,9 +121,10 @@ def doubts(found: Sequence[Claim]) -> list[str]:
         return []
     said = []
     for claim in found:
+        but = f" (but [{claim.elsewhere}] does)" if claim.elsewhere else ""
         if not claim.cites:
             said.append(f"no source is given for: {claim.text}")
         elif not claim.borne_out:
             where = ", ".join(f"[{number}]" for number in claim.cites)
-            said.append(f"{where} does not say so in its words: {claim.text}")
+            said.append(f"{where} does not say so{but}: {claim.text}")
     return said
