@@ -134,9 +134,7 @@ TUNING: Sequence[Prompt] = (
     means("ls drafts", op("list", path="drafts")),
     means("List all files below data, recursively", op("list", path="data", recursive=True)),
     means("When was report.md last modified?", op("stat", path="report.md")),
-    means(
-        'Create a file called ideas.txt containing "first idea"', op("create", path="ideas.txt", text="first idea")
-    ),
+    means('Create a file called ideas.txt containing "first idea"', op("create", path="ideas.txt", text="first idea")),
     means("mkdir photos", op("create", path="photos", kind="directory")),
     means('Append "- renew passport" to todo.txt', op("append", path="todo.txt", text="- renew passport")),
     means('Write "hello" to notes.txt', op("write", path="notes.txt", text="hello")),
