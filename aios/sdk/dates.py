@@ -16,10 +16,29 @@ from aios_syscalls import BadRequest
 
 EXAMPLES = "yesterday, last tuesday, 2 days ago, 3h, 2026-05-03, 3 May, yesterday at 17:30, before the 3rd of May"
 INSTANT = timedelta(microseconds=1)
-NUMBERS = dict(zip("one two three four five six seven eight nine ten eleven twelve".split(), range(1, 13), strict=True))
+NUMBERS = dict(
+    zip(
+        ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"],
+        range(1, 13),
+        strict=True,
+    )
+)
 NUMBERS |= {"a": 1, "an": 1, "a couple of": 2}
-WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
-MONTHS = "january february march april may june july august september october november december".split()
+WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+MONTHS = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+]
 DAYTIMES = {"morning": (0, 12), "afternoon": (12, 18), "evening": (18, 24), "night": (18, 24)}
 UNITS = {
     **dict.fromkeys(("second", "sec", "s"), "seconds"),
@@ -245,7 +264,8 @@ def _clock(words: str) -> time:
         raise ValueError
     if half:
         parts[0] = parts[0] % 12 + 12 * (half == "pm")
-    return time(*parts)
+    hour, minute, second = [*parts, 0, 0][:3]
+    return time(hour, minute, second)
 
 
 def _aware(day: date, clock: time, now: datetime) -> datetime:
