@@ -64,9 +64,7 @@ def session(work: Path) -> pyte.Screen:
     """What the screen shows after everything was typed."""
     texts = work / "texts"
     shutil.copytree(ROOT / "agents" / "texts", texts)
-    environment = {
-        **os.environ, "AIOS_HOME": str(work / "home"), "TERM": "xterm-256color", "LANG": "C.UTF-8", "PYTHONPATH": paths()
-    }  # fmt: skip
+    environment = {**os.environ, "AIOS_HOME": str(work / "home"), "TERM": "xterm-256color", "PYTHONPATH": paths()}
     if models := os.environ.get("AIOS_HOME"):
         (work / "home").mkdir()
         (work / "home" / "cache").symlink_to(Path(models) / "cache")

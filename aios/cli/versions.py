@@ -15,9 +15,8 @@ from aios.cli.output import clean, size
 from aios.cli.table import grid
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from aios_storage.version import Author, Undone, Version
+    from rich.table import Table
 
 DIFF = {"+++": "bold", "---": "bold", "@@": "cyan", "+": "green", "-": "red"}
 """Style by how a line of a diff begins; the longer ones first."""

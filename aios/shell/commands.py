@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
+from aios_storage.search import Filters, Query, Results
 from rich.text import Text
 
 from aios.cli import hits as shown
@@ -21,7 +22,6 @@ from aios.shell.answer import Passage
 from aios.shell.line import Ask, Command, Line, Nothing, Run, Search
 from aios.shell.session import PAGE, Scope, Session
 from aios.shell.verbs import OTHERS, VERBS
-from aios_storage.search import Filters, Query, Results
 from aios_syscalls.errors import AiosError, BadRequest, NotFound
 
 Words = tuple[str, ...]
@@ -214,7 +214,7 @@ def undo(session: Session, words: Words) -> Code:
     match words:
         case ():
             if not session.restored:
-                raise BadRequest("nothing was restored here yet; undo --run RUN or --agent NAME takes back what they did")
+                raise BadRequest("nothing was restored here yet; say undo --run RUN or undo --agent NAME")
             path, number = session.restored.pop()
             made = session.library.rollback(path, number - 1, if_version=number)
             session.console.print(f"{clean(session.spelled(made.path))} is version {made.number} now")

@@ -30,7 +30,7 @@ class ShellCompleter(Completer):
     def __init__(self, known: Known) -> None:
         self._known = known
 
-    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:  # noqa: ARG002
         line = document.text_before_cursor.lstrip()
         name, blank, rest = line.partition(" ")
         if not blank:

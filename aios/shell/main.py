@@ -16,8 +16,9 @@ from aios.shell.session import Session
 
 def shell(directory: str, *, config: Path | None = None, model: str | None = None) -> Code:
     """Work with files until the user leaves, or the lines of standard input end."""
-    from aios.cli.settings import settings
     from aios_storage.library import Library
+
+    from aios.cli.settings import settings
 
     place = indexed(directory)
     interactive = sys.stdin.isatty() and sys.stdout.isatty()

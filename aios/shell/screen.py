@@ -55,7 +55,9 @@ class Pulse:
 class Screen:
     """Reads lines from a person."""
 
-    def __init__(self, known: Known, where: Callable[[], tuple[str, str]], status: Callable[[], str], past: Path) -> None:
+    def __init__(
+        self, known: Known, where: Callable[[], tuple[str, str]], status: Callable[[], str], past: Path
+    ) -> None:
         """`where` gives the directory and the scope for the prompt, `status` the toolbar; `past` keeps the lines."""
         past.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         past.touch(mode=0o600)

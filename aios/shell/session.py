@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from aios_syscalls.errors import AiosError, BadRequest, NotFound
 
 if TYPE_CHECKING:
+    from aios_storage.library import Library
+    from aios_storage.search import Hit, Query, Results
     from rich.console import Console
 
     from aios.shell.ask import Asker
-    from aios_storage.library import Library
-    from aios_storage.search import Hit, Query, Results
 
 PAGE = 10
 """Results shown at once."""
@@ -111,6 +111,8 @@ class Session:
             raise BadRequest("nothing was searched for yet; type some words")
         known = len(self.hits)
         results = self.library.search(replace(self.query, limit=known + PAGE))
-        fresh = [hit for hit in results.hits if (hit.path, hit.start) not in {(old.path, old.start) for old in self.hits}]
+        fresh = [
+            hit for hit in results.hits if (hit.path, hit.start) not in {(old.path, old.start) for old in self.hits}
+        ]
         self.hits += fresh
         return known, replace(results, hits=tuple(fresh))

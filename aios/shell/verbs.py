@@ -37,7 +37,9 @@ VERBS: dict[str, Verb] = {
         Verb("cat", "cat N|PATH [VERSION|WHEN]", "print a file, now or as it was", "file", 1, MANY),
         Verb("hist", "hist N|PATH", "the versions of a file", "file", 1, 1),
         Verb("diff", "diff N|PATH [FROM [TO]]", "what changed, by default in the last version", "file", 1, MANY),
-        Verb("restore", "restore N|PATH VERSION|WHEN", "make a file what it was; `undo` takes it back", "file", 2, MANY),
+        Verb(
+            "restore", "restore N|PATH VERSION|WHEN", "make a file what it was; `undo` takes it back", "file", 2, MANY
+        ),
         Verb("undo", "undo [--run RUN | --agent NAME]", "take back the last restore, or a whole run", "undo", 0, 2),
         Verb("ls", "ls [PATH]", "list a directory", "directory", 0, 1),
         Verb("cd", "cd [PATH]", "go to a directory: searches stay below it", "directory", 0, 1),

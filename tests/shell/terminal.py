@@ -17,7 +17,7 @@ from typing import Self
 
 import pyte
 
-PATIENCE_S = 60.0
+PATIENCE_S = 30.0
 
 
 class Terminal:
@@ -64,12 +64,16 @@ class Terminal:
         self.type(f"{line}\r")
 
     def until(self, seen: str | Callable[[str], bool], patience_s: float = PATIENCE_S) -> str:
-        """Read until the screen shows something, and return the screen. Raises AssertionError when it never does."""
+        """Read until the screen shows something (blanks at line ends aside), and return what it shows.
+
+        Raises AssertionError when it never does.
+        """
         test = seen if callable(seen) else lambda text: seen in text
         limit = time.monotonic() + patience_s
         while not test(self.text):
             left = limit - time.monotonic()
-            assert left > 0 and self._read(left), f"not seen: {seen}\n--- screen ---\n{self.text}\n--- end ---"
+            more = left > 0 and self._read(left)
+            assert more, f"not seen: {seen}\n--- screen ---\n{self.text}\n--- end ---"
         return self.text
 
     def end(self, patience_s: float = PATIENCE_S) -> int:

@@ -13,7 +13,10 @@ from prompt_toolkit.document import Document
 from aios.shell.complete import ShellCompleter, last_word, quoted, unquoted
 from aios.shell.line import split
 
-TREE = {".": [("docs", True), ("a b.md", False), ("notes.txt", False), (".hidden", False)], "docs": [("deep.md", False)]}
+TREE = {
+    ".": [("docs", True), ("a b.md", False), ("notes.txt", False), (".hidden", False)],
+    "docs": [("deep.md", False)],
+}
 
 
 class Tree:

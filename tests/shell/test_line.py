@@ -27,7 +27,10 @@ from aios_syscalls import BadRequest
         ("?", Command("help", (), "?")),
         ("quit", Command("quit", (), "quit")),
         ("open 2", Command("open", ("2",), "open 2")),
-        ('cat "a file.md" last tuesday', Command("cat", ("a file.md", "last", "tuesday"), 'cat "a file.md" last tuesday')),
+        (
+            'cat "a file.md" last tuesday',
+            Command("cat", ("a file.md", "last", "tuesday"), 'cat "a file.md" last tuesday'),
+        ),
         (r"hist a\ b", Command("hist", ("a b",), r"hist a\ b")),
         ("in docs how it works", Command("in", ("docs", "how", "it", "works"), "in docs how it works")),
         ("undo --run abc", Command("undo", ("--run", "abc"), "undo --run abc")),
@@ -38,7 +41,7 @@ def test_lines(line: str, meaning: Line) -> None:
     assert parse(line) == meaning
 
 
-@pytest.mark.parametrize("line", ["more about cats", "index of refraction", "open source licence", "like a rolling stone"])
+@pytest.mark.parametrize("line", ["more about cats", "index of refraction", "open source licence", "like a stone"])
 def test_a_sentence_that_begins_with_a_verb_but_fits_no_command_is_a_search(line: str) -> None:
     assert parse(line) == Search(line)
 

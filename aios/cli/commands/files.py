@@ -43,7 +43,7 @@ def search(
     path: Annotated[list[str] | None, typer.Option("--path", metavar="GLOB", help="Only these; repeatable.")] = None,
     since: Annotated[str | None, typer.Option(metavar="WHEN", help="Changed since: yesterday, 2 days ago.")] = None,
     until: Annotated[str | None, typer.Option(metavar="WHEN", help="Changed before.")] = None,
-    type: Annotated[list[str] | None, typer.Option("--type", metavar="EXT", help="An ending or kind: md, code.")] = None,
+    type: Annotated[list[str] | None, typer.Option("--type", metavar="EXT", help="An ending or kind: md.")] = None,
     author: Annotated[
         list[str] | None, typer.Option("--author", metavar="NAME", help="Who wrote the last version.")
     ] = None,
