@@ -20,12 +20,12 @@ SHARE = 0.6
 """Of a claim's words that its passage must have. An invented claim of the question's topic has about half of them."""
 
 _COMMON = """
-    about above after again also although among and another any are because been before being between both but
+about above after again also although among and another any are because been before being between both but
 can could did does doing down during each either for from had has have having her here hers him his how into
-    its just may might more most must nor not now off only onto other our out over own per same shall she should
-    since some such than that the their them then there these they this those through thus too under until upon
-    very was were what when where which while who whom whose why will with within without would yet you your
-    passage file files question answer says said states according
+its just may might more most must nor not now off only onto other our out over own per same shall she should
+since some such than that the their them then there these they this those through thus too under until upon
+very was were what when where which while who whom whose why will with within without would yet you your
+passage file files question answer says said states according
 """
 COMMON = frozenset(_COMMON.split())
 
