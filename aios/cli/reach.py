@@ -1,4 +1,4 @@
-"""Opens the library that a command works on."""
+"""Opens what a command works on."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ from aios.cli import moments
 from aios.cli.place import indexed
 
 if TYPE_CHECKING:
-    from aios_storage.files import Files
-    from aios_storage.library import Library
-    from aios_storage.version import At
+    from aios_storage import At, Files
 
 
 @contextmanager
-def directory(path: str) -> Iterator[tuple[Library, str]]:
-    """The library of the root that a directory lies in, and the root's name of that directory. Raises NotFound."""
-    from aios_storage.library import Library
+def files(path: str) -> Iterator[tuple[Files, str]]:
+    """The files of the root that a path lies in, and the root's name of it. Raises NotFound where nothing is indexed.
+
+    What other programs did to it has been recorded. It has no index behind it: whoever searches next catches up.
+    """
+    from aios_storage import Files
 
     place = indexed(path)
-    with Library(place.root) as library:
-        yield library, place.path
-
-
-file = directory
-"""The same of a file, which may be gone."""
+    with Files(place.root) as found:
+        if place.path != "." and found.heads(place.path):
+            found.scan([place.path])
+        yield found, place.path
 
 
 def version(files: Files, text: str) -> At:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -11,11 +13,11 @@ from rich.console import Console
 from rich.text import Text
 
 from aios.cli.hits import flat
-from aios.cli.output import clean, size
+from aios.cli.output import clean, print_json, size
 from aios.cli.table import grid
 
 if TYPE_CHECKING:
-    from aios_storage.version import Author, Undone, Version
+    from aios_storage import Author, Undone, Version
     from rich.table import Table
 
 DIFF = {"+++": "bold", "---": "bold", "@@": "cyan", "+": "green", "-": "red"}
@@ -54,6 +56,22 @@ def to_json(version: Version) -> dict[str, Any]:
     return asdict(version)
 
 
+def print_bytes(path: str, data: bytes, *, as_json: bool) -> None:
+    """A file's bytes as they are; harmless ones on a terminal; in JSON as base64 where they are not UTF-8."""
+    if as_json:
+        try:
+            print_json({"path": path, "text": data.decode("utf-8")})
+        except UnicodeDecodeError:
+            print_json({"path": path, "base64": base64.b64encode(data).decode()})
+    elif sys.stdout.isatty():
+        text = clean(data.decode("utf-8", "replace"))
+        print(text, end="" if text.endswith("\n") else "\n")
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
 def show_diff(console: Console, text: str) -> None:
     """A unified diff, in colour on a terminal."""
     for line in text.splitlines():
@@ -64,5 +82,13 @@ def show_diff(console: Console, text: str) -> None:
 def show_undone(console: Console, undone: Sequence[Undone], *, dry_run: bool) -> None:
     """What was taken back, and what was not and why."""
     for each in undone:
-        sign = Text("kept  ", style="yellow") if each.kept else Text("would " if dry_run else "undone", style="green")
-        console.print(sign, Text(f" {clean(flat(each.path))}: {clean(each.what)}"), soft_wrap=True)
+        path = clean(flat(each.path))
+        if each.kept is not None:
+            line = Text.assemble(("kept", "yellow"), f" {path}: {clean(each.kept)}")
+        else:
+            verb = "restore" if each.restored is not None else "remove"
+            said = f"would {verb}" if dry_run else f"{verb.removesuffix('e')}ed"
+            line = Text.assemble((said, "green"), f" {path}", f" as in version {each.restored}" * bool(each.restored))
+        console.print(line, soft_wrap=True)
+    if not undone:
+        console.print("there is nothing to take back", style="dim")

@@ -173,13 +173,7 @@ def cat(session: Session, words: Words) -> Code:
     path = session.named(words[0])
     files = session.library.files
     data = files.show(path, _at(session, words[1:])) if words[1:] else files.read(path)
-    sys.stdout.flush()
-    if sys.stdout.isatty():
-        text = clean(data.decode("utf-8", "replace"))
-        print(text, end="" if text.endswith("\n") else "\n")
-    else:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+    versions.print_bytes(path, data, as_json=False)
     return Code.OK
 
 

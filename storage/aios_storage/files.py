@@ -193,6 +193,7 @@ class Files:
         real = self._real(path)
         if target.deleted:
             return self.transaction([Drop(real, op="rollback", note=note)])[0]
+        self.root.make_way(real)  # its directory may be gone too
         return self.transaction([Put(real, self._bytes(target), op="rollback", note=note)])[0]
 
     def undo(self, run: str | None = None, agent: str | None = None, dry_run: bool = False) -> tuple[Undone, ...]:
@@ -203,6 +204,9 @@ class Files:
             self.scan()
             undone, changes = plan(self.truth.read(), self._bytes, run, agent)
             if not dry_run and changes:
+                for change in changes:
+                    if isinstance(change, Put):
+                        self.root.make_way(change.path)
                 self.transaction(changes)
         return undone
 

@@ -83,10 +83,10 @@ def history(
     """List the versions of a file, newest first, back through its renames."""
     from aios.cli import versions
     from aios.cli.output import print_json, stdout
-    from aios.cli.reach import file
+    from aios.cli.reach import files
 
-    with file(path) as (library, name):
-        found = library.files.history(name, limit)
+    with files(path) as (root, name):
+        found = root.history(name, limit)
     if as_json:
         print_json([versions.to_json(version) for version in found])
     else:
@@ -96,12 +96,11 @@ def history(
 
 def show(path: File, at: At = None, as_json: flags.Json = False) -> Code:
     """Print a file as it was, byte for byte; as it is without --at."""
-    from aios.cli.reach import file, version
+    from aios.cli.reach import files, version
     from aios.cli.versions import print_bytes
 
-    with file(path) as (library, name):
-        files = library.files
-        print_bytes(name, files.show(name, version(files, at)) if at else files.read(name), as_json=as_json)
+    with files(path) as (root, name):
+        print_bytes(name, root.show(name, version(root, at)) if at else root.read(name), as_json=as_json)
     return Code.OK
 
 
@@ -113,12 +112,11 @@ def diff(
 ) -> Code:
     """Print what changed in a file; in its last version without --from. Ends with 1 when nothing did."""
     from aios.cli.output import print_json, stdout
-    from aios.cli.reach import file, version
+    from aios.cli.reach import files, version
     from aios.cli.versions import show_diff
 
-    with file(path) as (library, name):
-        files = library.files
-        text = files.diff(name, version(files, start), None if end is None else version(files, end))
+    with files(path) as (root, name):
+        text = root.diff(name, version(root, start), None if end is None else version(root, end))
     if as_json:
         print_json({"path": name, "diff": text})
     else:
@@ -134,10 +132,10 @@ def restore(
     """Make a file what it was, as a new version; what it is now stays in its history."""
     from aios.cli import versions
     from aios.cli.output import clean, print_json
-    from aios.cli.reach import file, version
+    from aios.cli.reach import files, version
 
-    with file(path) as (library, name):
-        made = library.rollback(name, version(library.files, at or "-1"))
+    with files(path) as (root, name):
+        made = root.rollback(name, version(root, at or "-1"))
     if as_json:
         print_json(versions.to_json(made))
     else:
@@ -152,24 +150,23 @@ def undo(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
     as_json: flags.Json = False,
 ) -> Code:
-    """Take back every write of a run or an agent, except where someone else has changed the file since."""
+    """Take back every write of a run, an agent, or an agent in a run; what others changed since stays, and is told."""
     from dataclasses import asdict
 
     from aios.cli.output import print_json, stdout
-    from aios.cli.reach import directory as reached
-    from aios.cli.reach import run_id
+    from aios.cli.reach import files, run_id
     from aios.cli.versions import show_undone
     from aios_syscalls import BadRequest
 
-    if (run is None) == (agent is None):
-        raise BadRequest("say whose writes to take back: either --run RUN or --agent NAME", "run")
-    with reached(directory) as (library, _):
-        undone = library.undo(run=run and run_id(run), agent=agent, dry_run=dry_run)
+    if run is None and agent is None:
+        raise BadRequest("say whose writes to take back: --run RUN, --agent NAME or both", "run")
+    with files(directory) as (root, _):
+        undone = root.undo(run=run and run_id(run), agent=agent, dry_run=dry_run)
     if as_json:
         print_json([asdict(each) for each in undone])
     else:
         show_undone(stdout(), undone, dry_run=dry_run)
-    return Code.OK if any(not each.kept for each in undone) else Code.ERROR
+    return Code.OK if any(each.kept is None for each in undone) else Code.ERROR
 
 
 def shell(
