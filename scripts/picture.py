@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pyte
@@ -75,11 +76,11 @@ def session(work: Path) -> pyte.Screen:
         terminal.until("texts> ")
         for line, seen in TYPED:
             terminal.enter(line)
-            terminal.until(lambda text, line=line, seen=seen: done(text, line, seen))
+            terminal.until(partial(done, line, seen))
         return terminal.screen
 
 
-def done(text: str, line: str, seen: str) -> bool:
+def done(line: str, seen: str, text: str) -> bool:
     """Whether a line was answered: what shows it is below it, and so is a new prompt."""
     _, typed, after = text.rpartition(f"> {line}")
     return bool(typed) and seen in after and "\ntexts>" in after

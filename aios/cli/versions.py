@@ -17,8 +17,9 @@ from aios.cli.output import clean, print_json, size
 from aios.cli.table import grid
 
 if TYPE_CHECKING:
-    from aios_storage import Author, Undone, Version
     from rich.table import Table
+
+    from aios_storage import Author, Undone, Version
 
 DIFF = {"+++": "bold", "---": "bold", "@@": "cyan", "+": "green", "-": "red"}
 """Style by how a line of a diff begins; the longer ones first."""

@@ -22,6 +22,7 @@ from aios.shell.answer import Passage
 from aios.shell.line import Ask, Command, Line, Nothing, Run, Search
 from aios.shell.session import PAGE, Scope, Session
 from aios.shell.verbs import OTHERS, VERBS
+from aios_storage import At
 from aios_syscalls.errors import AiosError, BadRequest, NotFound
 
 Words = tuple[str, ...]
@@ -318,5 +319,5 @@ def _directory(session: Session, word: str) -> str:
     raise Elsewise(f"{word} is a file, not a directory")
 
 
-def _at(session: Session, words: Words) -> int | str | moments.datetime:
+def _at(session: Session, words: Words) -> At:
     return moments.at(" ".join(words), session.library.files.tags())

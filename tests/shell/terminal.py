@@ -20,13 +20,24 @@ import pyte
 PATIENCE_S = 30.0
 
 
+class Answering(pyte.HistoryScreen):
+    """A screen that answers when it is asked where its cursor is."""
+
+    def __init__(self, columns: int, lines: int, answer: Callable[[str], None]) -> None:
+        super().__init__(columns, lines, history=10_000)
+        self._answer = answer
+
+    def write_process_input(self, data: str) -> None:
+        self._answer(data)
+
+
 class Terminal:
     """Runs a command on a pseudo-terminal of its own, whose screen is emulated."""
 
     def __init__(
         self, command: Sequence[str], *, environment: Mapping[str, str], rows: int = 30, columns: int = 100
     ) -> None:
-        self.screen = pyte.HistoryScreen(columns, rows, history=10_000, ratio=0.5)
+        self.screen = Answering(columns, rows, lambda data: self.type(data))
         self._stream = pyte.ByteStream(self.screen)
         self.raw = b""
         self.code: int | None = None
@@ -37,7 +48,6 @@ class Terminal:
                 os.execvpe(command[0], list(command), dict(environment))
             finally:
                 os._exit(127)
-        self.screen.write_process_input = self._answer
 
     def __enter__(self) -> Self:
         return self
@@ -99,7 +109,3 @@ class Terminal:
         self.raw += data
         self._stream.feed(data)
         return bool(data)
-
-    def _answer(self, data: str) -> None:
-        """What a terminal says when it is asked where its cursor is."""
-        os.write(self._fd, data.encode())
