@@ -37,7 +37,7 @@ class Terminal:
     def __init__(
         self, command: Sequence[str], *, environment: Mapping[str, str], rows: int = 30, columns: int = 100
     ) -> None:
-        self.screen = Answering(columns, rows, lambda data: self.type(data))
+        self.screen = Answering(columns, rows, self.type)
         self._stream = pyte.ByteStream(self.screen)
         self.raw = b""
         self.code: int | None = None
