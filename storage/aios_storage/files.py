@@ -246,6 +246,22 @@ class Files:
         """The recorded states of the files below a directory, or of one file."""
         return ledger.heads(self.truth.read(), below)
 
+    def head(self, path: str) -> Head | None:
+        """The recorded state of one file, None where there is none."""
+        return ledger.head(self.truth.read(), path)
+
+    def by_seq(self, seq: int) -> Version:
+        """The version of this seq. Raises NotFound."""
+        row = self.truth.read().execute(f"SELECT {ledger.COLUMNS} FROM version WHERE seq = ?", (seq,)).fetchone()
+        if row is None:
+            raise NotFound(f"there is no version of seq {seq}; it was pruned", field="seq")
+        return ledger.version(row)
+
+    def tagged(self, names: Sequence[str]) -> builtins.list[int]:
+        """The seqs of the versions that have any of these tags."""
+        marks = ", ".join("?" * len(names))
+        return [seq for (seq,) in self.truth.read().execute(f"SELECT seq FROM tag WHERE name IN ({marks})", names)]
+
     def changes_since(self, seq: int, limit: int = 1000) -> builtins.list[Version]:
         """The versions after `seq`, in order."""
         rows = self.truth.read().execute(

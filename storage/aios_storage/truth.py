@@ -11,17 +11,15 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from aios_storage.failpoint import reach
-from aios_syscalls.errors import AiosError, StorageFailed
+from aios_storage.database import Database
+from aios_syscalls.errors import StorageFailed
 
 PLACE = ".aios"
 """Where a root keeps its versions and its index; a protected name, which no caller reads or writes."""
 FORMAT = 1
-BUSY_S = 60.0
-CACHE_KIB = 8192
 
 SCHEMA = """
 CREATE TABLE blob (
@@ -64,10 +62,8 @@ class Truth:
     def __init__(self, root: Path) -> None:
         self.place = root / PLACE
         self.path = self.place / "truth.db"
+        self._database = Database(self.path)
         self._local = threading.local()
-        self._all: list[sqlite3.Connection] = []
-        self._opening = threading.Lock()
-        self._closed = False
         with self._told():
             self.place.mkdir(mode=0o700, exist_ok=True)
             ignore = self.place / ".gitignore"
@@ -77,11 +73,8 @@ class Truth:
                 self._prepare()
 
     def read(self) -> sqlite3.Connection:
-        """This thread's connection. Between transactions each statement sees what was committed last."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._connect()
-        return connection
+        """This thread's connection."""
+        return self._database.connection()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -101,26 +94,13 @@ class Truth:
     @contextmanager
     def transaction(self, durable: bool = True) -> Iterator[sqlite3.Connection]:
         """Everything of the block or nothing; on the disk when the block is over, unless it need not be durable."""
-        connection = self.read()
-        with self._told():
-            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                reach("before-commit")
-                connection.execute("COMMIT")
-                reach("after-commit")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
-                raise
+        with self._told(), self._database.transaction("FULL" if durable else "NORMAL", "truth") as connection:
+            yield connection
 
     @contextmanager
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except AiosError:
-            raise
         except sqlite3.DatabaseError as error:
             raise self.failed(error) from error
 
@@ -145,23 +125,7 @@ class Truth:
 
     def close(self) -> None:
         """Close every thread's connection; nothing else may be called after."""
-        with self._opening:
-            self._closed = True
-            for connection in self._all:
-                connection.close()
-            self._all.clear()
-
-    def _connect(self) -> sqlite3.Connection:
-        # Closed by whichever thread closes all, hence not bound to this one.
-        connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        with self._opening:
-            if self._closed:
-                connection.close()
-                raise StorageFailed(f"the files below {self.place.parent} were closed; open them again")
-            self._all.append(connection)
-        return connection
+        self._database.close()
 
     def _prepare(self) -> None:
         connection = self.read()
