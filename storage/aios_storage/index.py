@@ -315,6 +315,12 @@ class Index:
                 found.setdefault(piece[-1], []).append((id, Piece(*piece)))
         return found
 
+    def hashes(self, among: Selection | None = None) -> list[bytes]:
+        """The pieces of the files of a selection, each once."""
+        sql, parameters = _where(among)
+        query = f"SELECT DISTINCT hash FROM chunk WHERE document IN (SELECT document FROM entry{sql})"
+        return [hash for (hash,) in self._ask(query, parameters)]
+
     def pieces(self, document: int) -> list[Piece]:
         """The pieces of a document, in order."""
         rows = self._ask(f"SELECT {_PIECE} FROM chunk WHERE document = ? ORDER BY ordinal", (document,))

@@ -9,7 +9,6 @@ of the feed-forward stays float32: its outliers cannot be foreseen. Cosine to fl
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
