@@ -14,17 +14,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self
 
-from aios_storage import ledger
+from aios_storage import leases, ledger
 from aios_storage.blobs import Blobs
 from aios_storage.change import Change, Changes, Drop, Put, Rename, paths
 from aios_storage.directory import Entry, Kind
+from aios_storage.ignore import Ignore
+from aios_storage.leases import Lease
 from aios_storage.ledger import Head
 from aios_storage.root import MAX_ENTRIES, MAX_READ, Root
 from aios_storage.scan import Scanned, Scanner, Skip
 from aios_storage.truth import PLACE, Truth
 from aios_storage.undo import Undone, plan
 from aios_storage.version import USER, At, Author, Version
-from aios_syscalls.errors import BadRequest, NotFound
+from aios_syscalls.errors import AiosError, BadRequest, NotFound
 
 MAX_KEPT = 64 * 1024 * 1024
 
@@ -149,9 +151,11 @@ class Files:
         if not changes:
             return ()
         changes = [self._resolved(change) for change in changes]
+        touched = [path for change in changes for path in paths(change)]
         with self.truth.locked():
             self._changes.recover()
-            self._scanner.notice([path for change in changes for path in paths(change)], self._clock())
+            leases.refuse(self.truth.read(), touched, self.author, self._clock())
+            self._scanner.notice(touched, self._clock())
             versions = self._changes.make(changes, self.author, self._clock())
         self.on_change()
         return versions
@@ -196,13 +200,22 @@ class Files:
         self.root.make_way(real)  # its directory may be gone too
         return self.transaction([Put(real, self._bytes(target), op="rollback", note=note)])[0]
 
-    def undo(self, run: str | None = None, agent: str | None = None, dry_run: bool = False) -> tuple[Undone, ...]:
-        """Take back all that a run, an agent or an agent in a run did; what others changed since stays, and is told."""
+    def undo(
+        self,
+        run: str | None = None,
+        agent: str | None = None,
+        dry_run: bool = False,
+        sees: Callable[[str], bool] = lambda _: True,
+    ) -> tuple[Undone, ...]:
+        """Take back all that a run, an agent or an agent in a run did; what others changed since stays, and is told.
+
+        Files of which `sees` says no are left alone.
+        """
         if run is None and agent is None:
             raise BadRequest("say whose changes to undo: a run, an agent, or both", "run")
         with self.truth.locked():
             self.scan()
-            undone, changes = plan(self.truth.read(), self._bytes, run, agent)
+            undone, changes = plan(self.truth.read(), self._bytes, run, agent, sees)
             if not dry_run and changes:
                 for change in changes:
                     if isinstance(change, Put):
@@ -233,14 +246,34 @@ class Files:
         rows = self.truth.read().execute("SELECT name, count(*) FROM tag GROUP BY name ORDER BY name")
         return dict(rows.fetchall())
 
+    # --- locks
+
+    def lock(self, path: str, ttl_s: float, token: str | None = None) -> Lease:
+        """Keep others from changing a path, or what is below it, for so long; with its token a lock is made longer."""
+        real = self._real(path)
+        with self.truth.locked(), self.truth.transaction() as connection:
+            return leases.acquire(connection, real, self.author, ttl_s, self._clock(), token)
+
+    def unlock(self, token: str) -> str | None:
+        """End a lock; the path that it was on, None for one that is over."""
+        with self.truth.locked(), self.truth.transaction() as connection:
+            return leases.release(connection, token)
+
     # --- what others did, and what follows
 
     def scan(self, paths: Sequence[str] = (".",), skip: Skip | None = None) -> Scanned:
-        """Record what other programs did at or below these paths; `skip` says which new files are none of ours."""
-        scanned = self._scanner.scan([self._real(path) for path in paths], skip or _none, self._clock())
+        """Record what other programs did at or below these paths.
+
+        `skip` says which new files are none of ours, by default those that .gitignore and .aiosignore name.
+        """
+        scanned = self._scanner.scan([self._real(path) for path in paths], skip or self.ignore(), self._clock())
         if scanned.changed or scanned.removed or scanned.moved:
             self.on_change()
         return scanned
+
+    def ignore(self) -> Ignore:
+        """Which files are none of ours, as the ignore files say at present."""
+        return Ignore(self._beginning)
 
     def heads(self, below: str = ".") -> builtins.list[Head]:
         """The recorded states of the files below a directory, or of one file."""
@@ -278,6 +311,12 @@ class Files:
         return self.blobs.get(self.truth.read(), bytes.fromhex(sha256))
 
     # --- parts
+
+    def _beginning(self, path: str, most: int) -> bytes | None:
+        try:
+            return self.root.read(path, 0, most)
+        except AiosError:
+            return None
 
     def _real(self, path: str, field: str = "path", follow: bool = True) -> str:
         return self.root.real(path, field, follow=follow)

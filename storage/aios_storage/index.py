@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
@@ -315,6 +316,15 @@ class Index:
                 found.setdefault(piece[-1], []).append((id, Piece(*piece)))
         return found
 
+    def alive(self, hashes: Sequence[bytes]) -> set[bytes]:
+        """Those of these pieces that a file has."""
+        found: set[bytes] = set()
+        for at in range(0, len(hashes), 500):
+            part = hashes[at : at + 500]
+            marks = ", ".join("?" * len(part))
+            found.update(hash for (hash,) in self._ask(f"SELECT DISTINCT hash FROM chunk WHERE hash IN ({marks})", part))
+        return found
+
     def hashes(self, among: Selection | None = None) -> list[bytes]:
         """The pieces of the files of a selection, each once."""
         sql, parameters = _where(among)
@@ -421,6 +431,10 @@ class Index:
             "SELECT id, hash, data FROM vector WHERE model = ? AND id > ? ORDER BY id",
             (known[0] if known else "", after),
         )
+
+    def some_vectors(self, after: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+        """The first of `vectors` after an id."""
+        return list(islice(self.vectors(after), limit))
 
     # --- parts
 

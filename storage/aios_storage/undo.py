@@ -23,7 +23,11 @@ class Undone:
 
 
 def plan(
-    connection: sqlite3.Connection, content: Callable[[Version], bytes], run: str | None, agent: str | None
+    connection: sqlite3.Connection,
+    content: Callable[[Version], bytes],
+    run: str | None,
+    agent: str | None,
+    sees: Callable[[str], bool],
 ) -> tuple[tuple[Undone, ...], list[Change]]:
     """What there is to undo, and the changes that do it."""
     theirs = "(?1 IS NULL OR run = ?1) AND (?2 IS NULL OR author = ?2)"
@@ -34,6 +38,8 @@ def plan(
         f"SELECT path, min(seq), max(seq) FROM version WHERE {theirs} GROUP BY path ORDER BY path", (run, agent)
     ).fetchall()
     for path, first, last in rows:
+        if not sees(path):
+            continue
         lines = connection.execute(
             f"SELECT {ledger.COLUMNS} FROM version WHERE path = ? AND seq >= ? ORDER BY seq", (path, first)
         ).fetchall()
