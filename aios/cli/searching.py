@@ -11,7 +11,7 @@ from aios.cli import hits, moments
 from aios.cli.exit import Code
 from aios.cli.output import clean, print_json, stdout
 from aios.cli.place import spelled
-from aios.cli.reach import directory as reached
+from aios.cli.reach import library
 from aios_syscalls.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -69,10 +69,9 @@ def field(text: str) -> tuple[str, str]:
 
 def search(wanted: Wanted, directory: str, *, names: bool, quiet: bool, as_json: bool) -> Code:
     """Search, and print what was found: lines like grep's, paths alone, JSON, or nothing."""
-    with reached(directory) as (library, below):
-        library.refresh()
-        results = library.search(wanted.to_query(below))
-        root = library.root
+    with library(directory) as (found, below):
+        results = found.search(wanted.to_query(below))
+        root = found.root
     if not quiet:
         if as_json:
             print_json(
