@@ -322,7 +322,9 @@ class Index:
         for at in range(0, len(hashes), 500):
             part = hashes[at : at + 500]
             marks = ", ".join("?" * len(part))
-            found.update(hash for (hash,) in self._ask(f"SELECT DISTINCT hash FROM chunk WHERE hash IN ({marks})", part))
+            found.update(
+                hash for (hash,) in self._ask(f"SELECT DISTINCT hash FROM chunk WHERE hash IN ({marks})", part)
+            )
         return found
 
     def hashes(self, among: Selection | None = None) -> list[bytes]:

@@ -11,7 +11,6 @@ from typing import Self
 from aios_storage.embedders import Embedder
 from aios_storage.files import Files
 from aios_storage.filters import Filters
-from aios_storage.ignore import Ignore
 from aios_storage.index import Index, Pending
 from aios_storage.scan import Scanned
 from aios_storage.search import Finder, Hit, Query, Results
@@ -59,7 +58,7 @@ class Library:
 
     def refresh(self, paths: tuple[str, ...] = (".",)) -> Scanned:
         """Record what other programs did at or below these paths, but for what is ignored, and index it."""
-        return self.files.scan(paths, Ignore(self._head_of))
+        return self.files.scan(paths)
 
     def search(self, query: Query | str) -> Results:
         """The best hits of a query; a text alone is searched for with all else as it comes."""
@@ -87,8 +86,3 @@ class Library:
         # The change is made: an index that cannot follow now does before the next search.
         with suppress(AiosError):
             self.index.catch_up()
-
-    def _head_of(self, path: str, most: int) -> bytes | None:
-        with suppress(AiosError):
-            return self.files.read(path, 0, most)
-        return None

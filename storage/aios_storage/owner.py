@@ -1,6 +1,6 @@
 """The owner of a root's index: the one process that watches, embeds, and holds the vectors.
 
-It keeps nothing that cannot be made again, so it may be killed at any time. `python -m aios_storage.owner ROOT` runs it.
+It keeps nothing that cannot be made again, so it may be killed at any time. `python -m aios_storage.owner` runs it.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ class Owner:
                 wanted *= 2
             through = self._chroma.through
         found = dict(self._exact.scores(vector, [hash for hash in hashes if hash in alive]))
-        found |= dict(self._exact.near(vector, limit, None, after=through))
+        found |= dict(self._exact.near(vector, limit, after=through))
         return sorted(found.items(), key=lambda pair: -pair[1])[:limit]
 
     def _fill_chroma(self) -> None:

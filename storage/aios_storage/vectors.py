@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import bisect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aios_storage.embedders import Embedder, Floats
 from aios_storage.filters import Selection
@@ -57,7 +57,7 @@ def embed_pending(
 
 
 class Exact:
-    """Every vector of the index in memory, compared one by one: exact, 1.5 kB a piece at 384 dimensions; any thread."""
+    """Every vector of the index in memory, as float32, compared one by one: exact; any number of threads."""
 
     def __init__(self, index: Index, embedder: Embedder) -> None:
         self._index, self._embedder = index, embedder
@@ -65,46 +65,68 @@ class Exact:
         self._matrix: Floats = np.empty((0, embedder.dimension), np.float32)
         self._hashes: list[bytes] = []
         self._rows: dict[bytes, int] = {}
-        self._after = 0
+        self._ids: list[int] = []
         self._rebuilt = index.rebuilt
 
     @property
     def model(self) -> str:
         return self._embedder.id
 
+    @property
+    def count(self) -> int:
+        """How many vectors are in memory."""
+        return len(self._hashes)
+
     def nearest(self, text: str, limit: int, among: Selection | None = None) -> list[Scored]:
         """The nearest pieces of what is embedded by now. Raises what the embedder raises."""
-        question = self._embedder.embed_query(text)
+        return self.near(self._embedder.embed_query(text), limit, among)
+
+    def near(self, vector: Floats, limit: int, among: Selection | None = None, after: int = 0) -> list[Scored]:
+        """The pieces whose vectors are nearest to one, of those that were kept after the id `after`."""
         matrix, hashes = self._refreshed()
-        scores = matrix @ question
-        if among is None:
-            return [(hashes[row], float(scores[row])) for row in _best(scores, limit)]
-        # Most of what a wide selection wants is among the best of all; a narrow one is looked up by itself.
-        likely = _best(scores, WIDE * limit)
-        inside = self._index.holders([hashes[row] for row in likely], among)
-        found = [row for row in likely if hashes[row] in inside]
-        if len(found) < limit and len(likely) < len(scores):
-            rows = np.fromiter((self._rows[hash] for hash in self._index.hashes(among) if hash in self._rows), np.intp)
-            found = [int(row) for row in rows[_best(scores[rows], limit)]]
-        return [(hashes[row], float(scores[row])) for row in found[:limit]]
+        rows = np.arange(bisect.bisect_right(self._ids, after), len(hashes)) if after else None
+        if among is not None:
+            # One piece may be in many files, and most selections are a small part: only these rows are compared.
+            rows = np.fromiter({self._rows[hash] for hash in self._index.hashes(among) if hash in self._rows}, np.intp)
+        scores = matrix @ vector if rows is None else matrix[rows] @ vector
+        count = min(limit, len(scores))
+        while count > 0:
+            best = np.argpartition(-scores, count - 1)[:count]
+            best = best[np.argsort(-scores[best], kind="stable")]
+            found = [(hashes[at if rows is None else rows[at]], float(scores[at])) for at in best]
+            # Vectors outlive their pieces, which may come back: a rollback embeds nothing.
+            alive = self._index.alive([hash for hash, _ in found])
+            if len(alive) >= limit or count == len(scores):
+                return [pair for pair in found if pair[0] in alive][:limit]
+            count = min(count * 4, len(scores))
+        return []
+
+    def scores(self, vector: Floats, hashes: Sequence[bytes]) -> list[Scored]:
+        """How near these pieces are, without those that are not known."""
+        matrix, _ = self._refreshed()
+        known = [hash for hash in hashes if hash in self._rows]
+        values = matrix[[self._rows[hash] for hash in known]] @ vector
+        return [(hash, float(value)) for hash, value in zip(known, values, strict=True)]
+
+    def refresh(self) -> int:
+        """Take in what was embedded meanwhile; returns how many vectors there are."""
+        self._refreshed()
+        return self.count
 
     def _refreshed(self) -> tuple[Floats, list[bytes]]:
         """The matrix with what was embedded since the last question."""
         with self._lock:
             if self._rebuilt != self._index.rebuilt:
-                self._hashes, self._rows, self._after, self._rebuilt = [], {}, 0, self._index.rebuilt
+                self._hashes, self._rows, self._ids, self._rebuilt = [], {}, [], self._index.rebuilt
             known = self._index.model()
             if known is None or known[0] != self.model:
-                return self._matrix[:0], self._hashes
-            fresh = list(self._index.vectors(self._after))
+                return self._matrix[:0], []
+            fresh = list(self._index.vectors(self._ids[-1] if self._ids else 0))
             if fresh:
                 self._take(fresh)
             return self._matrix[: len(self._hashes)], self._hashes
 
     def _take(self, fresh: list[tuple[int, bytes, bytes]]) -> None:
-        self._after = fresh[-1][0]
-        # A piece that was embedded twice, by two who did not know of each other, has one row.
-        fresh = [row for row in {row[1]: row for row in fresh}.values() if row[1] not in self._rows]
         old, count = len(self._hashes), len(self._hashes) + len(fresh)
         if count > len(self._matrix):
             # Half as much again, so that a growing index is not copied for every batch.
@@ -114,14 +136,5 @@ class Exact:
         data = np.frombuffer(b"".join(row[2] for row in fresh), np.float16)
         self._matrix[old:count] = data.reshape(len(fresh), -1)
         self._hashes += [row[1] for row in fresh]
+        self._ids += [row[0] for row in fresh]
         self._rows |= {row[1]: at for at, row in enumerate(fresh, old)}
-
-
-def _best(scores: Floats, count: int) -> NDArray[np.intp]:
-    """The places of the largest scores, best first; equal ones in order."""
-    count = min(count, len(scores))
-    if count <= 0:
-        return np.empty(0, np.intp)
-    best = np.argpartition(-scores, count - 1)[:count] if count < len(scores) else np.arange(count)
-    best.sort()
-    return best[np.argsort(-scores[best], kind="stable")]
