@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from aios_storage import At, Files
     from aios_storage.library import Library
 
+FEW = 8
+"""Pieces that a search embeds itself, which takes a quarter of a second."""
+
 
 @contextmanager
 def files(path: str) -> Iterator[tuple[Files, str]]:
@@ -41,8 +44,10 @@ def library(path: str) -> Iterator[tuple[Library, str]]:
 
     place = indexed(path)
     with opened(place.root) as found:
-        if not isinstance(found.finder.nearest, Owner):  # which watches
+        if not isinstance(found.finder.nearest, Owner):  # which watches, and embeds
             found.refresh((place.path,))
+            if found.embedder is not None and 0 < found.pending().chunks <= FEW:
+                found.embed()
         yield found, place.path
 
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-from aios_storage.search import Filters, Query, Results
 from rich.text import Text
 
 from aios.cli import hits as shown
@@ -23,7 +22,12 @@ from aios.shell.line import Ask, Command, Line, Nothing, Run, Search
 from aios.shell.session import PAGE, Scope, Session
 from aios.shell.verbs import OTHERS, VERBS
 from aios_storage import At
-from aios_syscalls.errors import AiosError, BadRequest, NotFound
+from aios_storage.search import Filters, Query, Results
+from aios_syscalls.errors import AiosError, BadRequest, Conflict, NotFound
+
+MOST_PASSAGES = 5
+NEAR = 0.4
+"""Of the best one's score, that a passage needs to be read to the model."""
 
 Words = tuple[str, ...]
 Do = Callable[[Session, Words], Code]
@@ -85,7 +89,11 @@ def like(session: Session, words: Words) -> Code:
 def _show(session: Session, known: int, results: Results) -> Code:
     console = session.console
     for line in shown.numbered(results.hits, known + 1, session.spelled):
-        console.print(line, soft_wrap=not session.interactive, no_wrap=session.interactive, overflow="ellipsis")
+        # A person sees a line of the screen a result; a program gets all of it.
+        if session.interactive:
+            console.print(line, no_wrap=True, overflow="ellipsis")
+        else:
+            console.print(line, soft_wrap=True)
     notes = [*results.notes, shown.waiting(results.pending)]
     if not results.hits:
         where = f" {session.scope.words} (`in` and `since` alone take that back)" if session.scope.words else ""
@@ -130,10 +138,12 @@ def _scoped(session: Session, scope: Scope, words: Words) -> Code:
 
 def ask(session: Session, question: str) -> Code:
     """Let the model answer from the best passages, which become the numbered results."""
-    results = session.look(Query(text=question, filters=filters(session), limit=5))
+    results = session.look(Query(text=question, filters=filters(session), limit=MOST_PASSAGES))
     if not results.hits:
         return _show(session, 0, results)
-    passages = [Passage(hit.path, hit.best, session.library.passage(hit)) for hit in results.hits]
+    # What is much worse than the best is another subject, and would mislead a small model.
+    near = [hit for hit in results.hits if hit.score >= NEAR * results.hits[0].score]
+    passages = [Passage(hit.path, hit.best, session.library.passage(hit)) for hit in near]
     answer = session.asker.ask(question, passages)
     console = session.console
     console.print(Text(clean(answer.text)))
@@ -155,7 +165,7 @@ def open_file(session: Session, words: Words) -> Code:
         return Code.OK
     line = next((hit.best for hit in session.hits if hit.path == path), 1)
     code = subprocess.run([*editor(line), str(whole)], check=False).returncode
-    session.library.scan([path])
+    session.library.refresh((path,))
     return Code.OK if code == 0 else Code.ERROR
 
 
@@ -199,7 +209,7 @@ def diff(session: Session, words: Words) -> Code:
 
 def restore(session: Session, words: Words) -> Code:
     path = session.named(words[0])
-    made = session.library.rollback(path, _at(session, words[1:]))
+    made = session.library.files.rollback(path, _at(session, words[1:]))
     session.restored.append((made.path, made.number))
     session.console.print(f"{clean(session.spelled(made.path))} is version {made.number} now; `undo` takes it back")
     return Code.OK
@@ -211,13 +221,15 @@ def undo(session: Session, words: Words) -> Code:
             if not session.restored:
                 raise BadRequest("nothing was restored here yet; say undo --run RUN or undo --agent NAME")
             path, number = session.restored.pop()
-            made = session.library.rollback(path, number - 1, if_version=number)
+            if session.library.files.version(path).number != number:
+                raise Conflict(f"{path} changed since it was restored; `hist` shows its versions, `restore` picks one")
+            made = session.library.files.rollback(path, number - 1)
             session.console.print(f"{clean(session.spelled(made.path))} is version {made.number} now")
             return Code.OK
         case ("--run", run):
-            undone = session.library.undo(run=run)
+            undone = session.library.files.undo(run=run)
         case ("--agent", name):
-            undone = session.library.undo(agent=name)
+            undone = session.library.files.undo(agent=name)
         case _:
             raise BadRequest(f"usage: {VERBS['undo'].usage}")
     versions.show_undone(session.console, undone, dry_run=False)
@@ -244,9 +256,12 @@ def cd(session: Session, words: Words) -> Code:
 
 
 def index(session: Session, _: Words) -> Code:
-    from aios.cli.indexing import follow
+    from aios.cli.indexing import take_in
+    from aios.cli.progress import listener
 
-    return follow(session.library)
+    with listener(as_json=False) as told:
+        take_in(session.library, told)
+    return Code.OK
 
 
 # -- the rest
@@ -257,7 +272,7 @@ def run(session: Session, command: str) -> Code:
     sys.stdout.flush()
     place = session.library.root / session.directory
     done = subprocess.run(["/bin/sh", "-c", command], cwd=place, check=False)
-    session.library.scan()
+    session.library.refresh()
     return Code.OK if done.returncode == 0 else Code.ERROR
 
 
