@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aios.cli.place import indexed
+from aios_syscalls.errors import NotFound
 
 if TYPE_CHECKING:
     from aios_storage import At, Files
@@ -42,6 +44,8 @@ def library(path: str) -> Iterator[tuple[Library, str]]:
     """
     from aios_storage.client import Owner
 
+    if not os.path.lexists(os.path.expanduser(path)):
+        raise NotFound(f"there is no {path} to search in; check the path", field="path")
     place = indexed(path)
     with opened(place.root) as found:
         if not isinstance(found.finder.nearest, Owner):  # which watches, and embeds
@@ -79,7 +83,6 @@ def version(files: Files, text: str) -> At:
 def run_id(text: str) -> str:
     """The id of a recorded run by its beginning or `last`; else `text` itself, for its record may be gone."""
     from aios.cli.runs import resolve
-    from aios_syscalls.errors import NotFound
 
     try:
         return resolve(text).parent.name
