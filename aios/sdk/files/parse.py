@@ -11,22 +11,27 @@ from typing import Any
 from pydantic import ValidationError
 
 from aios.sdk.files import operations as ops
+from aios.sdk.files.forms import spaced
 from aios.sdk.files.operations import Kind, Operation
-from aios.sdk.files.readers import Context, Unread, inside, read
+from aios.sdk.files.readers import VERBS, Context, Unread, inside, read
 from aios.sdk.files.request import Known, Refused, Request, Why, mask
-from aios.sdk.files.rules import RULES, VERBS, Rule
+from aios.sdk.files.rules import RULES, Rule
 from aios.sdk.files.searches import narrow, search
 
 POLITE = re.compile(
-    r"(?:(?:please|kindly|hey|hi|hello|ok|okay|so|now|then|and|also|next|just|finally|first|afterwards?|after that|aios|"
+    r"(?:(?:please|kindly|hey|hi|hello|ok|okay|so|now|then|and|also|next|just|finally|first|afterwards?|after that|"
     r"(?:could|can|would|will) you|i (?:want|need|would like|'d like)(?: you)? to|i'd like(?: you)? to|let's|let us|"
     r"go ahead and),?\s+)+",
     re.I,
 )
 THANKS = re.compile(r"(?:,?\s+(?:please|for me|for us|thanks|thank you|now|right now|right away))+$", re.I)
-SEPARATOR = re.compile(r"\s*(?:[;,.]\s*(?:and\s+)?(?:then\s+|afterwards\s+|after that\s+)?|\s(?:and|then)\s(?:then\s+|also\s+)?)\s*", re.I)
+SEPARATOR = re.compile(
+    r"\s*(?:[;,.]\s+(?:and\s+)?(?:(?:then|afterwards|after that)\s+)?|\s(?:and|then)\s(?:(?:then|also)\s+)?)", re.I
+)
 OF_IT = re.compile(r"\bits ((?:[a-z]+ )?(?:history|versions|changes|contents?|summary|size|lock|name))\b", re.I)
-OF = re.compile(r"(⟦\d+⟧)['’]s ((?:[a-z]+ )?(?:history|versions|changes|contents?|summary|size|lock|name))\b", re.I)
+OF = re.compile(
+    r"(⟦\d+⟧)['\u2019]s ((?:[a-z]+ )?(?:history|versions|changes|contents?|summary|size|lock|name))\b", re.I
+)
 IT = re.compile(
     r"(?:(?:show|tell|list|give) (?:me |us )?)?(?:what(?:'s)?(?: has| was| is)?(?: been)? (?:changed|different|new)"
     r"|(?:describe|summari[sz]e|show|list)?(?: me)? ?the (?:changes|differences|diff|history))",
@@ -94,6 +99,7 @@ def clause(text: str, request: Request, context: Context) -> tuple[Operation, ..
         return None
     if ALL_OF_IT.fullmatch(text) and not re.search(r"⟦", text):
         raise Refused(Why.ASK, f"{request.plain(text)!r} names no file; name what is meant, or what it is about")
+    text = spaced(text)
     refused: Refused | None = None
     for rule in RULES:
         if found := rule.pattern.fullmatch(text):
@@ -172,8 +178,8 @@ def _built(rule: Rule, found: re.Match[str], request: Request, context: Context)
         raise Refused(Why.ASK, "what is deleted by subject cannot be narrowed by time or author; search for it first")
     if many and rule.operation not in EACH:
         raise Unread
-    for path in many or [None]:
-        yield _checked(rule, found[0], values if path is None else values | {"path": path}, context, many=bool(many))
+    for more in [{"path": path} for path in many] or [{}]:
+        yield _checked(rule, found[0], values | more, context, many=bool(many))
 
 
 def _word(piece: str) -> str:

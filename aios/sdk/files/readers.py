@@ -135,9 +135,9 @@ def version(piece: str, now: datetime, end: bool = True) -> At:
         for pattern, value in _WORDS:
             if re.fullmatch(pattern, words):
                 return value
-        if found := re.fullmatch(r"(.+?) (?:version|revision|change|edit)s? (?:ago|back|earlier|before)", words):
-            if (count := number(found[1])) is not None:
-                return -count
+        counted = re.fullmatch(r"(.+?) (?:version|revision|change|edit)s? (?:ago|back|earlier|before)", words)
+        if counted and (count := number(counted[1])) is not None:
+            return -count
         if re.fullmatch(r"(?:the )?(?:tag|version tagged|state tagged) (?:as )?\"?([\w.-]+)\"?", words):
             return re.split(r"[\s\"]+", piece.strip(' ".?!'))[-1]  # as it was written
     if re.fullmatch(r"\d{1,3}", said):
@@ -160,16 +160,22 @@ def period(piece: str, now: datetime) -> tuple[datetime, datetime]:
     return start, span(piece, now).end
 
 
-_ACTS = r"and|then|,|;|\."
+VERBS = (
+    "open|show|read|cat|print|display|view|list|ls|create|make|mkdir|touch|write|overwrite|replace|append|add|put|move|"
+    "mv|rename|copy|cp|duplicate|delete|remove|erase|rm|find|search|look|history|diff|compare|describe|explain|roll|"
+    "restore|revert|undo|tag|label|mark|group|sort|link|save|unlink|lock|unlock|release|share|watch|tell|summarise|"
+    "summarize|give|bring|take|throw|drop|keep|set|reset|turn|go"
+)
+"""First words of a further instruction."""
+_ACTS = r"\band|\bthen|,|;|\."
 
 
 def query(piece: str, request: Request) -> str:
     """What is looked for, without an article before it. Raises Unread where a further instruction seems to follow."""
-    from aios.sdk.files.rules import VERBS
-
-    if re.search(rf"(?:{_ACTS})\s+(?:then\s+|also\s+|please\s+)*(?:{VERBS})\b", piece, re.I):
+    if re.search(rf"(?:{_ACTS})\s+(?:(?:then|also|please)\s+)*(?:{VERBS})\b", piece, re.I):
         raise Unread
     said = re.sub(r"^(?:the|a|an|any|all|my|our)\s+", "", piece.strip(), flags=re.I).rstrip(".?!, ")
+    said = re.sub(r" ([,:]) ", r"\1 ", said)
     if not said:
         raise Unread
     return request.plain(said)

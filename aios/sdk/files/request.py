@@ -1,4 +1,4 @@
-"""A request with its names and quotations taken out, so that rules see `delete ⟦0⟧ and ...` whatever a file is called."""
+"""A request with its names and quotations taken out: rules see `delete ⟦0⟧`, whatever the file is called."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _names(text: str, known: Known, marks: list[Mark], bare: bool) -> str:
         for length in range(min(LONGEST_NAME, len(words) - index), 0, -1):
             first, last = words[index], words[index + length - 1]
             whole = text[first.start() : last.end()]
-            core = re.sub(rf"(?:['’]s)?[{re.escape(EDGE)}]*$", "", whole) or whole
+            core = re.sub(rf"(?:['\u2019]s)?[{re.escape(EDGE)}]*$", "", whole) or whole
             path = tidy(core)
             if _is_name(core, path, length, known, bare):
                 tail = whole[len(core) :]

@@ -1,7 +1,7 @@
 """Closed forms: what whole clauses of a request mean, word for word.
 
 A rule holds for a clause only where it accounts for each of its words, and a request has a reading only where each of
-its clauses has one. So what is read by rule was said; all else is not read at all.
+its clauses has one. So what is read by rule was said; all else is not read at all. Of two that hold the first counts.
 """
 
 from __future__ import annotations
@@ -12,34 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aios.sdk.files import operations as ops
-from aios.sdk.files.operations import Kind, Operation
-from aios.sdk.files.readers import PRONOUNS
-
-FILE = r"(?:the |my |our |this |that )?(?:(?:text |Markdown )?(?:file|folder|directory|document|dir) )?(?:called |named )?"
-AFTER = r"(?: file| folder| directory| document| script)?"
-MANY = r"⟦\d+⟧(?:(?:,| and|, and) (?:the )?⟦\d+⟧)+"
-SLOTS: Mapping[Kind, str] = {
-    Kind.PATH: rf"{FILE}(?P<{{}}>⟦\d+⟧|{MANY}|{PRONOUNS}){AFTER}",
-    Kind.PAST: rf"{FILE}(?P<{{}}>⟦\d+⟧|{PRONOUNS}){AFTER}",
-    Kind.FOLDER: rf"{FILE}(?P<{{}}>⟦\d+⟧){AFTER}",
-    Kind.NEW: rf"{FILE}(?P<{{}}>⟦\d+⟧|(?!(?:it|this|that|the|a|an|me|file|folder|new)\b)[\w-]+){AFTER}",
-    Kind.AT: r"(?P<{}>.+?)",
-    Kind.TIME: r"(?P<{}>.+?)",
-    Kind.SECONDS: r"(?P<{}>[\w ]+?)",
-    Kind.QUERY: r"(?P<{}>.+?)",
-    Kind.TEXT: r"(?P<{}>⟦\d+⟧)",
-    Kind.NAME: r"(?P<{}>⟦\d+⟧|[\w][\w.-]*)",
-}
-THING = r"(?:files?|notes?|documents?|docs|papers?|texts?|things?|pages?)"
-ALL = r"(?:all |every |each |any |everything |all of )?(?:of )?(?:the |my |our |those |these )?"
-ABOUT = r"(?:about|on|concerning|regarding|mentioning|that mentions?|which mentions?|that (?:is|are|talks?|deals?)(?: about| with)|with|dealing with|to do with)"
-VERBS = (
-    "open|show|read|cat|print|display|view|list|ls|create|make|mkdir|touch|write|overwrite|replace|append|add|put|move|mv|rename|"
-    "copy|cp|duplicate|delete|remove|erase|rm|find|search|look|history|diff|compare|describe|explain|roll|restore|revert|"
-    "undo|tag|label|mark|group|sort|link|save|unlink|lock|unlock|release|share|watch|tell|summari[sz]e|give|bring|take|"
-    "throw|drop|keep|set|reset|turn|go"
-)
-"""First words of a further instruction."""
+from aios.sdk.files.forms import form
+from aios.sdk.files.operations import Operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,251 +28,231 @@ class Rule:
 
 
 def _rules(operation: type[Operation], *forms: str, start: Sequence[str] = (), **given: Any) -> Iterator[Rule]:
-    kinds = operation.kinds()
-    for form in forms:
-        pattern = re.sub(r"\{([a-z]+)\}", lambda found: SLOTS[kinds[found[1]]].format(found[1]), form)
-        yield Rule(operation, re.compile(pattern.replace("~", "(?:the |my |a |an |its |all )?"), re.I), given, start)
+    for each in forms:
+        yield Rule(operation, form(each, operation), given, start)
 
 
-def _all() -> Iterator[Rule]:
+def _reading() -> Iterator[Rule]:
     yield from _rules(
         ops.Read,
-        r"(?:open|cat|read|print|display|view|show|see|type out) (?:me |us )?(?:what is in |what's in |~contents? of |~text of )?{path}",
-        r"(?:what is|what's|whats) (?:in|inside|written in) {path}",
-        r"what (?:does|do) {path} (?:say|contain|hold|have in it)",
-        r"(?:show|give|get|tell) me (?:what is in |what's in |~contents? of |~text of ){path}",
+        "(open | cat | read | print | display | view | show | see) [me | us] [what is in | what's in] {path}",
+        "(open | read | print | display | view | show | give | get) [me | us] <a> (contents | text) of {path}",
+        "(show | give | get | tell) [me | us] (what is | what's) in {path}",
+        "(what is | what's | whats) (in | inside | written in) {path}",
+        "what (does | do) {path} (say | contain | hold)",
     )
     yield from _rules(
         ops.List,
-        r"(?:ls|dir|list|browse|show)(?: me)? (?:all )?(?:the )?(?:files |contents? |everything )?(?:in |of |below |under |inside )?{path}",
-        r"(?:list|show)(?: me)? (?:what is|what's) (?:in|inside|below|under) {path}",
-        r"(?:what|which) files are (?:there )?(?:in|inside|below|under) {path}",
+        "(ls | dir | list | browse | show) [me] [all] [the] [files | content | contents | everything] [<in>] {path}",
+        "(list | show) [me] (what is | what's) <in> {path}",
+        "(what | which) files are [there] <in> {path}",
+        "(ls | dir | list [all] [the] [files | folders] [here] | (what | which) files are (there | here))",
     )
-    yield from _rules(ops.List, r"ls|dir|list(?: all)?(?: ~files)?(?: here)?|(?:what|which) files are (?:there|here)")
     yield from _rules(
         ops.List,
-        r"list (?:all )?(?:the )?files (?:in|below|under|inside) {path},? (?:recursively|and below|and all below)",
-        r"(?:ls -R|list recursively) {path}",
-        r"recursively list (?:all )?(?:the )?(?:files )?(?:in|below|under|inside)? ?{path}",
+        "list [all] [the] [files] <in> {path} [,] (recursively | and below | with all below)",
+        "(ls -R | list recursively) {path}",
+        "recursively list [all] [the] [files] [<in>] {path}",
         recursive=True,
     )
     yield from _rules(
         ops.Stat,
-        r"(?:stat|size of|(?:what is|what's|tell me|show me) the size of) {path}",
-        r"how (?:big|large|long) is {path}",
-        r"when (?:was|did) {path} (?:last |most recently )?(?:modified|changed|change|edited|written|updated)(?: last)?",
-        r"(?:when|what) (?:was|is) the (?:last change|modification time) (?:of|to) {path}",
-    )
-    yield from _rules(
-        ops.Create,
-        r"(?:create|make|start|touch) (?:me )?(?:a |an )?(?:new |empty )*{path}(?: with the (?:text|content|line)s?|,? containing|,? that (?:says|contains)| with|:) {text}",
-        r"(?:create|make|start|touch) (?:me )?(?:a |an )?(?:new |empty )*(?:file )?(?:called |named )?{path}",
-    )
-    yield from _rules(
-        ops.Create,
-        r"(?:mkdir|(?:create|make|start|add) (?:me )?(?:a |the )?(?:new |empty )*(?:folder|directory|dir)(?: called| named)?) {path}",
-        kind="directory",
-    )
-    yield from _rules(
-        ops.Write,
-        r"(?:over)?write {text} (?:in)?to {path}",
-        r"overwrite {path} (?:with|by) (?:the text )?{text}",
-        r"replace (?:~(?:contents?|text) of |everything in |all of ){path} (?:with|by) (?:the text )?{text}",
-        r"(?:set|change) ~contents? of {path} to {text}",
-        r"(?:save|store|put) {text} (?:as|in|into) {path}",
-    )
-    yield from _rules(
-        ops.Append,
-        r"(?:append|add|write) (?:~(?:new )?(?:line|text|entry|item|words?)s? )?{text} (?:to|at) (?:~(?:end|bottom) of )?{path}",
-        r"(?:append|add) to {path}:? {text}",
-        r"(?:put|write|insert) {text} at ~(?:end|bottom) of {path}",
-    )
-    yield from _rules(
-        ops.Move, r"(?:rename|mv|move|shift) {path} (?:to|into|as|in)? ?{target}", r"change ~name of {path} to {target}"
-    )
-    yield from _rules(
-        ops.Copy,
-        r"(?:copy|cp|duplicate|back ?up|clone) {path} (?:to|into|as|in)? ?{target}",
-        r"(?:make|create|save|put|store|keep) (?:me )?(?:a )?(?:copy|duplicate|backup) of {path} (?:to|into|as|in|called|named|under) {target}",
-    )
-    yield from _rules(
-        ops.Delete,
-        r"(?:delete|remove|erase|rm|trash|bin|drop|discard|get rid of|throw (?:away|out)) {path}",
-        r"throw {path} (?:away|out)",
-    )
-    matching = r"(?:delete|remove|erase|rm|trash|discard|get rid of|throw (?:away|out))"
-    one = r"(?:ones |those )"
-    yield from _rules(
-        ops.DeleteMatching,
-        rf"{matching} {ALL}{THING} (?:in|from|of|below|under|inside) {{within}} {ABOUT} {{query}}",
-        rf"{matching} {ALL}(?:{THING} )?{ABOUT} {{query}} (?:in|from|below|under|inside) {{within}}",
-        rf"{matching} {ALL}{{within}} {ABOUT} {{query}}",
-        rf"(?:in|from) {{within}},? {matching} {ALL}(?:{THING} |{one})?{ABOUT} {{query}}",
-        rf"(?:go|look) through {{within}} and {matching} {ALL}(?:{THING} |{one})?{ABOUT} {{query}}",
-        rf"{matching} {ALL}(?:{THING} )?{ABOUT} {{query}}",
-    )
-    yield from _rules(
-        ops.History,
-        r"(?:show |list |give |tell )?(?:me |us )?(?:~(?:full |whole |version )?history|~(?:old |older |earlier |past |previous )?versions|~changes|log)(?: of| for| to) {path}",
-        r"(?:history|log|hist) {path}",
-        r"(?:show|list|give)(?: me)? {path}'s (?:history|versions|changes)",
-        r"(?:who|what) (?:has )?(?:changed|edited|wrote|modified|written|touched|worked on) {path}(?:,? and when|,? when)?",
-        r"(?:what|which) versions (?:are there )?of {path}(?: are there)?",
-        r"(?:what|which) versions does {path} have",
-    )
-    yield from _rules(
-        ops.Show,
-        r"(?:open|cat|read|print|display|view|show|give)(?: me| us)? {path} (?:as of|as it was|as it looked|at|in|from|of|on) {at}",
-        r"(?:open|read|print|display|view|show|give)(?: me| us)? {at} of {path}",
-        r"(?:open|read|print|display|view|show)(?: me| us)? (?:how|what) {path} (?:was|looked|said|contained)(?: like)? {at}",
-        r"(?:how|what) did {path} (?:look|say|contain)(?: like)? {at}",
-    )
-    changed = r"(?:has |have |is |was |are )?(?:been )?(?:changed?|different|new|differs?|modified)"
-    yield from _rules(
-        ops.Diff,
-        r"(?:show|list|tell|give) (?:me |us )?(?:~(?:changes|differences?|diff) (?:in|of|to|for) ){path} between (?:versions? )?{a} and {b}",
-        r"(?:diff|~(?:diff|differences?|changes) (?:in|of|to|for)) {path} (?:between|from) (?:versions? )?{a} (?:and|to) {b}",
-        rf"what {changed} in {{path}} (?:between|from) (?:versions? )?{{a}} (?:and|to) {{b}}",
-        rf"how (?:did|do|does|has|have) (?:versions? {{a}} and {{b}} of {{path}} differ)",
-        r"(?:diff|compare) versions? {a} (?:and|with|to|against) (?:version )?{b} of {path}",
-        r"(?:diff|compare) {path} (?:between )?versions? {a} (?:and|with|to|against) (?:version )?{b}",
-        r"(?:diff|compare) {path} (?:against|with|to|and) {a}",
-        r"(?:diff|compare) {a} (?:of|and) {path}",
-    )
-    yield from _rules(
-        ops.Diff,
-        rf"(?:show|tell)? ?(?:me |us )?what(?:'s)? {changed} in {{path}} since {{a}}",
-        r"(?:show|list|give|diff)? ?(?:me |us )?(?:~(?:changes|differences?|diff) (?:in|of|to|for) )?{path} since {a}",
-        rf"how (?:did|has) {{path}} {changed} since {{a}}",
-        start=("a",),
-    )
-    told = r"(?:show|tell|list|give) (?:me |us )?"
-    yield from _rules(
-        ops.Diff,
-        rf"(?:{told})?what(?:'s)? {changed}(?: in| about| with)? {{path}}",
-        rf"{told}~(?:changes|differences?|diff)(?: in| of| to| for)? {{path}}",
-        r"diff {path}",
-        rf"(?:{told})?how {{path}} {changed}",
-        a=-1,
-    )
-    words = r"(?:(?:describe|explain|tell me|say)(?: in(?: plain| your own)? words)?|summari[sz]e)"
-    yield from _rules(
-        ops.Compare,
-        rf"{words} how {{path}} {changed} (?:between|from) (?:versions? )?{{a}} (?:and|to) {{b}}",
-        rf"{words} ~(?:changes|differences?) (?:in|of|to) {{path}} (?:between|from) (?:versions? )?{{a}} (?:and|to) {{b}}",
-    )
-    yield from _rules(
-        ops.Compare,
-        rf"{words} (?:how|what) {{path}} {changed} since {{a}}",
-        rf"{words} what {changed} in {{path}} since {{a}}",
-        rf"{words} ~(?:changes|differences?) (?:in|of|to) {{path}} since {{a}}",
-        start=("a",),
-    )
-    yield from _rules(
-        ops.Compare,
-        r"(?:describe|explain|summari[sz]e) (?:in words )?~(?:last |latest |most recent )?(?:changes?|differences?) (?:in|of|to) {path}",
-        rf"(?:describe|explain)(?: in words)? (?:how|what) {{path}} {changed}",
-        rf"(?:describe|explain)(?: in words)? what {changed} in {{path}}",
-        a=-1,
-    )
-    back = r"(?:roll|take|bring|set|put|turn|get|go|return|revert|restore|reset|change|switch|rewind)"
-    yield from _rules(
-        ops.Rollback,
-        rf"{back} {{path}} back (?:to )?{{at}}",
-        rf"{back} back {{path}} (?:to |as |from )?{{at}}",
-        rf"(?:revert|restore|reset|return|rewind|rollback|roll back|bring back|recover|get) {{path}} (?:to|as|from|at) {{at}}",
-        rf"(?:restore|recover|bring back|get back|go back to|return to|revert to|use|take) {{at}} (?:of|for) {{path}}",
-    )
-    yield from _rules(
-        ops.Rollback,
-        r"(?:undo|revert|take back) ~(?:last |latest |most recent )(?:change|edit|write)(?: made)? (?:to|of|in) {path}",
-        at=-1,
-    )
-    yield from _rules(
-        ops.Undo,
-        r"(?:undo|revert|take back|reverse) (?:everything|all|all changes|whatever|what|anything|the changes|the work)(?: that| which| of| by| made by| done by)? (?:the )?agent {agent}(?: did| has done| changed| wrote| made)?",
-        r"undo (?:the )?agent {agent}",
-        r"undo (?:everything|all|all changes|what|whatever)(?: that)? {agent} (?:did|has done|changed|made|wrote)",
-    )
-    yield from _rules(
-        ops.Undo,
-        r"(?:undo|revert|take back|reverse) (?:everything |all |all changes |what |whatever )?(?:of |in |from |made by |done by |by )?(?:the )?run {run}(?: did| changed)?",
-    )
-    yield from _rules(
-        ops.Tag,
-        r"(?:tag|label|mark|name) {paths} (?:as|with) (?:the tag )?{tag}",
-        r"(?:put|set|add) (?:the |a )?(?:tag|label) {tag} (?:on|to) {paths}",
-    )
-    yield from _rules(
-        ops.Tag,
-        r"(?:tag|label|mark|name) (?:everything|all|all files|the (?:present|current) (?:state|versions?)|the whole (?:root|tree)|this state|the state) (?:as|with) (?:the tag )?{tag}",
-        r"(?:set|make|add|create) (?:the |a )?tag(?: called| named)? {tag}",
-    )
-    by = r"(?P<by>topic|subject|author|time|date|month)"
-    yield from _rules(
-        ops.Group,
-        rf"(?:group|sort|arrange|cluster) {ALL}(?:{THING} )?{ABOUT} {{query}} by {by}",
-        rf"(?:group|cluster) {ALL}{THING} by {by}",
-    )
-    yield from _rules(
-        ops.Join,
-        rf"(?:(?:find|show|list|search)(?: for)? )?{ALL}{THING} {ABOUT} both {{left}} and {{right}}",
-        rf"(?:find|show|list|search)(?: for)? {ALL}(?:{THING} )?{ABOUT} both {{left}} and {{right}}",
-    )
-    yield from _rules(
-        ops.Join,
-        rf"(?:find|show|list|search)(?: for)? {ALL}(?:{THING} )?{ABOUT} either {{left}} or {{right}}",
-        how="or",
-    )
-    yield from _rules(
-        ops.Join,
-        rf"(?:find|show|list|search)(?: for)? {ALL}(?:{THING} )?{ABOUT} {{left}},? but not (?:about )?{{right}}",
-        how="not",
-    )
-    virtual = r"(?:virtual |search |smart |live )"
-    yield from _rules(
-        ops.Link,
-        rf"(?:make|create|add|keep) (?:a |the )?{virtual}folder (?:called |named )?{{folder}} (?:of|for|with|from|out of) {ALL}(?:{THING} )?(?:{ABOUT} )?{{query}}",
-        r"(?:save|keep|store|link) (?:a |the |this )?(?:search|searches|query)(?: for)? {query} (?:as|to|under) (?:a |the )?(?:virtual )?folder (?:called |named )?{folder}",
-        r"link {query} (?:as|to) (?:a |the )?virtual folder (?:called |named )?{folder}",
-    )
-    yield from _rules(
-        ops.Unlink,
-        rf"(?:remove|delete|drop|unlink|get rid of) (?:the )?{virtual}folder (?:called |named )?{{folder}}",
-        r"unlink {folder}",
-    )
-    yield from _rules(
-        ops.Lock,
-        r"(?:lock|protect|freeze) {path}",
-        r"(?:stop|keep|prevent) (?:others|anyone else|anybody else|everyone else|other agents|the others) from (?:changing|writing(?: to)?|editing|touching|modifying) {path}",
-        r"let (?:nobody|no one|no-one) else (?:change|write to|write|edit|touch) {path}",
-    )
-    yield from _rules(
-        ops.Unlock,
-        r"(?:unlock|unfreeze) {path}",
-        r"(?:release|remove|lift|drop|give up) ~lock (?:on|of|from) {path}",
-        r"let (?:others|everyone) (?:change|write to|write|edit) {path}(?: again)?",
-    )
-    yield from _rules(
-        ops.Share,
-        r"share {path}(?: with (?:others|the others|everyone|them))? for {seconds}",
-        r"(?:make|create|give me|get me) (?:a |an )?(?:share |sharing |expiring )?link (?:to|for|of) {path}(?: (?:that lasts|valid|good))? for {seconds}",
-        r"share {path}(?: with (?:others|everyone))?",
-        r"(?:make|create|give me|get me) (?:a |an )?(?:share |sharing |expiring )link (?:to|for|of) {path}",
-    )
-    yield from _rules(
-        ops.Watch,
-        r"(?:watch|monitor|follow|keep an eye on) {path}(?: for changes)?",
-        r"(?:tell|notify|alert|inform|warn) me (?:when|whenever|if|every time|as soon as) (?:anything in |something in )?{path} (?:changes|is changed|is modified|gets changed|is written|is edited)",
-        r"let me know (?:when|whenever|if) (?:anything in |something in )?{path} (?:changes|is changed|is modified|gets changed)",
+        "(stat | [what is | what's | tell me | show me] [the] size of) {path}",
+        "how (big | large | long) is {path}",
+        "when (was | did) {path} [last | most recently] (modified | changed | change | edited | written) [last]",
+        "when was <a> change (of | to | in) {path}",
     )
     yield from _rules(
         ops.Summarise,
-        r"(?:summari[sz]e|sum up|recap|outline) (?:what is in |what's in |~contents? of )?{path}",
-        r"(?:give|write|make|show)(?: me| us)? (?:a |the )?(?:short |brief |quick )?(?:summary|overview|gist|digest) of {path}",
-        r"what(?: is|'s) {path} about",
-        r"what(?: is|'s) the (?:gist|summary) of {path}",
+        "(summarise | summarize | sum up | recap | outline) [what is in | what's in | <a> contents of] {path}",
+        "(give | write | make | show) [me | us] <a> [short | brief | quick] (summary | overview | gist) of {path}",
+        "(what is | what's) {path} about",
+        "(what is | what's) the (gist | summary) of {path}",
+    )
+    yield from _rules(
+        ops.Watch,
+        "(watch | monitor | follow | keep an eye on) {path} [for changes]",
+        "((tell | notify | alert | inform | warn) me | let me know) (when | whenever | if | every time | as soon as)"
+        " [anything in | something in] {path} (changes | is changed | is modified | gets changed | is edited)",
     )
 
 
-RULES: Sequence[Rule] = tuple(_all())
+def _changing() -> Iterator[Rule]:
+    made = "(create | make | start | touch) [me] <a> [empty]"
+    yield from _rules(
+        ops.Create,
+        f"{made} {{path}} (with [the (text | content | line)] | [,] (containing | that says) | :) {{text}}",
+        f"{made} {{path}}",
+    )
+    yield from _rules(ops.Create, f"(mkdir | {made} (folder | directory) [called | named]) {{path}}", kind="directory")
+    yield from _rules(
+        ops.Write,
+        "(write | overwrite) {text} (to | into) {path}",
+        "overwrite {path} (with | by) [the text] {text}",
+        "replace (<a> (content | contents | text) of | everything in | all of) {path} (with | by) [the text] {text}",
+        "(set | change) <a> (content | contents) of {path} to {text}",
+        "(save | store | put) {text} (as | in | into) {path}",
+    )
+    yield from _rules(
+        ops.Append,
+        "(append | add) [<a> (line | text | entry | item | words)] {text} (to | at) [<a> (end | bottom) of] {path}",
+        "(append | add) to {path} [:] {text}",
+        "(put | write | insert) [<a> line] {text} at <a> (end | bottom) of {path}",
+    )
+    yield from _rules(
+        ops.Move, "(rename | mv | move | shift) {path} <to> {target}", "change <a> name of {path} to {target}"
+    )
+    yield from _rules(
+        ops.Copy,
+        "(copy | cp | duplicate | back up | backup | clone) {path} <to> {target}",
+        "(make | create | save | put | store | keep) [me] <a> (copy | duplicate | backup) of {path}"
+        " (to | into | as | in | called | named | under) {target}",
+    )
+    yield from _rules(ops.Delete, "(<remove> | bin) {path}", "throw {path} (away | out)")
+    some = "<all> [<thing> | ones]"
+    yield from _rules(
+        ops.DeleteMatching,
+        "<remove> <all> <thing> <in> {within} <about> {query}",
+        f"<remove> {some} <about> {{query}} (in | from | below | under | inside) {{within}}",
+        "<remove> <all> {within} <about> {query}",
+        f"[in | from | go through | look through] {{within}} [,] [and] <remove> {some} <about> {{query}}",
+        f"<remove> {some} <about> {{query}}",
+    )
+    yield from _rules(
+        ops.Lock,
+        "(lock | protect | freeze) {path}",
+        "(stop | keep | prevent) [all] (others | [the] other agents | (anyone | anybody | everyone) else)"
+        " from (changing | writing [to] | editing | touching | modifying) {path}",
+        "let (nobody | no one | no-one) else (change | write to | write | edit | touch) {path}",
+    )
+    yield from _rules(
+        ops.Unlock,
+        "(unlock | unfreeze) {path}",
+        "(release | remove | lift | drop | give up) <a> lock (on | of | from) {path}",
+        "let (others | everyone) (change | write to | write | edit) {path} [again]",
+    )
+    link = "(make | create | give me | get me) <a> [share | sharing | expiring] link (to | for | of) {path}"
+    others = "[with [the] (others | everyone | them)]"
+    yield from _rules(
+        ops.Share,
+        f"share {{path}} {others} for {{seconds}}",
+        f"{link} [that lasts | valid | good] for {{seconds}}",
+        f"share {{path}} {others}",
+        link,
+    )
+
+
+def _versions() -> Iterator[Rule]:
+    yield from _rules(
+        ops.History,
+        "[<told>] <a> [version] (history | versions | changes | log) (of | for | to) {path}",
+        "(history | log | hist) {path}",
+        "(who | what) [has] (changed | edited | wrote | modified | touched | worked on) {path} [[,] [and] when]",
+        "(what | which) versions [are there] of {path} [are there]",
+        "(what | which) versions does {path} have",
+    )
+    shown = "(open | cat | read | print | display | view | show | give) [me | us]"
+    yield from _rules(
+        ops.Show,
+        f"{shown} {{path}} (as of | as it was | as it looked | at | in | from | of | on) {{at}}",
+        f"{shown} {{at}} of {{path}}",
+        f"{shown} (how | what) {{path}} (was | looked | said | contained) [like] {{at}}",
+        "(how | what) did {path} (look | say | contain) [like] {at}",
+    )
+    changes = "<a> (change | changes | difference | differences | diff) (in | of | to | for)"
+    span = "(between | from) [version | versions] {a} (and | to) [version] {b}"
+    against = "[version | versions] {a} (and | with | to | against) [version] {b}"
+    yield from _rules(
+        ops.Diff,
+        f"[<told>] {changes} {{path}} {span}",
+        f"diff {{path}} {span}",
+        f"[<told>] what <changed> in {{path}} {span}",
+        f"(diff | compare) {against} of {{path}}",
+        "(diff | compare) {path} [between] (version | versions) {a} (and | with | to | against) [version] {b}",
+        "(diff | compare) {path} (against | with | to | and) {a}",
+    )
+    yield from _rules(
+        ops.Diff,
+        "[<told>] what <changed> in {path} since {a}",
+        f"[<told> | diff] [{changes}] {{path}} since {{a}}",
+        "[<told>] how {path} <changed> since {a}",
+        "how (did | has) {path} <changed> since {a}",
+        start=("a",),
+    )
+    yield from _rules(
+        ops.Diff,
+        "[<told>] (what | what's) <changed> (in | about | with) {path}",
+        f"<told> {changes} {{path}}",
+        "diff {path}",
+        "[<told>] how {path} <changed>",
+        a=-1,
+    )
+    words = "(describe | explain | say | summarise | summarize | tell me in words) [in words | in plain words]"
+    yield from _rules(ops.Compare, f"{words} how {{path}} <changed> {span}", f"{words} {changes} {{path}} {span}")
+    yield from _rules(
+        ops.Compare,
+        f"{words} how {{path}} <changed> since {{a}}",
+        f"{words} what <changed> in {{path}} since {{a}}",
+        f"{words} {changes} {{path}} since {{a}}",
+        start=("a",),
+    )
+    yield from _rules(
+        ops.Compare,
+        f"{words} {changes} {{path}}",
+        f"{words} (how | what) {{path}} <changed>",
+        f"{words} what <changed> in {{path}}",
+        a=-1,
+    )
+    yield from _rules(
+        ops.Rollback,
+        "<back> {path} back [to] {at}",
+        "<back> back {path} [to | as | from] {at}",
+        "(revert | restore | reset | return | rewind | rollback | recover | get) {path} (to | as | from | at) {at}",
+        "(restore | recover | bring back | get back | go back to | return to | revert to | use) {at} (of | for) {path}",
+    )
+    yield from _rules(
+        ops.Rollback, "(undo | revert | take back) <a> (change | edit | write) [made] (to | of | in) {path}", at=-1
+    )
+
+
+def _many() -> Iterator[Rule]:
+    undo = "(undo | revert | take back | reverse)"
+    work = "(everything | all | all changes | the changes | whatever | what) [that | which | of | [made | done] by]"
+    did = "[did | has done | has changed | changed | made | wrote | has written]"
+    yield from _rules(
+        ops.Undo,
+        f"{undo} [{work}] [the] agent {{agent}} {did}",
+        f"undo {work} {{agent}} (did | has done | changed | wrote)",
+    )
+    yield from _rules(ops.Undo, f"{undo} [{work}] [in | from] [the] run {{run}} {did}")
+    yield from _rules(
+        ops.Tag,
+        "(tag | label | mark | name) {paths} (as | with) [the tag] {tag}",
+        "(put | set | add) [the | a] (tag | label) {tag} (on | to) {paths}",
+        "(tag | label | mark | name) (everything | all [files] | [all of] the (present | current | whole)"
+        " (state | root | versions) | this state | the state) (as | with) [the tag] {tag}",
+        "(set | make | add | create) [the | a] tag [called | named] {tag}",
+    )
+    yield from _rules(
+        ops.Group,
+        "(group | sort | arrange | cluster) <all> [<thing>] <about> {query} by {by}",
+        "(group | cluster) <all> <thing> by {by}",
+    )
+    look = "(find | show | list | search [for]) [me]"
+    both = f"([{look}] <all> <thing> | {look} everything)"
+    yield from _rules(ops.Join, f"{both} <about> both {{left}} and {{right}}")
+    yield from _rules(ops.Join, f"{both} <about> either {{left}} or {{right}}", how="or")
+    yield from _rules(ops.Join, f"{both} <about> {{left}} [,] but not [about] {{right}}", how="not")
+    yield from _rules(
+        ops.Link,
+        "(make | create | add | keep) [a | the] <virtual> folder [called | named] {folder} (of | for | with | from)"
+        " <all> [<thing>] [<about>] {query}",
+        "(save | keep | store | link) [a | the | this] (search | searches | query) [for] {query} (as | to | under)"
+        " [a | the] [virtual] folder [called | named] {folder}",
+    )
+    yield from _rules(
+        ops.Unlink, "(<remove> | unlink) [the] <virtual> folder [called | named] {folder}", "unlink {folder}"
+    )
+
+
+RULES: Sequence[Rule] = (*_reading(), *_changing(), *_versions(), *_many())
