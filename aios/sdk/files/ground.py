@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, get_args
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, get_args, get_origin
 
 from aios.sdk.files.operations import Kind, Operation
-from aios.sdk.files.readers import PRONOUNS, Context, Unread, inside, read, version
+from aios.sdk.files.parse import made, normal
+from aios.sdk.files.readers import PRONOUNS, VERBS, Context, Unread, inside, read, version
 from aios.sdk.files.request import Refused, Request
 
 MARK = re.compile(r"⟦(\d+)⟧")
+LONGEST_QUERY = 5
+EMPTY = re.compile(
+    "a|an|the|my|our|all|any|every|of|in|to|for|from|about|with|and|or|is|are|was|were|be|it|that|this|which|what|who|"
+    "i|me|we|us|you|please|can|could|would",
+    re.I,
+)
+VERB = re.compile(VERBS, re.I)
 LONGEST = 7
 """Words in a phrase that says a version or a time."""
 
@@ -23,11 +31,11 @@ class Offer:
         self._masked, self._request, self._context = masked, request, context
         self.marks = [int(number) for number in MARK.findall(masked)]
 
-    def options(self, kind: Kind) -> dict[str, Any] | None:
-        """What may be said for a field of this kind, and the value that it is; None where any words of the text do."""
+    def options(self, kind: Kind) -> dict[str, Any]:
+        """What the text says that may be a field of this kind, with the value that it is."""
         match kind:
             case Kind.QUERY:
-                return None
+                return {phrase: phrase for phrase in self._phrases()}
             case Kind.TEXT:
                 quoted = [self._request.marks[number] for number in self.marks]
                 return {mark.text: mark.text for mark in quoted if mark.quoted}
@@ -48,13 +56,11 @@ class Offer:
         needed = []
         for name, field in operation.model_fields.items():
             kind = operation.kinds().get(name)
-            if name == "op" or (kind is None and not get_args(field.annotation)):
+            if name == "op" or (kind is None and get_origin(field.annotation) is not Literal):
                 continue
             if kind is None:
                 properties[name] = {"type": "string", "enum": list(get_args(field.annotation))}
-            elif (options := self.options(kind)) is None:
-                properties[name] = {"type": "string", "maxLength": max(8, len(self.text))}
-            elif options:
+            elif options := self.options(kind):
                 properties[name] = {"type": "string", "enum": list(options)}
             elif field.is_required():
                 return None
@@ -63,24 +69,18 @@ class Offer:
             needed += [name] if field.is_required() else []
         return {"type": "object", "properties": properties, "required": needed, "additionalProperties": False}
 
-    def values(self, operation: type[Operation], said: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of what was chosen. Raises Unread for what the request does not say."""
+    def made(self, operation: type[Operation], said: Mapping[str, Any]) -> Operation:
+        """The operation with what was chosen. Raises Unread for what the request does not say, or Refused."""
         found: dict[str, Any] = {}
         for name, words in said.items():
             kind = operation.kinds().get(name)
-            if words in (None, ""):
-                continue
             if kind is None:
                 found[name] = words
-            elif (options := self.options(kind)) is None:
-                if _flat(str(words)) not in _flat(self.text):
-                    raise Unread
-                found[name] = str(words).strip(" .?!")
-            elif words in options:
+            elif words in (options := self.options(kind)):
                 found[name] = (options[words],) if name == "paths" else options[words]
             else:
                 raise Unread
-        return found
+        return made(operation, self.text, found, self._context)
 
     def unused(self, said: Mapping[str, Any]) -> list[str]:
         """Names, quotations and times of the text that no argument has: an operation that ignores them is another."""
@@ -109,8 +109,22 @@ class Offer:
             except Refused:
                 continue
             found[self._request.marks[number].text] = path
+        unquoted = [self._request.marks[number].text for number in self.marks if not self._request.marks[number].quoted]
+        new = {said: path for said, path in found.items() if said in unquoted and not self._context.there(path)}
+        if new:
+            return new
         words = (word.strip(".,;:?!") for word in self._masked.split())
         return found | {word: word for word in words if re.fullmatch(r"[A-Za-z]\w*", word) and not found}
+
+    def _phrases(self) -> Iterator[str]:
+        """Words in a row that may be a subject: neither end of them says nothing by itself."""
+        words = [word.strip(".,;:?!") for word in normal(self._masked).split()]
+        for first in range(len(words)):
+            for last in range(first + 1, min(first + LONGEST_QUERY, len(words)) + 1):
+                if not any(EMPTY.fullmatch(words[edge]) for edge in (first, last - 1)) and not (
+                    first == 0 and VERB.fullmatch(words[0])
+                ):
+                    yield self._request.plain(" ".join(words[first:last]))
 
     def _longest(self, kind: Kind) -> dict[str, Any]:
         """The phrases that can be read as of this kind and are part of no longer one."""

@@ -12,22 +12,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from aios.sdk.agent import Agent
 from aios.sdk.choice import rank_tools
 from aios.sdk.files.ground import Offer
 from aios.sdk.files.operations import OPERATIONS, Operation
 from aios.sdk.files.readers import Unread
+from aios.sdk.files.request import Refused
 from aios_syscalls import BadRequest, Message, ModelFailed, ToolSpec
 
 NONE = "none"
-SYSTEM = (
+FORM = (
     "You turn a request into one operation on files. The operations:\n{}\n"
     "none: anything that is not about files or versions of files.\nAnswer with the name of the operation alone."
 )
 FILL = "The operation `{}`: {} Its arguments are words of the request, exactly as they stand there."
 NEAREST = 3
+LISTED = [f'{name}: {operation.about} ("{operation.example}")' for name, operation in OPERATIONS.items()]
+SYSTEM, REVERSED = (FORM.format("\n".join(lines)) for lines in (LISTED, LISTED[::-1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +45,14 @@ class Guess:
 async def guess(agent: Agent, offer: Offer, model: str | None = None) -> Guess:
     """What the model makes of a clause. Raises ModelFailed and the like when there is no model to ask."""
     possible = [name for name, operation in OPERATIONS.items() if offer.schema(operation) is not None]
-    written = await _written(agent, offer.text, possible, model)
+    written = await _written(agent, offer.text, possible, SYSTEM, model)
     try:
         ranked = await _ranked(agent, offer.text, possible, model)
     except BadRequest as error:
         if error.field != "model":
             raise
-        # It cannot rank: asked again with the operations the other way round, it should say the same.
-        ranked = [await _written(agent, offer.text, possible[::-1], model)]
+        # A remote model cannot rank: asked again with the operations the other way round, it should say the same.
+        ranked = [await _written(agent, offer.text, possible[::-1], REVERSED, model)]
     nearest = [name for name in dict.fromkeys([written, *ranked]) if name != NONE][:NEAREST]
     if written == NONE:
         return Guess(None, NONE, nearest, "the model takes it for nothing that can be done with files")
@@ -63,12 +64,10 @@ async def guess(agent: Agent, offer: Offer, model: str | None = None) -> Guess:
     return Guess(operation, written, nearest, why)
 
 
-async def _written(agent: Agent, text: str, possible: Sequence[str], model: str | None) -> str:
-    listed = "\n".join(f'{name}: {OPERATIONS[name].about} ("{OPERATIONS[name].example}")' for name in possible)
+async def _written(agent: Agent, text: str, possible: Sequence[str], system: str, model: str | None) -> str:
+    """The choice among what is possible; the list of all operations is the same for every request, so it is kept."""
     schema = {"type": "string", "enum": [*possible, NONE]}
-    reply = await agent.chat(
-        f"Request: {text}", system=SYSTEM.format(listed), schema=schema, max_tokens=16, model=model
-    )
+    reply = await agent.chat(f"Request: {text}", system=system, schema=schema, max_tokens=16, model=model)
     try:
         chosen = json.loads(reply.text)
     except ValueError:
@@ -103,13 +102,11 @@ async def _filled(
         except ValueError:
             return None, {}, "the model's arguments have no end"
     try:
-        values = offer.values(operation, said)
-        return operation.model_validate({"op": name, **values}), said, ""
+        return offer.made(operation, said), said, ""
     except Unread:
         return None, said, "the model's arguments are not in the request"
-    except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        return None, said, f"the model's arguments do not fit: {'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+    except Refused as error:
+        return None, said, error.message
 
 
 def _only(schema: dict[str, Any]) -> dict[str, Any] | None:

@@ -127,35 +127,35 @@ def normal(text: str) -> str:
 
 def after(context: Context, steps: tuple[Operation, ...]) -> Context:
     """What is known once the steps are done."""
-    made, gone, last = dict(context.made), set(context.gone), context.last
+    new, gone, last = dict(context.made), set(context.gone), context.last
     for step in steps:
         last = None
         match step:
             case ops.Move(path=path, target=target):
-                made[target] = context.made.get(path) or context.known.kinds.get(path, "file")
-                made.pop(path, None)
+                new[target] = context.made.get(path) or context.known.kinds.get(path, "file")
+                new.pop(path, None)
                 gone.add(path)
                 gone.discard(target)
                 last = target
             case ops.Copy(target=target):
-                made[target] = "file"
+                new[target] = "file"
                 gone.discard(target)
             case ops.Delete(path=path):
-                made.pop(path, None)
+                new.pop(path, None)
                 gone.add(path)
             case ops.Create(path=path, kind=kind):
-                made[path] = kind
+                new[path] = kind
                 gone.discard(path)
                 last = path
             case ops.Write(path=path) | ops.Rollback(path=path):
-                made[path] = "file"
+                new[path] = "file"
                 gone.discard(path)
                 last = path
             case ops.Tag(paths=(path,)):
                 last = path
             case _:
                 last = getattr(step, "path", None)
-    return replace(context, made=made, gone=gone, last=last if len(steps) == 1 else None)
+    return replace(context, made=new, gone=gone, last=last if len(steps) == 1 else None)
 
 
 def _built(rule: Rule, found: re.Match[str], request: Request, context: Context) -> Iterator[Operation]:
@@ -179,7 +179,7 @@ def _built(rule: Rule, found: re.Match[str], request: Request, context: Context)
     if many and rule.operation not in EACH:
         raise Unread
     for more in [{"path": path} for path in many] or [{}]:
-        yield _checked(rule, found[0], values | more, context, many=bool(many))
+        yield made(rule.operation, found[0], values | more, context, many=bool(many))
 
 
 def _word(piece: str) -> str:
@@ -187,8 +187,13 @@ def _word(piece: str) -> str:
     return {"subject": "topic", "date": "time", "month": "time"}.get(piece.lower(), piece.lower())
 
 
-def _checked(rule: Rule, said: str, values: dict[str, Any], context: Context, many: bool) -> Operation:
-    """Targets that are folders take the file's own name; nothing is put where something is."""
+def made(
+    operation: type[Operation], said: str, values: dict[str, Any], context: Context, many: bool = False
+) -> Operation:
+    """The operation with these values; a target that is a folder takes the file's own name.
+
+    Raises Refused where something is in the way already, or the folder is not there.
+    """
     if "target" in values:
         target, path = str(values["target"]), str(values["path"])
         folder = context.directory(target)
@@ -198,10 +203,10 @@ def _checked(rule: Rule, said: str, values: dict[str, Any], context: Context, ma
             values = values | {"target": inside(f"{target}/{path.rpartition('/')[2]}".removeprefix("./"))}
         if context.there(values["target"]):
             raise Refused(Why.ASK, f"{values['target']} is there already; name another place, or delete it first")
-    if rule.operation is ops.Create and context.there(values["path"]):
+    if operation is ops.Create and context.there(values["path"]):
         raise Refused(Why.ASK, f"{values['path']} is there already; to replace it say: overwrite it with a text")
     try:
-        return rule.operation.model_validate(values | {"op": rule.operation.model_fields["op"].default})
+        return operation.model_validate(values | {"op": operation.model_fields["op"].default})
     except ValidationError as error:
         raise Refused(Why.ASK, f"this cannot be: {error.errors(include_url=False)[0]['msg']}") from None
 

@@ -18,7 +18,7 @@ _WROTE = (
     " | created | create | touched | touch)"
 )
 _ARE = "[that | which] [were | was | are | is | have been | has been]"
-_ABOUT = "(<about> | (is | are) about | mention | mentions | talk about | deal with | contain | say | do (i | we) have <about>)"
+_ABOUT = "(<about> | (is | are) about | mention | mentions | talk about | contain | say | do (i | we) have <about>)"
 _HEADS = tuple(
     re.compile(form(head).pattern + "(?P<rest>.*)", re.I)
     for head in (
