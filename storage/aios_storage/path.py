@@ -43,12 +43,17 @@ def split(path: str, field: str = "path") -> Parts:
     return parts
 
 
+def is_protected(path: str) -> bool:
+    """Whether the last name of a path is one that is read-only, as what lies below it is."""
+    # Some file systems fold case: there .GIT is .git.
+    name = path.rpartition("/")[2].casefold()
+    return name in PROTECTED or name.endswith(".pth") or name.startswith(TEMPORARY)
+
+
 def refuse_protected(parts: Parts, field: str = "path") -> None:
     """Raises Denied where `parts`, free of symbolic links, is the root or lies at or below a protected name."""
     if not parts:
         raise Denied("the root itself cannot be changed; name something in it", field=field)
     for part in parts:
-        # Some file systems fold case: there .GIT is .git.
-        name = part.casefold()
-        if name in PROTECTED or name.endswith(".pth") or name.startswith(TEMPORARY):
+        if is_protected(part):
             raise Denied(f"{'/'.join(parts)} is read-only: {part} is a protected name; use another", field=field)

@@ -2,19 +2,52 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Generator, Iterator
+import stat
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from typing import Self
 
 from aios_storage import beneath, directory
 from aios_storage.directory import Entry, Kind
 from aios_storage.fault import faults
 from aios_storage.path import TEMPORARY, Parts, is_unicode, refuse_protected, split
-from aios_syscalls.errors import BadRequest, CallerError
+from aios_syscalls.errors import BadRequest, CallerError, Exists, NotFound
 
 MAX_READ = 16 * 1024 * 1024
 MAX_ENTRIES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A file that waits under another name; `info` is what it will have as its own."""
+
+    parent: int
+    temporary: str
+    name: str
+    path: str
+    info: os.stat_result
+
+    @property
+    def temporary_path(self) -> str:
+        """Where it waits, below the root."""
+        return os.path.join(os.path.dirname(self.path), self.temporary)
+
+    def place(self) -> None:
+        """Make it the file, durably, instead of what was there."""
+        with faults(self.path):
+            os.rename(self.temporary, self.name, src_dir_fd=self.parent, dst_dir_fd=self.parent)
+            os.fsync(self.parent)
+
+
+def _exists(parent: int, name: str) -> bool:
+    try:
+        os.lstat(name, dir_fd=parent)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 class Root:
@@ -69,11 +102,21 @@ class Root:
 
     def write(self, path: str, data: bytes) -> None:
         """Replace a file's bytes whole, or make the file; a reader or a power cut finds the old or the new."""
-        with self._at(path, change=True) as (parent, name):
-            mode = directory.mode_to_replace(parent, name, path)
-            with directory.temporary(parent, data, mode) as temporary:
-                os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+        with self.staged(path, data) as staged:
+            staged.place()
+
+    def adopt(self, temporary: str, path: str) -> None:
+        """Make a file that waits under another name, or any other, the one at `path`, whatever is there."""
+        with faults(path), self._opened(split(path)[:-1]) as parent, self._opened(split(temporary)[:-1]) as source:
+            os.rename(split(temporary)[-1], split(path)[-1], src_dir_fd=source, dst_dir_fd=parent)
             os.fsync(parent)
+
+    def make_way(self, path: str) -> None:
+        """Make the directories that lead to `path`."""
+        parts = split(path)
+        for depth in range(1, len(parts)):
+            with suppress(Exists):
+                self.create("/".join(parts[:depth]), kind="directory")
 
     def append(self, path: str, data: bytes) -> None:
         """Add bytes at a file's end, or make the file."""
@@ -108,6 +151,41 @@ class Root:
                             pending.append(below)
         return tuple(entries[name] for name in sorted(entries))
 
+    def walk(self, path: str, skip: Callable[[str, bool], bool]) -> Iterator[tuple[str, os.stat_result | None]]:
+        """Every regular file at or below `path`, and how it looks; None for a directory that cannot be read.
+
+        Links are not followed; what `skip(path, is_directory)` says true of is left out. What vanishes meanwhile is
+        as if it had never been there.
+        """
+        with suppress(FileNotFoundError, NotADirectoryError, NotFound):
+            info = self.info(path)
+            if stat.S_ISREG(info.st_mode):
+                yield path, info
+            if not stat.S_ISDIR(info.st_mode):
+                return
+        pending = [split(path)]
+        while pending:
+            here = pending.pop()
+            found = []
+            try:
+                with self._opened(here) as fd, os.scandir(fd) as items:
+                    for item in items:
+                        if not is_unicode(item.name) or item.name.startswith(TEMPORARY):
+                            continue
+                        name, below = "/".join((*here, item.name)), item.is_dir(follow_symlinks=False)
+                        if skip(name, below):
+                            continue
+                        if below:
+                            pending.append((*here, item.name))
+                        elif item.is_file(follow_symlinks=False):
+                            with suppress(FileNotFoundError):
+                                found.append((name, item.stat(follow_symlinks=False)))
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except PermissionError:
+                yield "/".join(here) or ".", None
+            yield from found
+
     def stat(self, path: str) -> Entry:
         """One path's kind, size and time."""
         with self._at(path) as (parent, name):
@@ -130,6 +208,38 @@ class Root:
             else:
                 directory.remove(parent, name)
             os.fsync(parent)
+
+    def real(self, path: str, field: str = "path", change: bool = False, follow: bool = True) -> str:
+        """The one path that stands for what `path` leads to, its links followed. Raises as a change would."""
+        with faults(path, field):
+            parts = self._real(split(path, field), follow)
+        if change:
+            refuse_protected(parts, field)
+        return "/".join(parts) or "."
+
+    @contextmanager
+    def staged(self, path: str, data: bytes, new: bool = False) -> Iterator[Staged]:
+        """Bytes that are on the disk, and become the file at `path` by one rename when they are placed.
+
+        With `new` the file may not be there yet.
+        """
+        with self._at(path, change=True) as (parent, name):
+            mode = None if new else directory.mode_to_replace(parent, name, path)
+            if new and _exists(parent, name):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+            with directory.temporary(parent, data, mode) as temporary:
+                yield Staged(parent, temporary, name, path, os.stat(temporary, dir_fd=parent))
+
+    @contextmanager
+    def opened(self, path: str) -> Iterator[int]:
+        """A descriptor of the file at `path`, to read."""
+        with self._at(path) as (parent, name), directory.opened(parent, name, os.O_RDONLY, path) as fd:
+            yield fd
+
+    def info(self, path: str) -> os.stat_result:
+        """What the operating system says of `path` itself, were it a link."""
+        with self._at(path, follow=False) as (parent, name):
+            return os.lstat(name, dir_fd=parent)
 
     @contextmanager
     def _at(

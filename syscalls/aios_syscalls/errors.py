@@ -5,6 +5,7 @@ AiosError
 |   |-- BadRequest         malformed, off its schema or too large        bad_request
 |   |-- NotFound           no such file, tool, model, program, process   not_found
 |   |-- Exists             it is already there                           exists
+|   |-- Conflict           it changed since the caller saw it            conflict
 |   `-- Denied             outside what the caller was granted           denied
 |-- WorldError         the thing that was asked for failed
 |   |-- ModelFailed        the model, its worker or its server           model_failed
@@ -72,6 +73,12 @@ class Exists(CallerError):
     """What the call would create exists already."""
 
     code = "exists"
+
+
+class Conflict(CallerError):
+    """What the call would change is not in the version that it expects; `version` is the one there is, 0 for none."""
+
+    code = "conflict"
 
 
 class Denied(CallerError):

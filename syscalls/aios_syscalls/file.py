@@ -1,4 +1,8 @@
-"""Family file: files below the kernel's root. Paths are relative, `/`-separated, without `..`."""
+"""Family file: the files below the kernel's root. Paths are relative, `/`-separated, without `..`.
+
+Every change of a file is a version of it, which can be gone back to: see `file_version`. Files are found by what
+they mean and say: see `file_search`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from aios_syscalls.base import Effect, Frozen, Reply, Syscall
+from aios_syscalls.file_search import SearchCall
+from aios_syscalls.file_version import FileDone, Point, VersionCall
 
 
 class FileInfo(Frozen):
@@ -19,9 +25,10 @@ class FileInfo(Frozen):
 
 
 class FileStat(Reply):
-    """What is known of one path."""
+    """What is known of one path; `version` is the number of its last version, None where none was recorded."""
 
     info: FileInfo
+    version: int | None = None
 
 
 class FileContent(Reply):
@@ -29,6 +36,8 @@ class FileContent(Reply):
 
     path: str
     data: bytes
+    version: int | None = None
+    """Of which they are, where that is known: give it as `if_version` to change no other."""
 
     @property
     def text(self) -> str:
@@ -42,12 +51,6 @@ class FileListing(Reply):
     entries: tuple[FileInfo, ...]
 
 
-class FileDone(Reply):
-    """A change that is on the disk."""
-
-    path: str
-
-
 class CreateFile(Syscall[FileDone]):
     """Make a new file or directory; `Exists` if the path is taken."""
 
@@ -59,22 +62,27 @@ class CreateFile(Syscall[FileDone]):
 
 
 class ReadFile(Syscall[FileContent]):
-    """Read `length` bytes from `offset`; None reads to the end."""
+    """Read `length` bytes from `offset`; None reads to the end. With `at`, of what the file was then."""
 
     name: ClassVar[str] = "file.read"
     effect: ClassVar[Effect] = Effect.PURE
     path: str
     offset: int = Field(default=0, ge=0)
     length: int | None = Field(default=None, ge=0)
+    at: Point | None = None
 
 
 class WriteFile(Syscall[FileDone]):
-    """Replace a file's content whole, or make the file; readers see the old or the new bytes, never a mix."""
+    """Replace a file's content whole, or make the file; readers see the old or the new bytes, never a mix.
+
+    With `if_version` only where that is its version, 0 for a file that is not there; `Conflict` otherwise.
+    """
 
     name: ClassVar[str] = "file.write"
     effect: ClassVar[Effect] = Effect.IDEMPOTENT
     path: str
     data: bytes
+    if_version: int | None = Field(default=None, ge=0)
 
 
 class AppendFile(Syscall[FileDone]):
@@ -96,7 +104,7 @@ class ListFiles(Syscall[FileListing]):
 
 
 class StatFile(Syscall[FileStat]):
-    """Ask for one path's kind, size and time."""
+    """Ask for one path's kind, size, time and version."""
 
     name: ClassVar[str] = "file.stat"
     effect: ClassVar[Effect] = Effect.PURE
@@ -104,7 +112,7 @@ class StatFile(Syscall[FileStat]):
 
 
 class MoveFile(Syscall[FileDone]):
-    """Rename within the root; `Exists` if the target is taken."""
+    """Rename within the root, history and all; `Exists` if the target is taken."""
 
     name: ClassVar[str] = "file.move"
     effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
@@ -112,12 +120,23 @@ class MoveFile(Syscall[FileDone]):
     target: str
 
 
+class CopyFile(Syscall[FileDone]):
+    """Make a file with the bytes of another; `Exists` if the target is taken."""
+
+    name: ClassVar[str] = "file.copy"
+    effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
+    path: str
+    target: str
+
+
 class DeleteFile(Syscall[FileDone]):
-    """Remove a file or an empty directory."""
+    """Remove a file, whose versions stay, or an empty directory."""
 
     name: ClassVar[str] = "file.delete"
     effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
     path: str
+    if_version: int | None = Field(default=None, ge=0)
 
 
-FileCall = CreateFile | ReadFile | WriteFile | AppendFile | ListFiles | StatFile | MoveFile | DeleteFile
+BasicCall = CreateFile | ReadFile | WriteFile | AppendFile | ListFiles | StatFile | MoveFile | CopyFile | DeleteFile
+FileCall = BasicCall | VersionCall | SearchCall

@@ -1,0 +1,75 @@
+"""A SQLite database of many threads: a connection for each, closed together."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+from aios_storage.failpoint import reach
+from aios_syscalls.errors import StorageFailed
+
+BUSY_S = 60.0
+CACHE_KIB = 8192
+Durability = Literal["FULL", "NORMAL"]
+
+
+class Database:
+    """Connections to one file, in WAL mode."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+        self._all: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection. Between transactions each statement sees what was committed last."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._connect()
+        return connection
+
+    @contextmanager
+    def transaction(self, durability: Durability, name: str) -> Iterator[sqlite3.Connection]:
+        """Everything of the block or nothing; FULL is on the disk afterwards. `name` is for failpoints."""
+        connection = self.connection()
+        connection.execute(f"PRAGMA synchronous = {durability}")
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            reach(f"{name}-before-commit")
+            connection.execute("COMMIT")
+            reach(f"{name}-after-commit")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            raise
+
+    def close(self) -> None:
+        """Close every thread's connection; nothing else may be called after."""
+        with self._lock:
+            self._closed = True
+            for connection in self._all:
+                connection.close()
+            self._all.clear()
+
+    def _connect(self) -> sqlite3.Connection:
+        # Closed by whichever thread closes all, hence not bound to this one.
+        connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        except BaseException:
+            connection.close()
+            raise
+        with self._lock:
+            if self._closed:
+                connection.close()
+                raise StorageFailed(f"{self.path} was closed; open its root again")
+            self._all.append(connection)
+        return connection

@@ -1,0 +1,39 @@
+"""JSON and tables: as they are, since what they say is in their words; their keys or columns are fields."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+from aios_storage.extract import Extractor, Text
+from aios_storage.extract.plain import decode
+
+MOST_FIELDS = 50
+LONGEST = 200
+
+
+def reader(suffix: str) -> Extractor:
+    """Of files of this suffix."""
+    return _json if suffix == ".json" else _table
+
+
+def _json(data: bytes) -> Text:
+    text, exact = decode(data)
+    value = json.loads(text)
+    found = []
+    for key, one in value.items() if isinstance(value, dict) else ():
+        for item in one if isinstance(one, list) else [one]:
+            if isinstance(item, str | int | float) and len(str(item)) <= LONGEST:
+                found.append((str(key).lower(), str(item)))
+    named = value.get("title") or value.get("name") if isinstance(value, dict) else None
+    return Text(text, "json", named if isinstance(named, str) else "", tuple(found[:MOST_FIELDS]), exact)
+
+
+def _table(data: bytes) -> Text:
+    text, exact = decode(data)
+    try:
+        columns = next(csv.reader(io.StringIO(text[:65_536]), csv.Sniffer().sniff(text[:4096])), [])
+    except csv.Error:
+        columns = []
+    return Text(text, "table", fields=tuple(("column", name) for name in columns[:MOST_FIELDS] if name), exact=exact)

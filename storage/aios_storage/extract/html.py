@@ -1,0 +1,66 @@
+"""HTML: what a reader sees, the title, and what `meta` says."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+from aios_storage.extract import Extractor, Text
+from aios_storage.extract.plain import decode
+
+_HIDDEN = frozenset(("script", "style", "template", "noscript", "svg", "head"))
+_BLOCKS_WORDS = """
+p div section article header footer main ul ol li table tr h1 h2 h3 h4 h5 h6 pre blockquote br hr dt dd
+"""
+_BLOCKS = frozenset(_BLOCKS_WORDS.split())
+
+
+def reader(_suffix: str) -> Extractor:
+    """Of HTML files."""
+    return read
+
+
+def read(data: bytes) -> Text:
+    """The text of a page."""
+    page = _Page()
+    page.feed(decode(data)[0])
+    page.close()
+    lines = (" ".join(line.split()) for line in "".join(page.text).splitlines())
+    text = "\n".join(line for line in lines if line)
+    return Text(text, "html", " ".join("".join(page.title).split())[:200], tuple(page.fields))
+
+
+class _Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.text: list[str] = []
+        self.title: list[str] = []
+        self.fields: list[tuple[str, str]] = []
+        self._hidden: list[str] = []
+        self._titled = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in _HIDDEN:
+            self._hidden.append(tag)
+        if tag == "title":
+            self._titled = True
+        if tag == "meta":
+            given = dict(attrs)
+            if (name := given.get("name")) and (content := given.get("content")):
+                self.fields.append((name.lower(), content))
+        if tag in _BLOCKS:
+            self.text.append("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._hidden:
+            while self._hidden.pop() != tag:
+                pass
+        if tag == "title":
+            self._titled = False
+        if tag in _BLOCKS:
+            self.text.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        if self._titled:
+            self.title.append(data)
+        elif not self._hidden:
+            self.text.append(data)

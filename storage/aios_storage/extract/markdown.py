@@ -1,0 +1,26 @@
+"""Markdown and reStructuredText: the text as it is, the title from its first heading."""
+
+from __future__ import annotations
+
+import re
+
+from aios_storage.extract import Extractor, Text
+from aios_storage.extract.head import fields, title
+from aios_storage.extract.plain import decode
+
+_ATX = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
+_UNDERLINED = re.compile(r"^(\S.*)\n[=\-~^\"*+#]{3,}\s*$", re.MULTILINE)
+
+
+def reader(suffix: str) -> Extractor:
+    """Of files of this suffix."""
+    heading = _UNDERLINED if suffix == ".rst" else _ATX
+
+    def read(data: bytes) -> Text:
+        text, exact = decode(data)
+        found = fields(text)
+        first = heading.search(text[:20_000])
+        named = dict(reversed(found)).get("title") or (first[1] if first else "") or title(text)
+        return Text(text, "rst" if suffix == ".rst" else "markdown", named[:200], found, exact)
+
+    return read

@@ -1,0 +1,344 @@
+"""The files of a root, every state of them kept: the truth that the index is derived from."""
+
+from __future__ import annotations
+
+import builtins
+import copy
+import difflib
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+from aios_storage import leases, ledger
+from aios_storage.blobs import Blobs
+from aios_storage.change import Change, Changes, Drop, Put, Rename, paths
+from aios_storage.directory import Entry, Kind
+from aios_storage.leases import Lease
+from aios_storage.ledger import Head
+from aios_storage.root import MAX_ENTRIES, MAX_READ, Root
+from aios_storage.scan import Scanned, Scanner, Skip
+from aios_storage.truth import PLACE, Truth
+from aios_storage.undo import Undone, plan
+from aios_storage.version import USER, At, Author, Version
+from aios_syscalls.errors import BadRequest, NotFound
+
+MAX_KEPT = 64 * 1024 * 1024
+
+
+class Files:
+    """The files below a directory, for any number of threads and processes at once.
+
+    A change that has returned is on the disk, and is a version with its author. What other programs did to a file is
+    recorded before it is changed, so nothing is lost. Of files over `max_kept` bytes versions have a hash and no
+    bytes: such a version cannot be shown or gone back to. Every method raises the ABI's errors.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        *,
+        max_read: int = MAX_READ,
+        max_entries: int = MAX_ENTRIES,
+        max_kept: int = MAX_KEPT,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.root = Root(root, max_read, max_entries)
+        self.path = Path(root).absolute()
+        self.author = USER
+        self.on_change: Callable[[], None] = _nothing
+        """Called after each change, in the thread that made it: what follows the truth catches up there."""
+        self._clock = clock
+        try:
+            self.truth = Truth(self.path)
+            self.blobs = Blobs(self.truth.place)
+            self._changes = Changes(self.root, self.truth, self.blobs, max_kept)
+            self._scanner = Scanner(self.root, self.truth, self.blobs, max_kept)
+            with self.truth.locked():
+                self._changes.recover()
+        except BaseException:
+            self.root.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the directory; nothing else may be called after."""
+        self.truth.close()
+        self.root.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def by(self, author: Author) -> Self:
+        """The same files, whose changes are this author's."""
+        view = copy.copy(self)
+        view.author = author
+        return view
+
+    # --- what is there
+
+    def read(self, path: str, offset: int = 0, length: int | None = None) -> bytes:
+        """Up to `length` bytes from `offset`; None reads to the end."""
+        return self.root.read(path, offset, length)
+
+    def list(self, path: str = ".", recursive: bool = False) -> tuple[Entry, ...]:
+        """The files and directories in a directory, or at any depth below it, by path."""
+        return tuple(entry for entry in self.root.list(path, recursive) if not _own(entry.path))
+
+    def stat(self, path: str) -> Entry:
+        """One path's kind, size and time."""
+        return self.root.stat(path)
+
+    # --- changes
+
+    def create(self, path: str, data: bytes = b"", kind: Kind = "file") -> Version | None:
+        """Make a file, or an empty directory (which has no versions), that was not there."""
+        if kind == "directory":
+            self.root.create(path, data, kind)
+            return None
+        return self.transaction([Put(path, data, if_version=0, op="create")])[0]
+
+    def write(self, path: str, data: bytes, if_version: int | None = None) -> Version:
+        """Replace a file's bytes whole, or make the file. Raises Conflict where it is not in version `if_version`."""
+        return self.transaction([Put(path, data, if_version)])[0]
+
+    def append(self, path: str, data: bytes) -> Version:
+        """Add bytes at a file's end, or make the file."""
+        with self.truth.locked():
+            try:
+                with self.root.opened(path) as fd:
+                    before = _all(fd)
+            except NotFound:
+                before = b""
+            return self.transaction([Put(path, before + data, op="append")])[0]
+
+    def move(self, path: str, target: str) -> Version | None:
+        """Rename a file, with its history, or a directory and all in it, to a target that is not there."""
+        source, goal = self._real(path, follow=False), self._real(target, "target", follow=False)
+        if stat.S_ISREG(self.root.info(source).st_mode):
+            return self.transaction([Rename(source, goal)])[-1]
+        with self.truth.locked():
+            self.scan([source])
+            self.root.move(source, goal)
+            # Same inodes, same bytes: the scan sees files that moved, by whoever asked.
+            self._scanner.scan([source, goal], _none, self._clock(), self.author)
+        self.on_change()
+        return None
+
+    def copy(self, path: str, target: str) -> Version:
+        """Make a file with the bytes of another where there is none."""
+        with self.root.opened(path) as fd:
+            data = _all(fd)
+        return self.transaction([Put(target, data, if_version=0, op="copy", source=self._real(path))])[0]
+
+    def delete(self, path: str, if_version: int | None = None) -> Version | None:
+        """Remove a file (its history stays), a symbolic link or an empty directory."""
+        source = self._real(path, follow=False)
+        if stat.S_ISREG(self.root.info(source).st_mode):
+            return self.transaction([Drop(source, if_version)])[0]
+        self.root.delete(source)
+        return None
+
+    def transaction(self, changes: Sequence[Change]) -> tuple[Version, ...]:
+        """Make all changes or none, whatever happens meanwhile. Raises what the first that cannot be would raise."""
+        if not changes:
+            return ()
+        changes = [self._resolved(change) for change in changes]
+        touched = [path for change in changes for path in paths(change)]
+        with self.truth.locked():
+            self._changes.recover()
+            leases.refuse(self.truth.read(), touched, self.author, self._clock())
+            self._scanner.notice(touched, self._clock())
+            versions = self._changes.make(changes, self.author, self._clock())
+        self.on_change()
+        return versions
+
+    # --- the past
+
+    def history(self, path: str, limit: int | None = None) -> tuple[Version, ...]:
+        """A file's versions, newest first, deleted or not. Raises NotFound for a path that never had one."""
+        return ledger.history(self.truth.read(), self._real(path), limit)
+
+    def version(self, path: str, at: At | None = None) -> Version:
+        """The version at a point of a file's history; the last one for None."""
+        if at is None:
+            return self.history(path, 1)[0]
+        return ledger.at(self.truth.read(), self._real(path), at)
+
+    def show(self, path: str, at: At | None = None) -> bytes:
+        """The bytes that a file had. Raises NotFound where it was deleted, or the bytes are not kept."""
+        return self._bytes(self.version(path, at))
+
+    def diff(self, path: str, a: At, b: At | None = None, context: int = 3) -> str:
+        """What changed from one version to another, by default the last, as a unified diff; empty for nothing."""
+        one, two = self.version(path, a), self.version(path, b)
+        old, new = (b"" if each.deleted else self._bytes(each) for each in (one, two))
+        names = [f"{each.path}@{each.number}" for each in (one, two)]
+        if old == new:
+            return ""
+        if b"\0" in old[:8192] or b"\0" in new[:8192]:
+            return f"Binary files {names[0]} ({len(old)} bytes) and {names[1]} ({len(new)} bytes) differ\n"
+        before, after = (each.decode("utf-8", "replace").splitlines(keepends=True) for each in (old, new))
+        then, now = (datetime.fromtimestamp(each.time).isoformat(" ", "seconds") for each in (one, two))
+        out = difflib.unified_diff(before, after, names[0], names[1], then, now, context)
+        return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in out)
+
+    def rollback(self, path: str, at: At) -> Version:
+        """Give a file the bytes that it had, as a new version: exact, and can itself be taken back."""
+        target = self.version(path, at)
+        note = f"to version {target.number}"
+        real = self._real(path)
+        if target.deleted:
+            return self.transaction([Drop(real, op="rollback", note=note)])[0]
+        return self.transaction([Put(real, self._bytes(target), op="rollback", note=note)])[0]
+
+    def undo(
+        self,
+        run: str | None = None,
+        agent: str | None = None,
+        dry_run: bool = False,
+        sees: Callable[[str], bool] = lambda _: True,
+    ) -> tuple[Undone, ...]:
+        """Take back all that a run, an agent or an agent in a run did; what others changed since stays, and is told.
+
+        Files of which `sees` says no are left alone.
+        """
+        if run is None and agent is None:
+            raise BadRequest("say whose changes to undo: a run, an agent, or both", "run")
+        with self.truth.locked():
+            self.scan()
+            undone, changes = plan(self.truth.read(), self._bytes, run, agent, sees)
+            if not dry_run and changes:
+                self.transaction(changes)
+        return undone
+
+    def tag(self, name: str, paths: Iterable[str] = ()) -> int:
+        """Name the present versions of these files, or of all; returns how many. A tag's name can be used again."""
+        if not name or not name.isprintable() or name.lstrip("-").isdigit():
+            raise BadRequest(f"{name!r} cannot name a tag; take a word", "name")
+        self.scan()
+        wanted = [head for path in paths or ["."] for head in self.heads(path)]
+        with self.truth.locked(), self.truth.transaction() as connection:
+            connection.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?)", [(name, head.seq) for head in wanted])
+        return len(wanted)
+
+    def untag(self, name: str) -> int:
+        """Forget a tag; returns how many versions had it. Raises NotFound for a name that none has."""
+        with self.truth.locked(), self.truth.transaction() as connection:
+            count = connection.execute("DELETE FROM tag WHERE name = ?", (name,)).rowcount
+        if not count:
+            raise NotFound(f"there is no tag {name}; there are: {', '.join(self.tags()) or 'none'}", field="name")
+        return count
+
+    def tags(self) -> dict[str, int]:
+        """Each tag and how many versions have it."""
+        rows = self.truth.read().execute("SELECT name, count(*) FROM tag GROUP BY name ORDER BY name")
+        return dict(rows.fetchall())
+
+    # --- locks
+
+    def lock(self, path: str, ttl_s: float, token: str | None = None) -> Lease:
+        """Keep others from changing a path, or what is below it, for so long; with its token a lock is made longer."""
+        real = self._real(path)
+        with self.truth.locked(), self.truth.transaction() as connection:
+            return leases.acquire(connection, real, self.author, ttl_s, self._clock(), token)
+
+    def unlock(self, token: str) -> str | None:
+        """End a lock; the path that it was on, None for one that is over."""
+        with self.truth.locked(), self.truth.transaction() as connection:
+            return leases.release(connection, token)
+
+    # --- what others did, and what follows
+
+    def scan(self, paths: Sequence[str] = (".",), skip: Skip | None = None) -> Scanned:
+        """Record what other programs did at or below these paths; `skip` says which new files are none of ours."""
+        scanned = self._scanner.scan([self._real(path) for path in paths], skip or _none, self._clock())
+        if scanned.changed or scanned.removed or scanned.moved:
+            self.on_change()
+        return scanned
+
+    def heads(self, below: str = ".") -> builtins.list[Head]:
+        """The recorded states of the files below a directory, or of one file."""
+        return ledger.heads(self.truth.read(), below)
+
+    def head(self, path: str) -> Head | None:
+        """The recorded state of one file, None where there is none."""
+        return ledger.head(self.truth.read(), path)
+
+    def by_seq(self, seq: int) -> Version:
+        """The version of this seq. Raises NotFound."""
+        row = self.truth.read().execute(f"SELECT {ledger.COLUMNS} FROM version WHERE seq = ?", (seq,)).fetchone()
+        if row is None:
+            raise NotFound(f"there is no version of seq {seq}; it was pruned", field="seq")
+        return ledger.version(row)
+
+    def tagged(self, names: Sequence[str]) -> builtins.list[int]:
+        """The seqs of the versions that have any of these tags."""
+        marks = ", ".join("?" * len(names))
+        return [seq for (seq,) in self.truth.read().execute(f"SELECT seq FROM tag WHERE name IN ({marks})", names)]
+
+    def changes_since(self, seq: int, limit: int = 1000) -> builtins.list[Version]:
+        """The versions after `seq`, in order."""
+        rows = self.truth.read().execute(
+            f"SELECT {ledger.COLUMNS} FROM version WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)
+        )
+        return [ledger.version(row) for row in rows]
+
+    def last_seq(self) -> int:
+        """The seq of the last version, 0 for none."""
+        return int(self.truth.read().execute("SELECT coalesce(max(seq), 0) FROM version").fetchone()[0])
+
+    def content(self, sha256: str) -> bytes:
+        """Kept bytes by their SHA-256 in hex. Raises NotFound where they are not kept."""
+        return self.blobs.get(self.truth.read(), bytes.fromhex(sha256))
+
+    # --- parts
+
+    def _real(self, path: str, field: str = "path", follow: bool = True) -> str:
+        return self.root.real(path, field, follow=follow)
+
+    def _resolved(self, change: Change) -> Change:
+        match change:
+            case Put():
+                return replace(change, path=self._real(change.path))
+            case Drop():
+                return replace(change, path=self._real(change.path, follow=False))
+            case Rename():
+                target = self._real(change.target, "target", follow=False)
+                return replace(change, path=self._real(change.path, follow=False), target=target)
+
+    def _bytes(self, version: Version) -> bytes:
+        if version.sha256 is None:
+            raise NotFound(f"{version.path} was deleted in version {version.number}; ask for one before", field="at")
+        try:
+            return self.content(version.sha256)
+        except NotFound:
+            raise NotFound(
+                f"the bytes of {version.path} in version {version.number} are not kept: {version.size} are too many, "
+                "or they were pruned; history shows the others",
+                field="at",
+            ) from None
+
+
+def _all(fd: int) -> bytes:
+    data = bytearray()
+    while piece := os.pread(fd, 1 << 20, len(data)):
+        data += piece
+    return bytes(data)
+
+
+def _own(path: str) -> bool:
+    return path == PLACE or path.startswith(f"{PLACE}/")
+
+
+def _nothing() -> None: ...
+
+
+def _none(_path: str, _directory: bool) -> bool:
+    return False

@@ -1,0 +1,121 @@
+"""Which files a search is about."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+_RANGE = re.compile(r"(>=|<=|!=|>|<|=)?\s*(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Conditions, all of which a file has to meet; an empty one is met by every file.
+
+    `paths` are globs in which `*` crosses `/`, or directories; `since` and `until` are seconds since the epoch of the
+    last change; `authors` made it; `types` are suffixes or kinds; `fields` are pairs of a key and a value, `a|b` for
+    any of several, or one of `>= <= > < !=` before a number or word. `within` are the directories, or files, that the
+    asker may see at all: None is every one, () is none.
+    """
+
+    paths: tuple[str, ...] = ()
+    since: float | None = None
+    until: float | None = None
+    authors: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    min_size: int | None = None
+    max_size: int | None = None
+    tags: tuple[str, ...] = ()
+    fields: tuple[tuple[str, str], ...] = ()
+    within: tuple[str, ...] | None = None
+    without: tuple[str, ...] = ()
+    """Directories, or files, that the asker may not see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A condition on the rows of `entry`, as SQL and its parameters."""
+
+    sql: str
+    parameters: tuple[Any, ...]
+
+
+def select(filters: Filters, tagged: list[int] | None = None) -> Selection | None:
+    """The condition that filters amount to, None for none; `tagged` are the seqs of the tags that they name."""
+    parts: list[str] = []
+    parameters: list[Any] = []
+
+    def want(sql: str, *values: Any) -> None:
+        parts.append(sql)
+        parameters.extend(values)
+
+    if filters.paths:
+        wanted = [_glob(path) for path in filters.paths]
+        want(f"({' OR '.join(sql for sql, _ in wanted)})", *(value for _, values in wanted for value in values))
+    if filters.within is not None:
+        wanted = [_below(path) for path in filters.within]
+        want(f"({' OR '.join(sql for sql, _ in wanted) or '0'})", *(value for _, values in wanted for value in values))
+    for path in filters.without:
+        sql, values = _below(path)
+        want(f"NOT {sql}", *values)
+    for column, sign, value in (
+        ("modified", ">=", filters.since),
+        ("modified", "<=", filters.until),
+        ("size", ">=", filters.min_size),
+        ("size", "<=", filters.max_size),
+    ):
+        if value is not None:
+            want(f"entry.{column} {sign} ?", value)
+    for column, names in (("author", filters.authors), ("run", filters.runs)):
+        if names:
+            want(f"entry.{column} IN ({_marks(names)})", *names)
+    if filters.types:
+        types = [name.lower().lstrip(".") for name in filters.types]
+        want(f"(entry.kind IN ({_marks(types)}) OR entry.suffix IN ({_marks(types)}))", *types, *types)
+    if tagged is not None:
+        want(f"entry.seq IN ({_marks(tagged)})", *tagged)
+    for key, condition in filters.fields:
+        sql, values = _field(condition)
+        want(
+            "entry.document IN (SELECT document FROM field WHERE key = ? AND " + sql + ")", key.strip().lower(), *values
+        )
+    return Selection(" AND ".join(parts), tuple(parameters)) if parts else None
+
+
+def _glob(pattern: str) -> tuple[str, list[str]]:
+    if not any(sign in pattern for sign in "*?["):
+        sql, values = _below(pattern)
+        return (sql, values) if "/" in pattern else (f"({sql} OR entry.path LIKE ?)", [*values, f"%/{_like(pattern)}"])
+    pattern = pattern.removeprefix("./").replace("**/", "*").replace("**", "*")
+    return "(entry.path GLOB ? OR entry.path GLOB ?)", [pattern, f"*/{pattern}"]
+
+
+def _like(text: str) -> str:
+    return text.replace("%", "_")
+
+
+def _below(path: str) -> tuple[str, list[str]]:
+    """A directory and all below it, or one file."""
+    path = path.strip("/").removeprefix("./")
+    if path in ("", "."):
+        return "1", []
+    # `0` is what follows `/`: the range of all that begins with `path/`.
+    return "(entry.path = ? OR (entry.path > ? AND entry.path < ?))", [path, f"{path}/", f"{path}0"]
+
+
+def _field(condition: str) -> tuple[str, list[Any]]:
+    match = _RANGE.match(condition.strip())
+    sign, value = (match[1] or "=", match[2].strip()) if match else ("=", condition)
+    if sign in ("=", "!="):
+        values = [one.strip().lower() for one in value.split("|")]
+        return f"value {'' if sign == '=' else 'NOT '}IN ({_marks(values)})", values
+    try:
+        return f"number {sign} ?", [float(value)]
+    except ValueError:
+        return f"value {sign} ?", [value.lower()]
+
+
+def _marks(values: Any) -> str:
+    return ", ".join("?" * len(values))

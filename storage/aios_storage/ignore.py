@@ -1,0 +1,61 @@
+"""Which files are none of ours: what .gitignore and .aiosignore say, at every level, as git reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from aios_storage.path import is_protected
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+NAMES = (".gitignore", ".aiosignore")
+MOST = 1024 * 1024
+"""Bytes of an ignore file that are read."""
+
+
+class Ignore:
+    """A predicate over paths below a root; reads the ignore files of a directory when it first meets the directory."""
+
+    def __init__(self, read: Callable[[str, int], bytes | None]) -> None:
+        """`read(path, most)` gives a file's bytes, or None where there is none."""
+        self._read = read
+        self._rules: dict[str, GitIgnoreSpec | None] = {}
+
+    def __call__(self, path: str, directory: bool) -> bool:
+        """Whether to leave out a path, a directory if so, whose own directory is not left out."""
+        if is_protected(path):
+            return True
+        name = f"{path}/" if directory else path
+        ignored = False
+        for base in _levels(path):
+            spec = self._spec(base)
+            if spec is not None:
+                result = spec.check_file(name[len(base) + 1 :] if base else name)
+                # A deeper file, or a later line, overrules: None is no opinion.
+                ignored = ignored if result.include is None else bool(result.include)
+        return ignored
+
+    def covers(self, path: str) -> bool:
+        """Whether to leave out a file, or a directory that leads to it."""
+        parts = path.split("/")
+        return any(self("/".join(parts[:depth]), depth < len(parts)) for depth in range(1, len(parts) + 1))
+
+    def _spec(self, base: str) -> GitIgnoreSpec | None:
+        if base not in self._rules:
+            from pathspec import GitIgnoreSpec
+
+            lines: list[str] = []
+            for name in NAMES:
+                data = self._read(f"{base}/{name}" if base else name, MOST)
+                lines += (data or b"").decode("utf-8", "replace").splitlines()
+            self._rules[base] = GitIgnoreSpec.from_lines(lines) if any(map(str.strip, lines)) else None
+        return self._rules[base]
+
+
+def _levels(path: str) -> list[str]:
+    """The directories that hold a path, from the root, which is empty."""
+    parents = [str(parent) for parent in PurePosixPath(path).parents]
+    return ["" if parent == "." else parent for parent in reversed(parents)]

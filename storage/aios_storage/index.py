@@ -1,0 +1,504 @@
+"""What is derived from the files: their text by keyword, their pieces, and the vectors of these.
+
+All of it may be lost at any time, and is made again from the truth; but for vectors, which are dear, that takes
+seconds. Rows that are behind the truth are never answered with: who asks catches up first.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, TypeVar
+
+from aios_storage import extract
+from aios_storage.chunk import chunks
+from aios_storage.database import Database
+from aios_storage.failpoint import reach
+from aios_storage.files import Files
+from aios_storage.filters import Filters, Selection, select
+from aios_storage.ledger import Head
+from aios_storage.query import Keywords
+from aios_storage.version import Version
+from aios_syscalls.errors import BadRequest, NotFound
+
+T = TypeVar("T")
+
+FORMAT = 1
+BATCH = 200
+"""Versions that are caught up with in one transaction."""
+COMMON, MANY = 4, 5000
+"""A term in more than a quarter of the files says little about any; it is left out where files are many."""
+NAME_WEIGHT = 2.0
+"""A word in a file's name counts as so many in its text."""
+
+SCHEMA = """
+CREATE TABLE document (
+    id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL, suffix TEXT NOT NULL, kind TEXT NOT NULL, title TEXT NOT NULL,
+    exact INTEGER NOT NULL, UNIQUE (sha256, suffix)
+);
+CREATE TABLE entry (
+    id INTEGER PRIMARY KEY, path TEXT UNIQUE NOT NULL, seq INTEGER NOT NULL, document INTEGER NOT NULL,
+    size INTEGER NOT NULL, modified REAL NOT NULL, author TEXT NOT NULL, run TEXT, kind TEXT NOT NULL,
+    suffix TEXT NOT NULL
+);
+CREATE INDEX entry_document ON entry (document);
+CREATE INDEX entry_modified ON entry (modified);
+CREATE TABLE chunk (
+    document INTEGER NOT NULL, ordinal INTEGER NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL,
+    line INTEGER NOT NULL, last_line INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (document, ordinal)
+) WITHOUT ROWID;
+CREATE INDEX chunk_hash ON chunk (hash);
+CREATE TABLE field (
+    document INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, shown TEXT NOT NULL, number REAL
+);
+CREATE INDEX field_key ON field (key, value);
+CREATE INDEX field_document ON field (document);
+CREATE TABLE vector (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, hash BLOB NOT NULL, model TEXT NOT NULL, data BLOB NOT NULL,
+    UNIQUE (hash, model)
+);
+CREATE TABLE todo (hash BLOB PRIMARY KEY, document INTEGER NOT NULL, ordinal INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX todo_order ON todo (ordinal, document);
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE VIRTUAL TABLE fts USING fts5 (name, body, tokenize = 'porter unicode61');
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What cannot be found by its meaning yet."""
+
+    files: int = 0
+    chunks: int = 0
+
+    def __bool__(self) -> bool:
+        return self.chunks > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file in the index; `modified` in seconds since the epoch."""
+
+    id: int
+    path: str
+    seq: int
+    document: int
+    size: int
+    modified: float
+    author: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Where a chunk is: bytes and lines of its document's text."""
+
+    document: int
+    ordinal: int
+    start: int
+    end: int
+    line: int
+    last_line: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Todo:
+    """A piece that has no vector yet."""
+
+    hash: bytes
+    text: str
+
+
+class Index:
+    """The index of some files. Any process may have one, and write it: SQLite orders them."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self.path = files.truth.place / "index.db"
+        self.rebuilt = 0
+        """How often what was found damaged was made anew."""
+        self._frequency: dict[str, int] = {}
+        self._counted = -1
+        self._database = Database(self.path)
+        self._guarded(self._prepare)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._database.close()
+
+    # --- following the truth
+
+    def catch_up(self) -> int:
+        """Take in what changed since; returns how many versions that were."""
+        return self._guarded(self._catch_up)
+
+    def rebuild(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Make all but the vectors anew from the truth."""
+        with self._database.transaction("NORMAL", "index") as connection:
+            for table in ("document", "entry", "chunk", "field", "todo", "fts"):
+                connection.execute(f"DELETE FROM {table}")
+            connection.execute("DELETE FROM meta WHERE key = 'through'")
+        total = self._files.last_seq()
+        while self._catch_up_some():
+            if progress:
+                progress(self._through(), total)
+
+    def _catch_up(self) -> int:
+        count = 0
+        while some := self._catch_up_some():
+            count += some
+        return count
+
+    def _catch_up_some(self) -> int:
+        through = self._through()
+        if through == self._files.last_seq():
+            return 0
+        with self._database.transaction("NORMAL", "index") as connection:
+            versions = self._files.changes_since(self._through(), BATCH)
+            for version in {each.path: each for each in versions}.values():
+                self._follow(connection, version)
+            if versions:
+                connection.execute("INSERT OR REPLACE INTO meta VALUES ('through', ?)", (versions[-1].seq,))
+        return len(versions)
+
+    def _through(self) -> int:
+        row = self._one("SELECT value FROM meta WHERE key = 'through'")
+        return int(row[0]) if row else 0
+
+    def _follow(self, connection: sqlite3.Connection, version: Version) -> None:
+        """Bring one path's entry to what the truth says now."""
+        path = version.path
+        head = self._files.head(path)
+        row = connection.execute("SELECT id, document, seq FROM entry WHERE path = ?", (path,)).fetchone()
+        if head is None:
+            if row is not None:
+                connection.execute("DELETE FROM entry WHERE id = ?", row[:1])
+                connection.execute("DELETE FROM fts WHERE rowid = ?", row[:1])
+                self._forget(connection, row[1])
+            return
+        if row is not None and row[2] == head.seq:
+            return
+        document, text = self._document(connection, path, head)
+        kind, suffix = connection.execute("SELECT kind, suffix FROM document WHERE id = ?", (document,)).fetchone()
+        last = self._files.by_seq(head.seq)
+        values = (head.seq, document, head.size, head.mtime_ns / 1e9, last.author.name, last.author.run, kind, suffix)
+        name = " ".join(PurePosixPath(path).parts)
+        if row is None:
+            cursor = connection.execute(
+                "INSERT INTO entry (path, seq, document, size, modified, author, run, kind, suffix) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (path, *values),
+            )
+            body = self._body(connection, document, path, head) if text is None else text
+            connection.execute("INSERT INTO fts (rowid, name, body) VALUES (?, ?, ?)", (cursor.lastrowid, name, body))
+            return
+        id, before, _ = row
+        connection.execute(
+            "UPDATE entry SET seq = ?, document = ?, size = ?, modified = ?, author = ?, run = ?, kind = ?, suffix = ? "
+            "WHERE id = ?",
+            (*values, id),
+        )
+        if document != before:
+            body = self._body(connection, document, path, head) if text is None else text
+            connection.execute("UPDATE fts SET body = ? WHERE rowid = ?", (body, id))
+            self._forget(connection, before)
+
+    def _document(self, connection: sqlite3.Connection, path: str, head: Head) -> tuple[int, str | None]:
+        """The document of a head, and its text if that was read just now."""
+        suffix = PurePosixPath(path).suffix.lower().lstrip(".")
+        row = connection.execute(
+            "SELECT id FROM document WHERE sha256 = ? AND suffix = ?", (head.sha256, suffix)
+        ).fetchone()
+        if row is not None:
+            return int(row[0]), None
+        text = self._extracted(path, head)
+        cursor = connection.execute(
+            "INSERT INTO document (sha256, suffix, kind, title, exact) VALUES (?, ?, ?, ?, ?)",
+            (head.sha256, suffix, text.kind, text.title, text.exact),
+        )
+        document = int(cursor.lastrowid or 0)
+        connection.executemany(
+            "INSERT INTO field VALUES (?, ?, ?, ?, ?)",
+            [(document, key, value.lower(), value, _number(value)) for key, value in text.fields],
+        )
+        pieces = chunks(text.text)
+        rows = [(document, each.ordinal, each.start, each.end, each.line, each.last_line, each.hash) for each in pieces]
+        connection.executemany("INSERT INTO chunk VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        connection.executemany(
+            "INSERT OR IGNORE INTO todo SELECT ?1, ?2, ?3 WHERE NOT EXISTS "
+            "(SELECT 1 FROM vector WHERE hash = ?1 AND model = (SELECT value FROM meta WHERE key = 'model'))",
+            [(row[6], document, row[1]) for row in rows],
+        )
+        return document, text.text
+
+    def _extracted(self, path: str, head: Head) -> extract.Text:
+        try:
+            return extract.extract(path, self._files.content(head.sha256.hex()))
+        except NotFound:  # too large to be kept: found by its name
+            return extract.Text("", PurePosixPath(path).suffix.lower().lstrip(".") or "binary")
+
+    def _body(self, connection: sqlite3.Connection, document: int, path: str, head: Head) -> str:
+        """The text of a document that another file has as well, or had."""
+        row = connection.execute(
+            "SELECT body FROM fts WHERE rowid = (SELECT id FROM entry WHERE document = ? AND path <> ?)",
+            (document, path),
+        ).fetchone()
+        return str(row[0]) if row else self._extracted(path, head).text
+
+    def _forget(self, connection: sqlite3.Connection, document: int) -> None:
+        """Drop a document that no file has any more; its vectors stay, for it may come back."""
+        if connection.execute("SELECT 1 FROM entry WHERE document = ?", (document,)).fetchone():
+            return
+        connection.execute(
+            "DELETE FROM todo WHERE hash IN (SELECT hash FROM chunk WHERE document = ?1) AND NOT EXISTS "
+            "(SELECT 1 FROM chunk WHERE chunk.hash = todo.hash AND chunk.document <> ?1)",
+            (document,),
+        )
+        connection.execute(
+            "UPDATE todo SET (document, ordinal) = (SELECT document, ordinal FROM chunk WHERE chunk.hash = todo.hash "
+            "AND chunk.document <> ?1 LIMIT 1) WHERE document = ?1",
+            (document,),
+        )
+        for table in ("chunk", "field"):
+            connection.execute(f"DELETE FROM {table} WHERE document = ?", (document,))
+        connection.execute("DELETE FROM document WHERE id = ?", (document,))
+
+    # --- questions
+
+    def select(self, filters: Filters) -> Selection | None:
+        """The files that meet the filters, as a condition; None for all."""
+        tagged = self._files.tagged(filters.tags) if filters.tags else None
+        return select(filters, tagged)
+
+    def selected(self, selection: Selection | None) -> list[Entry]:
+        """The files of a selection, by path."""
+        sql, parameters = _where(selection)
+        return [_entry(row) for row in self._ask(f"{_ENTRY}{sql} ORDER BY path", parameters)]
+
+    def keywords(self, keywords: Keywords, limit: int, among: Selection | None = None) -> list[tuple[int, float]]:
+        """Entry ids and BM25 scores, larger for better, of the best matches."""
+
+        expression = keywords.expression(self._telling(keywords.any))
+        if not expression:
+            return []
+        sql, parameters = _where(among)
+        join = f"JOIN entry ON entry.id = fts.rowid{sql} AND" if sql else "WHERE"
+        score = f"-bm25(fts, {NAME_WEIGHT}, 1.0)"
+        rows = self._ask(
+            f"SELECT fts.rowid, {score} AS score FROM fts {join} fts MATCH ? ORDER BY score DESC LIMIT ?",
+            (*parameters, expression, limit),
+        )
+        return [(int(id), float(score)) for id, score in rows]
+
+    def entries(self, ids: Iterable[int]) -> dict[int, Entry]:
+        """The files of these ids, without those that the truth knows otherwise by now."""
+        wanted = list(ids)
+        rows = self._ask(f"{_ENTRY} WHERE id IN ({', '.join('?' * len(wanted))})", wanted)
+        found = [_entry(row) for row in rows]
+        return {each.id: each for each in found if (head := self._files.head(each.path)) and head.seq == each.seq}
+
+    def holders(self, hashes: Sequence[bytes], among: Selection | None = None) -> dict[bytes, list[tuple[int, Piece]]]:
+        """The files that have these pieces, as entry ids, and where."""
+        sql, parameters = _where(among)
+        found: dict[bytes, list[tuple[int, Piece]]] = {}
+        for at in range(0, len(hashes), 500):
+            part = hashes[at : at + 500]
+            query = (
+                f"SELECT entry.id, {_PIECE} FROM chunk JOIN entry ON entry.document = chunk.document "
+                f"{sql or ' WHERE 1'} AND chunk.hash IN ({', '.join('?' * len(part))})"
+            )
+            for id, *piece in self._ask(query, (*parameters, *part)):
+                found.setdefault(piece[-1], []).append((id, Piece(*piece)))
+        return found
+
+    def pieces(self, document: int) -> list[Piece]:
+        """The pieces of a document, in order."""
+        rows = self._ask(f"SELECT {_PIECE} FROM chunk WHERE document = ? ORDER BY ordinal", (document,))
+        return [Piece(*row) for row in rows]
+
+    def body(self, id: int) -> str:
+        """The text of a file, as it was extracted."""
+        row = self._one("SELECT body FROM fts WHERE rowid = ?", (id,))
+        return str(row[0]) if row else ""
+
+    def fields(self, document: int) -> list[tuple[str, str]]:
+        """What a document's own head says: pairs of a key and a value."""
+        rows = self._ask("SELECT key, shown FROM field WHERE document = ? ORDER BY rowid", (document,))
+        return [(key, value) for key, value in rows]
+
+    def values(self, key: str, among: Selection | None = None) -> list[tuple[str, int]]:
+        """The values of a field and how many files have each, the most frequent first."""
+        sql, parameters = _where(among)
+        rows = self._ask(
+            "SELECT max(field.shown), count(DISTINCT entry.id) AS files FROM field JOIN entry USING (document)"
+            f"{sql or ' WHERE 1'} AND field.key = ? GROUP BY field.value ORDER BY files DESC, field.value",
+            (*parameters, key.lower()),
+        )
+        return [(shown, count) for shown, count in rows]
+
+    def titled(self, document: int) -> str:
+        """A document's title, empty for none."""
+        row = self._one("SELECT title FROM document WHERE id = ?", (document,))
+        return str(row[0]) if row else ""
+
+    # --- vectors
+
+    def pending(self) -> Pending:
+        """What has no vector yet."""
+        row = self._one(
+            "SELECT (SELECT count(*) FROM entry WHERE document IN (SELECT document FROM todo)), "
+            "(SELECT count(*) FROM todo)"
+        )
+        return Pending(*row)
+
+    def model(self) -> tuple[str, int] | None:
+        """The id and the dimension of the model whose vectors are here; None while there are none."""
+        rows = dict(self._ask("SELECT key, value FROM meta WHERE key IN ('model', 'dimension')"))
+        return (str(rows["model"]), int(rows["dimension"])) if "model" in rows else None
+
+    def use(self, model: str, dimension: int) -> None:
+        """Say which model's vectors are to come. Raises BadRequest where those of another are here."""
+        known = self.model()
+        if known == (model, dimension):
+            return
+        if known is not None:
+            raise BadRequest(
+                f"the vectors below {self._files.path} are of {known[0]} ({known[1]} dimensions), and {model} "
+                f"({dimension}) cannot be mixed with them; go on with those, or embed all anew: aios files reembed",
+                "embedder",
+            )
+        self.reembed(model, dimension)
+
+    def reembed(self, model: str, dimension: int) -> None:
+        """Have this model's vectors from now on; what it has made already is not made again."""
+        with self._database.transaction("NORMAL", "reembed") as connection:
+            pairs = [("model", model), ("dimension", dimension)]
+            connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", pairs)
+            connection.execute("DELETE FROM todo")
+            connection.execute(
+                "INSERT OR IGNORE INTO todo SELECT hash, document, ordinal FROM chunk WHERE NOT EXISTS "
+                "(SELECT 1 FROM vector WHERE vector.hash = chunk.hash AND model = ?)",
+                (model,),
+            )
+
+    def todo(self, limit: int) -> list[Todo]:
+        """Pieces that have no vector yet, the heads of files first."""
+        rows = self._ask(
+            "SELECT todo.hash, chunk.start, chunk.end, (SELECT id FROM entry WHERE document = todo.document) "
+            "FROM todo JOIN chunk USING (document, ordinal) ORDER BY todo.ordinal, todo.document LIMIT ?",
+            (limit,),
+        )
+        bodies: dict[int, bytes] = {}
+        found = []
+        for hash, start, end, id in rows:
+            if id not in bodies:
+                bodies[id] = self.body(id).encode("utf-8", "surrogatepass")
+            found.append(Todo(hash, bodies[id][start:end].decode("utf-8", "surrogatepass")))
+        return found
+
+    def embedded(self, model: str, vectors: Mapping[bytes, bytes]) -> None:
+        """Keep vectors, as float16, of pieces by their hashes."""
+        with self._database.transaction("NORMAL", "embed") as connection:
+            rows = [(hash, model, data) for hash, data in vectors.items()]
+            connection.executemany("INSERT OR REPLACE INTO vector (hash, model, data) VALUES (?, ?, ?)", rows)
+            reach("embedded")
+            connection.executemany("DELETE FROM todo WHERE hash = ?", [(hash,) for hash in vectors])
+
+    def vectors(self, after: int = 0) -> Iterator[tuple[int, bytes, bytes]]:
+        """The present model's vectors after this id, in order: id, hash, data."""
+        known = self.model()
+        yield from self._read().execute(
+            "SELECT id, hash, data FROM vector WHERE model = ? AND id > ? ORDER BY id",
+            (known[0] if known else "", after),
+        )
+
+    # --- parts
+
+    def _read(self) -> sqlite3.Connection:
+        return self._database.connection()
+
+    def _ask(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        return self._guarded(lambda: self._read().execute(sql, parameters).fetchall())
+
+    def _one(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        return next(iter(self._ask(sql, parameters)), None)
+
+    def _telling(self, terms: Sequence[str]) -> tuple[str, ...]:
+        """The terms without those that so many files have that they only cost time, unless all are such."""
+        files = int(self._read().execute("SELECT count(*) FROM entry").fetchone()[0])
+        if files < MANY or len(terms) < 2:
+            return tuple(terms)
+        if abs(files - self._counted) > files // 10:
+            self._frequency, self._counted = {}, files
+        for term in terms:
+            if term not in self._frequency:
+                sql = "SELECT count(*) FROM (SELECT 1 FROM fts WHERE fts MATCH ? LIMIT ?)"
+                self._frequency[term] = self._read().execute(sql, (term, files // COMMON)).fetchone()[0]
+        rare = tuple(term for term in terms if self._frequency[term] < files // COMMON)
+        return rare or tuple(terms)
+
+    def _prepare(self) -> None:
+        connection = self._read()
+        (found,) = connection.execute("PRAGMA user_version").fetchone()
+        if found == FORMAT and self._meta("extractors") == extract.VERSION:
+            return
+        if found:
+            raise sqlite3.DatabaseError(f"it has format {found}, or is of other extractors")
+        with self._files.truth.locked():
+            if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+                connection.executescript(
+                    f"BEGIN;{SCHEMA}INSERT INTO meta VALUES ('extractors', {extract.VERSION});"
+                    f"PRAGMA user_version = {FORMAT};COMMIT;"
+                )
+
+    def _meta(self, key: str) -> Any:
+        row = self._one("SELECT value FROM meta WHERE key = ?", (key,))
+        return row[0] if row else None
+
+    def _guarded(self, ask: Callable[[], T]) -> T:
+        """The answer; where the database is damaged or gone it is made anew from the truth, and asked again."""
+        try:
+            return ask()
+        except sqlite3.OperationalError as error:
+            # What is gone or of another form says so; what is only busy, full or read-only is not ours to throw away.
+            if not str(error).startswith(("no such", "disk I/O", "unable to open")):
+                raise self._files.truth.failed(error) from error
+        except sqlite3.DatabaseError:
+            pass
+        self._discard()
+        self._prepare()
+        self._catch_up()
+        return ask()
+
+    def _discard(self) -> None:
+        """Throw the database away."""
+        with self._files.truth.locked():
+            self._database.close()
+            for suffix in ("", "-wal", "-shm", "-journal"):
+                with suppress(FileNotFoundError):
+                    self.path.with_name(self.path.name + suffix).unlink()
+            self._database = Database(self.path)
+        self.rebuilt += 1
+
+
+_ENTRY = "SELECT id, path, seq, document, size, modified, author, kind FROM entry"
+_PIECE = "chunk.document, chunk.ordinal, chunk.start, chunk.end, chunk.line, chunk.last_line, chunk.hash"
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    id, path, seq, document, size, modified, author, kind = row
+    return Entry(id, path, seq, document, size, modified, author, kind)
+
+
+def _where(selection: Selection | None) -> tuple[str, tuple[Any, ...]]:
+    return ("", ()) if selection is None else (f" WHERE {selection.sql}", selection.parameters)
+
+
+def _number(value: str) -> float | None:
+    with suppress(ValueError):
+        return float(value)
+    return None
