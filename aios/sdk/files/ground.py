@@ -19,6 +19,32 @@ EMPTY = re.compile(
     re.I,
 )
 VERB = re.compile(VERBS, re.I)
+COMMON = frozenset(
+    [
+        "file",
+        "files",
+        "note",
+        "notes",
+        "document",
+        "documents",
+        "folder",
+        "directory",
+        "agent",
+        "run",
+        "tag",
+        "search",
+        "everything",
+        "anything",
+        "virtual",
+        "topic",
+        "author",
+        "time",
+        "both",
+        "group",
+        "named",
+        "called",
+    ]
+)
 LONGEST = 7
 """Words in a phrase that says a version or a time."""
 
@@ -48,7 +74,7 @@ class Offer:
                 return self._longest(kind)
             case Kind.NAME:
                 words = [self._request.plain(word).strip("\"'.,;:?!") for word in self._masked.split()]
-                return {word: word for word in words if re.fullmatch(r"\w[\w.-]*", word)}
+                return {word: word for word in words if re.fullmatch(r"\w[\w.-]*", word) and not _idle(word)}
 
     def schema(self, operation: type[Operation]) -> dict[str, Any] | None:
         """A JSON Schema of the operation's arguments as they may be said here; None where a needed one is not."""
@@ -66,7 +92,8 @@ class Offer:
                 return None
             else:
                 continue
-            needed += [name] if field.is_required() else []
+            # What was said has to go somewhere: an operation that has a place for it takes it.
+            needed += [name] if field.is_required() or kind in (Kind.TEXT, Kind.SECONDS, Kind.FOLDER) else []
         return {"type": "object", "properties": properties, "required": needed, "additionalProperties": False}
 
     def made(self, operation: type[Operation], said: Mapping[str, Any]) -> Operation:
@@ -82,12 +109,19 @@ class Offer:
                 raise Unread
         return made(operation, self.text, found, self._context)
 
-    def unused(self, said: Mapping[str, Any]) -> list[str]:
-        """Names, quotations and times of the text that no argument has: an operation that ignores them is another."""
-        used = _flat(" ".join(str(words) for words in said.values()))
+    def unused(self, operation: type[Operation], said: Mapping[str, Any]) -> list[str]:
+        """What the text says and no argument has, or two: an operation that ignores it is another one."""
+        values = [_flat(str(words)) for words in said.values()]
+        if twice := [each for each in said.values() if each != "" and values.count(_flat(str(each))) > 1]:
+            return twice[:1]
+        used = " ".join(values)
         names = [self._request.marks[number].text for number in self.marks]
         times = [phrase for phrase in self._longest(Kind.AT) if not phrase.isdigit()]
-        return [each for each in (*names, *times) if _flat(each) not in used]
+        words = []
+        if any(kind is Kind.QUERY for kind in operation.kinds().values()):
+            # What is looked for is all that says something: a part of it finds, and deletes, more.
+            words = [word for word in _flat(self.text).split() if not _idle(word)]
+        return [each for each in (*names, *times, *words) if _flat(each) not in used]
 
     def _marked(self) -> list[str]:
         return [f"⟦{number}⟧" for number in self.marks]
@@ -124,7 +158,7 @@ class Offer:
                 if not any(EMPTY.fullmatch(words[edge]) for edge in (first, last - 1)) and not (
                     first == 0 and VERB.fullmatch(words[0])
                 ):
-                    yield self._request.plain(" ".join(words[first:last]))
+                    yield self._request.plain(" ".join(words[first:last])).strip('"')
 
     def _longest(self, kind: Kind) -> dict[str, Any]:
         """The phrases that can be read as of this kind and are part of no longer one."""
@@ -144,6 +178,11 @@ class Offer:
                 except (Unread, Refused):
                     continue
         return found
+
+
+def _idle(word: str) -> bool:
+    """Whether a word is one of those that instructions are made of."""
+    return bool(EMPTY.fullmatch(word) or VERB.fullmatch(word) or word.casefold() in COMMON)
 
 
 def _flat(text: str) -> str:

@@ -59,7 +59,7 @@ async def guess(agent: Agent, offer: Offer, model: str | None = None) -> Guess:
     operation, said, why = await _filled(agent, offer, OPERATIONS[written], model)
     if not why and ranked[0] != written:
         why = f"the model wavers between {written} and {ranked[0]}"
-    if not why and (left := offer.unused(said)):
+    if not why and (left := offer.unused(OPERATIONS[written], said)):
         why = f"the model's reading leaves out {', '.join(left)}"
     return Guess(operation, written, nearest, why)
 

@@ -174,6 +174,8 @@ class Delete(Operation):
 
 
 class DeleteMatching(Operation):
+    """What it deletes has all words of the query, for a search by meaning finds something for every subject."""
+
     about = "Delete all files that are about a subject."
     example = "delete the notes about the garden"
     risk = Risk.ASKS
@@ -297,11 +299,13 @@ class Lock(Operation):
 
 
 class Unlock(Operation):
-    about = "Let others change a file again."
+    about = "Let go of a lock, so that others can change a file again."
     example = "unlock report.md"
     risk = Risk.CHANGES
     op: Literal["unlock"] = "unlock"
     path: Path
+    token: Name | None = None
+    """Which the lock came with; None where an earlier step locks the file."""
 
 
 class Share(Operation):

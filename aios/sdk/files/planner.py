@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import Literal
 
@@ -14,10 +15,12 @@ from aios.sdk.files.operations import OPERATIONS, Operation, Plan
 from aios.sdk.files.parse import after, clause, parse, pieces
 from aios.sdk.files.readers import Context
 from aios.sdk.files.request import Known, Refused, Request, Why, candidates, mask
-from aios_syscalls import AiosError, CallerError, NotFound
+from aios_syscalls import AiosError, CallerError, HistoryOfFile
 
 LONGEST_REQUEST = 2000
 """Characters."""
+MOST_WORDS = 400
+MOST_PATHS = 20_000
 CUES = re.compile(
     r"⟦|\b(?:files?|folders?|director(?:y|ies)|documents?|docs?|notes?|versions?|history|tags?|undo|search|find|drafts?|"
     r"agent|run|look for|lock|group)\b",
@@ -42,7 +45,7 @@ async def plan(agent: Agent, text: str, now: datetime, *, use_model: bool = True
     if not CUES.search(request.masked):
         raise Refused(Why.NOT_FILES, f"that is not about files; what can be asked for: {examples()}")
     if not use_model:
-        raise Refused(Why.ASK, f"no rule reads this; what can be asked for: {examples()}")
+        raise Refused(Why.UNREAD, f"no rule reads this; what can be asked for: {examples()}")
     return await modelled(agent, request, known, now, model)
 
 
@@ -82,15 +85,29 @@ def examples(names: Iterable[str] = ("search", "show", "diff", "rollback")) -> s
 async def survey(agent: Agent, text: str) -> Known:
     """Which words of a request are paths, or once were.
 
-    What is not there is looked for by its name, for a hint, where the root is small enough to be listed.
+    Where a name is neither, the paths of a root that is not too large are learnt too, for a hint at what was meant.
     """
-    words = list(dict.fromkeys(each for each in candidates(text) if each and ".." not in each.split("/")))[:400]
+    words = list(dict.fromkeys(each for each in candidates(text) if each and ".." not in each.split("/")))[:MOST_WORDS]
     kinds = {path: kind for path, kind in await gather(*(_look(agent, word) for word in words)) if kind}
-    return Known(kinds)
+    lost = [word for word in words if word not in kinds and "." in word and " " not in word]
+    past = {word for word in lost if await _was(agent, word)}
+    if set(lost) - past:
+        with suppress(AiosError):
+            entries = await agent.list(recursive=True)
+            kinds |= {entry.path: entry.kind for entry in entries[:MOST_PATHS]}
+    return Known(kinds, frozenset(past))
 
 
 async def _look(agent: Agent, path: str) -> tuple[str, Literal["file", "directory"] | None]:
     try:
         return path, (await agent.stat(path)).kind
-    except (NotFound, CallerError):
+    except AiosError:
         return path, None
+
+
+async def _was(agent: Agent, path: str) -> bool:
+    """Whether a path has a history; a root that keeps none says so in another error, which is a no as well."""
+    try:
+        return bool((await agent.port.submit(HistoryOfFile(path=path, limit=1))).versions)
+    except AiosError:
+        return False

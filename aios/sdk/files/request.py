@@ -23,6 +23,8 @@ class Why(StrEnum):
 
     ASK = "ask"
     """It does not say enough, or can be read in two ways."""
+    UNREAD = "unread"
+    """No rule knows it, and no model was to be asked."""
     NO_FILE = "no such file"
     OUTSIDE = "outside"
     NOT_FILES = "not about files"

@@ -130,6 +130,7 @@ def _changing() -> Iterator[Rule]:
         "(unlock | unfreeze) {path}",
         "(release | remove | lift | drop | give up) <a> lock (on | of | from) {path}",
         "let (others | everyone) (change | write to | write | edit) {path} [again]",
+        "unlock {path} (with | by) [the] [token] {token}",
     )
     link = "(make | create | give me | get me) <a> [share | sharing | expiring] link (to | for | of) {path}"
     others = "[with [the] (others | everyone | them)]"
