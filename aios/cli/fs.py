@@ -96,10 +96,8 @@ def _confirmer(chosen: Plan, options: Options) -> Any:
         if options.yes and chosen.sure:
             return True
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            way = (
-                "run it again with --yes" if chosen.sure else "say it so that a rule reads it, or run it at a terminal"
-            )
-            print(f"aios: {clean(step.line)} needs a confirmation; {way}", file=sys.stderr)
+            way = "--yes" if chosen.sure else "someone at a terminal, for a model read it"
+            print(f"aios: {clean(step.line)} has to be confirmed by {way}", file=sys.stderr)
             return False
         more = [f"  ... and {len(touched) - TOUCHED} more"] if len(touched) > TOUCHED else []
         for line in [*(f"  {each}" for each in touched[:TOUCHED]), *more]:

@@ -19,31 +19,10 @@ EMPTY = re.compile(
     re.I,
 )
 VERB = re.compile(VERBS, re.I)
-COMMON = frozenset(
-    [
-        "file",
-        "files",
-        "note",
-        "notes",
-        "document",
-        "documents",
-        "folder",
-        "directory",
-        "agent",
-        "run",
-        "tag",
-        "search",
-        "everything",
-        "anything",
-        "virtual",
-        "topic",
-        "author",
-        "time",
-        "both",
-        "group",
-        "named",
-        "called",
-    ]
+COMMON = re.compile(
+    "files?|notes?|documents?|folder|directory|agent|run|tag|search|everything|anything|virtual|topic|author|time|both|"
+    "group|named|called",
+    re.I,
 )
 LONGEST = 7
 """Words in a phrase that says a version or a time."""
@@ -182,7 +161,7 @@ class Offer:
 
 def _idle(word: str) -> bool:
     """Whether a word is one of those that instructions are made of."""
-    return bool(EMPTY.fullmatch(word) or VERB.fullmatch(word) or word.casefold() in COMMON)
+    return bool(EMPTY.fullmatch(word) or VERB.fullmatch(word) or COMMON.fullmatch(word))
 
 
 def _flat(text: str) -> str:
