@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import anyio
 
 from aios.bench import Report, at_most
+from aios.bench.chart import Chart
 from aios.bench.fs_prompts import FILES, HELD_OUT, NOW, TUNING, Prompt
 from aios.boot import boot
 from aios.config import Config, LocalModelConfig
@@ -85,6 +86,11 @@ def main(quick: bool) -> Report:
     return anyio.run(_measure, QUICK if quick else 1)
 
 
+KEYS = ("operations", "arguments", "refused", "wrong_plans", "operations_held_out", "arguments_held_out")
+WAYS = ("rules", "smollm2", "planner_smollm2", "gguf", "planner_gguf")
+CHART = Chart("requests read rightly", "share", {way: {key: f"{key}_{way}" for key in KEYS} for way in WAYS})
+
+
 async def _measure(stride: int) -> Report:
     figures: dict[str, float | None] = {}
     missing: dict[str, str] = {}
@@ -111,7 +117,7 @@ async def _measure(stride: int) -> Report:
         "the same author wrote requests and rules, the held-out half before the rules",
         "wrong_plans: plans that were made, and taken for sure, and are not what was meant",
     ]
-    return Report.of("fs", figures, GOALS, missing=missing, notes=notes)
+    return Report.of("fs", figures, GOALS, missing=missing, notes=notes, charts=[CHART])
 
 
 async def _with(
@@ -186,9 +192,6 @@ async def _alone(agent: Agent, text: str) -> Reading:
     return Reading(chosen, steps, sure)
 
 
-KEYS = ("operations", "arguments", "refused", "wrong_plans", "operations_held_out", "arguments_held_out")
-
-
 def _judge(prompts: Sequence[tuple[Prompt, str]], readings: Sequence[Reading]) -> dict[str, float]:
     pairs = [(prompt, half, reading) for (prompt, half), reading in zip(prompts, readings, strict=True)]
     wrong = [reading.sure and (bool(prompt.refused) or not _exact(prompt, reading)) for prompt, _, reading in pairs]
@@ -199,9 +202,7 @@ def _judge(prompts: Sequence[tuple[Prompt, str]], readings: Sequence[Reading]) -
         "operations": _share([right for _, right in chosen]),
         "arguments": _share([right for _, right in exact]),
         "refused": _share([not reading.sure for prompt, _, reading in pairs if prompt.refused]),
-        "wrong_plans": sum(
-            reading.sure and (bool(prompt.refused) or not _exact(prompt, reading)) for prompt, _, reading in pairs
-        ),
+        "wrong_plans": sum(wrong),
         "operations_held_out": _share([right for half, right in chosen if half == "held_out"]),
         "arguments_held_out": _share([right for half, right in exact if half == "held_out"]),
     }

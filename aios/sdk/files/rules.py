@@ -79,12 +79,12 @@ def _reading() -> Iterator[Rule]:
 
 def _changing() -> Iterator[Rule]:
     made = "(create | make | start | touch) [me] <a> [empty]"
+    yield from _rules(ops.Create, f"(mkdir | {made} (folder | directory) [called | named]) {{path}}", kind="directory")
     yield from _rules(
         ops.Create,
         f"{made} {{path}} (with [the (text | content | line)] | [,] (containing | that says) | :) {{text}}",
         f"{made} {{path}}",
     )
-    yield from _rules(ops.Create, f"(mkdir | {made} (folder | directory) [called | named]) {{path}}", kind="directory")
     yield from _rules(
         ops.Write,
         "(write | overwrite) {text} (to | into) {path}",
