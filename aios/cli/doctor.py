@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 
 from aios.config import home
-from aios.setup import MODEL_BYTES, is_whole, model_path
+from aios.setup import ARTIFACTS, Artifact, is_whole
 from aios_storage import beneath
 
 DISTRIBUTION = "aios-kernel"
@@ -55,7 +55,7 @@ def checks() -> list[Check]:
         *_dependencies(),
         *_compiler(),
         *_engine(),
-        _model(),
+        *map(_artifact, ARTIFACTS),
         _writable("cache directory", home("cache")),
         _writable("state directory", home("state")),
         _disk(),
@@ -180,13 +180,14 @@ def _offload(built: Sequence[str], gpus: Sequence[str]) -> Check:
     return Check("gpu", False, f"an {maker} GPU, but the engine was built without it", _gpu(backend), optional=True)
 
 
-def _model() -> Check:
-    path, fix = model_path(), f"{sys.executable} -m aios.setup"
+def _artifact(artifact: Artifact) -> Check:
+    path, fix = artifact.path, f"{sys.executable} -m aios.setup"
+    name = artifact.what.removeprefix("the ")
     if not path.is_file():
-        return Check("default model", False, f"{path} is missing", fix)
-    if not is_whole(path):
-        return Check("default model", False, f"{path} is damaged: its size or SHA-256 differs", fix)
-    return Check("default model", True, f"{path} ({MODEL_BYTES / 1e6:.0f} MB, SHA-256 right)")
+        return Check(name, False, f"{path} is missing", fix)
+    if not is_whole(path, artifact):
+        return Check(name, False, f"{path} is damaged: its size or SHA-256 differs", fix)
+    return Check(name, True, f"{path} ({artifact.size / 1e6:.0f} MB, SHA-256 right)")
 
 
 def _existing(path: Path) -> Path:

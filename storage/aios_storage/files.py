@@ -18,6 +18,7 @@ from aios_storage import leases, ledger
 from aios_storage.blobs import Blobs
 from aios_storage.change import Change, Changes, Drop, Put, Rename, paths
 from aios_storage.directory import Entry, Kind
+from aios_storage.ignore import Ignore
 from aios_storage.leases import Lease
 from aios_storage.ledger import Head
 from aios_storage.root import MAX_ENTRIES, MAX_READ, Root
@@ -25,7 +26,7 @@ from aios_storage.scan import Scanned, Scanner, Skip
 from aios_storage.truth import PLACE, Truth
 from aios_storage.undo import Undone, plan
 from aios_storage.version import USER, At, Author, Version
-from aios_syscalls.errors import BadRequest, NotFound
+from aios_syscalls.errors import AiosError, BadRequest, NotFound
 
 MAX_KEPT = 64 * 1024 * 1024
 
@@ -218,12 +219,16 @@ class Files:
                 self.transaction(changes)
         return undone
 
-    def tag(self, name: str, paths: Iterable[str] = ()) -> int:
-        """Name the present versions of these files, or of all; returns how many. A tag's name can be used again."""
+    def tag(self, name: str, paths: Iterable[str] = (), sees: Callable[[str], bool] = lambda _: True) -> int:
+        """Name the present versions of these files, or of all; returns how many. A tag's name can be used again.
+
+        Files of which `sees` says no are left out.
+        """
         if not name or not name.isprintable() or name.lstrip("-").isdigit():
             raise BadRequest(f"{name!r} cannot name a tag; take a word", "name")
         self.scan()
-        wanted = [head for path in paths or ["."] for head in self.heads(path)]
+        below = [self._real(path) for path in paths] or ["."]
+        wanted = [head for path in below for head in self.heads(path) if sees(head.path)]
         with self.truth.locked(), self.truth.transaction() as connection:
             connection.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?)", [(name, head.seq) for head in wanted])
         return len(wanted)
@@ -257,11 +262,18 @@ class Files:
     # --- what others did, and what follows
 
     def scan(self, paths: Sequence[str] = (".",), skip: Skip | None = None) -> Scanned:
-        """Record what other programs did at or below these paths; `skip` says which new files are none of ours."""
-        scanned = self._scanner.scan([self._real(path) for path in paths], skip or _none, self._clock())
+        """Record what other programs did at or below these paths.
+
+        `skip` says which new files are none of ours, by default those that .gitignore and .aiosignore name.
+        """
+        scanned = self._scanner.scan([self._real(path) for path in paths], skip or self.ignore(), self._clock())
         if scanned.changed or scanned.removed or scanned.moved:
             self.on_change()
         return scanned
+
+    def ignore(self) -> Ignore:
+        """Which files are none of ours, as the ignore files say at present."""
+        return Ignore(self._beginning)
 
     def heads(self, below: str = ".") -> builtins.list[Head]:
         """The recorded states of the files below a directory, or of one file."""
@@ -299,6 +311,12 @@ class Files:
         return self.blobs.get(self.truth.read(), bytes.fromhex(sha256))
 
     # --- parts
+
+    def _beginning(self, path: str, most: int) -> bytes | None:
+        try:
+            return self.root.read(path, 0, most)
+        except AiosError:
+            return None
 
     def _real(self, path: str, field: str = "path", follow: bool = True) -> str:
         return self.root.real(path, field, follow=follow)

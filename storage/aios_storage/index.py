@@ -10,12 +10,16 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
+
+import numpy as np
 
 from aios_storage import extract
 from aios_storage.chunk import chunks
 from aios_storage.database import Database
+from aios_storage.embedders import Floats
 from aios_storage.failpoint import reach
 from aios_storage.files import Files
 from aios_storage.filters import Filters, Selection, select
@@ -315,6 +319,23 @@ class Index:
                 found.setdefault(piece[-1], []).append((id, Piece(*piece)))
         return found
 
+    def alive(self, hashes: Sequence[bytes]) -> set[bytes]:
+        """Those of these pieces that a file has."""
+        found: set[bytes] = set()
+        for at in range(0, len(hashes), 500):
+            part = hashes[at : at + 500]
+            marks = ", ".join("?" * len(part))
+            found.update(
+                hash for (hash,) in self._ask(f"SELECT DISTINCT hash FROM chunk WHERE hash IN ({marks})", part)
+            )
+        return found
+
+    def hashes(self, among: Selection | None = None) -> list[bytes]:
+        """The pieces of the files of a selection, each once."""
+        sql, parameters = _where(among)
+        query = f"SELECT DISTINCT hash FROM chunk WHERE document IN (SELECT document FROM entry{sql})"
+        return [hash for (hash,) in self._ask(query, parameters)]
+
     def pieces(self, document: int) -> list[Piece]:
         """The pieces of a document, in order."""
         rows = self._ask(f"SELECT {_PIECE} FROM chunk WHERE document = ? ORDER BY ordinal", (document,))
@@ -415,6 +436,26 @@ class Index:
             "SELECT id, hash, data FROM vector WHERE model = ? AND id > ? ORDER BY id",
             (known[0] if known else "", after),
         )
+
+    def means(self, documents: Sequence[int]) -> dict[int, Floats]:
+        """The direction of what documents mean on the whole: unit vectors, of those whose head is embedded."""
+        known = self.model()
+        found: dict[int, Floats] = {}
+        for document in set(documents) if known else ():
+            rows = self._ask(
+                "SELECT data FROM chunk JOIN vector USING (hash) WHERE document = ? AND model = ? "
+                "ORDER BY ordinal LIMIT 16",
+                (document, known[0] if known else ""),
+            )
+            if rows:
+                mean = np.frombuffer(b"".join(data for (data,) in rows), np.float16).reshape(len(rows), -1)
+                vector = mean.astype(np.float32).mean(axis=0)
+                found[document] = vector / max(float(np.linalg.norm(vector)), 1e-9)
+        return found
+
+    def some_vectors(self, after: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+        """The first of `vectors` after an id."""
+        return list(islice(self.vectors(after), limit))
 
     # --- parts
 

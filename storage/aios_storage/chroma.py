@@ -1,0 +1,113 @@
+"""A Chroma collection of the index's vectors: fast for many, and never trusted.
+
+Killed while it writes, Chroma leaves what cannot be opened, blows up, or answers wrongly. So a flag says whether all
+was written in order, it is taken away before the first write, and without it the directory is deleted and made anew
+from the vectors in the index's database. Whoever opens it ought to be a process that may die: Chroma's library panics.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+
+from aios_storage.embedders import Floats
+
+BATCH = 4000
+"""Vectors added at once; Chroma takes 5,461."""
+FORMAT = 1
+NAME = "pieces"
+
+
+class Chroma:
+    """The nearest of many vectors, about; for one process at a time, which holds the owner's lock.
+
+    Raises what Chroma raises, BaseExceptions among it.
+    """
+
+    def __init__(self, place: Path, model: str, dimension: int) -> None:
+        self._place = place
+        self._flag = place / "clean.json"
+        self._says = {"format": FORMAT, "model": model, "dimension": dimension}
+        self.through = self._clean()
+        """The id of the last vector that is in here."""
+        if not self.through:
+            self.discard()
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._client, self._collection = self._open()
+        if self.through and self._collection.count() != self.count:
+            self.discard()
+            place.mkdir(mode=0o700, parents=True)
+            self._client, self._collection = self._open()
+
+    def add(self, rows: Sequence[tuple[int, bytes]], vectors: Floats) -> None:
+        """Take in vectors, given with their ids, which go up, and their pieces' hashes."""
+        self._flag.unlink(missing_ok=True)
+        for at in range(0, len(rows), BATCH):
+            part = rows[at : at + BATCH]
+            self._collection.upsert(ids=[hash.hex() for _, hash in part], embeddings=vectors[at : at + BATCH])
+            self.through = part[-1][0]
+        self.count = int(self._collection.count())
+
+    def nearest(self, vector: Floats, limit: int) -> list[bytes]:
+        """The hashes of the nearest pieces, about, best first."""
+        if not self.count:
+            return []
+        found = self._collection.query(query_embeddings=[vector], n_results=min(limit, self.count), include=[])
+        return [bytes.fromhex(id) for id in found["ids"][0]]
+
+    def close(self) -> None:
+        """Write all, and say that it was written in order."""
+        self._client.close()
+        says = {**self._says, "through": self.through, "count": self.count, "files": self._checksums()}
+        self._flag.write_text(json.dumps(says), "utf-8")
+
+    def discard(self) -> None:
+        """Delete everything."""
+        shutil.rmtree(self._place, ignore_errors=True)
+        self.through = self.count = 0
+
+    def _clean(self) -> int:
+        self.count = 0
+        try:
+            said = json.loads(self._flag.read_text("utf-8"))
+            if {key: said[key] for key in self._says} == self._says and said["files"] == self._checksums():
+                self.count = int(said["count"])
+                return int(said["through"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        return 0
+
+    def _checksums(self) -> dict[str, int]:
+        """Of every file, to tell one that was altered since; against accidents, hence CRC."""
+        found = {}
+        for file in sorted(path for path in self._place.rglob("*") if path.is_file() and path != self._flag):
+            check = 0
+            with file.open("rb") as source:
+                while piece := source.read(1 << 20):
+                    check = crc32(piece, check)
+            found[str(file.relative_to(self._place))] = check
+        return found
+
+    def _open(self) -> tuple[Any, Any]:
+        import chromadb
+        from chromadb.config import Settings
+
+        settings = Settings(anonymized_telemetry=False, is_persistent=True)
+        client = chromadb.PersistentClient(path=str(self._place / "store"), settings=settings)
+        collection = client.get_or_create_collection(
+            NAME,
+            configuration={"hnsw": {"space": "cosine"}},
+            embedding_function=None,
+        )
+        return client, collection
+
+
+def as_floats(data: Sequence[bytes]) -> Floats:
+    """Vectors of float16 bytes as rows of float32."""
+    return np.frombuffer(b"".join(data), np.float16).reshape(len(data), -1).astype(np.float32)
