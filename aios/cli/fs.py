@@ -19,7 +19,8 @@ from aios.cli.exit import Code, code_of
 from aios.cli.output import clean, print_json
 from aios.config import Config
 from aios.sdk import Agent
-from aios.sdk.files import Operation, Outcome, Plan, Refused, Why, needs_confirmation, plan, run
+from aios.sdk.files import Confirm, Operation, Outcome, Plan, Refused, Why, needs_confirmation, plan, run
+from aios.sdk.files.operations import Share
 
 TOUCHED = 20
 """Paths that a question lists."""
@@ -45,7 +46,7 @@ def execute(request: str, config: Config, options: Options) -> Code:
 async def _execute(request: str, config: Config, options: Options) -> Code:
     now = datetime.now().astimezone()
     try:
-        async with boot(config, models=[]) as started:
+        async with boot(config.model_copy(update={"model": None}), models=[]) as started:
             agent = Agent(started.kernel.port(0), 0)
             chosen = await plan(agent, request, now, use_model=False)
             if not any(step.op in ("summarise", "compare") for step in chosen.steps) or options.dry_run:
@@ -78,7 +79,17 @@ async def _carry_out(agent: Agent, chosen: Plan, options: Options) -> Code:
             _tell(outcome, options)
     if options.json:
         print_json({"plan": chosen.model_dump(mode="json"), "outcomes": [_plain(each) for each in outcomes]})
+    await _serve(outcomes)
     return _code(outcomes)
+
+
+async def _serve(outcomes: Sequence[Outcome]) -> None:
+    """Stay while a link that was made is good: this kernel serves it."""
+    shares = [outcome.step for outcome in outcomes if outcome.state == "done"]
+    if longest := max((step.seconds for step in shares if isinstance(step, Share)), default=0):
+        sys.stdout.flush()
+        print("aios: the link is good while this command runs; Ctrl-C ends it", file=sys.stderr, flush=True)
+        await anyio.sleep(longest)
 
 
 def _show(chosen: Plan) -> None:
@@ -89,7 +100,7 @@ def _show(chosen: Plan) -> None:
         print(f"  {number}. {clean(step.line)}{asks}", file=sys.stderr)
 
 
-def _confirmer(chosen: Plan, options: Options) -> Any:
+def _confirmer(chosen: Plan, options: Options) -> Confirm:
     """Yes by flag only for what was read by rule; else a person at a terminal, and off one never."""
 
     async def confirm(step: Operation, touched: Sequence[str]) -> bool:

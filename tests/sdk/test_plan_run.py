@@ -162,7 +162,9 @@ async def test_a_models_change_is_asked_about_even_where_a_rules_is_not(tmp_path
 
 
 async def test_a_reading_that_the_model_wavers_about_is_refused_with_examples(tmp_path: Path) -> None:
-    model = ScriptedModel('"lock"', choose=lambda call: next(o for o in call.options if o.startswith(OPERATIONS["read"].about)))
+    model = ScriptedModel(
+        '"lock"', choose=lambda call: next(o for o in call.options if o.startswith(OPERATIONS["read"].about))
+    )
     async with kernel(tmp_path, model) as (agent, _):
         with pytest.raises(Refused, match=r"wavers between lock and read.*lock report\.md") as caught:
             await plan(agent, "zap notes.txt", NOW)

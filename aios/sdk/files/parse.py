@@ -143,6 +143,7 @@ def after(context: Context, steps: tuple[Operation, ...]) -> Context:
             case ops.Delete(path=path):
                 new.pop(path, None)
                 gone.add(path)
+                last = path
             case ops.Create(path=path, kind=kind):
                 new[path] = kind
                 gone.discard(path)
