@@ -219,12 +219,16 @@ class Files:
                 self.transaction(changes)
         return undone
 
-    def tag(self, name: str, paths: Iterable[str] = ()) -> int:
-        """Name the present versions of these files, or of all; returns how many. A tag's name can be used again."""
+    def tag(self, name: str, paths: Iterable[str] = (), sees: Callable[[str], bool] = lambda _: True) -> int:
+        """Name the present versions of these files, or of all; returns how many. A tag's name can be used again.
+
+        Files of which `sees` says no are left out.
+        """
         if not name or not name.isprintable() or name.lstrip("-").isdigit():
             raise BadRequest(f"{name!r} cannot name a tag; take a word", "name")
         self.scan()
-        wanted = [head for path in paths or ["."] for head in self.heads(path)]
+        below = [self._real(path) for path in paths] or ["."]
+        wanted = [head for path in below for head in self.heads(path) if sees(head.path)]
         with self.truth.locked(), self.truth.transaction() as connection:
             connection.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?)", [(name, head.seq) for head in wanted])
         return len(wanted)

@@ -14,9 +14,12 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
+import numpy as np
+
 from aios_storage import extract
 from aios_storage.chunk import chunks
 from aios_storage.database import Database
+from aios_storage.embedders import Floats
 from aios_storage.failpoint import reach
 from aios_storage.files import Files
 from aios_storage.filters import Filters, Selection, select
@@ -433,6 +436,22 @@ class Index:
             "SELECT id, hash, data FROM vector WHERE model = ? AND id > ? ORDER BY id",
             (known[0] if known else "", after),
         )
+
+    def means(self, documents: Sequence[int]) -> dict[int, Floats]:
+        """The direction of what documents mean on the whole: unit vectors, of those whose head is embedded."""
+        known = self.model()
+        found: dict[int, Floats] = {}
+        for document in set(documents) if known else ():
+            rows = self._ask(
+                "SELECT data FROM chunk JOIN vector USING (hash) WHERE document = ? AND model = ? "
+                "ORDER BY ordinal LIMIT 16",
+                (document, known[0] if known else ""),
+            )
+            if rows:
+                mean = np.frombuffer(b"".join(data for (data,) in rows), np.float16).reshape(len(rows), -1)
+                vector = mean.astype(np.float32).mean(axis=0)
+                found[document] = vector / max(float(np.linalg.norm(vector)), 1e-9)
+        return found
 
     def some_vectors(self, after: int, limit: int) -> list[tuple[int, bytes, bytes]]:
         """The first of `vectors` after an id."""

@@ -40,7 +40,7 @@ class Remote:
     @cached_property
     def dimension(self) -> int:
         """As the server's first answer has it."""
-        return self._ask(["dimension"]).shape[1]
+        return int(self._ask(["dimension"]).shape[1])
 
     def embed(self, texts: Sequence[str]) -> Floats:
         parts = [self._ask(texts[at : at + BATCH]) for at in range(0, len(texts), BATCH)]
