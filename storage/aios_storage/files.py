@@ -197,6 +197,7 @@ class Files:
         real = self._real(path)
         if target.deleted:
             return self.transaction([Drop(real, op="rollback", note=note)])[0]
+        self.root.make_way(real)  # its directory may be gone too
         return self.transaction([Put(real, self._bytes(target), op="rollback", note=note)])[0]
 
     def undo(
@@ -216,6 +217,9 @@ class Files:
             self.scan()
             undone, changes = plan(self.truth.read(), self._bytes, run, agent, sees)
             if not dry_run and changes:
+                for change in changes:
+                    if isinstance(change, Put):
+                        self.root.make_way(change.path)
                 self.transaction(changes)
         return undone
 

@@ -376,6 +376,16 @@ class Index:
         )
         return Pending(*row)
 
+    def count(self) -> int:
+        """How many files there are."""
+        row = self._one("SELECT count(*) FROM entry")
+        return int(row[0]) if row else 0
+
+    def embeddings(self) -> int:
+        """How many vectors were ever kept: it only grows, by one for each piece that somebody embedded."""
+        row = self._one("SELECT seq FROM sqlite_sequence WHERE name = 'vector'")
+        return int(row[0]) if row else 0
+
     def model(self) -> tuple[str, int] | None:
         """The id and the dimension of the model whose vectors are here; None while there are none."""
         rows = dict(self._ask("SELECT key, value FROM meta WHERE key IN ('model', 'dimension')"))
