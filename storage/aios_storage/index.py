@@ -38,6 +38,11 @@ BATCH = 200
 """Versions that are caught up with in one transaction."""
 COMMON, MANY = 4, 5000
 """A term in more than a quarter of the files says little about any; it is left out where files are many."""
+SCORED, RANKED = 4000, 10_000
+"""To score a file takes SQLite a microsecond, to match one a twentieth. So the rarest words of a query alone are scored
+by, as many as so many files have; and of words that are all more frequent, so many files, the latest, are ranked."""
+FREQUENCIES = 20_000
+"""Terms whose frequencies are remembered."""
 WAL_MOST = 4 * 1024 * 1024
 """Bytes of the write-ahead log before it is moved into the database."""
 NOT_OURS = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_READONLY", "SQLITE_NOMEM", "SQLITE_PERM")
@@ -312,10 +317,10 @@ class Index:
             return []
         sql, parameters = _where(among)
         join = f"JOIN entry ON entry.id = fts.rowid{sql} AND" if sql else "WHERE"
-        score = f"-bm25(fts, {NAME_WEIGHT}, 1.0)"
         rows = self._read().execute(
-            f"SELECT fts.rowid, {score} AS score FROM fts {join} fts MATCH ? ORDER BY score DESC LIMIT ?",
-            (*parameters, expression, limit),
+            f"SELECT id, score FROM (SELECT fts.rowid AS id, -bm25(fts, {NAME_WEIGHT}, 1.0) AS score FROM fts {join} "
+            "fts MATCH ? ORDER BY fts.rowid DESC LIMIT ?) ORDER BY score DESC LIMIT ?",
+            (*parameters, expression, RANKED, limit),
         )
         return [(int(id), float(score)) for id, score in rows]
 
@@ -511,14 +516,20 @@ class Index:
         files = int(self._read().execute("SELECT count(*) FROM entry").fetchone()[0])
         if files < MANY or len(terms) < 2:
             return tuple(terms)
-        if abs(files - self._counted) > files // 10:
+        if abs(files - self._counted) > files // 10 or len(self._frequency) > FREQUENCIES:
             self._frequency, self._counted = {}, files
         for term in terms:
             if term not in self._frequency:
                 sql = "SELECT count(*) FROM (SELECT 1 FROM fts WHERE fts MATCH ? LIMIT ?)"
                 self._frequency[term] = self._read().execute(sql, (term, files // COMMON)).fetchone()[0]
-        rare = tuple(term for term in terms if self._frequency[term] < files // COMMON)
-        return rare or tuple(terms)
+        rare: list[str] = []
+        total = 0
+        for term in sorted(terms, key=self._frequency.__getitem__):
+            total += self._frequency[term]
+            if rare and (self._frequency[term] >= files // COMMON or total > SCORED):
+                break
+            rare.append(term)
+        return tuple(term for term in terms if term in rare)
 
     def _prepare(self) -> None:
         connection = self._read()
