@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,12 @@ from aios.models.base import Backend
 from aios.models.local.residency import Residency
 from aios.models.router import Router
 from aios.scheduler import POLICIES, Fifo, Scheduler
-from aios.setup import model_path
+from aios.setup import default_embedder, model_path
 from aios.tools.builtin import BUILTIN
 from aios.tools.registry import ToolBox, load_tools
 from aios_storage import Root
+from aios_storage.client import Meaning
+from aios_storage.library import Library
 from aios_syscalls import AiosError, BadRequest, LlmCall, ModelFailed, NotFound, Syscall
 
 DEFAULT_MODEL = "smollm2-135m"
@@ -77,13 +80,15 @@ async def boot(
     directory = directory or new_run_directory()
     async with AsyncExitStack() as stack:
         box = ToolBox([*BUILTIN, *(tool for path in config.tools for tool in load_tools(path))])
-        root = stack.enter_context(_root(config.root))
+        _check_root(config.root)
         serving = {}
         for model in models if models is not None else make_models(config, progress):
             serving[model.name] = await stack.enter_async_context(model)
         # After the models: what does not come to start leaves no record of a run.
         journal = await stack.enter_async_context(SqliteJournal(journal_path(directory)))
         host = await stack.enter_async_context(_host(config, directory, mains))
+        files = FileCore(partial(library, config), directory.name, config.files.private)
+        stack.callback(files.close)
         router = Router(_preferred(serving, config.model))
         kernel = Kernel(
             [
@@ -93,7 +98,7 @@ async def boot(
                 ),
                 # Tools and files bound themselves, a tool by its own limit, files by their threads.
                 Lane("tool", ToolCore(box), Fifo(), math.inf),
-                Lane("file", FileCore(root), Fifo(), math.inf),
+                Lane("file", files, Fifo(), math.inf),
             ],
             lambda call: _route(router, call),
             host,
@@ -225,13 +230,19 @@ async def try_models(config: Config, progress: Progress | None = None) -> dict[s
     return found
 
 
-def _root(path: Path) -> Root:
+def library(config: Config) -> Library:
+    """The files of the configured root. Meaning is asked of the index's owner, which the first such question starts."""
+    spec = config.files.embedder or default_embedder()
+    return Library(config.root, nearest=Meaning(config.root, spec) if spec and spec != "none" else None)
+
+
+def _check_root(path: Path) -> None:
     """Raises NotFound or BadRequest for what is no directory, Denied for one that may not be read."""
     if not path.exists():
         raise NotFound(f"there is no directory {path} to keep agents' files in; make it: mkdir -p {path}", field="root")
     if not path.is_dir():
         raise BadRequest(f"{path} is no directory, and agents' files need one; give another as --root", "root")
-    return Root(path)
+    Root(path).close()
 
 
 def _host(config: Config, directory: Path, mains: Mapping[str, Main] | None) -> AbstractAsyncContextManager[Host]:

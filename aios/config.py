@@ -109,6 +109,16 @@ class LimitsConfig(Frozen):
     agent_time_limit_s: float = Field(default=3_600.0, gt=0)
 
 
+class FilesConfig(Frozen):
+    """How files are kept and found."""
+
+    embedder: str | None = None
+    """What embeds: `granite:PATH`, `openai:URL#MODEL` (its key in OPENAI_API_KEY), or `none`; None is the one that
+    set-up fetches."""
+    private: dict[str, str] = {}
+    """The directory, below the root, that a program has for itself: nobody else sees what is in there."""
+
+
 class Config(Frozen):
     """Everything that decides how a kernel is put together."""
 
@@ -119,6 +129,7 @@ class Config(Frozen):
     scheduler: SchedulerConfig = SchedulerConfig()
     memory: MemoryConfig = MemoryConfig()
     limits: LimitsConfig = LimitsConfig()
+    files: FilesConfig = FilesConfig()
     root: Path = Path(".")
     """The directory that file syscalls are confined to."""
     tools: tuple[Path, ...] = ()
@@ -196,7 +207,7 @@ def _explain(error: ValidationError, source: str) -> BadRequest:
     return BadRequest(f"{source}: there is no setting {found.field}; {hint}", found.field)
 
 
-_SECTIONS = (Config, SchedulerConfig, LimitsConfig, LocalModelConfig, RemoteModelConfig)
+_SECTIONS = (Config, SchedulerConfig, LimitsConfig, FilesConfig, LocalModelConfig, RemoteModelConfig)
 _NAMES = [name for section in _SECTIONS for name in section.model_fields]
 
 

@@ -1,70 +1,162 @@
-"""The file family on a directory."""
+"""The file family on a directory: its files, their past, and what they mean."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ParamSpec, TypeVar, assert_never, cast
 
+import anyio
 from anyio import CapacityLimiter, to_thread
 
+from aios.cores import file_values as values
+from aios.cores.share import Server
 from aios.kernel.core import Turn
-from aios_storage import Entry, Root
+from aios_storage import Author, Drop, Files, Put
+from aios_storage.index import Entry
+from aios_storage.library import Library
+from aios_storage.notes import Link, Links, Shares
+from aios_storage.scope import Scope
+from aios_storage.search import Query
+from aios_storage.sets import confirm, group, matching
+from aios_storage.version import Version
 from aios_syscalls import (
     AppendFile,
+    BadRequest,
+    CallerError,
+    ChangeFiles,
+    CopyFile,
     CreateFile,
     DeleteFile,
+    DeleteMatching,
+    Denied,
+    DiffFile,
     FileCall,
+    FileChanges,
     FileContent,
+    FileDiff,
     FileDone,
-    FileInfo,
+    FileGroup,
+    FileGroups,
+    FileHistory,
+    FileHits,
+    FileLease,
+    FileLinks,
     FileListing,
+    FileQuery,
+    FilesChanged,
+    FileSet,
+    FileShare,
+    FilesMatched,
+    FilesStatus,
     FileStat,
+    FilesUndone,
+    FileTags,
+    FollowLink,
+    GroupFiles,
+    HistoryOfFile,
+    JoinFiles,
+    LinkFiles,
     ListFiles,
+    ListLinks,
+    ListTags,
+    LockFile,
     MoveFile,
+    NotFound,
     ReadFile,
+    RenameFile,
     Reply,
+    RollbackFile,
+    SavedQuery,
+    SearchFiles,
+    ShareFile,
     StatFile,
+    StatusOfFiles,
+    TagFiles,
+    UndoFiles,
+    UndoneFile,
+    UnlinkFiles,
+    UnlockFile,
+    UnshareFile,
+    UntagFiles,
+    UpdateMatching,
+    WatchFiles,
     WriteFile,
 )
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+LOOK_S = 0.1
+"""Between looks for changes that a watch waits for: other processes make some."""
+
 
 class FileCore:
-    """Serves the files below a root from worker threads of its own, so that a slow disk delays no other core."""
+    """Serves a library from worker threads of its own, so that a slow disk delays no other core.
 
-    def __init__(self, root: Root, threads: int = 8) -> None:
-        self._root = root
+    The library is opened by the first call: an agent that needs no files leaves no trace beside them. `private` has
+    the directory of each program that has one for itself.
+    """
+
+    def __init__(
+        self,
+        library: Callable[[], Library],
+        run: str | None = None,
+        private: Mapping[str, str] | None = None,
+        threads: int = 8,
+    ) -> None:
+        self._open = library
+        self._run = run
+        self._private = private or {}
         self._limiter = CapacityLimiter(threads)
+        self._opening = threading.Lock()
+        self._library: Library | None = None
+        self._server: Server | None = None
 
     async def run(self, turn: Turn) -> Reply:
-        root, do = self._root, self._in_thread
-        match cast(FileCall, turn.call):
-            case CreateFile(path=path, data=data, kind=kind):
-                await do(root.create, path, data, kind)
-                return FileDone(path=path)
-            case ReadFile(path=path, offset=offset, length=length):
-                return FileContent(path=path, data=await do(root.read, path, offset, length))
-            case WriteFile(path=path, data=data):
-                await do(root.write, path, data)
-                return FileDone(path=path)
-            case AppendFile(path=path, data=data):
-                await do(root.append, path, data)
-                return FileDone(path=path)
-            case ListFiles(path=path, recursive=recursive):
-                return FileListing(entries=tuple(map(_info, await do(root.list, path, recursive))))
-            case StatFile(path=path):
-                return FileStat(info=_info(await do(root.stat, path)))
-            case MoveFile(path=path, target=target):
-                await do(root.move, path, target)
-                return FileDone(path=target)
-            case DeleteFile(path=path):
-                await do(root.delete, path)
-                return FileDone(path=path)
-            case never:
-                assert_never(never)
+        desk = await self._in_thread(self._desk, turn)
+        call = cast(FileCall, turn.call)
+        if isinstance(call, WatchFiles):
+            return await self._watch(desk, call)
+        return await self._in_thread(desk.serve, call)
+
+    def close(self) -> None:
+        """Let go of the library, and end what serves shares."""
+        with self._opening:
+            if self._server is not None:
+                self._server.close()
+            if self._library is not None:
+                self._library.close()
+            self._library = self._server = None
+
+    def _desk(self, turn: Turn) -> Desk:
+        """Where the caller is served; opens the library."""
+        with self._opening:
+            if self._library is None:
+                self._library = self._open()
+                self._server = Server(self._library.files)
+            assert self._server is not None
+            author = Author(turn.program, self._run, turn.pid, turn.id)
+            scope = Scope.of(turn.program, self._private)
+            return Desk(self._library, self._library.files.by(author), scope, self._server)
+
+    async def _watch(self, desk: Desk, call: WatchFiles) -> FileChanges:
+        """Nothing runs while it waits, so that any number of agents may."""
+        since = call.since
+        if since is None:
+            since = await self._in_thread(desk.files.last_seq)
+        with anyio.move_on_after(call.timeout_s):
+            while True:
+                found = await self._in_thread(desk.changes, since, call.paths)
+                if found.versions:
+                    return found
+                since = found.seq
+                await anyio.sleep(LOOK_S)
+        return FileChanges(versions=(), seq=since)
 
     async def _in_thread(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         # A call that is cancelled, or whose deadline passes, must not wait for the disk: the thread ends on its own.
@@ -72,5 +164,242 @@ class FileCore:
         return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
 
 
-def _info(entry: Entry) -> FileInfo:
-    return FileInfo(path=entry.path, kind=entry.kind, size=entry.size, modified=entry.modified)
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where one caller is served: what it may see, and whose its changes are."""
+
+    library: Library
+    files: Files
+    scope: Scope
+    server: Server
+
+    def serve(self, call: FileCall) -> Reply:
+        """The reply to any call but a watch."""
+        files, see, touch = self.files, self._see, self._touch
+        match call:
+            case CreateFile(path=path, data=data, kind=kind):
+                return _done(path, files.create(see(path), data, kind))
+            case ReadFile():
+                return self._read(call)
+            case WriteFile(path=path, data=data, if_version=if_version):
+                return _done(path, files.write(see(path), data, if_version))
+            case AppendFile(path=path, data=data):
+                return _done(path, files.append(see(path), data))
+            case ListFiles(path=path, recursive=recursive):
+                entries = files.list(see(path), recursive)
+                return FileListing(entries=tuple(values.info(each) for each in entries if self._leads(each.path)))
+            case StatFile(path=path):
+                return FileStat(info=values.info(files.stat(see(path))), version=self._number(path))
+            case MoveFile(path=path, target=target):
+                return _done(target, files.move(touch(path), see(target, "target")))
+            case CopyFile(path=path, target=target):
+                return _done(target, files.copy(see(path), see(target, "target")))
+            case DeleteFile(path=path, if_version=if_version):
+                return _done(path, files.delete(touch(path), if_version))
+            case HistoryOfFile(path=path, limit=limit):
+                return FileHistory(versions=tuple(map(values.version, self._history(see(path), limit))))
+            case DiffFile(path=path, a=a, b=b):
+                for point in (a, b):
+                    self._then(path, files.version(see(path), None if point is None else values.at(point)))
+                return FileDiff(text=files.diff(path, values.at(a), None if b is None else values.at(b)))
+            case RollbackFile(path=path, to=to):
+                self._then(path, files.version(see(path), values.at(to)))
+                return _done(path, files.rollback(path, values.at(to)))
+            case UndoFiles(run=run, agent=agent, dry_run=dry_run):
+                undone = files.undo(run, agent, dry_run, self.scope.sees)
+                return FilesUndone(
+                    files=tuple(UndoneFile(path=each.path, restored=each.restored, kept=each.kept) for each in undone)
+                )
+            case TagFiles(tag=tag, paths=paths):
+                return FileTags(tags={tag: files.tag(tag, [see(path) for path in paths], self.scope.sees)})
+            case UntagFiles(tag=tag):
+                return FileTags(tags={tag: files.untag(tag)})
+            case ListTags():
+                return FileTags(tags=files.tags())
+            case ChangeFiles(changes=changes):
+                for each in changes:
+                    see(each.path)
+                    if isinstance(each, RenameFile):
+                        see(each.target, "target")
+                made = files.transaction([values.change(each) for each in changes])
+                return FilesChanged(versions=tuple(map(values.version, made)))
+            case LockFile(path=path, ttl_s=ttl_s, token=token):
+                lease = files.lock(touch(path), ttl_s, token)
+                return FileLease(path=lease.path, token=lease.token, until=lease.until)
+            case UnlockFile(token=token):
+                return FileDone(path=files.unlock(token) or "")
+            case SearchFiles(query=query, context=context):
+                return self._search(query, context)
+            case GroupFiles(query=query, by=by, most=most):
+                named = group(self.library, self._matching(query), by, most)
+                return FileGroups(groups=tuple(FileGroup(name=key, paths=tuple(each)) for key, each in named.items()))
+            case JoinFiles(queries=queries, how=how):
+                return FileSet(paths=tuple(sorted(self._joined(queries, how))))
+            case LinkFiles(link=link, query=query):
+                saved = self._links.save(link, self._me, query.model_dump_json(), time.time())
+                return FileLinks(links=(_saved(saved),))
+            case UnlinkFiles(link=link):
+                return FileLinks(links=(_saved(self._links.drop(link, self._me)),))
+            case ListLinks():
+                return FileLinks(links=tuple(map(_saved, self._links.all())))
+            case FollowLink(link=link):
+                return self._search(_saved(self._links.get(link)).query, 0)
+            case DeleteMatching(query=query, token=token):
+                return self._delete_matching(query, token)
+            case UpdateMatching():
+                return self._update_matching(call)
+            case ShareFile():
+                return self._share(call)
+            case UnshareFile(token=token):
+                Shares(files.truth).close(token, self._me)
+                return FileDone(path="")
+            case StatusOfFiles():
+                self.library.freshen()
+                pending, model = self.library.pending(), self.library.index.model()
+                return FilesStatus(
+                    files=len(files.heads()),
+                    pending_files=pending.files,
+                    pending_chunks=pending.chunks,
+                    model=model[0] if model else None,
+                )
+            case WatchFiles():
+                raise BadRequest("a watch is not served here", "call")
+            case never:
+                assert_never(never)
+
+    def changes(self, since: int, paths: tuple[str, ...]) -> FileChanges:
+        """What happened after a seq to what may be seen and matches any of these globs."""
+        found = self.files.changes_since(since)
+        wanted = [each for each in found if self.scope.sees(each.path) and _matches(each.path, paths)]
+        return FileChanges(versions=tuple(map(values.version, wanted)), seq=found[-1].seq if found else since)
+
+    # --- what may be seen
+
+    def _see(self, path: str, field: str = "path") -> str:
+        """The path, if the caller may see what it leads to."""
+        self.scope.check(self.files.root.real(path, field, follow=False))
+        self.scope.check(self.files.root.real(path, field))
+        return path
+
+    def _leads(self, path: str) -> bool:
+        """Whether a path, and what it leads to if it is a link, may be seen."""
+        if not self.scope.hidden:
+            return True
+        try:
+            return self.scope.sees(path) and self.scope.sees(self.files.root.real(path))
+        except CallerError:
+            return False
+
+    def _touch(self, path: str) -> str:
+        """The path, if the caller may see all that is below it."""
+        self.scope.check(self.files.root.real(self._see(path), follow=False), whole=bool(self.scope.hidden))
+        return path
+
+    def _then(self, path: str, version: Version) -> None:
+        """Raises Denied where a version is of when the file lay where the caller may not see."""
+        if not self.scope.sees(version.path):
+            raise Denied(
+                f"version {version.number} of {path} is private to another agent; take a later one", field="at"
+            )
+
+    def _history(self, path: str, limit: int | None) -> list[Version]:
+        return [each for each in self.files.history(path, limit) if self.scope.sees(each.path)]
+
+    def _query(self, query: FileQuery, context: int = 0) -> Query:
+        asked = values.query(query, context)
+        return replace(asked, filters=self.scope.filters(asked.filters))
+
+    # --- calls of several steps
+
+    def _read(self, call: ReadFile) -> FileContent:
+        path = self._see(call.path)
+        if call.at is None:
+            data = self.files.read(path, call.offset, call.length)
+            return FileContent(path=path, data=data, version=self._number(path))
+        version = self.files.version(path, values.at(call.at))
+        self._then(path, version)
+        data = self.files.show(path, version.number)[call.offset :]
+        return FileContent(path=path, data=data[: call.length], version=version.number)
+
+    def _number(self, path: str) -> int | None:
+        """The number of the version that the file is in, None where it was changed since, or never recorded."""
+        real = self.files.root.real(path)
+        head = self.files.head(real)
+        if head is None or not head.looks_like(self.files.root.info(real)):
+            return None
+        return self.files.by_seq(head.seq).number
+
+    def _search(self, query: FileQuery, context: int) -> FileHits:
+        asked = self._query(query, context)
+        self.library.freshen()
+        if asked.text.strip():
+            return values.hits(self.library.search(asked))
+        entries = matching(self.library, asked)
+        return FileHits(hits=tuple(map(values.listed, entries)), pending_files=self.library.pending().files)
+
+    def _matching(self, query: FileQuery) -> list[Entry]:
+        self.library.freshen()
+        return matching(self.library, self._query(query))
+
+    def _joined(self, queries: tuple[FileQuery, ...], how: str) -> set[str]:
+        sets = [{entry.path for entry in self._matching(query)} for query in queries]
+        match how:
+            case "all":
+                return set.intersection(*sets)
+            case "any":
+                return set.union(*sets)
+            case _:
+                return sets[0].difference(*sets[1:])
+
+    def _delete_matching(self, query: FileQuery, token: str | None) -> FilesMatched:
+        entries = self._matching(query)
+        paths = tuple(entry.path for entry in entries)
+        if (right := confirm(entries, "delete", token)) is not None:
+            return FilesMatched(paths=paths, token=right if paths else None)
+        made = self.files.transaction([Drop(path) for path in paths])
+        return FilesMatched(paths=paths, versions=tuple(map(values.version, made)))
+
+    def _update_matching(self, call: UpdateMatching) -> FilesMatched:
+        find, by = call.find.encode(), call.replace.encode()
+        having = [
+            (entry, data) for entry in self._matching(call.query) if find in (data := self.files.read(entry.path))
+        ]
+        entries, paths = [entry for entry, _ in having], tuple(entry.path for entry, _ in having)
+        what = json.dumps(["update", call.find, call.replace])
+        if (right := confirm(entries, what, call.token)) is not None:
+            return FilesMatched(paths=paths, token=right if paths else None)
+        made = self.files.transaction([Put(entry.path, data.replace(find, by)) for entry, data in having])
+        return FilesMatched(paths=paths, versions=tuple(map(values.version, made)))
+
+    def _share(self, call: ShareFile) -> FileShare:
+        version = self.files.version(self._see(call.path), None if call.at is None else values.at(call.at))
+        self._then(call.path, version)
+        if version.sha256 is None:
+            raise NotFound(f"{call.path} was deleted; share a version before that", field="at")
+        share = Shares(self.files.truth).open(version.seq, self._me, time.time() + call.ttl_s)
+        return FileShare(url=self.server.url(share.token, call.path), token=share.token, until=share.until)
+
+    @property
+    def _links(self) -> Links:
+        return Links(self.files.truth)
+
+    @property
+    def _me(self) -> str:
+        """To whom queries and shares belong: a program, in whichever run."""
+        return self.files.author.name
+
+
+def _done(path: str, version: Version | None) -> FileDone:
+    return FileDone(path=path, version=None if version is None else version.number)
+
+
+def _saved(link: Link) -> SavedQuery:
+    return SavedQuery(link=link.name, query=FileQuery.model_validate_json(link.query), author=link.owner)
+
+
+def _matches(path: str, globs: tuple[str, ...]) -> bool:
+    from fnmatch import fnmatchcase
+
+    return not globs or any(
+        path == glob or path.startswith(f"{glob.rstrip('/')}/") or fnmatchcase(path, glob) for glob in globs
+    )

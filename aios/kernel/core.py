@@ -20,6 +20,10 @@ class Turn:
     snapshot: Snapshot | None
     emit: Callable[[str], None]
     """Takes text for the caller while the call runs; cheap, never blocks."""
+    program: str = "user"
+    """What process `pid` runs."""
+    id: int = 0
+    """Of the request, in this run."""
 
 
 class Core(Protocol):

@@ -87,7 +87,7 @@ class Kernel:
         await anyio.lowlevel.checkpoint()
         process = self.processes.alive(pid)
         self._admit(process)
-        request = Request(next(self._ids), pid, call, emit)
+        request = Request(next(self._ids), pid, call, emit, process.program)
         self._calls += 1
         process.calls += 1
         try:

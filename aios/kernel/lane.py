@@ -55,7 +55,9 @@ class Lane:
 
     async def _slice(self, request: Request) -> Reply | Snapshot:
         snapshot, request.snapshot = request.snapshot, None
-        turn = Turn(request.call, request.pid, self.scheduler.slice, snapshot, request.emit)
+        turn = Turn(
+            request.call, request.pid, self.scheduler.slice, snapshot, request.emit, request.program, request.id
+        )
         return await self._core.run(turn)
 
     def _dispatch(self) -> None:

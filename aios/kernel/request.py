@@ -14,11 +14,14 @@ from aios_syscalls import Syscall
 class Request:
     """One accepted syscall; a Job to the scheduler. It waits for a turn, runs, may be paused, and ends once."""
 
-    __slots__ = ("_turn", "call", "emit", "id", "pid", "priority", "running", "snapshot")
+    __slots__ = ("_turn", "call", "emit", "id", "pid", "priority", "program", "running", "snapshot")
 
-    def __init__(self, id: int, pid: int, call: Syscall[Any], emit: Callable[[str], None]) -> None:
+    def __init__(
+        self, id: int, pid: int, call: Syscall[Any], emit: Callable[[str], None], program: str = "user"
+    ) -> None:
         self.id = id
         self.pid = pid
+        self.program = program
         self.call = call
         self.emit = emit
         self.priority = call.priority

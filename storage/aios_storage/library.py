@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from aios_storage.client import Meaning
 from aios_storage.embedders import Embedder
 from aios_storage.files import Files
 from aios_storage.filters import Filters
@@ -17,6 +19,9 @@ from aios_storage.search import Finder, Hit, Query, Results
 from aios_storage.vectors import Exact, Nearest, embed_pending
 from aios_storage.version import USER, Author
 from aios_syscalls.errors import AiosError, BadRequest
+
+FRESH_S = 2.0
+"""For which a look at all files counts, where nobody watches them."""
 
 
 class Library:
@@ -43,10 +48,13 @@ class Library:
             files.close()
             raise
         self.embedder = embedder
+        self._looked = -FRESH_S
         self.finder = Finder(self.files, self.index, nearest or (Exact(self.index, embedder) if embedder else None))
 
     def close(self) -> None:
-        """Let go of the directory; nothing else may be called after."""
+        """Let go of the directory and of whoever finds by meaning; nothing else may be called after."""
+        if isinstance(self.finder.nearest, Meaning):
+            self.finder.nearest.close()
         self.index.close()
         self.files.close()
 
@@ -59,6 +67,12 @@ class Library:
     def refresh(self, paths: tuple[str, ...] = (".",)) -> Scanned:
         """Record what other programs did at or below these paths, but for what is ignored, and index it."""
         return self.files.scan(paths)
+
+    def freshen(self) -> None:
+        """Look for what other programs did, unless an owner of the index watches them, or that was just done."""
+        if getattr(self.finder.nearest, "owner", None) is None and time.monotonic() - self._looked > FRESH_S:
+            self.refresh()
+            self._looked = time.monotonic()
 
     def search(self, query: Query | str) -> Results:
         """The best hits of a query; a text alone is searched for with all else as it comes."""
@@ -75,6 +89,12 @@ class Library:
     def pending(self) -> Pending:
         """What cannot be found by its meaning yet."""
         return self.index.pending()
+
+    def purge(self, path: str, confirm: str) -> int:
+        """Delete a file and all that it ever held, here and in the index, for good; how many versions went."""
+        gone = self.files.purge(path, confirm)
+        self.index.purge()
+        return gone
 
     def embed(self, most: int | None = None, progress: Callable[[int], object] | None = None) -> int:
         """Embed up to `most` pieces that have no vector yet; returns how many. Raises BadRequest without embedder."""

@@ -39,7 +39,8 @@ class FileHit(Frozen):
     """A file that was found, and where in it.
 
     Lines count from 1, the last included; `start` and `end` are bytes of the file's text; `why` says what found it;
-    `snippet` is what it says there, from line `at` on, and `marks` are the characters of it that match.
+    `snippet` is what it says there, from line `at` on, of which `best` is the line that fits best, and `marks` are the
+    characters of it that match.
     """
 
     path: str
@@ -51,6 +52,7 @@ class FileHit(Frozen):
     why: Literal["kw", "vec", "both", "meta"]
     snippet: str
     at: int
+    best: int
     marks: tuple[tuple[int, int], ...]
     version: int | None
     size: int
@@ -216,13 +218,12 @@ class UnshareFile(Syscall[FileDone]):
 
 
 class FilesStatus(Reply):
-    """How far the index is; `owner` says who embeds, `model` by what."""
+    """How far the index is; `model` is what embeds, None where nothing was embedded yet."""
 
     files: int
     pending_files: int
     pending_chunks: int
     model: str | None
-    owner: str | None
 
 
 class StatusOfFiles(Syscall[FilesStatus]):

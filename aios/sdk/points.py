@@ -1,0 +1,23 @@
+"""Points of a file's history, as programs write them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from aios_syscalls import Point
+
+At = int | datetime | str | Point
+"""A version's number (-1 is the one before the last), the last version at or before a time, or a tag's name."""
+
+
+def point(at: At) -> Point:
+    """The ABI's form; a time without a zone is local."""
+    match at:
+        case Point():
+            return at
+        case int():
+            return Point(number=at)
+        case datetime():
+            return Point(time=at.timestamp())
+        case _:
+            return Point(tag=at)
