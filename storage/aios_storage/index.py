@@ -376,6 +376,12 @@ class Index:
             )
         return found
 
+    def unembedded(self, ids: Sequence[int]) -> set[int]:
+        """Those of these files that have a piece without a vector."""
+        marks = ", ".join("?" * len(ids))
+        sql = f"SELECT id FROM entry WHERE id IN ({marks}) AND document IN (SELECT document FROM todo)"
+        return {id for (id,) in self._ask(sql, ids)}
+
     def hashes(self, among: Selection | None = None) -> list[bytes]:
         """The pieces of the files of a selection, each once."""
         sql, parameters = _where(among)
