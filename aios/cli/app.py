@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from aios.cli.commands import fs, inventory, record, work
+from aios.cli.commands import files, fs, inventory, record, upkeep, work
 from aios.cli.exit import EPILOG, guarded
 
 app = typer.Typer(
@@ -18,9 +18,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for module in (work, fs, record, inventory):
+for module in (work, files, fs, record, inventory):
     for command in module.COMMANDS:
         app.command()(guarded(command))
+
+below = typer.Typer(help="Look after an indexed directory.", no_args_is_help=True, rich_markup_mode=None)
+for command in upkeep.COMMANDS:
+    below.command()(guarded(command))
+app.add_typer(below, name="files")
 
 
 def _version(wanted: bool) -> None:

@@ -30,10 +30,11 @@ class Chroma:
     Raises what Chroma raises, BaseExceptions among it.
     """
 
-    def __init__(self, place: Path, model: str, dimension: int) -> None:
+    def __init__(self, place: Path, model: str, dimension: int, generation: str) -> None:
         self._place = place
+        self.generation = generation
         self._flag = place / "clean.json"
-        self._says = {"format": FORMAT, "model": model, "dimension": dimension}
+        self._says = {"format": FORMAT, "model": model, "dimension": dimension, "generation": generation}
         self.through = self._clean()
         """The id of the last vector that is in here."""
         if not self.through:

@@ -14,11 +14,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self
 
-from aios_storage import leases, ledger
+from aios_storage import fsck, keep, leases, ledger
 from aios_storage.blobs import Blobs
 from aios_storage.change import Change, Changes, Drop, Put, Rename, paths
 from aios_storage.directory import Entry, Kind
 from aios_storage.ignore import Ignore
+from aios_storage.keep import Pruned, Retention
 from aios_storage.leases import Lease
 from aios_storage.ledger import Head
 from aios_storage.root import MAX_ENTRIES, MAX_READ, Root
@@ -54,6 +55,7 @@ class Files:
         self.on_change: Callable[[], None] = _nothing
         """Called after each change, in the thread that made it: what follows the truth catches up there."""
         self._clock = clock
+        self._max_kept = max_kept
         try:
             self.truth = Truth(self.path)
             self.blobs = Blobs(self.truth.place)
@@ -197,6 +199,7 @@ class Files:
         real = self._real(path)
         if target.deleted:
             return self.transaction([Drop(real, op="rollback", note=note)])[0]
+        self.root.make_way(real)  # its directory may be gone too
         return self.transaction([Put(real, self._bytes(target), op="rollback", note=note)])[0]
 
     def undo(
@@ -216,6 +219,9 @@ class Files:
             self.scan()
             undone, changes = plan(self.truth.read(), self._bytes, run, agent, sees)
             if not dry_run and changes:
+                for change in changes:
+                    if isinstance(change, Put):
+                        self.root.make_way(change.path)
                 self.transaction(changes)
         return undone
 
@@ -245,6 +251,43 @@ class Files:
         """Each tag and how many versions have it."""
         rows = self.truth.read().execute("SELECT name, count(*) FROM tag GROUP BY name ORDER BY name")
         return dict(rows.fetchall())
+
+    # --- keeping
+
+    def prune(self, retention: Retention) -> Pruned:
+        """Forget old versions, but none that is a file's last, tagged, shared, or needed to undo a run."""
+        with self.truth.locked():
+            self._changes.recover()
+            return keep.prune(self.truth, self.blobs, retention, self._clock())
+
+    def gc(self) -> int:
+        """Free what no version needs any more; returns bytes."""
+        with self.truth.locked():
+            self._changes.recover()
+            return keep.gc(self.truth, self.blobs)
+
+    def purge(self, path: str, confirm: str) -> int:
+        """Delete a file and all that it ever held here, for good; `confirm` is the path again. How many versions went.
+
+        Bytes that another file has, or had, stay with that file.
+        """
+        real = self._real(path, follow=False)
+        if confirm != path:
+            raise BadRequest(f"purging {path} cannot be taken back; confirm it with the path itself", "confirm")
+        with self.truth.locked():
+            if self.head(real) is not None:
+                self.transaction([Drop(real, note="purge")])
+            elif not self.truth.read().execute("SELECT 1 FROM version WHERE path = ?", (real,)).fetchone():
+                raise NotFound(f"{path} has no history to purge", field="path")
+            gone = keep.purge(self.truth, self.blobs, real)
+        self.on_change()
+        return gone
+
+    def fsck(self) -> fsck.Report:
+        """Read everything and say what is wrong."""
+        with self.truth.locked():
+            self._changes.recover()
+            return fsck.check(self.root, self.truth, self.blobs, self._max_kept)
 
     # --- locks
 

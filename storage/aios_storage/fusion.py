@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-DENSE = 0.7
+LEAST, STEEP, MOST = 0.05, 0.8, 0.6
+"""The keywords' share: LEAST, plus STEEP times how decided their ranking is, up to MOST."""
+FIRST = 10
 
 
-def fuse(dense: Mapping[int, float], sparse: Mapping[int, float], weight: float = DENSE) -> dict[int, float]:
+def fuse(dense: Mapping[int, float], sparse: Mapping[int, float]) -> dict[int, float]:
     """Files and their scores from 0 to 1: a convex combination of both scores, each scaled to 0..1 (min-max).
 
     Better than reciprocal ranks, which forget how far apart scores are (Bruch, Gai, Ingber: An Analysis of Fusion
-    Functions for Hybrid Retrieval, 2022).
+    Functions for Hybrid Retrieval, 2022). The keywords' share depends on the query: where their best files are hardly
+    better than many others, as with plain words about code, they say little.
     """
     if not dense or not sparse:
         return _scaled(dense or sparse)
+    share = share_of_keywords(sparse.values())
     near, said = _scaled(dense), _scaled(sparse)
-    return {id: weight * near.get(id, 0.0) + (1 - weight) * said.get(id, 0.0) for id in {**near, **said}}
+    return {id: (1 - share) * near.get(id, 0.0) + share * said.get(id, 0.0) for id in {**near, **said}}
+
+
+def share_of_keywords(scores: Iterable[float]) -> float:
+    """How much keywords count: the more, the further their tenth score is below the first; none there is 0."""
+    best = sorted(scores, reverse=True)[:FIRST]
+    if not best or best[0] <= 0:
+        return LEAST
+    tenth = max(best[-1], 0.0) if len(best) == FIRST else 0.0
+    return min(LEAST + STEEP * (1 - tenth / best[0]), MOST)
 
 
 def _scaled(scores: Mapping[int, float]) -> dict[int, float]:

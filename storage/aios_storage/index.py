@@ -6,6 +6,7 @@ seconds. Rows that are behind the truth are never answered with: who asks catche
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -150,6 +151,22 @@ class Index:
         while self._catch_up_some():
             if progress:
                 progress(self._through(), total)
+
+    def purge(self) -> None:
+        """Forget all that no file has any more, vectors too, so that not a byte of it is left."""
+        self.catch_up()
+        with self._database.transaction("NORMAL", "purge-index") as connection:
+            connection.execute("PRAGMA secure_delete = ON")
+            connection.execute("DELETE FROM vector WHERE hash NOT IN (SELECT hash FROM chunk)")
+            connection.execute("INSERT INTO fts (fts) VALUES ('optimize')")
+            connection.execute("UPDATE meta SET value = ? WHERE key = 'generation'", (secrets.token_hex(8),))
+        self._read().execute("VACUUM")
+        self._read().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    @property
+    def generation(self) -> str:
+        """Another word after vectors were lost or purged: what was made of those before is void then."""
+        return str(self._meta("generation"))
 
     def _catch_up(self) -> int:
         count = 0
@@ -376,6 +393,16 @@ class Index:
         )
         return Pending(*row)
 
+    def count(self) -> int:
+        """How many files there are."""
+        row = self._one("SELECT count(*) FROM entry")
+        return int(row[0]) if row else 0
+
+    def embeddings(self) -> int:
+        """How many vectors were ever kept: it only grows, by one for each piece that somebody embedded."""
+        row = self._one("SELECT seq FROM sqlite_sequence WHERE name = 'vector'")
+        return int(row[0]) if row else 0
+
     def model(self) -> tuple[str, int] | None:
         """The id and the dimension of the model whose vectors are here; None while there are none."""
         rows = dict(self._ask("SELECT key, value FROM meta WHERE key IN ('model', 'dimension')"))
@@ -493,6 +520,7 @@ class Index:
             if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
                 connection.executescript(
                     f"BEGIN;{SCHEMA}INSERT INTO meta VALUES ('extractors', {extract.VERSION});"
+                    f"INSERT INTO meta VALUES ('generation', '{secrets.token_hex(8)}');"
                     f"PRAGMA user_version = {FORMAT};COMMIT;"
                 )
 

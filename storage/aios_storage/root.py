@@ -266,7 +266,7 @@ class Root:
         if follow:
             with suppress(FileNotFoundError):
                 return beneath.real(self._fd, parts)
-        return (*beneath.real(self._fd, parts[:-1]), parts[-1])
+        return (*self._real(parts[:-1]), parts[-1])
 
     @contextmanager
     def _opened(self, parts: Parts) -> Iterator[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +16,7 @@ from aios_storage.index import Index
 BATCH = 16
 """Pieces embedded between two commits: about half a second's work, which a kill may cost."""
 WIDE = 4
-"""How many times as many as are wanted are looked at before a selection is looked up."""
+"""How many times as many as are wanted are looked at, of which some are in no file, or in none that is selected."""
 Scored = tuple[bytes, float]
 """A piece's hash and the cosine of its vector to a question's."""
 
@@ -66,7 +66,7 @@ class Exact:
         self._hashes: list[bytes] = []
         self._rows: dict[bytes, int] = {}
         self._ids: list[int] = []
-        self._rebuilt = index.rebuilt
+        self._generation = index.generation
 
     @property
     def model(self) -> str:
@@ -84,22 +84,29 @@ class Exact:
     def near(self, vector: Floats, limit: int, among: Selection | None = None, after: int = 0) -> list[Scored]:
         """The pieces whose vectors are nearest to one, of those that were kept after the id `after`."""
         matrix, hashes = self._refreshed()
-        rows = np.arange(bisect.bisect_right(self._ids, after), len(hashes)) if after else None
-        if among is not None:
-            # One piece may be in many files, and most selections are a small part: only these rows are compared.
-            rows = np.fromiter({self._rows[hash] for hash in self._index.hashes(among) if hash in self._rows}, np.intp)
-        scores = matrix @ vector if rows is None else matrix[rows] @ vector
-        count = min(limit, len(scores))
-        while count > 0:
-            best = np.argpartition(-scores, count - 1)[:count]
-            best = best[np.argsort(-scores[best], kind="stable")]
-            found = [(hashes[at if rows is None else rows[at]], float(scores[at])) for at in best]
-            # Vectors outlive their pieces, which may come back: a rollback embeds nothing.
-            alive = self._index.alive([hash for hash, _ in found])
-            if len(alive) >= limit or count == len(scores):
-                return [pair for pair in found if pair[0] in alive][:limit]
-            count = min(count * 4, len(scores))
-        return []
+        first = bisect.bisect_right(self._ids, after) if after else 0
+        scores = matrix[first:] @ vector
+        count = WIDE * limit
+        while True:
+            best = _best(scores, count)
+            kept = self._kept([hashes[first + at] for at in best], among)
+            found = [(hash, float(scores[at])) for at in best if (hash := hashes[first + at]) in kept]
+            if len(found) >= limit or len(best) == len(scores):
+                return found[:limit]
+            if among is not None:
+                return self._narrow(matrix, vector, limit, among, first)
+            count *= WIDE
+
+    def _kept(self, hashes: Sequence[bytes], among: Selection | None) -> Collection[bytes]:
+        """Those that a file of the selection has. Vectors outlive their pieces: a rollback embeds nothing."""
+        return self._index.alive(hashes) if among is None else self._index.holders(hashes, among)
+
+    def _narrow(self, matrix: Floats, vector: Floats, limit: int, among: Selection, first: int) -> list[Scored]:
+        """The nearest of a selection of which few are among the nearest of all: it is looked up by itself."""
+        hashes = [hash for hash in self._index.hashes(among) if self._rows.get(hash, -1) >= first]
+        rows = np.fromiter((self._rows[hash] for hash in hashes), np.intp, len(hashes))
+        scores = matrix[rows] @ vector
+        return [(hashes[at], float(scores[at])) for at in _best(scores, limit)]
 
     def scores(self, vector: Floats, hashes: Sequence[bytes]) -> list[Scored]:
         """How near these pieces are, without those that are not known."""
@@ -116,8 +123,8 @@ class Exact:
     def _refreshed(self) -> tuple[Floats, list[bytes]]:
         """The matrix with what was embedded since the last question."""
         with self._lock:
-            if self._rebuilt != self._index.rebuilt:
-                self._hashes, self._rows, self._ids, self._rebuilt = [], {}, [], self._index.rebuilt
+            if (generation := self._index.generation) != self._generation:
+                self._hashes, self._rows, self._ids, self._generation = [], {}, [], generation
             known = self._index.model()
             if known is None or known[0] != self.model:
                 return self._matrix[:0], []
@@ -138,3 +145,13 @@ class Exact:
         self._hashes += [row[1] for row in fresh]
         self._ids += [row[0] for row in fresh]
         self._rows |= {row[1]: at for at, row in enumerate(fresh, old)}
+
+
+def _best(scores: Floats, count: int) -> list[int]:
+    """The places of the largest scores, best first; of equal ones the first."""
+    count = min(count, len(scores))
+    if count <= 0:
+        return []
+    some = np.sort(np.argpartition(scores, -count)[-count:])
+    best: list[int] = some[np.argsort(-scores[some], kind="stable")].tolist()
+    return best

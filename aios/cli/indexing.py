@@ -1,0 +1,152 @@
+"""`aios index`: scan, take in, embed, and tell how far it is."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from aios.cli.exit import Code
+from aios.cli.place import place, shown
+from aios.cli.progress import Listener, Rate, State, listener
+from aios.cli.reach import opened
+from aios_syscalls.errors import BadRequest, NotFound
+
+if TYPE_CHECKING:
+    from aios_storage.library import Library
+
+POLL_S = 0.2
+NO_EMBEDDER = "there is no embedding model, so files are found by their words only; fetch it: python -m aios.setup"
+
+
+def index(directories: Sequence[Path], *, watch: bool, as_json: bool) -> Code:
+    """Index directories, one after the other; then go on as they change, if to watch."""
+    roots: dict[Path, list[str]] = {}
+    for directory in directories:
+        if not directory.expanduser().is_dir():
+            error = f"{directory} is no directory; name one whose files are to be found"
+            raise BadRequest(error, "directory") if directory.exists() else NotFound(error, field="directory")
+        found = place(directory)
+        roots.setdefault(found.root, []).append(found.path)
+    with listener(as_json=as_json) as told, ExitStack() as stack:
+        libraries = [stack.enter_context(opened(root)) for root in roots]
+        for library, below in zip(libraries, roots.values(), strict=True):
+            take_in(library, told, tuple(below))
+        if watch:
+            _watch(libraries, told)
+    return Code.OK
+
+
+def take_in(library: Library, told: Listener, below: tuple[str, ...] = (".",)) -> None:
+    """Bring a root's index to what is at or below some paths on the disk, and tell of it until that is done."""
+    tally = Tally(library)
+
+    def work() -> None:
+        for path, why in library.refresh(below).skipped if below else ():
+            told.note(f"{path} is left out: {why}")
+        library.index.catch_up()
+        tally.stage = "embedding"
+        if library.embedder is not None:
+            library.embed()
+
+    with Beside(work) as beside:
+        while not beside.wait(POLL_S):
+            told.tell(tally.state())
+        # Another process embeds: its owner.
+        while library.embedder is None and library.finder.nearest is not None and library.pending():
+            time.sleep(POLL_S)
+            told.tell(tally.state())
+    tally.stage = "done"
+    told.tell(tally.state())
+    if library.finder.nearest is None:
+        told.note(NO_EMBEDDER)
+
+
+class Tally:
+    """Counts what was done to a root since now, by whoever does it: it is read off the index."""
+
+    def __init__(self, library: Library) -> None:
+        self.stage = "scanning"
+        self._library = library
+        self._began = time.monotonic()
+        self._before = library.index.embeddings()
+        self._rate = Rate()
+
+    def state(self) -> State:
+        """How far it is."""
+        library = self._library
+        count, pending = library.index.embeddings() - self._before, library.pending()
+        speed = self._rate.of(count)
+        return State(
+            root=str(library.root),
+            stage=self.stage,
+            files=library.index.count(),
+            chunks=count,
+            pending_files=pending.files,
+            pending_chunks=pending.chunks,
+            seconds=round(time.monotonic() - self._began, 3),
+            rate=round(speed, 2),
+            eta_s=round(pending.chunks / speed, 1) if speed and self.stage == "embedding" else None,
+        )
+
+
+class Beside:
+    """Runs work in a thread; what it raises is raised where the block ends."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self._error: BaseException | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="index", daemon=True)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it is over, after so long at most."""
+        return self._over.wait(seconds)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._thread.join()
+            if self._error is not None:
+                raise self._error
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._over.set()
+
+
+def _watch(libraries: Sequence[Library], told: Listener) -> None:
+    """Take in what changes, until Ctrl-C."""
+    from aios_storage.client import Owner
+    from aios_storage.watch import Watcher
+
+    with ExitStack() as stack:
+        for library in libraries:
+            if not isinstance(library.finder.nearest, Owner):  # which watches already
+                watcher = Watcher(library.files, told.note)
+                watcher.start()
+                stack.callback(watcher.stop)
+                watcher.ready.wait()
+                library.refresh()  # what changed before it watched
+        seen = {library.root: -1 for library in libraries}
+        told.note(f"watching {', '.join(shown(each.root) for each in libraries)}; Ctrl-C ends it")
+        while True:
+            for library in libraries:
+                last = library.files.last_seq()
+                if seen[library.root] not in (-1, last):
+                    take_in(library, told, ())
+                seen[library.root] = last
+            time.sleep(POLL_S)

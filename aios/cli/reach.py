@@ -1,0 +1,92 @@
+"""Opens what a command works on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aios.cli.place import indexed
+from aios_syscalls.errors import NotFound
+
+if TYPE_CHECKING:
+    from aios_storage import At, Files
+    from aios_storage.library import Library
+
+FEW = 8
+"""Pieces that a search embeds itself, which takes a quarter of a second."""
+
+
+@contextmanager
+def files(path: str) -> Iterator[tuple[Files, str]]:
+    """The files of the root that a path lies in, and the root's name of it. Raises NotFound where nothing is indexed.
+
+    What other programs did to it has been recorded. It has no index behind it: whoever searches next catches up.
+    """
+    from aios_storage import Files
+
+    place = indexed(path)
+    with Files(place.root) as found:
+        ignore = found.ignore()
+        if place.path != "." and not ignore.covers(place.path):
+            found.scan([place.path], ignore)
+        yield found, place.path
+
+
+@contextmanager
+def library(path: str) -> Iterator[tuple[Library, str]]:
+    """The library of the root that a path lies in, and the root's name of it. Raises NotFound where nothing is indexed.
+
+    Meaning is for the owner of the index to find where there is one, else for this process. What other programs have
+    just written is found too.
+    """
+    from aios_storage.client import Owner
+
+    if not os.path.lexists(os.path.expanduser(path)):
+        raise NotFound(f"there is no {path} to search in; check the path", field="path")
+    place = indexed(path)
+    with opened(place.root) as found:
+        if not isinstance(found.finder.nearest, Owner):  # which watches, and embeds
+            found.refresh((place.path,))
+            if found.embedder is not None and 0 < found.pending().chunks <= FEW:
+                found.embed()
+        yield found, place.path
+
+
+@contextmanager
+def opened(root: Path, *, ask: bool = True) -> Iterator[Library]:
+    """The library of a root, which is made one if it was none; unless `ask`, no owner is looked for."""
+    from aios.setup import default_embedder
+    from aios_storage.client import Owner
+    from aios_storage.embedders import open_embedder
+    from aios_storage.library import Library
+
+    owner = Owner.find(root) if ask else None
+    spec = None if owner else default_embedder()
+    try:
+        with Library(root, open_embedder(spec) if spec else None, owner) as found:
+            yield found
+    finally:
+        if owner:
+            owner.close()
+
+
+def version(files: Files, text: str) -> At:
+    """The version that `text` names. Raises BadRequest."""
+    from aios.cli import moments
+
+    return moments.at(text, files.tags())
+
+
+def run_id(text: str) -> str:
+    """The id of a recorded run by its beginning or `last`; else `text` itself, for its record may be gone."""
+    from aios.cli.runs import resolve
+
+    try:
+        return resolve(text).parent.name
+    except NotFound:
+        if text == "last":
+            raise
+        return text

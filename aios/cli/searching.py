@@ -1,0 +1,104 @@
+"""`aios search`: from flags to a query, and from results to lines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from aios.cli import hits, moments
+from aios.cli.exit import Code
+from aios.cli.output import clean, print_json, stdout
+from aios.cli.place import spelled
+from aios.cli.reach import library
+from aios_syscalls.errors import BadRequest
+
+if TYPE_CHECKING:
+    from aios_storage.search import Filters, Query, Results
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is asked for, as it was typed."""
+
+    query: str
+    mode: Literal["hybrid", "semantic", "keyword"] = "hybrid"
+    limit: int = 10
+    context: int = 0
+    paths: Sequence[str] = ()
+    since: str | None = None
+    until: str | None = None
+    types: Sequence[str] = ()
+    authors: Sequence[str] = ()
+    tags: Sequence[str] = ()
+    fields: Sequence[str] = ()
+
+    def to_query(self, below: str) -> Query:
+        """The library's query, for what lies below a directory. Raises BadRequest for a malformed part."""
+        from aios_storage.search import Query
+
+        if not self.query.strip():
+            raise BadRequest("the query is empty; say what to look for", "query")
+        return Query(
+            text=self.query, mode=self.mode, filters=self._filters(below), limit=self.limit, context=self.context
+        )
+
+    def _filters(self, below: str) -> Filters:
+        from aios_storage.search import Filters
+
+        return Filters(
+            paths=tuple(self.paths),
+            since=None if self.since is None else moments.since(self.since),
+            until=None if self.until is None else moments.since(self.until),
+            types=tuple(self.types),
+            authors=tuple(self.authors),
+            tags=tuple(self.tags),
+            fields=tuple(map(field, self.fields)),
+            within=None if below == "." else (below,),
+        )
+
+
+def field(text: str) -> tuple[str, str]:
+    """KEY=VALUE in two. Raises BadRequest."""
+    key, equals, value = text.partition("=")
+    if not key.strip() or not equals:
+        raise BadRequest(f"--field {text} is not KEY=VALUE; write for example --field status=final", "field")
+    return key.strip(), value.strip()
+
+
+def search(wanted: Wanted, directory: str, *, names: bool, quiet: bool, as_json: bool) -> Code:
+    """Search, and print what was found: lines like grep's, paths alone, JSON, or nothing."""
+    with library(directory) as (found, below):
+        results = found.search(wanted.to_query(below))
+        root = found.root
+    if not quiet:
+        if as_json:
+            print_json(
+                {
+                    "root": str(root),
+                    "hits": [hits.to_json(hit, lambda path: spelled(root, path)) for hit in results.hits],
+                    "pending": {"files": results.pending.files, "chunks": results.pending.chunks},
+                    "notes": list(results.notes),
+                }
+            )
+        else:
+            _print(results, lambda path: spelled(root, path), names=names, context=wanted.context)
+        tell(results)
+    return Code.OK if results.hits else Code.ERROR
+
+
+def _print(results: Results, spell: hits.Spell, *, names: bool, context: int) -> None:
+    if names:
+        for path in hits.paths(results.hits, spell):
+            print(path)
+        return
+    console = stdout()
+    for line in hits.grep(results.hits, context, spell):
+        console.print(line, soft_wrap=True)
+
+
+def tell(results: Results) -> None:
+    """What is to be known of results beside themselves, on stderr."""
+    for note in filter(None, (*results.notes, hits.waiting(results.pending))):
+        print(f"aios: {clean(note)}", file=sys.stderr, flush=True)
