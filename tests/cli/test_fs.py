@@ -95,7 +95,7 @@ def test_a_refusal_says_why(root: Path, request_: str, code: int, why: str) -> N
 def test_what_no_rule_reads_is_refused_with_examples_where_no_model_is_asked(root: Path) -> None:
     done = fs(root, "zap report.md", "--rules")
     assert done.exit_code == 2
-    assert "no rule reads this" in done.stderr
+    assert "no rule reads 'zap report.md'" in done.stderr
     assert "roll report.md back to last Tuesday" in done.stderr
 
 

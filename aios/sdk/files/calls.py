@@ -48,7 +48,6 @@ from aios_syscalls import (
 
 MOST = 1_000
 """Files that a deletion by subject touches, at most."""
-LOCK_S = 3_600.0
 HOW: Mapping[str, Literal["all", "any", "minus"]] = {"and": "all", "or": "any", "not": "minus"}
 WATCH_S = 300.0
 
@@ -170,8 +169,8 @@ async def perform(
             return f"{folder} is what {text!r} finds", await submit(LinkFiles(link=folder, query=FileQuery(text=text)))
         case ops.Unlink(folder=folder):
             return f"{folder} is no folder any more; the files stay", await submit(UnlinkFiles(link=folder))
-        case ops.Lock(path=path):
-            lease = await submit(LockFile(path=path, ttl_s=LOCK_S))
+        case ops.Lock(path=path, seconds=seconds):
+            lease = await submit(LockFile(path=path, ttl_s=seconds))
             locks[path] = lease.token
             return f"locked {path} until {_time(lease.until)}; unlock it with {lease.token}", lease
         case ops.Unlock(path=path, token=given):
