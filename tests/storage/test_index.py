@@ -109,7 +109,14 @@ def test_filters(files: Files, index: Index) -> None:
     assert chosen(index, fields=(("year", ">=2005"),)) == [b]
     assert chosen(index, fields=(("year", "< 2010"), ("status", "!=draft"))) == [a]
     assert chosen(index, paths=("notes",)) == chosen(index, paths=("notes/**",)) == [a, b]
-    assert chosen(index, paths=("*.txt",)) == [b]
+    assert (
+        chosen(index, paths=("*.txt",))
+        == chosen(index, paths=("notes/**/b.txt",))
+        == chosen(index, paths=("b.txt",))
+        == [b]
+    )
+    assert chosen(index, paths=("notes/**/a.md",)) == [a]
+    assert chosen(index, paths=("B.TXT",)) == chosen(index, paths=("notes/**/.txt",)) == []
     assert chosen(index, authors=("scribe",)) == chosen(index, runs=("r1",)) == [b]
     assert chosen(index, types=("markdown", ".py")) == [c, a]
     assert chosen(index, min_size=500) == chosen(index, tags=("first",)) == [c]
@@ -120,7 +127,9 @@ def test_filters(files: Files, index: Index) -> None:
     assert index.values("author") == [("Bo", 2), ("Ann", 1)]
 
 
-@pytest.mark.parametrize("name", ["new\nline.txt", "emoji 🙂.txt", "quote'\".txt", "per%cent_.txt", "x" * 200 + ".txt"])
+@pytest.mark.parametrize(
+    "name", ["new\nline.txt", "emoji 🙂.txt", "quote'\".txt", "per%cent_.txt", "a[1]*.txt", "x" * 200 + ".txt"]
+)
 def test_odd_names(files: Files, index: Index, name: str) -> None:
     files.write(name, b"a heron")
     assert found(index, "heron") == [name]
