@@ -1,4 +1,4 @@
-"""Benchmarks: one module each, with `main(quick: bool) -> Report`."""
+"""Benchmarks: one module each, with `main(quick: bool) -> Report`, or `main(quick, data)`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module, metadata
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from aios.bench.chart import Chart, draw
-from aios_syscalls import KernelBug, NotFound
+from aios_syscalls import BadRequest, KernelBug, NotFound
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -25,7 +26,10 @@ BENCHES: Mapping[str, str] = {
     "preemption": "200 random preemption points: the same text, no token generated twice",
     "fairness": "first token of a late short call beside long ones: round robin against FIFO",
     "tools": "tools chosen by writing, under a grammar and by ranking, on 66 labelled requests",
+    "fs": "requests in plain words to operations on files: by rule, by SmolLM2, by a GGUF that AIOS_BENCH_MODEL names",
     "llm": "the local engine against its peers: agents in turns, chat servers, streams, more agents than slots",
+    "crash": "a program that changes files and the owner of an index, killed hundreds of times: what is left",
+    "search": "the file system: rankings on sets with known answers (--data), latency, indexing, the way back",
 }
 """Name -> what it measures; the module is `aios.bench.<name>`."""
 
@@ -161,12 +165,20 @@ class Report:
         return table
 
 
-def run(name: str, quick: bool) -> Report:
-    """Run the benchmark `name`, smaller when `quick`. Raises NotFound for a name that there is not."""
+def run(name: str, quick: bool, data: Path | None = None) -> Report:
+    """Run the benchmark `name`, smaller when `quick`, on `data` if it takes any.
+
+    Raises NotFound for a name that there is not, BadRequest for data where none is taken.
+    """
     if name not in BENCHES:
         near = get_close_matches(name, BENCHES, 1)
         raise NotFound(f"no benchmark {name!r}; {f'did you mean {near[0]}?' if near else 'aios bench lists them'}")
-    return cast(Report, import_module(f"aios.bench.{name}").main(quick))
+    main = import_module(f"aios.bench.{name}").main
+    if data is None:
+        return cast(Report, main(quick))
+    if "data" not in signature(main).parameters:
+        raise BadRequest(f"benchmark {name!r} takes no data; leave --data out", "data")
+    return cast(Report, main(quick, data))
 
 
 def machine() -> dict[str, Any]:

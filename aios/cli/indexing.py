@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from aios.cli.exit import Code
-from aios.cli.place import KEPT, place, shown
+from aios.cli.place import place, shown
 from aios.cli.progress import Listener, Rate, State, listener
 from aios.cli.reach import opened
 from aios_syscalls.errors import BadRequest, NotFound
@@ -42,14 +42,13 @@ def index(directories: Sequence[Path], *, watch: bool, as_json: bool) -> Code:
 
 
 def take_in(library: Library, told: Listener, below: tuple[str, ...] = (".",)) -> None:
-    """Bring a root's index to what is on the disk, and tell of it until that is done."""
+    """Bring a root's index to what is at or below some paths on the disk, and tell of it until that is done."""
     tally = Tally(library)
 
     def work() -> None:
-        scanned = library.refresh(below)
-        library.index.catch_up()
-        for path, why in scanned.skipped:
+        for path, why in library.refresh(below).skipped if below else ():
             told.note(f"{path} is left out: {why}")
+        library.index.catch_up()
         tally.stage = "embedding"
         if library.embedder is not None:
             library.embed()
@@ -83,7 +82,7 @@ class Tally:
         count, pending = library.index.embeddings() - self._before, library.pending()
         speed = self._rate.of(count)
         return State(
-            root=shown(library.root),
+            root=str(library.root),
             stage=self.stage,
             files=library.index.count(),
             chunks=count,
@@ -131,15 +130,23 @@ class Beside:
 
 def _watch(libraries: Sequence[Library], told: Listener) -> None:
     """Take in what changes, until Ctrl-C."""
-    from watchfiles import watch
+    from aios_storage.client import Owner
+    from aios_storage.watch import Watcher
 
-    told.note(f"watching {', '.join(shown(each.root) for each in libraries)}; Ctrl-C ends it")
-    for changes in watch(
-        *(each.root for each in libraries),
-        watch_filter=lambda _, path: KEPT not in Path(path).parts,
-        raise_interrupt=True,
-        yield_on_timeout=False,
-    ):
+    with ExitStack() as stack:
         for library in libraries:
-            if any(Path(path).is_relative_to(library.root) for _, path in changes):
-                take_in(library, told)
+            if not isinstance(library.finder.nearest, Owner):  # which watches already
+                watcher = Watcher(library.files, told.note)
+                watcher.start()
+                stack.callback(watcher.stop)
+                watcher.ready.wait()
+                library.refresh()  # what changed before it watched
+        seen = {library.root: -1 for library in libraries}
+        told.note(f"watching {', '.join(shown(each.root) for each in libraries)}; Ctrl-C ends it")
+        while True:
+            for library in libraries:
+                last = library.files.last_seq()
+                if seen[library.root] not in (-1, last):
+                    take_in(library, told, ())
+                seen[library.root] = last
+            time.sleep(POLL_S)

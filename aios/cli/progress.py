@@ -6,10 +6,12 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from aios.cli.output import print_json, seconds, stderr
+from aios.cli.place import shown
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -147,7 +149,7 @@ def describe(state: State) -> str:
 def summary(state: State) -> str:
     """A directory that is done, in one line."""
     embedded = f"{state.chunks:,} {'chunk' if state.chunks == 1 else 'chunks'} embedded"
-    told = f"{state.root}: {state.files:,} {'file' if state.files == 1 else 'files'}, {embedded}"
+    told = f"{shown(Path(state.root))}: {state.files:,} {'file' if state.files == 1 else 'files'}, {embedded}"
     if state.chunks:
         told += f" in {seconds(state.seconds)} ({state.chunks / max(state.seconds, 1e-3):,.0f}/s)"
     if state.pending_chunks:

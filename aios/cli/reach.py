@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aios.cli.place import indexed
+from aios_syscalls.errors import NotFound
 
 if TYPE_CHECKING:
     from aios_storage import At, Files
@@ -42,6 +44,8 @@ def library(path: str) -> Iterator[tuple[Library, str]]:
     """
     from aios_storage.client import Owner
 
+    if not os.path.lexists(os.path.expanduser(path)):
+        raise NotFound(f"there is no {path} to search in; check the path", field="path")
     place = indexed(path)
     with opened(place.root) as found:
         if not isinstance(found.finder.nearest, Owner):  # which watches, and embeds
@@ -54,19 +58,27 @@ def library(path: str) -> Iterator[tuple[Library, str]]:
 @contextmanager
 def opened(root: Path, *, ask: bool = True) -> Iterator[Library]:
     """The library of a root, which is made one if it was none; unless `ask`, no owner is looked for."""
-    from aios.setup import default_embedder
     from aios_storage.client import Owner
     from aios_storage.embedders import open_embedder
     from aios_storage.library import Library
 
     owner = Owner.find(root) if ask else None
-    spec = None if owner else default_embedder()
+    spec = None if owner else embedder()
     try:
         with Library(root, open_embedder(spec) if spec else None, owner) as found:
             yield found
     finally:
         if owner:
             owner.close()
+
+
+def embedder() -> str | None:
+    """The embedder in force, as `open_embedder` takes it; None where none is configured, or it was not fetched."""
+    from aios.config import load
+    from aios.setup import default_embedder
+
+    spec = load().files.embedder or default_embedder()
+    return None if spec == "none" else spec
 
 
 def version(files: Files, text: str) -> At:
@@ -79,7 +91,6 @@ def version(files: Files, text: str) -> At:
 def run_id(text: str) -> str:
     """The id of a recorded run by its beginning or `last`; else `text` itself, for its record may be gone."""
     from aios.cli.runs import resolve
-    from aios_syscalls.errors import NotFound
 
     try:
         return resolve(text).parent.name

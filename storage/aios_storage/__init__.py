@@ -3,6 +3,7 @@
 from aios_storage.change import Change, Drop, Put, Rename
 from aios_storage.directory import Entry
 from aios_storage.files import Files
+from aios_storage.keep import Pruned, Retention
 from aios_storage.root import Root
 from aios_storage.scan import Scanned
 from aios_storage.undo import Undone
@@ -17,8 +18,10 @@ __all__ = [
     "Drop",
     "Entry",
     "Files",
+    "Pruned",
     "Put",
     "Rename",
+    "Retention",
     "Root",
     "Scanned",
     "Undone",

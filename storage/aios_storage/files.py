@@ -6,19 +6,22 @@ import builtins
 import copy
 import difflib
 import os
+import sqlite3
 import stat
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Self
 
-from aios_storage import leases, ledger
+from aios_storage import fsck, keep, leases, ledger
 from aios_storage.blobs import Blobs
 from aios_storage.change import Change, Changes, Drop, Put, Rename, paths
 from aios_storage.directory import Entry, Kind
 from aios_storage.ignore import Ignore
+from aios_storage.keep import Pruned, Retention
 from aios_storage.leases import Lease
 from aios_storage.ledger import Head
 from aios_storage.root import MAX_ENTRIES, MAX_READ, Root
@@ -54,6 +57,7 @@ class Files:
         self.on_change: Callable[[], None] = _nothing
         """Called after each change, in the thread that made it: what follows the truth catches up there."""
         self._clock = clock
+        self._max_kept = max_kept
         try:
             self.truth = Truth(self.path)
             self.blobs = Blobs(self.truth.place)
@@ -237,18 +241,56 @@ class Files:
             connection.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?)", [(name, head.seq) for head in wanted])
         return len(wanted)
 
-    def untag(self, name: str) -> int:
-        """Forget a tag; returns how many versions had it. Raises NotFound for a name that none has."""
+    def untag(self, name: str, sees: Callable[[str], bool] = lambda _: True) -> int:
+        """Forget a tag of the files that `sees` says yes of; returns how many versions had it. Raises NotFound."""
         with self.truth.locked(), self.truth.transaction() as connection:
-            count = connection.execute("DELETE FROM tag WHERE name = ?", (name,)).rowcount
-        if not count:
-            raise NotFound(f"there is no tag {name}; there are: {', '.join(self.tags()) or 'none'}", field="name")
-        return count
+            gone = [(name, seq) for tag, seq, path in self._tagged(connection) if tag == name and sees(path)]
+            connection.executemany("DELETE FROM tag WHERE name = ? AND seq = ?", gone)
+        if not gone:
+            there = ", ".join(self.tags(sees)) or "none"
+            raise NotFound(f"there is no tag {name}; there are: {there}", field="name")
+        return len(gone)
 
-    def tags(self) -> dict[str, int]:
-        """Each tag and how many versions have it."""
-        rows = self.truth.read().execute("SELECT name, count(*) FROM tag GROUP BY name ORDER BY name")
-        return dict(rows.fetchall())
+    def tags(self, sees: Callable[[str], bool] = lambda _: True) -> dict[str, int]:
+        """Each tag and how many versions have it, of files that `sees` says yes of."""
+        return dict(Counter(name for name, _, path in self._tagged(self.truth.read()) if sees(path)))
+
+    # --- keeping
+
+    def prune(self, retention: Retention) -> Pruned:
+        """Forget old versions, but none that is a file's last, tagged, shared, or needed to undo a run."""
+        with self.truth.locked():
+            self._changes.recover()
+            return keep.prune(self.truth, self.blobs, retention, self._clock())
+
+    def gc(self) -> int:
+        """Free what no version needs any more; returns bytes."""
+        with self.truth.locked():
+            self._changes.recover()
+            return keep.gc(self.truth, self.blobs)
+
+    def purge(self, path: str, confirm: str) -> int:
+        """Delete a file and all that it ever held here, for good; `confirm` is the path again. How many versions went.
+
+        Bytes that another file has, or had, stay with that file.
+        """
+        real = self._real(path, follow=False)
+        if confirm != path:
+            raise BadRequest(f"purging {path} cannot be taken back; confirm it with the path itself", "confirm")
+        with self.truth.locked():
+            if self.head(real) is not None:
+                self.transaction([Drop(real, note="purge")])
+            elif not self.truth.read().execute("SELECT 1 FROM version WHERE path = ?", (real,)).fetchone():
+                raise NotFound(f"{path} has no history to purge", field="path")
+            gone = keep.purge(self.truth, self.blobs, real)
+        self.on_change()
+        return gone
+
+    def fsck(self) -> fsck.Report:
+        """Read everything and say what is wrong."""
+        with self.truth.locked():
+            self._changes.recover()
+            return fsck.check(self.root, self.truth, self.blobs, self._max_kept)
 
     # --- locks
 
@@ -318,6 +360,10 @@ class Files:
         return self.blobs.get(self.truth.read(), bytes.fromhex(sha256))
 
     # --- parts
+
+    def _tagged(self, connection: sqlite3.Connection) -> builtins.list[tuple[str, int, str]]:
+        sql = "SELECT name, tag.seq, path FROM tag JOIN version ON version.seq = tag.seq ORDER BY name"
+        return connection.execute(sql).fetchall()
 
     def _beginning(self, path: str, most: int) -> bytes | None:
         try:

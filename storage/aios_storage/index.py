@@ -6,6 +6,7 @@ seconds. Rows that are behind the truth are never answered with: who asks catche
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 import threading
 import time
@@ -173,6 +174,25 @@ class Index:
             for table in ("document", "entry", "chunk", "field", "todo", "fts"):
                 connection.execute(f"DELETE FROM {table}")
             connection.execute("DELETE FROM meta WHERE key = 'through'")
+
+    def purge(self) -> None:
+        """Forget all that no file has any more, vectors too, so that not a byte of it is left."""
+        self.catch_up()
+        self._guarded(self._purge)
+
+    def _purge(self) -> None:
+        with self._database.transaction("NORMAL", "purge-index") as connection:
+            connection.execute("PRAGMA secure_delete = ON")
+            connection.execute("DELETE FROM vector WHERE hash NOT IN (SELECT hash FROM chunk)")
+            connection.execute("INSERT INTO fts (fts) VALUES ('optimize')")
+            connection.execute("UPDATE meta SET value = ? WHERE key = 'generation'", (secrets.token_hex(8),))
+        connection.execute("VACUUM")
+        self._seal.checkpoint(connection, 0)
+
+    @property
+    def generation(self) -> str:
+        """Another word after vectors were lost or purged: what was made of those before is void then."""
+        return str(self._guarded(lambda: self._meta("generation")))
 
     def _catch_up(self) -> int:
         count = 0
@@ -359,6 +379,12 @@ class Index:
                 hash for (hash,) in self._ask(f"SELECT DISTINCT hash FROM chunk WHERE hash IN ({marks})", part)
             )
         return found
+
+    def unembedded(self, ids: Sequence[int]) -> set[int]:
+        """Those of these files that have a piece without a vector."""
+        marks = ", ".join("?" * len(ids))
+        sql = f"SELECT id FROM entry WHERE id IN ({marks}) AND document IN (SELECT document FROM todo)"
+        return {id for (id,) in self._ask(sql, ids)}
 
     def hashes(self, among: Selection | None = None) -> list[bytes]:
         """The pieces of the files of a selection, each once."""
@@ -607,6 +633,7 @@ class Index:
         connection = self._read()
         connection.executescript(
             f"BEGIN;{SCHEMA}INSERT INTO meta VALUES ('extractors', {extract.VERSION});"
+            f"INSERT INTO meta VALUES ('generation', '{secrets.token_hex(8)}');"
             f"PRAGMA user_version = {FORMAT};COMMIT;"
         )
         connection.execute("BEGIN IMMEDIATE")

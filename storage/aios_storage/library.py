@@ -90,6 +90,12 @@ class Library:
         """What cannot be found by its meaning yet."""
         return self.index.pending()
 
+    def purge(self, path: str, confirm: str) -> int:
+        """Delete a file and all that it ever held, here and in the index, for good; how many versions went."""
+        gone = self.files.purge(path, confirm)
+        self.index.purge()
+        return gone
+
     def embed(self, most: int | None = None, progress: Callable[[int], object] | None = None) -> int:
         """Embed up to `most` pieces that have no vector yet; returns how many. Raises BadRequest without embedder."""
         if self.embedder is None:

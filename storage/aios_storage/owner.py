@@ -194,12 +194,17 @@ class Owner:
     def _fill_chroma(self) -> None:
         """Give Chroma the vectors that it does not have; what goes wrong there is no harm."""
         if self._exact.refresh() < self._chroma_from:
+            if self._chroma is not None and self._chroma.generation != self.index.generation:
+                self._drop_chroma()
             return
         try:
+            generation = self.index.generation
+            if self._chroma is not None and self._chroma.generation != generation:
+                self._drop_chroma()
             if self._chroma is None:
                 self._chroma_state = "opening"
                 place = self.files.truth.place / "index"
-                self._chroma = Chroma(place, self._embedder.id, self._embedder.dimension)
+                self._chroma = Chroma(place, self._embedder.id, self._embedder.dimension, generation)
             while rows := self.index.some_vectors(self._chroma.through, 2000):
                 with self._chroma_lock:
                     self._chroma.add([(id, hash) for id, hash, _ in rows], as_floats([data for _, _, data in rows]))
@@ -214,10 +219,13 @@ class Owner:
             # Its panics are no Exceptions. Without it each vector is looked at, which is exact.
             self._chroma_state = f"failed, and is made anew: {error}"
             self._problems.append(f"Chroma: {error}")
-            with self._chroma_lock:
-                if self._chroma is not None:
-                    self._chroma.discard()
-                self._chroma = None
+            self._drop_chroma()
+
+    def _drop_chroma(self) -> None:
+        with self._chroma_lock:
+            if self._chroma is not None:
+                self._chroma.discard()
+            self._chroma = None
 
     def _woken(self) -> None:
         self._wake.set()

@@ -66,7 +66,7 @@ class Exact:
         self._hashes: list[bytes] = []
         self._rows: dict[bytes, int] = {}
         self._ids: list[int] = []
-        self._rebuilt = index.rebuilt
+        self._generation = index.generation
 
     @property
     def model(self) -> str:
@@ -123,8 +123,8 @@ class Exact:
     def _refreshed(self) -> tuple[Floats, list[bytes]]:
         """The matrix with what was embedded since the last question."""
         with self._lock:
-            if self._rebuilt != self._index.rebuilt:
-                self._hashes, self._rows, self._ids, self._rebuilt = [], {}, [], self._index.rebuilt
+            if (generation := self._index.generation) != self._generation:
+                self._hashes, self._rows, self._ids, self._generation = [], {}, [], generation
             known = self._index.model()
             if known is None or known[0] != self.model:
                 return self._matrix[:0], []

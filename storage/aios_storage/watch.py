@@ -24,7 +24,7 @@ class Watcher(threading.Thread):
         super().__init__(name="watcher", daemon=True)
         self._files = files
         self._on_problem = on_problem
-        self._stop = threading.Event()
+        self._over = threading.Event()
         self.ready = threading.Event()
         """Set once nothing that happens from then on is missed."""
 
@@ -34,12 +34,12 @@ class Watcher(threading.Thread):
         except (OSError, RuntimeError) as error:
             self._on_problem(f"changes are looked for every {AGAIN_S:g} s, since the system does not tell: {error}")
             self.ready.set()
-            while not self._stop.wait(AGAIN_S):
+            while not self._over.wait(AGAIN_S):
                 self._files.scan()
 
     def stop(self) -> None:
         """End it; returns when it has."""
-        self._stop.set()
+        self._over.set()
         if self.is_alive():
             self.join()
 
@@ -55,7 +55,7 @@ class Watcher(threading.Thread):
             debounce=DEBOUNCE_MS,
             rust_timeout=200,
             yield_on_timeout=True,
-            stop_event=self._stop,
+            stop_event=self._over,
             ignore_permission_denied=True,
             recursive=True,
             raise_interrupt=False,

@@ -14,19 +14,19 @@ from aios.cli.exit import Code
 def status(directory: Directory = ".", as_json: flags.Json = False) -> Code:
     """Say what an index holds, what is pending, and who looks after it."""
     from aios.cli import upkeep
-    from aios.cli.reach import directory as reached
+    from aios.cli.reach import library as reached
 
-    with reached(directory) as (library, _):
-        return upkeep.status(library, as_json=as_json)
+    with reached(directory) as (found, _):
+        return upkeep.status(found, as_json=as_json)
 
 
 def rebuild(directory: Directory = ".", as_json: flags.Json = False) -> Code:
     """Build the index anew from the files and their versions; no text is embedded twice."""
     from aios.cli import upkeep
-    from aios.cli.reach import directory as reached
+    from aios.cli.reach import library as reached
 
-    with reached(directory) as (library, _):
-        return upkeep.rebuild(library, as_json=as_json)
+    with reached(directory) as (found, _):
+        return upkeep.rebuild(found, as_json=as_json)
 
 
 def fsck(
@@ -36,10 +36,10 @@ def fsck(
 ) -> Code:
     """Check every version against its hash, and the index against the versions; ends with 1 when something is wrong."""
     from aios.cli import upkeep
-    from aios.cli.reach import directory as reached
+    from aios.cli.reach import library as reached
 
-    with reached(directory) as (library, _):
-        return upkeep.fsck(library, repair=repair, as_json=as_json)
+    with reached(directory) as (found, _):
+        return upkeep.fsck(found, repair=repair, as_json=as_json)
 
 
 def prune(
@@ -51,19 +51,19 @@ def prune(
 ) -> Code:
     """Drop old versions; never the last one of a file, nor one that a tag or a run needs."""
     from aios.cli import upkeep
-    from aios.cli.reach import directory as reached
+    from aios.cli.reach import library as reached
 
-    with reached(directory) as (library, _):
-        return upkeep.prune(library, count=count, age=age, size=size, as_json=as_json)
+    with reached(directory) as (found, _):
+        return upkeep.prune(found, count=count, age=age, megabytes=size, as_json=as_json)
 
 
 def gc(directory: Directory = ".", as_json: flags.Json = False) -> Code:
     """Free the room of bytes that no version needs any more."""
     from aios.cli import upkeep
-    from aios.cli.reach import directory as reached
+    from aios.cli.reach import library as reached
 
-    with reached(directory) as (library, _):
-        return upkeep.gc(library, as_json=as_json)
+    with reached(directory) as (found, _):
+        return upkeep.gc(found, as_json=as_json)
 
 
 def purge(
@@ -73,19 +73,21 @@ def purge(
 ) -> Code:
     """Remove every trace of a file: all its versions, and what the index has of them."""
     from aios.cli import upkeep
-    from aios.cli.reach import file
+    from aios.cli.place import indexed
+    from aios.cli.reach import opened
 
-    with file(path) as (library, name):
-        return upkeep.purge(library, path, name, confirm, as_json=as_json)
+    place = indexed(path)
+    with opened(place.root) as found:
+        return upkeep.purge(found, path, place.path, confirm, as_json=as_json)
 
 
 def reembed(directory: Directory = ".", as_json: flags.Json = False) -> Code:
     """Embed everything with the model in force; may be interrupted, and goes on where it was."""
     from aios.cli import upkeep
-    from aios.cli.reach import directory as reached
+    from aios.cli.reach import library as reached
 
-    with reached(directory) as (library, _):
-        return upkeep.reembed(library, as_json=as_json)
+    with reached(directory) as (found, _):
+        return upkeep.reembed(found, as_json=as_json)
 
 
 COMMANDS = (status, rebuild, fsck, prune, gc, purge, reembed)

@@ -69,6 +69,9 @@ def demo(
 def bench(
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="Which one; without a name they are listed.")] = "",
     quick: Annotated[bool, typer.Option("--quick", help="Measure less: a first look.")] = False,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="What to measure on, for a bench that takes data.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the figures too, as SVG.")] = None,
     as_json: flags.Json = False,
 ) -> Code:
@@ -87,7 +90,7 @@ def bench(
     else:
         if plot:
             _write(plot, "")  # now, for a file that cannot be written should not cost twenty minutes
-        report = bench.run(name, quick)
+        report = bench.run(name, quick, data)
         if plot:
             _write(plot, report.plot())
         print(report.to_json()) if as_json else stdout().print(report.show())

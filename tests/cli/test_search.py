@@ -1,0 +1,233 @@
+"""index, search and files, as a user types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from aios.cli.app import app
+from aios_storage import Author, Files
+from tests.cli import weights
+
+NOTES = {
+    "docs/kettle.md": "# The kettle\n\nIt boils a litre of water in three minutes.\nThe lid never closed well.\n",
+    "docs/mayor.txt": "Maria Keller was elected mayor of Ashford.\n",
+    "code/boil.py": "def boil(water):\n    return water * 100\n",
+    "ignored/secret.txt": "the kettle of the neighbour\n",
+    ".gitignore": "ignored/\n",
+}
+
+
+def aios(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    root = tmp_path / "notes"
+    for path, text in NOTES.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    return root
+
+
+@pytest.fixture
+def indexed(notes: Path) -> Path:
+    """Indexed by keywords alone."""
+    assert aios("index", "notes").exit_code == 0
+    return notes
+
+
+@pytest.mark.usefixtures("notes")
+def test_index_tells_what_it_did_and_only_does_what_is_new() -> None:
+    first = aios("index", "notes", "--json")
+    assert first.exit_code == 0
+    lines = [json.loads(line) for line in first.stdout.splitlines()]
+    assert lines[-1]["stage"] == "done"
+    assert (lines[-1]["files"], lines[-1]["chunks"], lines[-1]["pending_files"]) == (4, 0, 4)
+    assert "python -m aios.setup" in first.stderr
+    again = aios("index", "notes")
+    assert again.stderr.startswith("notes: 4 files, 0 chunks embedded, ")
+    assert again.stdout == ""
+
+
+def test_index_embeds_and_counts_what_it_embedded(notes: Path, home: Path) -> None:
+    weights.link(home)
+    told = json.loads(aios("index", "notes", "--json").stdout.splitlines()[-1])
+    assert (told["stage"], told["files"], told["chunks"], told["pending_chunks"]) == ("done", 4, 4, 0)
+    (notes / "docs" / "mayor.txt").write_text("Peter Novak was elected mayor of Ashford.\n")
+    (notes / "docs" / "kettle.md").rename(notes / "docs" / "boiler.md")
+    told = json.loads(aios("index", "notes", "--json").stdout.splitlines()[-1])
+    assert (told["files"], told["chunks"], told["pending_chunks"]) == (4, 1, 0)
+
+
+@pytest.mark.usefixtures("indexed")
+def test_a_search_prints_lines_like_greps() -> None:
+    result = aios("search", "lid", "notes", "--mode", "keyword")
+    assert (result.exit_code, result.stdout) == (0, "notes/docs/kettle.md:4: The lid never closed well.\n")
+    assert "\x1b" not in result.stdout
+
+
+@pytest.mark.usefixtures("indexed")
+def test_without_an_embedder_keywords_are_searched_and_that_is_said() -> None:
+    result = aios("search", "kettle", "notes")
+    assert result.stdout == "notes/docs/kettle.md:1: # The kettle\n"
+    assert "python -m aios.setup" in result.stderr
+    assert "4 files pending" in result.stderr
+    assert aios("search", "kettle", "notes", "--mode", "semantic").exit_code == 8
+
+
+@pytest.mark.usefixtures("indexed")
+def test_context_is_told_as_grep_does() -> None:
+    told = aios("search", "litre", "notes", "-C", "1", "--mode", "keyword").stdout
+    assert told.splitlines() == [
+        "notes/docs/kettle.md-2- ",
+        "notes/docs/kettle.md:3: It boils a litre of water in three minutes.",
+        "notes/docs/kettle.md-4- The lid never closed well.",
+    ]
+
+
+@pytest.mark.usefixtures("indexed")
+def test_paths_alone_nothing_at_all_and_json() -> None:
+    words = ("search", "water", "notes", "--mode", "keyword")
+    assert sorted(aios(*words, "-l").stdout.splitlines()) == ["notes/code/boil.py", "notes/docs/kettle.md"]
+    assert len(aios(*words, "-l", "-k", "1").stdout.splitlines()) == 1
+    quiet = aios(*words, "-q")
+    assert (quiet.exit_code, quiet.stdout, quiet.stderr) == (0, "", "")
+    told = json.loads(aios(*words, "--json", "--path", "*.md").stdout)
+    (hit,) = told["hits"]
+    assert (hit["path"], hit["file"], hit["best"], hit["why"]) == ("docs/kettle.md", "notes/docs/kettle.md", 3, "kw")
+    assert [hit["snippet"][start:end] for start, end in hit["marks"]] == ["water"]
+    assert told["pending"] == {"files": 4, "chunks": 4}
+
+
+@pytest.mark.usefixtures("indexed")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["xylophone"],
+        ["water", "--path", "*.rst"],
+        ["water", "--type", "pdf"],
+        ["water", "--author", "nobody"],
+        ["water", "--until", "2001-01-01"],
+        ["water", "--field", "status=final"],
+        ["neighbour"],
+    ],
+)
+def test_it_ends_with_one_when_nothing_is_found(words: list[str]) -> None:
+    result = aios("search", *words, "notes", "--mode", "keyword")
+    assert (result.exit_code, result.stdout) == (1, "")
+
+
+def test_filters_let_through_what_they_name(indexed: Path) -> None:
+    with Files(indexed) as files:
+        files.by(Author("writer")).write("docs/new.rst", b"Title: Floods\nStatus: Final\n\nwater everywhere\n")
+        files.tag("draft", ["docs/new.rst"])
+    for words in (
+        ["--author", "writer"],
+        ["--type", "rst"],
+        ["--path", "*.rst"],
+        ["--tag", "draft"],
+        ["--field", "status=final"],
+        ["--since", "1 hour ago", "--path", "new.rst"],
+    ):
+        result = aios("search", "water", "notes", "-l", "--mode", "keyword", *words)
+        assert (words, result.stdout) == (words, "notes/docs/new.rst\n")
+
+
+def test_below_a_directory_only_what_is_there_is_found(indexed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert aios("search", "water", "notes/code", "-l", "--mode", "keyword").stdout == "notes/code/boil.py\n"
+    monkeypatch.chdir(indexed / "docs")
+    assert aios("search", "water", "-l", "--mode", "keyword").stdout == "kettle.md\n"
+    assert sorted(aios("search", "water", "..", "-l", "--mode", "keyword").stdout.split()) == [
+        "../code/boil.py",
+        "kettle.md",
+    ]
+
+
+def test_what_was_just_written_or_removed_by_others_is_no_surprise(indexed: Path) -> None:
+    (indexed / "docs" / "zebra.txt").write_text("a zebra\n")
+    (indexed / "docs" / "kettle.md").unlink()
+    assert aios("search", "zebra", "notes", "-l", "--mode", "keyword").stdout == "notes/docs/zebra.txt\n"
+    assert aios("search", "lid", "notes", "--mode", "keyword").exit_code == 1
+
+
+def test_meaning_is_found_without_the_words(notes: Path, home: Path) -> None:
+    weights.link(home)
+    aios("index", "notes")
+    told = json.loads(aios("search", "who governs the town", "notes", "--json", "-k", "1").stdout)
+    assert (told["hits"][0]["path"], told["hits"][0]["why"], told["notes"]) == ("docs/mayor.txt", "vec", [])
+    (notes / "docs" / "zebra.txt").write_text("An animal with black and white stripes.\n")
+    told = json.loads(aios("search", "horse of africa", "notes", "--json", "-k", "1").stdout)
+    assert told["hits"][0]["path"] == "docs/zebra.txt"
+    assert told["pending"] == {"files": 0, "chunks": 0}
+
+
+@pytest.mark.usefixtures("indexed")
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["", "notes"], 2, "query is empty"),
+        (["water", "notes", "--since", "soonish"], 2, "yesterday"),
+        (["water", "notes", "--field", "status"], 2, "KEY=VALUE"),
+        (["water", "notes", "--mode", "psychic"], 2, "psychic"),
+        (["water", "nowhere"], 3, "nowhere"),
+    ],
+)
+def test_what_cannot_be_asked_is_told(words: list[str], code: int, said: str) -> None:
+    result = aios("search", *words)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert said in result.stderr
+
+
+@pytest.mark.usefixtures("notes")
+def test_where_nothing_is_indexed_yet_it_says_what_to_do() -> None:
+    result = aios("search", "water", "notes")
+    assert result.exit_code == 3
+    assert "index it first: aios index notes" in result.stderr
+    assert aios("index", "nowhere").exit_code == 3
+    assert aios("index", "notes/.gitignore").exit_code == 2
+
+
+def test_names_and_texts_do_nothing_to_the_terminal(notes: Path) -> None:
+    (notes / "evil\x1b[2J\nname.txt").write_text("kettle \x1b[31m red\n")
+    aios("index", "notes")
+    told = aios("search", "red", "notes", "--mode", "keyword").stdout
+    assert "\x1b" not in told
+    assert told.count("\n") == 1
+    assert aios("search", "red", "notes", "--mode", "keyword", "-l").stdout.count("\n") == 1
+
+
+@pytest.mark.usefixtures("indexed")
+def test_status_and_rebuild() -> None:
+    told = json.loads(aios("files", "status", "notes", "--json").stdout)
+    assert (told["files"], told["pending"]["files"], told["owner"], told["model"]) == (4, 4, None, None)
+    assert "4 (" in aios("files", "status", "notes").stdout
+    assert json.loads(aios("files", "rebuild", "notes", "--json").stdout)["files"] == 4
+    assert aios("search", "lid", "notes", "-q", "--mode", "keyword").exit_code == 0
+    assert aios("files", "reembed", "notes").exit_code == 8
+
+
+def test_it_watches_until_it_is_interrupted(notes: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "aios", "index", str(notes), "--watch", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as ran:
+        assert ran.stdout is not None
+        assert ran.stderr is not None
+        try:
+            assert json.loads(ran.stdout.readline())["root"] == str(notes)
+            while "watching" not in ran.stderr.readline():
+                pass
+            (notes / "docs" / "zebra.txt").write_text("a zebra\n")
+            assert json.loads(ran.stdout.readline())["files"] == 5
+        finally:
+            ran.send_signal(signal.SIGINT)
+        _, said = ran.communicate(timeout=60)
+    assert (ran.returncode, said.splitlines()[-1]) == (130, "aios: interrupted")
