@@ -38,7 +38,7 @@ T = TypeVar("T")
 FORMAT = 2
 BATCH = 200
 """Versions that are caught up with in one transaction."""
-COMMON, MANY = 4, 5000
+COMMON, MANY = 4, 10_000
 """A term in more than a quarter of the files says little about any; it is left out where files are many."""
 SCORED, RANKED = 4000, 10_000
 """To score a file takes SQLite a microsecond, to match one a twentieth. So the rarest words of a query alone are scored
