@@ -92,15 +92,15 @@ def select(filters: Filters, tagged: list[int] | None = None) -> Selection | Non
 
 
 def _glob(pattern: str) -> tuple[str, list[str]]:
+    """Files of this path or below it, or whose path, or the end of it after a `/`, matches."""
+    pattern = pattern.removeprefix("./")
+    sql, values = _below(pattern)
     if not any(sign in pattern for sign in "*?["):
-        sql, values = _below(pattern)
-        return (sql, values) if "/" in pattern else (f"({sql} OR entry.path LIKE ?)", [*values, f"%/{_like(pattern)}"])
-    pattern = pattern.removeprefix("./").replace("**/", "*").replace("**", "*")
-    return "(entry.path GLOB ? OR entry.path GLOB ?)", [pattern, f"*/{pattern}"]
-
-
-def _like(text: str) -> str:
-    return text.replace("%", "_")
+        return (sql, values) if "/" in pattern else (f"({sql} OR entry.path GLOB ?)", [*values, f"*/{pattern}"])
+    # `**/` is any directories or none; a single star crosses `/` as well.
+    globs = {pattern.replace("**/", way).replace("**", "*") for way in ("*/", "")}
+    globs |= {f"*/{each}" for each in globs}
+    return f"({sql} OR {' OR '.join(['entry.path GLOB ?'] * len(globs))})", [*values, *sorted(globs)]
 
 
 def _below(path: str) -> tuple[str, list[str]]:
