@@ -58,19 +58,27 @@ def library(path: str) -> Iterator[tuple[Library, str]]:
 @contextmanager
 def opened(root: Path, *, ask: bool = True) -> Iterator[Library]:
     """The library of a root, which is made one if it was none; unless `ask`, no owner is looked for."""
-    from aios.setup import default_embedder
     from aios_storage.client import Owner
     from aios_storage.embedders import open_embedder
     from aios_storage.library import Library
 
     owner = Owner.find(root) if ask else None
-    spec = None if owner else default_embedder()
+    spec = None if owner else embedder()
     try:
         with Library(root, open_embedder(spec) if spec else None, owner) as found:
             yield found
     finally:
         if owner:
             owner.close()
+
+
+def embedder() -> str | None:
+    """The embedder in force, as `open_embedder` takes it; None where none is configured, or it was not fetched."""
+    from aios.config import load
+    from aios.setup import default_embedder
+
+    spec = load().files.embedder or default_embedder()
+    return None if spec == "none" else spec
 
 
 def version(files: Files, text: str) -> At:
