@@ -101,6 +101,8 @@ class Owner:
             for pipe in (self._child.stdin, self._child.stderr):
                 if pipe:
                     pipe.close()
+            # It may outlive this call for others' sake; whenever it ends, it leaves no zombie.
+            threading.Thread(target=self._child.wait, daemon=True).start()
 
     def _connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
