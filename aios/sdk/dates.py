@@ -16,29 +16,15 @@ from aios_syscalls import BadRequest
 
 EXAMPLES = "yesterday, last tuesday, 2 days ago, 3h, 2026-05-03, 3 May, yesterday at 17:30, before the 3rd of May"
 INSTANT = timedelta(microseconds=1)
-NUMBERS = dict(
-    zip(
-        ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"],
-        range(1, 13),
-        strict=True,
-    )
-)
-NUMBERS |= {"a": 1, "an": 1, "a couple of": 2}
+NUMBERS = {
+    **{"a": 1, "an": 1, "one": 1, "two": 2, "a couple of": 2, "three": 3, "four": 4, "five": 5, "six": 6},
+    **{"seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12},
+}
 WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-MONTHS = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-]
+MONTHS = (
+    *("january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
+)
 DAYTIMES = {"morning": (0, 12), "afternoon": (12, 18), "evening": (18, 24), "night": (18, 24)}
 UNITS = {
     **dict.fromkeys(("second", "sec", "s"), "seconds"),

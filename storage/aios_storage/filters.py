@@ -32,6 +32,8 @@ class Filters:
     within: tuple[str, ...] | None = None
     without: tuple[str, ...] = ()
     """Directories, or files, that the asker may not see."""
+    but: tuple[str, ...] = ()
+    """Directories below those that it may see all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,12 @@ def select(filters: Filters, tagged: list[int] | None = None) -> Selection | Non
         want(f"({' OR '.join(sql for sql, _ in wanted) or '0'})", *(value for _, values in wanted for value in values))
     for path in filters.without:
         sql, values = _below(path)
-        want(f"NOT {sql}", *values)
+        mine = [_below(own) for own in filters.but if own.startswith(f"{path.rstrip('/')}/")]
+        want(
+            f"(NOT {sql}{''.join(f' OR {each}' for each, _ in mine)})",
+            *values,
+            *(value for _, their in mine for value in their),
+        )
     for column, sign, value in (
         ("modified", ">=", filters.since),
         ("modified", "<=", filters.until),

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 LEAST, STEEP, MOST = 0.05, 0.8, 0.6
 """The keywords' share: LEAST, plus STEEP times how decided their ranking is, up to MOST."""
 FIRST = 10
 
 
-def fuse(dense: Mapping[int, float], sparse: Mapping[int, float]) -> dict[int, float]:
+def fuse(dense: Mapping[int, float], sparse: Mapping[int, float], unknown: Collection[int] = ()) -> dict[int, float]:
     """Files and their scores from 0 to 1: a convex combination of both scores, each scaled to 0..1 (min-max).
 
     Better than reciprocal ranks, which forget how far apart scores are (Bruch, Gai, Ingber: An Analysis of Fusion
     Functions for Hybrid Retrieval, 2022). The keywords' share depends on the query: where their best files are hardly
-    better than many others, as with plain words about code, they say little.
+    better than many others, as with plain words about code, they say little. `unknown` are files that are not embedded yet: their keywords count
+    alone, for nobody knows how near they are.
     """
     if not dense or not sparse:
         return _scaled(dense or sparse)
     share = share_of_keywords(sparse.values())
     near, said = _scaled(dense), _scaled(sparse)
-    return {id: (1 - share) * near.get(id, 0.0) + share * said.get(id, 0.0) for id in {**near, **said}}
+    known = {id: (1 - share) * near.get(id, 0.0) + share * said.get(id, 0.0) for id in {**near, **said}}
+    return known | {id: said[id] for id in unknown if id in said and id not in near}
 
 
 def share_of_keywords(scores: Iterable[float]) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from aios_storage.embedders import Embedder
+from aios_storage.embedders import FLOORS, Embedder
 from aios_storage.files import Files
 from aios_storage.filters import Filters, Selection
 from aios_storage.fusion import fuse
@@ -158,8 +158,10 @@ class Finder:
             self._by_meaning(query, query.text if plain else _question(query.text, keywords), among, depth, found)
         if query.mode != "semantic":
             found.sparse = dict(self._index.keywords(keywords, depth, among))
-        scores = fuse(found.dense, found.sparse)
-        ranked = sorted(scores, key=lambda id: (-scores[id], id))
+        scores = fuse(found.dense, found.sparse, self._index.unembedded([*found.sparse]) if found.dense else ())
+        floor = FLOORS.get(self.nearest.model, -1.0) if self.nearest and found.dense else -1.0
+        told = {id: score for id, score in scores.items() if id in found.sparse or found.dense[id] >= floor}
+        ranked = sorted(told, key=lambda id: (-scores[id], id))
         terms = Terms([word for word in keywords.words if word.lower() not in STOP_WORDS] or keywords.words)
         hits: list[Hit] = []
         stale: set[str] = set()

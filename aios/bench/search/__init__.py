@@ -44,7 +44,7 @@ class Size:
     """How much of everything."""
 
     questions: tuple[int, int] | None
-    """Of each set, and how many documents."""
+    """Of each set, and characters of documents."""
     files: int
     """That are indexed against the clock."""
     writes: int
@@ -55,7 +55,7 @@ class Size:
 
 
 FULL = Size(None, 100, 1000, 10_000, latency.CHUNKS, 200, None)
-QUICK = Size((40, 400), 20, 300, 2_000, 10_000, 60, 40)
+QUICK = Size((30, 500_000), 10, 300, 2_000, 10_000, 60, 40)
 
 
 def main(quick: bool, data: Path | None = None) -> Report:

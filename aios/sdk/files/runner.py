@@ -1,0 +1,60 @@
+"""Carries a plan out, step by step, as syscalls. What needs a confirmation gets one, here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from aios.sdk.agent import Agent
+from aios.sdk.files import operations as ops
+from aios.sdk.files.calls import perform, preview
+from aios.sdk.files.operations import Operation, Plan, Risk
+from aios_syscalls import AiosError
+
+Confirm = Callable[[Operation, Sequence[str]], Awaitable[bool]]
+"""Asks whether a step may be run, given what it will touch; anything but True is a no."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a step. After one that was not done, the rest is skipped."""
+
+    step: Operation
+    state: Literal["done", "failed", "declined", "skipped"]
+    text: str = ""
+    reply: dict[str, Any] = field(default_factory=dict)
+    error: AiosError | None = None
+
+
+def needs_confirmation(plan: Plan, step: Operation) -> bool:
+    """Whether a step may only be run after a yes: all that a model read and that changes anything, too."""
+    return step.risk is Risk.ASKS or (not plan.sure and step.risk is not Risk.READS)
+
+
+async def run(agent: Agent, plan: Plan, confirm: Confirm, *, model: str | None = None) -> AsyncIterator[Outcome]:
+    """The outcomes of the plan's steps, as they come; errors of the ABI are outcomes, too."""
+    tokens: dict[str, str] = {}
+    stopped = False
+    for step in plan.steps:
+        if stopped:
+            yield Outcome(step, "skipped")
+            continue
+        outcome = await _one(agent, plan, step, confirm, tokens, model)
+        stopped = outcome.state != "done"
+        yield outcome
+
+
+async def _one(
+    agent: Agent, plan: Plan, step: Operation, confirm: Confirm, tokens: dict[str, str], model: str | None
+) -> Outcome:
+    try:
+        touched, token = await preview(agent, step)
+        if not touched and isinstance(step, ops.DeleteMatching | ops.Undo):
+            return Outcome(step, "done", "nothing to do: nothing matches")
+        if needs_confirmation(plan, step) and await confirm(step, touched) is not True:
+            return Outcome(step, "declined")
+        text, reply = await perform(agent, step, token, tokens, model)
+    except AiosError as error:
+        return Outcome(step, "failed", error.message, error=error)
+    return Outcome(step, "done", text, reply.model_dump(mode="json") if reply else {})
