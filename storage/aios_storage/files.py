@@ -345,8 +345,11 @@ class Files:
         )
         return [ledger.version(row) for row in rows]
 
-    def last_seq(self) -> int:
-        """The seq of the last version, 0 for none."""
+    def last_seq(self, ever: bool = False) -> int:
+        """The seq of the last version, 0 for none; `ever` counts those that were pruned."""
+        if ever:
+            row = self.truth.read().execute("SELECT seq FROM sqlite_sequence WHERE name = 'version'").fetchone()
+            return int(row[0]) if row else 0
         return int(self.truth.read().execute("SELECT coalesce(max(seq), 0) FROM version").fetchone()[0])
 
     def content(self, sha256: str) -> bytes:
