@@ -193,7 +193,7 @@ class Finder:
             while True:
                 pieces = nearest.nearest(text, limit, among)
                 holders = self._index.holders([hash for hash, _ in pieces], among)
-                if len(holders) < len(pieces) or len(pieces) < limit or _files(holders) >= depth:
+                if len(pieces) < limit or _files(holders) >= depth:
                     break
                 limit *= PIECES
             heads: dict[int, float] = {}

@@ -62,9 +62,9 @@ def writes(root: Path, count: int = WRITES) -> dict[str, float]:
     return {"writes_per_s": count / taken}
 
 
-def edit(text: str, embedder: Embedder, root: Path) -> dict[str, float]:
+def edit(text: str, embedder: Embedder, root: Path, size: int = LARGE) -> dict[str, float]:
     """From the write of one line in a large file until a question about it finds it, and what that embeds."""
-    lines = (text * (LARGE // len(text) + 1))[:LARGE].splitlines()
+    lines = (text * (size // len(text) + 1))[:size].splitlines()
     # Repeated text would share its vectors, and the edit would cost nothing.
     lines = [f"{line} ({number})" if number % 7 == 0 else line for number, line in enumerate(lines)]
     with Library(root, embedder) as library:
