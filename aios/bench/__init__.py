@@ -28,6 +28,7 @@ BENCHES: Mapping[str, str] = {
     "tools": "tools chosen by writing, under a grammar and by ranking, on 66 labelled requests",
     "fs": "requests in plain words to operations on files: by rule, by SmolLM2, by a GGUF that AIOS_BENCH_MODEL names",
     "llm": "the local engine against its peers: agents in turns, chat servers, streams, more agents than slots",
+    "crash": "a program that changes files and the owner of an index, killed hundreds of times: what is left",
     "search": "the file system: rankings on sets with known answers (--data), latency, indexing, the way back",
 }
 """Name -> what it measures; the module is `aios.bench.<name>`."""

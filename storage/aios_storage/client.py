@@ -46,7 +46,14 @@ class Owner:
         if found := cls.find(root):
             return found
         command = [sys.executable, "-m", "aios_storage.owner", str(root), "--embedder", embedder, "--child", *options]
-        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        # A session of its own: Ctrl-C on the terminal is meant for others.
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
         until = time.monotonic() + START_S
         while time.monotonic() < until:
             with suppress(OSError):
@@ -94,6 +101,8 @@ class Owner:
             for pipe in (self._child.stdin, self._child.stderr):
                 if pipe:
                     pipe.close()
+            # It may outlive this call for others' sake; whenever it ends, it leaves no zombie.
+            threading.Thread(target=self._child.wait, daemon=True).start()
 
     def _connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -18,10 +18,11 @@ Durability = Literal["FULL", "NORMAL"]
 
 
 class Database:
-    """Connections to one file, in WAL mode."""
+    """Connections to one file, in WAL mode. Without `checkpoints` the WAL is moved into the file by whoever asks."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, checkpoints: bool = True) -> None:
         self.path = path
+        self._checkpoints = checkpoints
         self._local = threading.local()
         self._all: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
@@ -64,6 +65,8 @@ class Database:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            if not self._checkpoints:
+                connection.execute("PRAGMA wal_autocheckpoint = 0")
         except BaseException:
             connection.close()
             raise

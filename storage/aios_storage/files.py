@@ -6,8 +6,10 @@ import builtins
 import copy
 import difflib
 import os
+import sqlite3
 import stat
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -239,18 +241,19 @@ class Files:
             connection.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?)", [(name, head.seq) for head in wanted])
         return len(wanted)
 
-    def untag(self, name: str) -> int:
-        """Forget a tag; returns how many versions had it. Raises NotFound for a name that none has."""
+    def untag(self, name: str, sees: Callable[[str], bool] = lambda _: True) -> int:
+        """Forget a tag of the files that `sees` says yes of; returns how many versions had it. Raises NotFound."""
         with self.truth.locked(), self.truth.transaction() as connection:
-            count = connection.execute("DELETE FROM tag WHERE name = ?", (name,)).rowcount
-        if not count:
-            raise NotFound(f"there is no tag {name}; there are: {', '.join(self.tags()) or 'none'}", field="name")
-        return count
+            gone = [(name, seq) for tag, seq, path in self._tagged(connection) if tag == name and sees(path)]
+            connection.executemany("DELETE FROM tag WHERE name = ? AND seq = ?", gone)
+        if not gone:
+            there = ", ".join(self.tags(sees)) or "none"
+            raise NotFound(f"there is no tag {name}; there are: {there}", field="name")
+        return len(gone)
 
-    def tags(self) -> dict[str, int]:
-        """Each tag and how many versions have it."""
-        rows = self.truth.read().execute("SELECT name, count(*) FROM tag GROUP BY name ORDER BY name")
-        return dict(rows.fetchall())
+    def tags(self, sees: Callable[[str], bool] = lambda _: True) -> dict[str, int]:
+        """Each tag and how many versions have it, of files that `sees` says yes of."""
+        return dict(Counter(name for name, _, path in self._tagged(self.truth.read()) if sees(path)))
 
     # --- keeping
 
@@ -345,8 +348,11 @@ class Files:
         )
         return [ledger.version(row) for row in rows]
 
-    def last_seq(self) -> int:
-        """The seq of the last version, 0 for none."""
+    def last_seq(self, ever: bool = False) -> int:
+        """The seq of the last version, 0 for none; `ever` counts those that were pruned."""
+        if ever:
+            row = self.truth.read().execute("SELECT seq FROM sqlite_sequence WHERE name = 'version'").fetchone()
+            return int(row[0]) if row else 0
         return int(self.truth.read().execute("SELECT coalesce(max(seq), 0) FROM version").fetchone()[0])
 
     def content(self, sha256: str) -> bytes:
@@ -354,6 +360,10 @@ class Files:
         return self.blobs.get(self.truth.read(), bytes.fromhex(sha256))
 
     # --- parts
+
+    def _tagged(self, connection: sqlite3.Connection) -> builtins.list[tuple[str, int, str]]:
+        sql = "SELECT name, tag.seq, path FROM tag JOIN version ON version.seq = tag.seq ORDER BY name"
+        return connection.execute(sql).fetchall()
 
     def _beginning(self, path: str, most: int) -> bytes | None:
         try:
@@ -365,14 +375,15 @@ class Files:
         return self.root.real(path, field, follow=follow)
 
     def _resolved(self, change: Change) -> Change:
+        """The change of the files that its paths lead to. Raises Denied for what is read-only."""
         match change:
             case Put():
-                return replace(change, path=self._real(change.path))
+                return replace(change, path=self.root.real(change.path, change=True))
             case Drop():
-                return replace(change, path=self._real(change.path, follow=False))
+                return replace(change, path=self.root.real(change.path, change=True, follow=False))
             case Rename():
-                target = self._real(change.target, "target", follow=False)
-                return replace(change, path=self._real(change.path, follow=False), target=target)
+                source = self.root.real(change.path, change=True, follow=False)
+                return replace(change, path=source, target=self.root.real(change.target, "target", True, False))
 
     def _bytes(self, version: Version) -> bytes:
         if version.sha256 is None:

@@ -32,6 +32,8 @@ class Filters:
     within: tuple[str, ...] | None = None
     without: tuple[str, ...] = ()
     """Directories, or files, that the asker may not see."""
+    but: tuple[str, ...] = ()
+    """Directories below those that it may see all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,12 @@ def select(filters: Filters, tagged: list[int] | None = None) -> Selection | Non
         want(f"({' OR '.join(sql for sql, _ in wanted) or '0'})", *(value for _, values in wanted for value in values))
     for path in filters.without:
         sql, values = _below(path)
-        want(f"NOT {sql}", *values)
+        mine = [_below(own) for own in filters.but if own.startswith(f"{path.rstrip('/')}/")]
+        want(
+            f"(NOT {sql}{''.join(f' OR {each}' for each, _ in mine)})",
+            *values,
+            *(value for _, their in mine for value in their),
+        )
     for column, sign, value in (
         ("modified", ">=", filters.since),
         ("modified", "<=", filters.until),
@@ -85,15 +92,15 @@ def select(filters: Filters, tagged: list[int] | None = None) -> Selection | Non
 
 
 def _glob(pattern: str) -> tuple[str, list[str]]:
+    """Files of this path or below it, or whose path, or the end of it after a `/`, matches."""
+    pattern = pattern.removeprefix("./")
+    sql, values = _below(pattern)
     if not any(sign in pattern for sign in "*?["):
-        sql, values = _below(pattern)
-        return (sql, values) if "/" in pattern else (f"({sql} OR entry.path LIKE ?)", [*values, f"%/{_like(pattern)}"])
-    pattern = pattern.removeprefix("./").replace("**/", "*").replace("**", "*")
-    return "(entry.path GLOB ? OR entry.path GLOB ?)", [pattern, f"*/{pattern}"]
-
-
-def _like(text: str) -> str:
-    return text.replace("%", "_")
+        return (sql, values) if "/" in pattern else (f"({sql} OR entry.path GLOB ?)", [*values, f"*/{pattern}"])
+    # `**/` is any directories or none; a single star crosses `/` as well.
+    globs = {pattern.replace("**/", way).replace("**", "*") for way in ("*/", "")}
+    globs |= {f"*/{each}" for each in globs}
+    return f"({sql} OR {' OR '.join(['entry.path GLOB ?'] * len(globs))})", [*values, *sorted(globs)]
 
 
 def _below(path: str) -> tuple[str, list[str]]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
@@ -26,16 +28,27 @@ from aios_storage.files import Files
 from aios_storage.filters import Filters, Selection, select
 from aios_storage.ledger import Head
 from aios_storage.query import Keywords
+from aios_storage.salvage import Vectors, crc, saved
+from aios_storage.seal import Seal
 from aios_storage.version import Version
-from aios_syscalls.errors import BadRequest, NotFound
+from aios_syscalls.errors import BadRequest, NotFound, StorageFailed
 
 T = TypeVar("T")
 
-FORMAT = 1
+FORMAT = 2
 BATCH = 200
 """Versions that are caught up with in one transaction."""
-COMMON, MANY = 4, 5000
+COMMON, MANY = 4, 10_000
 """A term in more than a quarter of the files says little about any; it is left out where files are many."""
+SCORED, RANKED = 4000, 10_000
+"""To score a file takes SQLite a microsecond, to match one a twentieth. So the rarest words of a query alone are scored
+by, as many as so many files have; and of words that are all more frequent, so many files, the latest, are ranked."""
+FREQUENCIES = 20_000
+"""Terms whose frequencies are remembered."""
+WAL_MOST = 4 * 1024 * 1024
+"""Bytes of the write-ahead log before it is moved into the database."""
+NOT_OURS = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_READONLY", "SQLITE_NOMEM", "SQLITE_PERM")
+"""Errors that say nothing of the database's own bytes."""
 NAME_WEIGHT = 2.0
 """A word in a file's name counts as so many in its text."""
 
@@ -63,7 +76,7 @@ CREATE INDEX field_key ON field (key, value);
 CREATE INDEX field_document ON field (document);
 CREATE TABLE vector (
     id INTEGER PRIMARY KEY AUTOINCREMENT, hash BLOB NOT NULL, model TEXT NOT NULL, data BLOB NOT NULL,
-    UNIQUE (hash, model)
+    crc INTEGER NOT NULL, UNIQUE (hash, model)
 );
 CREATE TABLE todo (hash BLOB PRIMARY KEY, document INTEGER NOT NULL, ordinal INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX todo_order ON todo (ordinal, document);
@@ -128,12 +141,19 @@ class Index:
         """How often what was found damaged was made anew."""
         self._frequency: dict[str, int] = {}
         self._counted = -1
-        self._database = Database(self.path)
+        self._pending: tuple[Pending, float] | None = None
+        self._seal = Seal(self.path)
+        self._mending = threading.RLock()
+        self._database = Database(self.path, checkpoints=False)
+        self._inode = self._seal.inode()
+        self._opened = [self._database]
+        # Whoever ends without closing still writes the WAL into the database, which has to be sealed.
+        self._end = weakref.finalize(self, _close, self._seal, self._opened)
         self._guarded(self._prepare)
 
     def close(self) -> None:
         """Let go of the database."""
-        self._database.close()
+        self._end()
 
     # --- following the truth
 
@@ -143,30 +163,36 @@ class Index:
 
     def rebuild(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Make all but the vectors anew from the truth."""
+        self._guarded(self._clear)
+        total = self._files.last_seq()
+        while self._guarded(self._catch_up_some):
+            if progress:
+                progress(self._guarded(self._through), total)
+
+    def _clear(self) -> None:
         with self._database.transaction("NORMAL", "index") as connection:
             for table in ("document", "entry", "chunk", "field", "todo", "fts"):
                 connection.execute(f"DELETE FROM {table}")
             connection.execute("DELETE FROM meta WHERE key = 'through'")
-        total = self._files.last_seq()
-        while self._catch_up_some():
-            if progress:
-                progress(self._through(), total)
 
     def purge(self) -> None:
         """Forget all that no file has any more, vectors too, so that not a byte of it is left."""
         self.catch_up()
+        self._guarded(self._purge)
+
+    def _purge(self) -> None:
         with self._database.transaction("NORMAL", "purge-index") as connection:
             connection.execute("PRAGMA secure_delete = ON")
             connection.execute("DELETE FROM vector WHERE hash NOT IN (SELECT hash FROM chunk)")
             connection.execute("INSERT INTO fts (fts) VALUES ('optimize')")
             connection.execute("UPDATE meta SET value = ? WHERE key = 'generation'", (secrets.token_hex(8),))
-        self._read().execute("VACUUM")
-        self._read().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("VACUUM")
+        self._seal.checkpoint(connection, 0)
 
     @property
     def generation(self) -> str:
         """Another word after vectors were lost or purged: what was made of those before is void then."""
-        return str(self._meta("generation"))
+        return str(self._guarded(lambda: self._meta("generation")))
 
     def _catch_up(self) -> int:
         count = 0
@@ -175,8 +201,11 @@ class Index:
         return count
 
     def _catch_up_some(self) -> int:
-        through = self._through()
-        if through == self._files.last_seq():
+        through, last = self._through(), self._files.last_seq()
+        if through > self._files.last_seq(ever=True):
+            self._clear()  # the truth is another one than what was followed
+            through = 0
+        if through >= last:
             return 0
         with self._database.transaction("NORMAL", "index") as connection:
             versions = self._files.changes_since(self._through(), BATCH)
@@ -184,11 +213,12 @@ class Index:
                 self._follow(connection, version)
             if versions:
                 connection.execute("INSERT OR REPLACE INTO meta VALUES ('through', ?)", (versions[-1].seq,))
+        self._pending = None
+        self._seal.checkpoint(connection, WAL_MOST)
         return len(versions)
 
     def _through(self) -> int:
-        row = self._one("SELECT value FROM meta WHERE key = 'through'")
-        return int(row[0]) if row else 0
+        return int(self._meta("through") or 0)
 
     def _follow(self, connection: sqlite3.Connection, version: Version) -> None:
         """Bring one path's entry to what the truth says now."""
@@ -281,7 +311,8 @@ class Index:
         )
         connection.execute(
             "UPDATE todo SET (document, ordinal) = (SELECT document, ordinal FROM chunk WHERE chunk.hash = todo.hash "
-            "AND chunk.document <> ?1 LIMIT 1) WHERE document = ?1",
+            "AND chunk.document <> ?1 LIMIT 1) WHERE document = ?1 AND hash IN "
+            "(SELECT hash FROM chunk WHERE document = ?1)",
             (document,),
         )
         for table in ("chunk", "field"):
@@ -302,16 +333,18 @@ class Index:
 
     def keywords(self, keywords: Keywords, limit: int, among: Selection | None = None) -> list[tuple[int, float]]:
         """Entry ids and BM25 scores, larger for better, of the best matches."""
+        return self._guarded(lambda: self._keywords(keywords, limit, among))
 
+    def _keywords(self, keywords: Keywords, limit: int, among: Selection | None) -> list[tuple[int, float]]:
         expression = keywords.expression(self._telling(keywords.any))
         if not expression:
             return []
         sql, parameters = _where(among)
         join = f"JOIN entry ON entry.id = fts.rowid{sql} AND" if sql else "WHERE"
-        score = f"-bm25(fts, {NAME_WEIGHT}, 1.0)"
-        rows = self._ask(
-            f"SELECT fts.rowid, {score} AS score FROM fts {join} fts MATCH ? ORDER BY score DESC LIMIT ?",
-            (*parameters, expression, limit),
+        rows = self._read().execute(
+            f"SELECT id, score FROM (SELECT fts.rowid AS id, -bm25(fts, {NAME_WEIGHT}, 1.0) AS score FROM fts {join} "
+            "fts MATCH ? ORDER BY fts.rowid DESC LIMIT ?) ORDER BY score DESC LIMIT ?",
+            (*parameters, expression, RANKED, limit),
         )
         return [(int(id), float(score)) for id, score in rows]
 
@@ -392,12 +425,18 @@ class Index:
     # --- vectors
 
     def pending(self) -> Pending:
-        """What has no vector yet."""
+        """What has no vector yet; where much is, as of a moment ago."""
+        begun = time.monotonic()
+        if self._pending is not None and begun < self._pending[1]:
+            return self._pending[0]
         row = self._one(
             "SELECT (SELECT count(*) FROM entry WHERE document IN (SELECT document FROM todo)), "
             "(SELECT count(*) FROM todo)"
         )
-        return Pending(*row)
+        now = time.monotonic()
+        # Searches all say it: counting must not cost more than a tenth of the time.
+        self._pending = Pending(*row), now + 10 * (now - begun)
+        return self._pending[0]
 
     def count(self) -> int:
         """How many files there are."""
@@ -429,6 +468,9 @@ class Index:
 
     def reembed(self, model: str, dimension: int) -> None:
         """Have this model's vectors from now on; what it has made already is not made again."""
+        self._guarded(lambda: self._reembed(model, dimension))
+
+    def _reembed(self, model: str, dimension: int) -> None:
         with self._database.transaction("NORMAL", "reembed") as connection:
             pairs = [("model", model), ("dimension", dimension)]
             connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", pairs)
@@ -438,6 +480,7 @@ class Index:
                 "(SELECT 1 FROM vector WHERE vector.hash = chunk.hash AND model = ?)",
                 (model,),
             )
+        self._pending = None
 
     def todo(self, limit: int) -> list[Todo]:
         """Pieces that have no vector yet, the heads of files first."""
@@ -456,19 +499,20 @@ class Index:
 
     def embedded(self, model: str, vectors: Mapping[bytes, bytes]) -> None:
         """Keep vectors, as float16, of pieces by their hashes."""
+        self._guarded(lambda: self._embedded(model, vectors))
+
+    def _embedded(self, model: str, vectors: Mapping[bytes, bytes]) -> None:
         with self._database.transaction("NORMAL", "embed") as connection:
-            rows = [(hash, model, data) for hash, data in vectors.items()]
-            connection.executemany("INSERT OR REPLACE INTO vector (hash, model, data) VALUES (?, ?, ?)", rows)
+            rows = [(hash, model, data, crc(hash, data)) for hash, data in vectors.items()]
+            connection.executemany("INSERT OR REPLACE INTO vector (hash, model, data, crc) VALUES (?, ?, ?, ?)", rows)
             reach("embedded")
             connection.executemany("DELETE FROM todo WHERE hash = ?", [(hash,) for hash in vectors])
+        self._pending = None
+        self._seal.checkpoint(connection, WAL_MOST)
 
-    def vectors(self, after: int = 0) -> Iterator[tuple[int, bytes, bytes]]:
+    def vectors(self, after: int = 0) -> list[tuple[int, bytes, bytes]]:
         """The present model's vectors after this id, in order: id, hash, data."""
-        known = self.model()
-        yield from self._read().execute(
-            "SELECT id, hash, data FROM vector WHERE model = ? AND id > ? ORDER BY id",
-            (known[0] if known else "", after),
-        )
+        return self.some_vectors(after, -1)
 
     def means(self, documents: Sequence[int]) -> dict[int, Floats]:
         """The direction of what documents mean on the whole: unit vectors, of those whose head is embedded."""
@@ -488,7 +532,11 @@ class Index:
 
     def some_vectors(self, after: int, limit: int) -> list[tuple[int, bytes, bytes]]:
         """The first of `vectors` after an id."""
-        return list(islice(self.vectors(after), limit))
+        known = self.model()
+        return self._ask(
+            "SELECT id, hash, data FROM vector WHERE model = ? AND id > ? ORDER BY id LIMIT ?",
+            (known[0] if known else "", after, limit),
+        )
 
     # --- parts
 
@@ -506,58 +554,107 @@ class Index:
         files = int(self._read().execute("SELECT count(*) FROM entry").fetchone()[0])
         if files < MANY or len(terms) < 2:
             return tuple(terms)
-        if abs(files - self._counted) > files // 10:
+        if abs(files - self._counted) > files // 10 or len(self._frequency) > FREQUENCIES:
             self._frequency, self._counted = {}, files
         for term in terms:
             if term not in self._frequency:
                 sql = "SELECT count(*) FROM (SELECT 1 FROM fts WHERE fts MATCH ? LIMIT ?)"
                 self._frequency[term] = self._read().execute(sql, (term, files // COMMON)).fetchone()[0]
-        rare = tuple(term for term in terms if self._frequency[term] < files // COMMON)
-        return rare or tuple(terms)
+        rare: list[str] = []
+        total = 0
+        for term in sorted(terms, key=self._frequency.__getitem__):
+            total += self._frequency[term]
+            if rare and (self._frequency[term] >= files // COMMON or total > SCORED):
+                break
+            rare.append(term)
+        return tuple(term for term in terms if term in rare)
 
     def _prepare(self) -> None:
         connection = self._read()
         (found,) = connection.execute("PRAGMA user_version").fetchone()
         if found == FORMAT and self._meta("extractors") == extract.VERSION:
             return
-        if found:
-            raise sqlite3.DatabaseError(f"it has format {found}, or is of other extractors")
-        with self._files.truth.locked():
-            if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-                connection.executescript(
-                    f"BEGIN;{SCHEMA}INSERT INTO meta VALUES ('extractors', {extract.VERSION});"
-                    f"INSERT INTO meta VALUES ('generation', '{secrets.token_hex(8)}');"
-                    f"PRAGMA user_version = {FORMAT};COMMIT;"
-                )
+        raise sqlite3.DatabaseError(f"it has format {found}, or is of other extractors")
 
     def _meta(self, key: str) -> Any:
-        row = self._one("SELECT value FROM meta WHERE key = ?", (key,))
+        row = self._read().execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return row[0] if row else None
 
     def _guarded(self, ask: Callable[[], T]) -> T:
         """The answer; where the database is damaged or gone it is made anew from the truth, and asked again."""
+        if self._seal.whole(self._inode):
+            try:
+                return ask()
+            except sqlite3.DatabaseError as error:
+                if not _damage(error):
+                    raise self._failed(error) from error
+            self._mend(hopeless=True)
+        else:
+            self._mend()
         try:
+            self._catch_up()
             return ask()
-        except sqlite3.OperationalError as error:
-            # What is gone or of another form says so; what is only busy, full or read-only is not ours to throw away.
-            if not str(error).startswith(("no such", "disk I/O", "unable to open")):
-                raise self._files.truth.failed(error) from error
-        except sqlite3.DatabaseError:
-            pass
-        self._discard()
-        self._prepare()
-        self._catch_up()
-        return ask()
+        except sqlite3.DatabaseError as error:
+            raise self._failed(error) from error
 
-    def _discard(self) -> None:
-        """Throw the database away."""
-        with self._files.truth.locked():
-            self._database.close()
-            for suffix in ("", "-wal", "-shm", "-journal"):
-                with suppress(FileNotFoundError):
-                    self.path.with_name(self.path.name + suffix).unlink()
-            self._database = Database(self.path)
-        self.rebuilt += 1
+    def _failed(self, error: sqlite3.Error) -> StorageFailed:
+        if isinstance(error, sqlite3.ProgrammingError):
+            return StorageFailed(f"the index {self.path} was closed ({error}); open its root again")
+        return StorageFailed(
+            f"the index {self.path} cannot be used ({error}); free some disk, make it writable, or end who holds it, "
+            "then try again: it is made anew from the files where it has to be"
+        )
+
+    def _mend(self, hopeless: bool = False) -> None:
+        """Take the database that another process put in this one's place, or begin a new one with the old vectors."""
+        with self._mending, self._seal.locked():
+            if not self._end.alive:
+                raise StorageFailed(f"the index {self.path} was closed; open its root again")
+            inode = self._seal.inode()
+            if not self._seal.whole() or (hopeless and inode == self._inode):
+                kept: list[Vectors] = []
+                self._seal.remove(lambda path: kept.append(saved(path)))
+                self._reopen()
+                with self._seal.opened():
+                    self._begin(kept[0] if kept else Vectors())
+                self.rebuilt += bool(kept) or self._inode is not None
+                self._inode = self._seal.inode()
+            elif inode != self._inode:
+                self._reopen()
+                self.rebuilt += 1
+                self._inode = inode
+
+    def _reopen(self) -> None:
+        # Other threads may be at the old one: it is closed at the end.
+        self._database = Database(self.path, checkpoints=False)
+        self._opened.append(self._database)
+
+    def _begin(self, kept: Vectors) -> None:
+        connection = self._read()
+        connection.executescript(
+            f"BEGIN;{SCHEMA}INSERT INTO meta VALUES ('extractors', {extract.VERSION});"
+            f"INSERT INTO meta VALUES ('generation', '{secrets.token_hex(8)}');"
+            f"PRAGMA user_version = {FORMAT};COMMIT;"
+        )
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", kept.meta.items())
+        connection.executemany(
+            "INSERT OR IGNORE INTO vector (id, hash, model, data, crc) VALUES (?, ?, ?, ?, ?)", kept.rows
+        )
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _close(seal: Seal, databases: list[Database]) -> None:
+    with seal.opened():
+        for database in databases:
+            database.close()
+
+
+def _damage(error: sqlite3.Error) -> bool:
+    """Whether an error may be of the database's own bytes."""
+    name = getattr(error, "sqlite_errorname", None) or ""
+    return not isinstance(error, sqlite3.ProgrammingError) and not name.startswith(NOT_OURS)
 
 
 _ENTRY = "SELECT id, path, seq, document, size, modified, author, kind FROM entry"

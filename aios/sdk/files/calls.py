@@ -9,8 +9,9 @@ from typing import Literal, assert_never, cast
 
 from aios.sdk.agent import Agent
 from aios.sdk.files import operations as ops
-from aios.sdk.files.operations import AnyOperation, At, Operation
+from aios.sdk.files.operations import AnyOperation, Operation
 from aios.sdk.files.tell import compare, summarise
+from aios.sdk.points import point
 from aios_syscalls import (
     AppendFile,
     BadRequest,
@@ -31,7 +32,6 @@ from aios_syscalls import (
     LockFile,
     MoveFile,
     NotFound,
-    Point,
     ReadFile,
     Reply,
     RollbackFile,
@@ -48,16 +48,8 @@ from aios_syscalls import (
 
 MOST = 1_000
 """Files that a deletion by subject touches, at most."""
-LOCK_S = 3_600.0
 HOW: Mapping[str, Literal["all", "any", "minus"]] = {"and": "all", "or": "any", "not": "minus"}
 WATCH_S = 300.0
-
-
-def point(at: At) -> Point:
-    """A version as the kernel takes it."""
-    if isinstance(at, datetime):
-        return Point(time=at.timestamp())
-    return Point(tag=at) if isinstance(at, str) else Point(number=at)
 
 
 def fuzzy(step: ops.DeleteMatching) -> FileQuery:
@@ -170,8 +162,8 @@ async def perform(
             return f"{folder} is what {text!r} finds", await submit(LinkFiles(link=folder, query=FileQuery(text=text)))
         case ops.Unlink(folder=folder):
             return f"{folder} is no folder any more; the files stay", await submit(UnlinkFiles(link=folder))
-        case ops.Lock(path=path):
-            lease = await submit(LockFile(path=path, ttl_s=LOCK_S))
+        case ops.Lock(path=path, seconds=seconds):
+            lease = await submit(LockFile(path=path, ttl_s=seconds))
             locks[path] = lease.token
             return f"locked {path} until {_time(lease.until)}; unlock it with {lease.token}", lease
         case ops.Unlock(path=path, token=given):

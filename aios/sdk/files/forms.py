@@ -42,7 +42,7 @@ SLOTS: Mapping[Kind, str] = {
     Kind.SECONDS: r"[\w ]+?",
     Kind.QUERY: ".+?",
     Kind.TEXT: MARK,
-    Kind.NAME: rf"{MARK}|\w[\w.-]*",
+    Kind.NAME: rf"{MARK}|(?!(?:i|we|you|he|she|they|it|he|that|this|the|a|an|my|all)\b)\w[\w.-]*",
 }
 PLACES = (Kind.PATH, Kind.PAST, Kind.FOLDER, Kind.NEW)
 WORDS: Mapping[str, str] = {

@@ -296,6 +296,7 @@ class Lock(Operation):
     risk = Risk.CHANGES
     op: Literal["lock"] = "lock"
     path: Path
+    seconds: Annotated[int, Kind.SECONDS] = Field(default=3600, ge=1, le=86_400)
 
 
 class Unlock(Operation):
@@ -314,7 +315,7 @@ class Share(Operation):
     risk = Risk.ASKS
     op: Literal["share"] = "share"
     path: Path
-    seconds: Annotated[int, Kind.SECONDS] = Field(default=3600, ge=1)
+    seconds: Annotated[int, Kind.SECONDS] = Field(default=3600, ge=1, le=604_800)
 
 
 class Watch(Operation):
