@@ -117,6 +117,15 @@ def test_at_a_terminal_the_question_names_what_goes(root: Path, tmp_path: Path, 
     assert len(list(root.rglob("*.md"))) == left
 
 
+def test_below_an_indexed_directory_its_root_is_meant(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fs(root, "open report.md")
+    monkeypatch.chdir(root / "drafts")
+    done = CliRunner().invoke(app, ["fs", "open report.md"])
+    assert done.stdout == "# Report\n\nAll is well.\n"
+    assert f"files are named from {root}" in done.stderr
+    assert not (root / "drafts" / ".aios").exists()
+
+
 def test_control_characters_of_a_file_do_not_reach_the_terminal(root: Path) -> None:
     (root / "evil.txt").write_text("a\x1b[2Jb\n")
     assert fs(root, "open evil.txt").stdout == "a\ufffd[2Jb\n"

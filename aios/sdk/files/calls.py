@@ -9,8 +9,9 @@ from typing import Literal, assert_never, cast
 
 from aios.sdk.agent import Agent
 from aios.sdk.files import operations as ops
-from aios.sdk.files.operations import AnyOperation, At, Operation
+from aios.sdk.files.operations import AnyOperation, Operation
 from aios.sdk.files.tell import compare, summarise
+from aios.sdk.points import point
 from aios_syscalls import (
     AppendFile,
     BadRequest,
@@ -31,7 +32,6 @@ from aios_syscalls import (
     LockFile,
     MoveFile,
     NotFound,
-    Point,
     ReadFile,
     Reply,
     RollbackFile,
@@ -50,13 +50,6 @@ MOST = 1_000
 """Files that a deletion by subject touches, at most."""
 HOW: Mapping[str, Literal["all", "any", "minus"]] = {"and": "all", "or": "any", "not": "minus"}
 WATCH_S = 300.0
-
-
-def point(at: At) -> Point:
-    """A version as the kernel takes it."""
-    if isinstance(at, datetime):
-        return Point(time=at.timestamp())
-    return Point(tag=at) if isinstance(at, str) else Point(number=at)
 
 
 def fuzzy(step: ops.DeleteMatching) -> FileQuery:
