@@ -99,7 +99,12 @@ def test_rankings_of_a_set(data: Path, granite: Granite, tmp_path: Path) -> None
 
 
 def test_tasks_of_a_set_are_asked_without_their_instruction(data: Path, granite: Granite, tmp_path: Path) -> None:
-    task: dict[str, Any] = {"kind": "semantic-top3", "prompt": "Locate 1: a dog makes noise", "gold": ["dogs.md"], "k": 1}
+    task: dict[str, Any] = {
+        "kind": "semantic-top3",
+        "prompt": "Locate 1: a dog makes noise",
+        "gold": ["dogs.md"],
+        "k": 1,
+    }
     tasks: list[dict[str, Any]] = [task, {**task, "gold": ["stars"]}, {**task, "kind": "group"}]
     write(data / "tasks.jsonl", tasks)
     root = tmp_path / "root"
