@@ -163,7 +163,8 @@ class Finder:
             self._by_meaning(query, query.text if plain else _question(query.text, keywords), among, depth, found)
         if query.mode != "semantic":
             found.sparse = dict(self._index.keywords(keywords, depth, among))
-        scores = fuse(found.dense, found.sparse, self._index.unembedded([*found.sparse]) if found.dense else ())
+        waiting = self._index.unembedded([*found.sparse]) if found.dense else ()
+        scores = fuse(found.dense, found.sparse, self._index.count(), waiting)
         floor = FLOORS.get(self.nearest.model, -1.0) if self.nearest and found.dense else -1.0
         told = {id: score for id, score in scores.items() if id in found.sparse or found.nearest[id] >= floor}
         ranked = sorted(told, key=lambda id: (-scores[id], id))

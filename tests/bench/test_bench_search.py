@@ -99,7 +99,12 @@ def test_rankings_of_a_set(data: Path, granite: Granite, tmp_path: Path) -> None
 
 
 def test_tasks_of_a_set_are_asked_without_their_instruction(data: Path, granite: Granite, tmp_path: Path) -> None:
-    task: dict[str, Any] = {"kind": "semantic-top3", "prompt": "Locate 1: a dog makes noise", "gold": ["dogs.md"], "k": 1}
+    task: dict[str, Any] = {
+        "kind": "semantic-top3",
+        "prompt": "Locate 1: a dog makes noise",
+        "gold": ["dogs.md"],
+        "k": 1,
+    }
     tasks: list[dict[str, Any]] = [task, {**task, "gold": ["stars"]}, {**task, "kind": "group"}]
     write(data / "tasks.jsonl", tasks)
     root = tmp_path / "root"
@@ -145,7 +150,7 @@ def test_the_way_back_is_counted_and_timed(data: Path, tmp_path: Path) -> None:
         for text, date in zip(texts, days, strict=True):
             out.write(json.dumps({"id": "a.rst", "date": date, "text": text}) + "\n")
     hashes = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
-    tasks = [
+    tasks: list[dict[str, Any]] = [
         {"kind": "rollback-n", "gold": ["a.rst"], "n": 2, "expect_sha256": hashes[0]},
         {"kind": "rollback-date", "gold": ["a.rst"], "date": "2020-01-01", "expect_sha256": hashes[0]},
         {"kind": "rollback-date", "gold": ["a.rst"], "date": "2021-01-01", "expect_sha256": hashes[1]},
