@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -23,7 +24,7 @@ Why = Literal["kw", "vec", "both"]
 MODES = ("hybrid", "semantic", "keyword")
 DEPTH = 100
 """Files of each ranking that are fused, or as many as are wanted."""
-PIECES = 4
+PIECES = 2
 """Pieces asked for, for each file wanted: several of the nearest may be of one file."""
 HEAD = 0.35
 """How much a file's head counts beside its nearest piece: what a file is about is said at its head, and among many
@@ -228,8 +229,9 @@ class Finder:
         """Whether another program changed a file since it was recorded."""
         head = self._files.head(path)
         try:
-            return head is None or not head.looks_like(self._files.root.info(path))
-        except NotFound:
+            # Looked at without care for links: nothing is read, and a file that is another one only looks changed.
+            return head is None or not head.looks_like(os.lstat(self._files.path / path))
+        except OSError:
             return True
 
     def _hit(self, entry: Entry, score: float, found: _Found, terms: Terms, context: int) -> Hit | None:

@@ -86,7 +86,8 @@ class Exact:
         matrix, hashes = self._refreshed()
         first = bisect.bisect_right(self._ids, after) if after else 0
         scores = matrix[first:] @ vector
-        count = WIDE * limit
+        # All but a few are alive, as a rule; how many are selected cannot be known.
+        count = limit if among is None else WIDE * limit
         while True:
             best = _best(scores, count)
             kept = self._kept([hashes[first + at] for at in best], among)
