@@ -24,8 +24,9 @@ Why = Literal["kw", "vec", "both"]
 MODES = ("hybrid", "semantic", "keyword")
 DEPTH = 100
 """Files of each ranking that are fused, or as many as are wanted."""
-PIECES = 2
-"""Pieces asked for, for each file wanted: several of the nearest may be of one file."""
+PIECES, MORE = 2, 8
+"""Pieces asked for, for each file wanted, as several of the nearest may be of one file; and how many times as many
+where that was too few."""
 HEAD = 0.35
 """How much a file's head counts beside its nearest piece: what a file is about is said at its head, and among many
 pieces of a long file one is near by chance."""
@@ -197,7 +198,7 @@ class Finder:
                 holders = self._index.holders([hash for hash, _ in pieces], among)
                 if len(pieces) < limit or _files(holders) >= depth:
                     break
-                limit *= PIECES
+                limit *= MORE
             heads: dict[int, float] = {}
             for hash, score in pieces:
                 for id, piece in holders.get(hash, ()):
