@@ -36,11 +36,11 @@ def files(path: str) -> Iterator[tuple[Files, str]]:
 
 
 @contextmanager
-def library(path: str) -> Iterator[tuple[Library, str]]:
+def library(path: str, *, few: bool = True) -> Iterator[tuple[Library, str]]:
     """The library of the root that a path lies in, and the root's name of it. Raises NotFound where nothing is indexed.
 
     Meaning is for the owner of the index to find where there is one, else for this process. What other programs have
-    just written is found too.
+    just written is found too; with `few` by its meaning as well, where that is little.
     """
     from aios_storage.client import Owner
 
@@ -50,7 +50,7 @@ def library(path: str) -> Iterator[tuple[Library, str]]:
     with opened(place.root) as found:
         if not isinstance(found.finder.nearest, Owner):  # which watches, and embeds
             found.refresh((place.path,))
-            if found.embedder is not None and 0 < found.pending().chunks <= FEW:
+            if few and found.embedder is not None and 0 < found.pending().chunks <= FEW:
                 found.embed()
         yield found, place.path
 

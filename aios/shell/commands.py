@@ -149,7 +149,7 @@ def ask(session: Session, question: str) -> Code:
     console.print(Text(clean(answer.text)))
     for doubt in answer.doubts:
         console.print(Text(f"! {clean(doubt)}", style="yellow"))
-    console.print(Text(f"sources ({answer.model}, {len(answer.passages)} passages):", style="dim"))
+    console.print(Text(f"sources, read by {answer.model}:", style="dim"))
     session.hits = session.hits[: len(answer.passages)]
     return _show(session, 0, replace(results, hits=tuple(session.hits)))
 

@@ -101,6 +101,7 @@ class Session:
 
     def look(self, query: Query) -> Results:
         """Search, and number what is found from 1."""
+        self.library.freshen()
         results = self.library.search(query)
         self.query, self.hits = query, list(results.hits)
         return results

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from aios.shell.commands import DO, editor
@@ -106,6 +107,21 @@ def test_interrupting_a_command_keeps_the_shell(terminal: MakeTerminal) -> None:
         shell.until("docs/")
         shell.enter("restore nothing")
         shell.until("usage: restore")
+        leave(shell)
+
+
+def test_what_the_editor_changes_is_a_version(root: Path, environment: Mapping[str, str], tmp_path: Path) -> None:
+    vim = tmp_path / "vim"
+    vim.write_text('#!/bin/sh\necho "$1" >> "$2"\n')
+    vim.chmod(0o755)
+    command = [sys.executable, "-m", "aios", "shell", str(root)]
+    with Terminal(command, environment={**environment, "EDITOR": str(vim)}) as shell:
+        shell.until("all found by meaning")
+        shell.enter("closed lid")
+        shell.until("1  docs/kettle.md:4")
+        shell.enter("open 1")
+        shell.enter("diff 1")
+        shell.until("++4")  # the line that it was told
         leave(shell)
 
 

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aios_storage import Author, Drop, Files, Put, Rename, Retention, delta
+from aios_storage import Author, Change, Drop, Files, Put, Rename, Retention, delta
 from aios_storage.path import TEMPORARY
 from aios_syscalls.errors import AiosError, BadRequest, Conflict, Denied, Exists, NotFound, StorageFailed
 
@@ -191,14 +191,15 @@ def test_all_changes_of_a_transaction_or_none(files: Files, tmp_path: Path) -> N
         ("e", 1, False),
     ]
     before = files.last_seq()
-    for changes, kind in (
+    refused: list[tuple[list[Change], type[AiosError]]] = [
         ([Put("a", b"x"), Put("e", b"x", if_version=0)], Exists),
         ([Put("a", b"x"), Drop("none")], NotFound),
         ([Put("a", b"x"), Put("none/f", b"")], NotFound),
         ([Put("a", b"x"), Rename("d", "e")], Exists),
         ([Put("a", b"x"), Put("a", b"y")], BadRequest),
         ([Put("a", b"x"), Put(".ssh/key", b"")], AiosError),
-    ):
+    ]
+    for changes, kind in refused:
         with pytest.raises(kind):
             files.transaction(changes)
     assert files.last_seq() == before
