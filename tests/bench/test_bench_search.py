@@ -196,6 +196,6 @@ def test_weights_that_are_not_at_hand_are_said_to_be_missing(monkeypatch: pytest
 
 def test_data_is_refused_where_a_bench_takes_none(tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="takes no data"):
-        bench.run("overhead", True, tmp_path)
+        bench.run("overhead", True, data=tmp_path)
     with pytest.raises(BadRequest, match="holds no set"):
-        bench.run("search", True, tmp_path)
+        bench.run("search", True, data=tmp_path)
