@@ -1,15 +1,17 @@
 """A Chroma collection of the index's vectors: fast for many, and never trusted.
 
-Killed while it writes, Chroma leaves what cannot be opened, blows up, or answers wrongly. So a flag says whether all
-was written in order, it is taken away before the first write, and without it the directory is deleted and made anew
+Killed while it writes, Chroma leaves what cannot be opened, blows up, or answers wrongly. So a flag says that all was
+written in order; it is taken away while the collection is open, and without it the directory is deleted and made anew
 from the vectors in the index's database. Whoever opens it ought to be a process that may die: Chroma's library panics.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -37,20 +39,23 @@ class Chroma:
         self.generation = generation
         self._flag = place / "clean.json"
         self._says = {"format": FORMAT, "model": model, "dimension": dimension, "generation": generation}
-        self.through = self._clean()
+        self._client: Any = None
+        self.count = 0
+        self.through = 0
         """The id of the last vector that is in here."""
-        if not self.through:
-            self.discard()
+        store = self._clean()
+        if store is not None:
+            self._flag.unlink()
+            with suppress(Exception):
+                self._collection = self._open(store)
+                if self._collection.count() == self.count:
+                    return
+        self.discard()
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._client, self._collection = self._open()
-        if self.through and self._collection.count() != self.count:
-            self.discard()
-            place.mkdir(mode=0o700, parents=True)
-            self._client, self._collection = self._open()
+        self._collection = self._open(f"store-{secrets.token_hex(4)}")
 
     def add(self, rows: Sequence[tuple[int, bytes]], vectors: Floats) -> None:
         """Take in vectors, given with their ids, which go up, and their pieces' hashes."""
-        self._flag.unlink(missing_ok=True)
         for at in range(0, len(rows), BATCH):
             part = rows[at : at + BATCH]
             self._collection.upsert(ids=[hash.hex() for _, hash in part], embeddings=vectors[at : at + BATCH])
@@ -67,24 +72,27 @@ class Chroma:
     def close(self) -> None:
         """Write all, and say that it was written in order."""
         self._client.close()
-        says = {**self._says, "through": self.through, "count": self.count, "files": self._checksums()}
-        self._flag.write_text(json.dumps(says), "utf-8")
+        own = {"store": self._store, "through": self.through, "count": self.count, "files": self._checksums()}
+        self._flag.write_text(json.dumps({**self._says, **own}), "utf-8")
 
     def discard(self) -> None:
-        """Delete everything."""
+        """Delete everything; nothing else may be called after."""
+        if self._client is not None:
+            with suppress(BaseException):  # its panics are no Exceptions; it goes anyway
+                self._client.close()
         shutil.rmtree(self._place, ignore_errors=True)
         self.through = self.count = 0
 
-    def _clean(self) -> int:
-        self.count = 0
+    def _clean(self) -> str | None:
+        """The directory of a collection that was closed in order and not altered since; None for none."""
         try:
             said = json.loads(self._flag.read_text("utf-8"))
             if {key: said[key] for key in self._says} == self._says and said["files"] == self._checksums():
-                self.count = int(said["count"])
-                return int(said["through"])
+                self.count, self.through = int(said["count"]), int(said["through"])
+                return str(said["store"])
         except (OSError, ValueError, KeyError, TypeError):
             pass
-        return 0
+        return None
 
     def _checksums(self) -> dict[str, int]:
         """Of every file, to tell one that was altered since; against accidents, hence CRC."""
@@ -97,18 +105,19 @@ class Chroma:
             found[str(file.relative_to(self._place))] = check
         return found
 
-    def _open(self) -> tuple[Any, Any]:
+    def _open(self, store: str) -> Any:
+        # Chroma remembers a directory for the life of the process, even a deleted one: a new one needs a new name.
+        self._store = store
         import chromadb
         from chromadb.config import Settings
 
         settings = Settings(anonymized_telemetry=False, is_persistent=True)
-        client = chromadb.PersistentClient(path=str(self._place / "store"), settings=settings)
-        collection = client.get_or_create_collection(
+        self._client = chromadb.PersistentClient(path=str(self._place / store), settings=settings)
+        return self._client.get_or_create_collection(
             NAME,
             configuration={"hnsw": {"space": "cosine", "ef_search": SEARCHED}},
             embedding_function=None,
         )
-        return client, collection
 
 
 def as_floats(data: Sequence[bytes]) -> Floats:

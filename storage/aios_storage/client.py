@@ -17,8 +17,12 @@ from aios_storage.owner import ANOTHER
 from aios_storage.wire import address, receive, send
 from aios_syscalls.errors import StorageFailed, from_wire
 
-ANSWER_S = 30.0
+ANSWER_S = 15.0
 START_S = 30.0
+PATIENCE_S = 0.7
+"""For which a question waits for a new owner after the last one died, before it goes on without."""
+STOP_S = 60.0
+"""For which an owner may write what it has before it ends."""
 AGAIN_S = 5.0
 """Before an owner that could not be started is tried again."""
 
@@ -31,12 +35,16 @@ class Owner:
         self._child = child
         # A connection that is held says that somebody still wants the owner.
         self._held = self._connect()
-        self._model = str(self.status()["model"])
+        try:
+            self._model = str(self.status()["model"])
+        except BaseException:
+            self._held.close()
+            raise
 
     @classmethod
     def find(cls, root: Path) -> Owner | None:
         """The owner that there is, None for none."""
-        with suppress(OSError):
+        with suppress(OSError, StorageFailed):
             return cls(root)
         return None
 
@@ -46,25 +54,20 @@ class Owner:
         if found := cls.find(root):
             return found
         command = [sys.executable, "-m", "aios_storage.owner", str(root), "--embedder", embedder, "--child", *options]
-        # A session of its own: Ctrl-C on the terminal is meant for others.
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        child = _spawn(command, root)
         until = time.monotonic() + START_S
         while time.monotonic() < until:
-            with suppress(OSError):
-                return cls(root, child)
-            if child.poll() is not None:
-                said = child.stderr.read().decode("utf-8", "replace").strip() if child.stderr else ""
-                if child.returncode == ANOTHER and (found := cls.find(root)):
-                    return found
-                if child.returncode != ANOTHER:
-                    raise StorageFailed(f"the index's owner ended at once: {said[-500:] or child.returncode}")
+            if child.poll() is None:
+                with suppress(OSError, StorageFailed):
+                    return cls(root, child)
+            elif child.returncode != ANOTHER:
+                raise StorageFailed(f"the index's owner ended at once: {_said(root) or child.returncode}")
+            elif found := cls.find(root):
+                return found
+            else:  # the other one is about to end, or has only begun
+                child = _spawn(command, root)
             time.sleep(0.02)
+        _let_go(child)
         raise StorageFailed(f"the index's owner did not answer within {START_S:g} s; see what keeps the machine busy")
 
     @property
@@ -90,17 +93,19 @@ class Owner:
         """End it, in order; returns when it has."""
         with suppress(StorageFailed):
             self._ask({"do": "stop"})
-        self.close()
+        # It ends every conversation when it has ended itself.
+        with suppress(OSError):
+            self._held.settimeout(STOP_S)
+            self._held.recv(1)
         if self._child is not None:
             self._child.wait()
+        self.close()
 
     def close(self) -> None:
         """Let go: as a child it ends when nobody else asks it."""
         self._held.close()
         if self._child is not None:
-            for pipe in (self._child.stdin, self._child.stderr):
-                if pipe:
-                    pipe.close()
+            _let_go(self._child)
 
     def _connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -129,10 +134,13 @@ class Owner:
 class Meaning:
     """The nearest pieces by whichever owner there is, or a child that is started at the first question."""
 
-    def __init__(self, root: Path, embedder: str) -> None:
-        self._root, self._embedder = root, embedder
+    def __init__(self, root: Path, embedder: str, *options: str) -> None:
+        self._root, self._embedder, self._options = root, embedder, options
+        self._died = False
         self._lock = threading.Lock()
+        self._closed = False
         self._owner: Owner | None = None
+        self._starting: threading.Thread | None = None
         self._failed: StorageFailed | None = None
         self._again = 0.0
 
@@ -147,31 +155,88 @@ class Meaning:
 
     def nearest(self, text: str, limit: int, among: Selection | None) -> list[tuple[bytes, float]]:
         """The nearest pieces; by a new owner where the last one is gone. Raises StorageFailed while there is none."""
-        with suppress(StorageFailed):
-            return self.reach().nearest(text, limit, among)
+        owner = self.reach()
+        try:
+            return owner.nearest(text, limit, among)
+        except StorageFailed:
+            self._lost(owner)
+        return self.reach(PATIENCE_S).nearest(text, limit, among)
+
+    def reach(self, patience: float = START_S) -> Owner:
+        """The owner, waited for so many seconds. Raises StorageFailed where there is none by then."""
         with self._lock:
             if self._owner is not None:
-                self._owner.close()
-            self._owner = None
-        return self.reach().nearest(text, limit, among)
-
-    def reach(self) -> Owner:
-        """The owner. Raises StorageFailed where there is none and none can be started."""
+                return self._owner
+            if self._closed:
+                raise StorageFailed(f"finding by meaning below {self._root} was closed; open its root again")
+            if self._failed is not None and time.monotonic() < self._again:
+                raise self._failed
+            if self._starting is None:
+                self._failed = None
+                self._starting = threading.Thread(target=self._start, name="owner", daemon=True)
+                self._starting.start()
+            starting = self._starting
+        starting.join(patience if not self._died else min(patience, PATIENCE_S))
         with self._lock:
-            if self._owner is None:
-                if self._failed is not None and time.monotonic() < self._again:
-                    raise self._failed
-                try:
-                    self._owner = Owner.start(self._root, self._embedder)
-                    self._failed = None
-                except StorageFailed as error:
-                    self._failed, self._again = error, time.monotonic() + AGAIN_S
-                    raise
-            return self._owner
+            if self._owner is not None:
+                return self._owner
+            raise self._failed or StorageFailed(
+                "the index's owner ended and a new one is starting; ask again in a moment"
+                if self._died
+                else "the index's owner is starting; ask again in a moment"
+            )
 
     def close(self) -> None:
         """Let go of the owner."""
         with self._lock:
+            self._closed = True
             if self._owner is not None:
                 self._owner.close()
             self._owner = None
+
+    def _start(self) -> None:
+        try:
+            owner = Owner.start(self._root, self._embedder, *self._options)
+        except StorageFailed as error:
+            with self._lock:
+                self._failed, self._again, self._starting = error, time.monotonic() + AGAIN_S, None
+            return
+        with self._lock:
+            self._starting = None
+            if self._closed:
+                owner.close()
+            else:
+                self._owner, self._died = owner, False
+
+    def _lost(self, owner: Owner) -> None:
+        """Forget an owner that does not answer."""
+        with self._lock:
+            if self._owner is owner:
+                owner.close()
+                self._owner, self._died = None, True
+
+
+def _spawn(command: list[str], root: Path) -> subprocess.Popen[bytes]:
+    """A child in a session of its own: an interrupt at the terminal is not meant for it."""
+    with _log(root).open("wb") as log:
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True
+        )
+
+
+def _said(root: Path) -> str:
+    """The end of what a child said of its own end."""
+    return _log(root).read_text("utf-8", "replace").strip()[-500:]
+
+
+def _log(root: Path) -> Path:
+    place = root / ".aios"
+    place.mkdir(mode=0o700, exist_ok=True)
+    return place / "owner.log"
+
+
+def _let_go(child: subprocess.Popen[bytes]) -> None:
+    """Have a child end by itself, and not stay as a zombie."""
+    if child.stdin:
+        child.stdin.close()
+    threading.Thread(target=child.wait, name="reaper", daemon=True).start()

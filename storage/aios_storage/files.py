@@ -375,14 +375,15 @@ class Files:
         return self.root.real(path, field, follow=follow)
 
     def _resolved(self, change: Change) -> Change:
+        """The change of the files that its paths lead to. Raises Denied for what is read-only."""
         match change:
             case Put():
-                return replace(change, path=self._real(change.path))
+                return replace(change, path=self.root.real(change.path, change=True))
             case Drop():
-                return replace(change, path=self._real(change.path, follow=False))
+                return replace(change, path=self.root.real(change.path, change=True, follow=False))
             case Rename():
-                target = self._real(change.target, "target", follow=False)
-                return replace(change, path=self._real(change.path, follow=False), target=target)
+                source = self.root.real(change.path, change=True, follow=False)
+                return replace(change, path=source, target=self.root.real(change.target, "target", True, False))
 
     def _bytes(self, version: Version) -> bytes:
         if version.sha256 is None:

@@ -14,8 +14,8 @@ def fuse(dense: Mapping[int, float], sparse: Mapping[int, float], unknown: Colle
 
     Better than reciprocal ranks, which forget how far apart scores are (Bruch, Gai, Ingber: An Analysis of Fusion
     Functions for Hybrid Retrieval, 2022). The keywords' share depends on the query: where their best files are hardly
-    better than many others, as with plain words about code, they say little. `unknown` are files that are not
-    embedded yet: their keywords count alone, for nobody knows how near they are.
+    better than many others, as with plain words about code, they say little. `unknown` are files that are not embedded
+    yet: their keywords count alone, for nobody knows how near they are.
     """
     if not dense or not sparse:
         return _scaled(dense or sparse)

@@ -9,11 +9,14 @@ import argparse
 import fcntl
 import os
 import resource
+import signal
 import socket
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +35,19 @@ ANOTHER = 3
 BATCH = 8
 """Pieces embedded between two looks at what else there is to do."""
 POLL_S = 0.5
+TROUBLE_S = 5.0
+"""Before it is tried again after the disk or the embedder failed."""
+PROBLEMS = 20
+"""The last that are remembered."""
+NICE = 10
+"""How much its own work gives way to that of others, and to its answers."""
 """Between looks for changes that nobody told of: writes of other processes."""
 CHROMA_FROM = 20_000
 """Vectors from which an approximate index is faster than looking at each."""
 OVERFETCH = 2
+MOST = 1000
+"""Pieces asked of Chroma for one question; where too few of them are in a file, each is looked at instead."""
+READY, FAILED = "ready", "failed, and is made anew"
 GRACE_S = 2.0
 """For which an owner without a parent waits for somebody to ask it."""
 
@@ -54,10 +66,11 @@ class Owner:
         self._chroma_lock = threading.Lock()
         self._chroma_state = "not needed"
         self._phase = "starting"
-        self._problems: list[str] = []
+        self._problems: deque[str] = deque(maxlen=PROBLEMS)
         self._refused: AiosError | None = None
         self._embedded = 0
         self._embedding_s = 0.0
+        self._counting = threading.Lock()
         self._asking = 0
         self._connections = 0
         self._wake = threading.Event()
@@ -79,12 +92,10 @@ class Owner:
                     return {"status": self.status()}
                 case {"do": "reembed"}:
                     self.index.reembed(self._embedder.id, self._embedder.dimension)
-                    self._refused = None
                     self._woken()
                     return {"status": self.status()}
                 case {"do": "stop"}:
-                    self._stop.set()
-                    self._wake.set()
+                    self.stop()
                     return {"status": self.status()}
                 case _:
                     raise BadRequest(f"an owner does not understand {message!r:.200}")
@@ -95,16 +106,14 @@ class Owner:
 
     def nearest(self, text: str, limit: int, among: Selection | None) -> list[tuple[bytes, float]]:
         """The nearest pieces; by the approximate index where it is there and all files are meant."""
-        if self._refused is not None:
-            raise self._refused
-        self._asking += 1
-        try:
+        known = self.index.model()
+        if known is not None and known != (self._embedder.id, self._embedder.dimension):
+            self.index.use(self._embedder.id, self._embedder.dimension)  # says what to do
+        with self._counted("_asking"):
             vector = self._embedder.embed_query(text)
             if among is None and (found := self._approximately(vector, limit)) is not None:
                 return found
             return self._exact.near(vector, limit, among)
-        finally:
-            self._asking -= 1
 
     def status(self) -> dict[str, Any]:
         """How far everything is."""
@@ -127,6 +136,11 @@ class Owner:
 
     # --- its life
 
+    def stop(self) -> None:
+        """Have `serve` end in order, soon."""
+        self._stop.set()
+        self._wake.set()
+
     def serve(self, listener: socket.socket, child: bool) -> None:
         """Serve until stopped; as a child also until its standard input ends and nobody is connected."""
         threads = [threading.Thread(target=self._accept, args=(listener,), daemon=True)]
@@ -137,24 +151,36 @@ class Owner:
         try:
             self._work()
         finally:
-            self._watcher.stop()
-            with self._chroma_lock:
-                if self._chroma is not None:
-                    self._chroma.close()
-            self.index.close()
-            self.files.close()
+            try:
+                self._watcher.stop()
+                with self._chroma_lock:
+                    if self._chroma is not None:
+                        self._chroma.close()
+            finally:
+                self.index.close()
+                self.files.close()
 
     def _work(self) -> None:
+        os.nice(NICE)  # of this thread alone, on Linux
         self._watcher.start()
         self._watcher.ready.wait(10)
-        self._phase = "scanning"
-        self.files.scan()
+        scanned = False
         while not self._stop.is_set():
             self._wake.clear()
-            self.index.catch_up()
-            if self._refused is None and self._embed():
+            try:
+                if not scanned:
+                    self._phase = "scanning"
+                    self.files.scan()
+                    scanned = True
+                self.index.catch_up()
+                if self._embed():
+                    continue
+                self._fill_chroma()
+            except AiosError as error:
+                self._phase = "in trouble"
+                self._problems.append(error.message)
+                self._stop.wait(TROUBLE_S)
                 continue
-            self._fill_chroma()
             self._phase = "refused" if self._refused else "idle"
             self._wake.wait(POLL_S)
 
@@ -170,23 +196,35 @@ class Owner:
         except BadRequest as error:
             self._refused = error
             return False
+        self._refused = None
         self._embedded += done
         self._embedding_s += time.monotonic() - began if done else 0.0
         return done > 0
 
     def _approximately(self, vector: Floats, limit: int) -> list[tuple[bytes, float]] | None:
-        """By Chroma, and by looking at those that it does not have yet; None where it is not ready."""
-        with self._chroma_lock:
-            if self._chroma is None or self._chroma_state != "ready":
+        """By Chroma, and by looking at those that it does not have yet; None where it is not ready or fails."""
+        if self._chroma_state != READY or not self._chroma_lock.acquire(blocking=False):
+            return None
+        try:
+            if self._chroma is None or self._chroma.generation != self.index.generation:
                 return None
-            wanted = limit * OVERFETCH
-            while True:
+            wanted, alive = limit, set[bytes]()
+            while len(alive) < limit:
+                wanted *= OVERFETCH
+                if wanted > MOST:
+                    return None
                 hashes = self._chroma.nearest(vector, wanted)
                 alive = self.index.alive(hashes)
-                if len(alive) >= limit or len(hashes) < wanted:
-                    break
-                wanted *= 2
             through = self._chroma.through
+        except BaseException as error:
+            if not _of_chroma(error):
+                raise
+            self._chroma_state = FAILED
+            self._problems.append(f"Chroma: {error}")
+            self._woken()
+            return None
+        finally:
+            self._chroma_lock.release()
         found = dict(self._exact.scores(vector, [hash for hash in hashes if hash in alive]))
         found |= dict(self._exact.near(vector, limit, after=through))
         return sorted(found.items(), key=lambda pair: -pair[1])[:limit]
@@ -196,10 +234,11 @@ class Owner:
         if self._exact.refresh() < self._chroma_from:
             if self._chroma is not None and self._chroma.generation != self.index.generation:
                 self._drop_chroma()
+                self._chroma_state = "not needed"
             return
         try:
             generation = self.index.generation
-            if self._chroma is not None and self._chroma.generation != generation:
+            if self._chroma is not None and (self._chroma_state == FAILED or self._chroma.generation != generation):
                 self._drop_chroma()
             if self._chroma is None:
                 self._chroma_state = "opening"
@@ -212,14 +251,14 @@ class Owner:
                 if self._stop.is_set() or self.index.pending():
                     break
             else:
-                self._chroma_state = "ready"
+                self._chroma_state = READY
         except BaseException as error:
-            if isinstance(error, KeyboardInterrupt | SystemExit):
+            if not _of_chroma(error):
                 raise
-            # Its panics are no Exceptions. Without it each vector is looked at, which is exact.
-            self._chroma_state = f"failed, and is made anew: {error}"
+            self._chroma_state = FAILED
             self._problems.append(f"Chroma: {error}")
             self._drop_chroma()
+            self._stop.wait(TROUBLE_S)
 
     def _drop_chroma(self) -> None:
         with self._chroma_lock:
@@ -230,17 +269,27 @@ class Owner:
     def _woken(self) -> None:
         self._wake.set()
 
+    @contextmanager
+    def _counted(self, name: str) -> Iterator[None]:
+        """A block that is counted while it runs, on any thread."""
+        with self._counting:
+            setattr(self, name, getattr(self, name) + 1)
+        try:
+            yield
+        finally:
+            with self._counting:
+                setattr(self, name, getattr(self, name) - 1)
+
     def _accept(self, listener: socket.socket) -> None:
-        while True:
-            connection, _ = listener.accept()
-            self._connections += 1
-            threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
+        with suppress(OSError):  # it was closed: that is the end
+            while True:
+                connection, _ = listener.accept()
+                threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
 
     def _converse(self, connection: socket.socket) -> None:
-        with connection, suppress(OSError, ValueError):
+        with self._counted("_connections"), connection, suppress(OSError, ValueError):
             while (message := receive(connection)) is not None:
                 send(connection, self.answer(message))
-        self._connections -= 1
 
     def _follow_parent(self) -> None:
         while sys.stdin.buffer.read(4096):
@@ -249,8 +298,12 @@ class Owner:
             time.sleep(GRACE_S)
             if not self._connections:
                 break
-        self._stop.set()
-        self._wake.set()
+        self.stop()
+
+
+def _of_chroma(error: BaseException) -> bool:
+    """Whether Chroma may have raised it: its panics are no Exceptions. Without it each vector is looked at instead."""
+    return not isinstance(error, KeyboardInterrupt | SystemExit | AiosError)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -261,7 +314,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--chroma-from", type=int, default=CHROMA_FROM, metavar="VECTORS")
     parser.add_argument("--child", action="store_true", help="end when standard input does")
     options = parser.parse_args(arguments)
-    os.nice(5)
     try:
         files_place = options.root / ".aios"
         files_place.mkdir(mode=0o700, exist_ok=True)
@@ -280,6 +332,7 @@ def main(arguments: list[str] | None = None) -> int:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
                 listener.bind(str(place))
                 listener.listen(64)
+                signal.signal(signal.SIGTERM, lambda *_: owner.stop())
                 try:
                     owner.serve(listener, options.child)
                 finally:

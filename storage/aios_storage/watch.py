@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable
 
 from aios_storage.files import Files
-from aios_storage.ignore import NAMES
+from aios_storage.ignore import NAMES, Ignore
 from aios_storage.path import is_protected
+from aios_syscalls.errors import AiosError
 
 MANY = 500
 """Changed paths at once, above which the whole root is looked at instead."""
@@ -35,7 +36,7 @@ class Watcher(threading.Thread):
             self._on_problem(f"changes are looked for every {AGAIN_S:g} s, since the system does not tell: {error}")
             self.ready.set()
             while not self._over.wait(AGAIN_S):
-                self._files.scan()
+                self._record(["."], None)
 
     def stop(self) -> None:
         """End it; returns when it has."""
@@ -70,7 +71,14 @@ class Watcher(threading.Thread):
                 paths = {"."}
             wanted = [path for path in sorted(paths) if path == "." or not ignore.covers(path)]
             if wanted:
-                self._files.scan(wanted, ignore)
+                self._record(wanted, ignore)
+
+    def _record(self, paths: list[str], ignore: Ignore | None) -> None:
+        # A full disk today is no reason to hear of nothing tomorrow.
+        try:
+            self._files.scan(paths, ignore)
+        except AiosError as error:
+            self._on_problem(f"what changed on the disk was not recorded: {error.message}")
 
 
 def _protected(path: str) -> bool:

@@ -306,7 +306,7 @@ def report(value: float) -> bench.Report:
 def test_a_bench_that_misses_its_target_fails(
     monkeypatch: pytest.MonkeyPatch, value: float, code: int, word: str
 ) -> None:
-    monkeypatch.setattr(bench, "run", lambda _name, _quick: report(value))
+    monkeypatch.setattr(bench, "run", lambda *_: report(value))
     result = aios("bench", "overhead")
     assert result.exit_code == code
     assert word in result.stdout

@@ -39,6 +39,7 @@ class Embedder(Protocol):
 
 EMBEDDERS = {
     "granite": "aios_storage.embedders.granite:Granite",
+    "hashing": "aios_storage.embedders.hashing:Hashing",
     "openai": "aios_storage.embedders.openai:Remote",
 }
 """Name -> what makes it from the text behind the colon; packages add theirs by the entry-point group."""
