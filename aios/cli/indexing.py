@@ -18,6 +18,7 @@ from aios_syscalls.errors import BadRequest, NotFound
 
 if TYPE_CHECKING:
     from aios_storage.library import Library
+    from aios_storage.vectors import Nearest
 
 POLL_S = 0.2
 PATIENCE_S = 5.0
@@ -61,14 +62,23 @@ def take_in(library: Library, told: Listener, below: tuple[str, ...] = (".",)) -
     with beside:
         while not beside.wait(POLL_S):
             told.tell(tally.state())
-        # Another process embeds: its owner.
         while library.embedder is None and library.finder.nearest is not None and library.pending():
+            _hear(library.finder.nearest)
             time.sleep(POLL_S)
             told.tell(tally.state())
     tally.stage = "done"
     told.tell(tally.state())
     if library.finder.nearest is None:
         told.note(NO_EMBEDDER)
+
+
+def _hear(nearest: Nearest) -> None:
+    """Raises StorageFailed where the owner, who embeds in another process, is gone, BadRequest where it may not."""
+    from aios_storage.client import Meaning, Owner
+
+    owner = nearest.reach() if isinstance(nearest, Meaning) else nearest
+    if isinstance(owner, Owner) and (said := owner.status())["phase"] == "refused":
+        raise BadRequest(said["problems"][-1], "embedder")
 
 
 class Tally:
