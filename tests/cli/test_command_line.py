@@ -320,7 +320,7 @@ def test_a_bench_draws_its_figures_and_refuses_a_file_first_that_it_cannot_write
 ) -> None:
     runs: list[str] = []
 
-    def run(name: str, _quick: bool) -> bench.Report:
+    def run(name: str, *_: object) -> bench.Report:
         runs.append(name)
         return report(0.1)
 
