@@ -15,10 +15,8 @@ from aios_storage.chroma import Chroma
 from aios_storage.client import Owner
 from aios_storage.library import Library
 from aios_storage.search import Query
-from tests.storage.test_owner import idle, root, until
 
 COUNT, DIMENSION = 1500, 16
-_ = root
 ROWS = [(number + 1, number.to_bytes(32, "big")) for number in range(COUNT)]
 
 

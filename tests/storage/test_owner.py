@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -23,8 +24,9 @@ from aios_storage.search import Query
 from aios_storage.wire import address, receive, send
 from aios_syscalls.errors import BadRequest, StorageFailed
 
-SPEC = "hashing:64"
-LONG_S = 30.0
+SPEC = "hashing:512"
+WORDS = ["granite", "orbit", "pepper", "quartz", "saddle", "timber", "meadow", "copper", "violin", "glacier", "anchor"]
+LONG_S = 20.0
 
 
 @pytest.fixture
@@ -91,7 +93,7 @@ def test_a_second_shell_finds_the_owner_and_asks_it(root: Path, owner: Owner) ->
 
 def test_the_status_says_how_far_everything_is(owner: Owner) -> None:
     status = owner.status()
-    assert (status["model"], status["dimension"], status["chroma"]) == ("hashing-64", 64, "not needed")
+    assert (status["model"], status["dimension"], status["chroma"]) == ("hashing-512", 512, "not needed")
     assert (status["files"], status["pending_files"], status["embedded"], status["vectors"]) == (2, 0, 2, 2)
     assert status["chunks_per_s"] > 0 and status["problems"] == []
 
@@ -116,6 +118,7 @@ def test_a_socket_that_a_killed_owner_left_is_no_hindrance(root: Path) -> None:
     assert address(root).exists() and Owner.find(root) is None
     with pytest.raises(StorageFailed, match="does not answer"):
         first.status()
+    first.close()
     second = Owner.start(root, SPEC)
     assert second.status()["root"] == str(root)
     second.stop()
@@ -151,7 +154,8 @@ def test_the_owner_ends_with_its_parent(root: Path) -> None:
 
 
 def test_an_outside_edit_is_found_by_its_meaning_and_embeds_at_most_two_pieces(root: Path, owner: Owner) -> None:
-    lines = [f"line {number}: {' '.join(str(number * k) for k in range(1, 9))}" for number in range(2500)]
+    choose = random.Random(5)
+    lines = [" ".join(choose.choices(WORDS, k=8)) for _ in range(2500)]
     (root / "big.txt").write_text("\n".join(lines))
     assert (root / "big.txt").stat().st_size > 100_000
     until(lambda: owner.status()["files"] == 3 and idle(owner))
@@ -207,13 +211,14 @@ def test_embedding_anew_goes_on_after_a_kill_and_embeds_nothing_twice(root: Path
         index = Index(files)
         index.catch_up()
         index.use("another", 7)
-        index.reembed("hashing-64", 64)
+        index.reembed("hashing-512", 512)
         total = index.pending().chunks
         assert total >= 500
         first = Owner.start(root, SPEC)
         until(lambda: index.pending().chunks < total)
         kill(first)
         left = index.pending().chunks
+        first.close()
         second = Owner.start(root, SPEC)
         until(lambda: idle(second))
         assert second.status()["embedded"] == left
