@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
+from time import time_ns
 from typing import Any
 
 import pytest
@@ -195,6 +196,16 @@ def test_masks_are_taken_off_as_they_were_put_on() -> None:
     request = mask(text, KNOWN)
     assert request.masked == "copy ⟦0⟧ to ⟦1⟧, then add ⟦2⟧ to ⟦3⟧"
     assert request.plain(request.masked) == text.replace("⟦0⟧", "[0]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["find " + "a, " * 300 + "open zzz qqq", "find " + "between and " * 150, "move " + "notes.txt and " * 120 + "x"],
+)
+def test_long_requests_are_read_or_not_in_no_time(text: str) -> None:
+    began = time_ns()
+    said(text)
+    assert time_ns() - began < 5e9
 
 
 @settings(max_examples=300, deadline=None)
