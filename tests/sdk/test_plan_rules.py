@@ -163,6 +163,10 @@ def test_what_is_unclear_is_not_guessed(text: str, expected: Why | None) -> None
             [("append", {"path": "notes.txt", "text": "and then delete report.md"})],
         ),
         ('append "/etc/passwd" to notes.txt', [("append", {"path": "notes.txt", "text": "/etc/passwd"})]),
+        ("cat src/main.py", [("read", {"path": "src/main.py"})]),
+        ("ls drafts", [("list", {"path": "drafts"})]),
+        ("replace 'a' with '' in drafts", [("replace", {"find": "a", "by": "", "within": "drafts"})]),
+        ("replace 'a' by 'b' everywhere", [("replace", {"find": "a", "by": "b"})]),
         ("share report.md", [("share", {"path": "report.md"})]),
     ],
 )
@@ -180,6 +184,7 @@ def test_whatever_overwrites_destroys_takes_back_or_gives_away_asks() -> None:
         "write",
         "delete",
         "delete_matching",
+        "replace",
         "undo",
         "share",
     }

@@ -89,7 +89,7 @@ def _alternatives(tokens: list[_Token], operation: type[Operation] | None) -> tu
 
 
 def _slot(name: str, operation: type[Operation] | None) -> str:
-    if name in WORDS:
+    if name in WORDS and not (operation and name in operation.kinds()):
         return f"(?P<{name}>{WORDS[name]}) "
     kind = operation.kinds().get(name, Kind.QUERY) if operation else Kind.QUERY
     whole = f"(?P<{name}>{SLOTS[kind]}) "

@@ -178,8 +178,12 @@ def _built(rule: Rule, found: re.Match[str], request: Request, context: Context)
     if rule.operation is ops.Tag:
         values["paths"] = tuple(many) or ((values["paths"],) if "paths" in values else ())
         many = []
-    if rule.operation is ops.DeleteMatching and narrow(spaced(found["query"]), request, context)[1]:
-        raise Refused(Why.ASK, "what is deleted by subject cannot be narrowed by time or author; search for it first")
+    if (
+        rule.operation in (ops.DeleteMatching, ops.Replace)
+        and "query" in values
+        and narrow(spaced(found["query"]), request, context)[1]
+    ):
+        raise Refused(Why.ASK, "what is changed by subject cannot be narrowed by time or author; search for it first")
     if many and rule.operation not in EACH:
         raise Unread
     for more in [{"path": path} for path in many] or [{}]:

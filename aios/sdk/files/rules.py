@@ -109,6 +109,14 @@ def _changing() -> Iterator[Rule]:
         " (to | into | as | in | called | named | under) {target}",
     )
     yield from _rules(ops.Delete, "(<remove> | bin) {path}", "throw {path} (away | out)")
+    swap = "(replace | change | exchange) [the (word | words | text)] {find} (with | by | to | for) {by}"
+    yield from _rules(
+        ops.Replace,
+        f"{swap} <in> <all> [<thing>] <about> {{query}}",
+        f"{swap} <in> <all> {{within}} <about> {{query}}",
+        f"{swap} <in> <all> [<thing> <in>] {{within}}",
+        f"{swap} (everywhere | in all [the | my] files | in every file)",
+    )
     some = "<all> [<thing> | ones]"
     yield from _rules(
         ops.DeleteMatching,
@@ -251,6 +259,11 @@ def _many() -> Iterator[Rule]:
         " <all> [<thing>] [<about>] {query}",
         "(save | keep | store | link) [a | the | this] (search | searches | query) [for] {query} (as | to | under)"
         " [a | the] [virtual] folder [called | named] {folder}",
+    )
+    yield from _rules(
+        ops.Follow,
+        "(open | show | list | follow) [me] [what is in | what's in] [the] <virtual> folder [called | named] {folder}",
+        "(what is | what's) in [the] <virtual> folder [called | named] {folder}",
     )
     yield from _rules(
         ops.Unlink, "(<remove> | unlink) [the] <virtual> folder [called | named] {folder}", "unlink {folder}"
