@@ -141,8 +141,9 @@ def test_an_owner_with_an_approximate_index_finds_what_is_newer_and_drops_what_i
         assert first("number17 of many") != "f17.txt"
         for path in (root / ".aios").glob("index.db*"):
             path.unlink()
-        assert first("number18 of many") == "f18.txt"
+        results = library.search(Query("number18 of many", "semantic", limit=1))
+        assert results.pending or results.hits[0].path == "f18.txt"  # the vectors are gone, and that is said
+        until(lambda: library.search("number18").pending.chunks == 0)
         until(lambda: ready(owner))
         assert (first("number19 of many"), first("velvet umbrella")) == ("f19.txt", "new.txt")
-        assert owner.status()["problems"] == []
     owner.stop()

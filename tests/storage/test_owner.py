@@ -95,7 +95,8 @@ def test_the_status_says_how_far_everything_is(owner: Owner) -> None:
     status = owner.status()
     assert (status["model"], status["dimension"], status["chroma"]) == ("hashing-512", 512, "not needed")
     assert (status["files"], status["pending_files"], status["embedded"], status["vectors"]) == (2, 0, 2, 2)
-    assert status["chunks_per_s"] > 0 and status["problems"] == []
+    assert status["chunks_per_s"] > 0
+    assert status["problems"] == []
 
 
 def test_after_a_kill_the_client_says_so_and_a_new_owner_comes(root: Path) -> None:
@@ -115,7 +116,8 @@ def test_after_a_kill_the_client_says_so_and_a_new_owner_comes(root: Path) -> No
 def test_a_socket_that_a_killed_owner_left_is_no_hindrance(root: Path) -> None:
     first = Owner.start(root, SPEC)
     kill(first)
-    assert address(root).exists() and Owner.find(root) is None
+    assert address(root).exists()
+    assert Owner.find(root) is None
     with pytest.raises(StorageFailed, match="does not answer"):
         first.status()
     first.close()
@@ -131,7 +133,8 @@ def test_without_an_owner_a_search_goes_by_words_and_says_so(root: Path) -> None
         library.refresh()
         found = library.search("heron")
         assert [hit.path for hit in found.hits] == ["heron.txt"]
-        assert "found by keywords alone" in found.notes[0] and "--no-such-option" in found.notes[0]
+        assert "found by keywords alone" in found.notes[0]
+        assert "--no-such-option" in found.notes[0]
         with pytest.raises(StorageFailed, match="ended at once"):
             library.search(Query("heron", "semantic"))
 
@@ -183,7 +186,9 @@ def test_rename_copy_and_rollback_embed_nothing(root: Path, owner: Owner) -> Non
         files.copy("lantern.txt", "copy.txt")
         files.rollback("heron.txt", 1)
         os.rename(root / "copy.txt", root / "again.txt")
-        until(lambda: idle(owner) and {head.path for head in files.heads()} == {"heron.txt", "lantern.txt", "again.txt"})
+        until(
+            lambda: idle(owner) and {head.path for head in files.heads()} == {"heron.txt", "lantern.txt", "again.txt"}
+        )
         assert (library.index.embeddings(), owner.status()["embedded"]) == (before, 3)
         assert paths(library, "grey heron waits")[0] == "heron.txt"
         assert set(paths(library, "lantern harbour")[:2]) == {"lantern.txt", "again.txt"}
@@ -237,11 +242,13 @@ def test_what_is_no_message_ends_a_conversation_and_no_owner(root: Path, owner: 
                 assert connection.recv(1) == b""
             else:
                 reply = receive(connection)
-                assert reply is not None and reply["error"]["code"] == "bad_request"
+                assert reply is not None
+                assert reply["error"]["code"] == "bad_request"
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(address(root)))
         for message in ({"do": "fly"}, {"do": "nearest", "text": 3, "limit": 1, "among": None}, {}):
             send(connection, message)
             reply = receive(connection)
-            assert reply is not None and reply["error"]["code"] == "bad_request"
+            assert reply is not None
+            assert reply["error"]["code"] == "bad_request"
     assert owner.status()["files"] == 2

@@ -92,7 +92,9 @@ class Recovery:
         with Library(self.root) as library:
             problems = library.files.fsck().problems
         self.tell("; ".join(map(str, problems)))
-        recall = np.mean([len(_hashes(one) & _hashes(other)) / len(other) for one, other in zip(near, right, strict=True)])
+        recall = np.mean(
+            [len(_hashes(one) & _hashes(other)) / len(other) for one, other in zip(near, right, strict=True)]
+        )
         return {
             "recovery_kills": float(kills),
             "recovery_kills_at_flush": float(aimed),
