@@ -87,7 +87,7 @@ async def boot(
         # After the models: what does not come to start leaves no record of a run.
         journal = await stack.enter_async_context(SqliteJournal(journal_path(directory)))
         host = await stack.enter_async_context(_host(config, directory, mains))
-        files = FileCore(partial(library, config), directory.name, config.files.private)
+        files = FileCore(partial(library, config), directory.name, config.files.private, config.files.homes)
         stack.callback(files.close)
         router = Router(_preferred(serving, config.model))
         kernel = Kernel(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from platformdirs import user_cache_path, user_config_path, user_state_path
-from pydantic import Discriminator, Field, HttpUrl, Tag, ValidationError
+from pydantic import AfterValidator, Discriminator, Field, HttpUrl, Tag, ValidationError
 
 from aios_syscalls import BadRequest, Frozen, NotFound
 from aios_syscalls.wire import explain
@@ -109,14 +109,26 @@ class LimitsConfig(Frozen):
     agent_time_limit_s: float = Field(default=3_600.0, gt=0)
 
 
+def _below(path: str) -> str:
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if path.startswith("/") or ".." in parts or not parts:
+        raise ValueError(f"{path!r} is no directory below the root; give its path from there, without ..")
+    return "/".join(parts)
+
+
+Below = Annotated[str, AfterValidator(_below)]
+
+
 class FilesConfig(Frozen):
     """How files are kept and found."""
 
     embedder: str | None = None
     """What embeds: `granite:PATH`, `openai:URL#MODEL` (its key in OPENAI_API_KEY), or `none`; None is the one that
     set-up fetches."""
-    private: dict[str, str] = {}
+    private: dict[str, Below] = {}
     """The directory, below the root, that a program has for itself: nobody else sees what is in there."""
+    homes: Below | None = None
+    """A directory, below the root, in which each process has one for itself, named PROGRAM-PID."""
 
 
 class Config(Frozen):

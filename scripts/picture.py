@@ -4,31 +4,39 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import pyte
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.style import Style
 from rich.terminal_theme import DIMMED_MONOKAI
 from rich.text import Text
 
+from tests.cli import weights
 from tests.shell.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parents[1]
 AIOS = [sys.executable, "-m", "aios"]
-ROWS, COLUMNS = 34, 96
+ROWS, COLUMNS = 38, 100
 TYPED = (
-    ("who fixed the outage in the night", "meeting-notes"),
+    ("in reviews cleaning machine that makes too much noise", "hotel.txt"),
     ("hist 1", "VERSION"),
     ("diff 1", "@@"),
-    ("in reviews the battery does not last", "battery"),
+    ("restore 1 1", "undo"),
+    ("? Where was Elena Marchetti born?", "sources"),
 )
 """Lines, each with what shows that it was done."""
+
+FORMAT = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+"""Fetches no font: whoever looks has one."""
 
 
 def draw(screen: pyte.Screen) -> str:
@@ -37,11 +45,11 @@ def draw(screen: pyte.Screen) -> str:
     last = max((row for row, line in enumerate(screen.display) if line.strip()), default=0)
     for row in range(last + 1):
         line = Text(no_wrap=True)
-        for column in range(screen.columns):
-            cell = screen.buffer[row][column]
-            line.append(cell.data, style(cell))
+        cells = [screen.buffer[row][column] for column in range(screen.columns)]
+        for look, run in groupby(cells, style):
+            line.append("".join(cell.data for cell in run), look)
         console.print(line, soft_wrap=True)
-    return console.export_svg(title="aios shell", theme=DIMMED_MONOKAI)
+    return console.export_svg(title="aios shell", theme=DIMMED_MONOKAI, code_format=FORMAT)
 
 
 def style(cell: pyte.screens.Char) -> Style:
@@ -66,14 +74,12 @@ def session(work: Path) -> pyte.Screen:
     texts = work / "texts"
     shutil.copytree(ROOT / "agents" / "texts", texts)
     environment = {**os.environ, "AIOS_HOME": str(work / "home"), "TERM": "xterm-256color", "PYTHONPATH": paths()}
-    if models := os.environ.get("AIOS_HOME"):
-        (work / "home").mkdir()
-        (work / "home" / "cache").symlink_to(Path(models) / "cache")
+    weights.link(work / "home")
     subprocess.run([*AIOS, "index", str(texts)], env=environment, check=True)
-    with (texts / "incident-report.md").open("a") as file:
-        file.write("\nFollow-up: the alarm now rings twice.\n")
+    vacuum = texts / "reviews" / "vacuum.txt"
+    vacuum.write_text(vacuum.read_text("utf-8").replace("249 euros", "229 euros"), "utf-8")
     with Terminal([*AIOS, "shell", str(texts)], environment=environment, rows=ROWS, columns=COLUMNS) as terminal:
-        terminal.until("texts> ")
+        terminal.until("owner: idle")
         for line, seen in TYPED:
             terminal.enter(line)
             terminal.until(partial(done, line, seen))
@@ -83,7 +89,7 @@ def session(work: Path) -> pyte.Screen:
 def done(line: str, seen: str, text: str) -> bool:
     """Whether a line was answered: what shows it is below it, and so is a new prompt."""
     _, typed, after = text.rpartition(f"> {line}")
-    return bool(typed) and seen in after and "\ntexts>" in after
+    return bool(typed) and seen in after and "\ntexts>\n" in after
 
 
 def paths() -> str:

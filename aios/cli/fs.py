@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -17,6 +18,7 @@ import anyio.to_thread
 from aios.boot import boot
 from aios.cli.exit import Code, code_of
 from aios.cli.output import clean, print_json
+from aios.cli.place import place
 from aios.config import Config
 from aios.sdk import Agent
 from aios.sdk.files import Confirm, Operation, Outcome, Plan, Refused, Why, needs_confirmation, plan, run
@@ -40,6 +42,12 @@ class Options:
 
 def execute(request: str, config: Config, options: Options) -> Code:
     """Plan a request and run it. Raises AiosError where no kernel comes to be."""
+    if config.root == Path("."):
+        # No root of its own in a part of an indexed directory: its files would have two histories.
+        root = place(".").root
+        if root != Path.cwd():
+            print(f"aios: files are named from {root}", file=sys.stderr)
+        config = config.model_copy(update={"root": root})
     return anyio.run(_execute, request, config, options)
 
 

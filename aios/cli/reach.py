@@ -36,11 +36,11 @@ def files(path: str) -> Iterator[tuple[Files, str]]:
 
 
 @contextmanager
-def library(path: str) -> Iterator[tuple[Library, str]]:
+def library(path: str, *, few: bool = True) -> Iterator[tuple[Library, str]]:
     """The library of the root that a path lies in, and the root's name of it. Raises NotFound where nothing is indexed.
 
     Meaning is for the owner of the index to find where there is one, else for this process. What other programs have
-    just written is found too.
+    just written is found too; with `few` by its meaning as well, where that is little.
     """
     from aios_storage.client import Owner
 
@@ -50,7 +50,7 @@ def library(path: str) -> Iterator[tuple[Library, str]]:
     with opened(place.root) as found:
         if not isinstance(found.finder.nearest, Owner):  # which watches, and embeds
             found.refresh((place.path,))
-            if found.embedder is not None and 0 < found.pending().chunks <= FEW:
+            if few and found.embedder is not None and 0 < found.pending().chunks <= FEW:
                 found.embed()
         yield found, place.path
 
@@ -58,19 +58,27 @@ def library(path: str) -> Iterator[tuple[Library, str]]:
 @contextmanager
 def opened(root: Path, *, ask: bool = True) -> Iterator[Library]:
     """The library of a root, which is made one if it was none; unless `ask`, no owner is looked for."""
-    from aios.setup import default_embedder
     from aios_storage.client import Owner
     from aios_storage.embedders import open_embedder
     from aios_storage.library import Library
 
     owner = Owner.find(root) if ask else None
-    spec = None if owner else default_embedder()
+    spec = None if owner else embedder()
     try:
         with Library(root, open_embedder(spec) if spec else None, owner) as found:
             yield found
     finally:
         if owner:
             owner.close()
+
+
+def embedder() -> str | None:
+    """The embedder in force, as `open_embedder` takes it; None where none is configured, or it was not fetched."""
+    from aios.config import load
+    from aios.setup import default_embedder
+
+    spec = load().files.embedder or default_embedder()
+    return None if spec == "none" else spec
 
 
 def version(files: Files, text: str) -> At:

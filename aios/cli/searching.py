@@ -69,7 +69,7 @@ def field(text: str) -> tuple[str, str]:
 
 def search(wanted: Wanted, directory: str, *, names: bool, quiet: bool, as_json: bool) -> Code:
     """Search, and print what was found: lines like grep's, paths alone, JSON, or nothing."""
-    with library(directory) as (found, below):
+    with library(directory, few=wanted.mode != "keyword") as (found, below):
         results = found.search(wanted.to_query(below))
         root = found.root
     if not quiet:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from aios.cli.exit import Code
 from aios.cli.hits import waiting
-from aios.cli.output import print_json, size, stderr
+from aios.cli.output import clean, print_json, size, stderr
 from aios.cli.place import KEPT, shown
-from aios_syscalls.errors import ModelFailed
+from aios_syscalls.errors import BadRequest, ModelFailed
 
 if TYPE_CHECKING:
     from aios_storage.library import Library
@@ -79,4 +80,68 @@ def reembed(library: Library, *, as_json: bool) -> Code:
         raise ModelFailed("there is no embedding model to embed with; fetch it: python -m aios.setup")
     with listener(as_json=as_json) as told:
         take_in(library, told)
+    return Code.OK
+
+
+def fsck(library: Library, *, repair: bool, as_json: bool) -> Code:
+    """Read all that is kept; with `repair` make what is derived anew."""
+    report = library.files.fsck()
+    if repair:
+        library.refresh()
+        library.index.rebuild()
+    library.index.catch_up()
+    problems = list(report.problems)
+    files, entries = len(library.files.heads()), library.index.count()
+    if files != entries:
+        problems.append(f"the index has {entries} files of {files}; --repair builds it anew")
+    if as_json:
+        print_json({**asdict(report), "problems": problems, "entries": entries})
+    else:
+        for problem in problems:
+            print(clean(problem))
+        print(
+            f"{report.versions:,} versions, {report.blobs:,} blobs and {report.files:,} files were read:"
+            f" {f'{len(problems):,} problems' if problems else 'all is well'}"
+        )
+    return Code.ERROR if problems else Code.OK
+
+
+def prune(library: Library, *, count: int | None, age: str | None, megabytes: int | None, as_json: bool) -> Code:
+    """Forget old versions."""
+    from aios.cli.moments import here, since
+    from aios_storage import Retention
+
+    if count is None and age is None and megabytes is None:
+        raise BadRequest("say what is to be kept: --count N, --age WHEN or --size MB", "count")
+    age_s = None if age is None else here().timestamp() - since(age)
+    done = library.files.prune(Retention(count, age_s, None if megabytes is None else megabytes * 1_000_000))
+    if as_json:
+        print_json(asdict(done))
+    else:
+        print(f"{done.versions:,} versions are gone, {size(done.bytes)} are free")
+    return Code.OK
+
+
+def gc(library: Library, *, as_json: bool) -> Code:
+    """Free what no version needs."""
+    freed = library.files.gc()
+    if as_json:
+        print_json({"bytes": freed})
+    else:
+        print(f"{size(freed)} are free")
+    return Code.OK
+
+
+def purge(library: Library, path: str, name: str, confirm: str, *, as_json: bool) -> Code:
+    """Remove every trace of a file, once its path was said twice."""
+    if confirm != path:
+        raise BadRequest(
+            f"purging takes every version of {path} too, for good; to do so: aios files purge {path} --confirm {path}",
+            "confirm",
+        )
+    gone = library.purge(name, name)
+    if as_json:
+        print_json({"path": name, "versions": gone})
+    else:
+        print(f"{clean(path)} is gone, and its {gone:,} versions with it")
     return Code.OK

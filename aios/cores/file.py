@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ from aios_storage import Author, Drop, Files, Put
 from aios_storage.index import Entry
 from aios_storage.library import Library
 from aios_storage.notes import Link, Links, Shares
-from aios_storage.scope import Scope
+from aios_storage.scope import Scope, home
 from aios_storage.search import Query
 from aios_storage.sets import confirm, group, matching
 from aios_storage.version import Version
@@ -56,6 +57,7 @@ from aios_syscalls import (
     FileStat,
     FilesUndone,
     FileTags,
+    FileVersion,
     FollowLink,
     GroupFiles,
     HistoryOfFile,
@@ -67,6 +69,7 @@ from aios_syscalls import (
     LockFile,
     MoveFile,
     NotFound,
+    Point,
     ReadFile,
     RenameFile,
     Reply,
@@ -99,7 +102,7 @@ class FileCore:
     """Serves a library from worker threads of its own, so that a slow disk delays no other core.
 
     The library is opened by the first call: an agent that needs no files leaves no trace beside them. `private` has
-    the directory of each program that has one for itself.
+    the directory of each program that has one for itself, and in `homes` each process has one.
     """
 
     def __init__(
@@ -107,11 +110,14 @@ class FileCore:
         library: Callable[[], Library],
         run: str | None = None,
         private: Mapping[str, str] | None = None,
+        homes: str | None = None,
         threads: int = 8,
     ) -> None:
         self._open = library
         self._run = run
         self._private = private or {}
+        self._homes = homes
+        self._made: set[int] = set()
         self._limiter = CapacityLimiter(threads)
         self._opening = threading.Lock()
         self._library: Library | None = None
@@ -141,8 +147,12 @@ class FileCore:
                 self._server = Server(self._library.files)
             assert self._server is not None
             author = Author(turn.program, self._run, turn.pid, turn.id)
-            scope = Scope.of(turn.program, self._private)
-            return Desk(self._library, self._library.files.by(author), scope, self._server)
+            files = self._library.files
+            if self._homes is not None and turn.pid not in self._made:
+                files.root.make_way(f"{home(self._homes, turn.program, turn.pid)}/any")
+                self._made.add(turn.pid)
+            scope = Scope.of(turn.program, turn.pid, self._private, self._homes, files.root.leads_to)
+            return Desk(self._library, files.by(author), scope, self._server, frozenset(self._private))
 
     async def _watch(self, desk: Desk, call: WatchFiles) -> FileChanges:
         """Nothing runs while it waits, so that any number of agents may."""
@@ -172,6 +182,8 @@ class Desk:
     files: Files
     scope: Scope
     server: Server
+    keepers: frozenset[str] = frozenset()
+    """Programs that have a private directory: what they look for is theirs too."""
 
     def serve(self, call: FileCall) -> Reply:
         """The reply to any call but a watch."""
@@ -189,7 +201,8 @@ class Desk:
                 entries = files.list(see(path), recursive)
                 return FileListing(entries=tuple(values.info(each) for each in entries if self._leads(each.path)))
             case StatFile(path=path):
-                return FileStat(info=values.info(files.stat(see(path))), version=self._number(path))
+                entry, number = self._steady(path, lambda: files.stat(see(path)))
+                return FileStat(info=values.info(entry), version=number)
             case MoveFile(path=path, target=target):
                 return _done(target, files.move(touch(path), see(target, "target")))
             case CopyFile(path=path, target=target):
@@ -197,32 +210,30 @@ class Desk:
             case DeleteFile(path=path, if_version=if_version):
                 return _done(path, files.delete(touch(path), if_version))
             case HistoryOfFile(path=path, limit=limit):
-                return FileHistory(versions=tuple(map(values.version, self._history(see(path), limit))))
+                return FileHistory(versions=tuple(map(self._version, self._history(see(path), limit))))
             case DiffFile(path=path, a=a, b=b):
-                for point in (a, b):
-                    self._then(path, files.version(see(path), None if point is None else values.at(point)))
-                return FileDiff(text=files.diff(path, values.at(a), None if b is None else values.at(b)))
+                one, two = self._then(path, a), self._then(path, b)
+                return FileDiff(text=files.diff(path, one.number, two.number))
             case RollbackFile(path=path, to=to):
-                self._then(path, files.version(see(path), values.at(to)))
-                return _done(path, files.rollback(path, values.at(to)))
+                return _done(path, files.rollback(path, self._then(path, to).number))
             case UndoFiles(run=run, agent=agent, dry_run=dry_run):
-                undone = files.undo(run, agent, dry_run, self.scope.sees)
+                undone = files.undo(run, agent, dry_run, self._leads)
                 return FilesUndone(
                     files=tuple(UndoneFile(path=each.path, restored=each.restored, kept=each.kept) for each in undone)
                 )
             case TagFiles(tag=tag, paths=paths):
                 return FileTags(tags={tag: files.tag(tag, [see(path) for path in paths], self.scope.sees)})
             case UntagFiles(tag=tag):
-                return FileTags(tags={tag: files.untag(tag)})
+                return FileTags(tags={tag: files.untag(tag, self.scope.sees)})
             case ListTags():
-                return FileTags(tags=files.tags())
+                return FileTags(tags=files.tags(self.scope.sees))
             case ChangeFiles(changes=changes):
                 for each in changes:
-                    see(each.path)
+                    touch(each.path)
                     if isinstance(each, RenameFile):
                         see(each.target, "target")
                 made = files.transaction([values.change(each) for each in changes])
-                return FilesChanged(versions=tuple(map(values.version, made)))
+                return FilesChanged(versions=tuple(map(self._version, made)))
             case LockFile(path=path, ttl_s=ttl_s, token=token):
                 lease = files.lock(touch(path), ttl_s, token)
                 return FileLease(path=lease.path, token=lease.token, until=lease.until)
@@ -239,11 +250,11 @@ class Desk:
                 saved = self._links.save(link, self._me, query.model_dump_json(), time.time())
                 return FileLinks(links=(_saved(saved),))
             case UnlinkFiles(link=link):
-                return FileLinks(links=(_saved(self._links.drop(link, self._me)),))
+                return FileLinks(links=(_saved(self._links.drop(self._link(link).name, self._me)),))
             case ListLinks():
-                return FileLinks(links=tuple(map(_saved, self._links.all())))
+                return FileLinks(links=tuple(map(_saved, self._shown())))
             case FollowLink(link=link):
-                return self._search(_saved(self._links.get(link)).query, 0)
+                return self._search(_saved(self._link(link)).query, 0)
             case DeleteMatching(query=query, token=token):
                 return self._delete_matching(query, token)
             case UpdateMatching():
@@ -257,7 +268,7 @@ class Desk:
                 self.library.freshen()
                 pending, model = self.library.pending(), self.library.index.model()
                 return FilesStatus(
-                    files=len(files.heads()),
+                    files=sum(self.scope.sees(head.path) for head in files.heads()),
                     pending_files=pending.files,
                     pending_chunks=pending.chunks,
                     model=model[0] if model else None,
@@ -271,7 +282,7 @@ class Desk:
         """What happened after a seq to what may be seen and matches any of these globs."""
         found = self.files.changes_since(since)
         wanted = [each for each in found if self.scope.sees(each.path) and _matches(each.path, paths)]
-        return FileChanges(versions=tuple(map(values.version, wanted)), seq=found[-1].seq if found else since)
+        return FileChanges(versions=tuple(map(self._version, wanted)), seq=found[-1].seq if found else since)
 
     # --- what may be seen
 
@@ -283,10 +294,12 @@ class Desk:
 
     def _leads(self, path: str) -> bool:
         """Whether a path, and what it leads to if it is a link, may be seen."""
+        if not self.scope.sees(path):
+            return False
         if not self.scope.hidden:
             return True
         try:
-            return self.scope.sees(path) and self.scope.sees(self.files.root.real(path))
+            return self.scope.sees(self.files.root.real(path))
         except CallerError:
             return False
 
@@ -295,12 +308,21 @@ class Desk:
         self.scope.check(self.files.root.real(self._see(path), follow=False), whole=bool(self.scope.hidden))
         return path
 
-    def _then(self, path: str, version: Version) -> None:
-        """Raises Denied where a version is of when the file lay where the caller may not see."""
-        if not self.scope.sees(version.path):
-            raise Denied(
-                f"version {version.number} of {path} is private to another agent; take a later one", field="at"
-            )
+    def _then(self, path: str, point: Point | None) -> Version:
+        """A version of a file, by default the last. Raises Denied where it is of when the file lay out of sight."""
+        found = self.files.version(self._see(path), None if point is None else values.at(point))
+        if not self.scope.sees(found.path):
+            raise Denied(f"version {found.number} of {path} is private to another agent; take a later one", field="at")
+        return found
+
+    def _version(self, version: Version) -> FileVersion:
+        """A version in the ABI's form, without the names of files that may not be seen."""
+        shown = values.version(version)
+        if not self.scope.hidden:
+            return shown
+        source = shown.source if shown.source and self.scope.sees(shown.source) else None
+        told = shown.op != "move" or self.scope.sees(shown.note.removeprefix("to "))
+        return shown.model_copy(update={"source": source, "note": shown.note if told else ""})
 
     def _history(self, path: str, limit: int | None) -> list[Version]:
         return [each for each in self.files.history(path, limit) if self.scope.sees(each.path)]
@@ -314,20 +336,35 @@ class Desk:
     def _read(self, call: ReadFile) -> FileContent:
         path = self._see(call.path)
         if call.at is None:
-            data = self.files.read(path, call.offset, call.length)
-            return FileContent(path=path, data=data, version=self._number(path))
-        version = self.files.version(path, values.at(call.at))
-        self._then(path, version)
+            data, number = self._steady(path, lambda: self.files.read(path, call.offset, call.length))
+            return FileContent(path=path, data=data, version=number)
+        version = self._then(path, call.at)
         data = self.files.show(path, version.number)[call.offset :]
         return FileContent(path=path, data=data[: call.length], version=version.number)
 
+    def _steady(self, path: str, look: Callable[[], T]) -> tuple[T, int | None]:
+        """What is seen of a file, and the number of the version that it is of.
+
+        None where another program changed the file since, or it was never recorded. A change between the look and
+        the number would make them strangers: then both are taken again, while nobody writes.
+        """
+        before = self._number(path)
+        seen = look()
+        if before is not None and before == self._number(path):
+            return seen, before
+        if not stat.S_ISREG(self.files.root.info(self.files.root.real(path)).st_mode):
+            return seen, None
+        with self.files.truth.locked():
+            return look(), self._number(path)
+
     def _number(self, path: str) -> int | None:
-        """The number of the version that the file is in, None where it was changed since, or never recorded."""
-        real = self.files.root.real(path)
-        head = self.files.head(real)
-        if head is None or not head.looks_like(self.files.root.info(real)):
+        head = self.files.head(self.files.root.real(path))
+        if head is None or not head.looks_like(self.files.root.info(head.path)):
             return None
-        return self.files.by_seq(head.seq).number
+        try:
+            return self.files.by_seq(head.seq).number
+        except NotFound:  # purged meanwhile
+            return None
 
     def _search(self, query: FileQuery, context: int) -> FileHits:
         asked = self._query(query, context)
@@ -356,8 +393,8 @@ class Desk:
         paths = tuple(entry.path for entry in entries)
         if (right := confirm(entries, "delete", token)) is not None:
             return FilesMatched(paths=paths, token=right if paths else None)
-        made = self.files.transaction([Drop(path) for path in paths])
-        return FilesMatched(paths=paths, versions=tuple(map(values.version, made)))
+        made = self.files.transaction([Drop(entry.path, self._of(entry)) for entry in entries])
+        return FilesMatched(paths=paths, versions=tuple(map(self._version, made)))
 
     def _update_matching(self, call: UpdateMatching) -> FilesMatched:
         find, by = call.find.encode(), call.replace.encode()
@@ -368,16 +405,31 @@ class Desk:
         what = json.dumps(["update", call.find, call.replace])
         if (right := confirm(entries, what, call.token)) is not None:
             return FilesMatched(paths=paths, token=right if paths else None)
-        made = self.files.transaction([Put(entry.path, data.replace(find, by)) for entry, data in having])
-        return FilesMatched(paths=paths, versions=tuple(map(values.version, made)))
+        made = self.files.transaction(
+            [Put(entry.path, data.replace(find, by), self._of(entry)) for entry, data in having]
+        )
+        return FilesMatched(paths=paths, versions=tuple(map(self._version, made)))
 
     def _share(self, call: ShareFile) -> FileShare:
-        version = self.files.version(self._see(call.path), None if call.at is None else values.at(call.at))
-        self._then(call.path, version)
+        version = self._then(call.path, call.at)
         if version.sha256 is None:
             raise NotFound(f"{call.path} was deleted; share a version before that", field="at")
         share = Shares(self.files.truth).open(version.seq, self._me, time.time() + call.ttl_s)
         return FileShare(url=self.server.url(share.token, call.path), token=share.token, until=share.until)
+
+    def _of(self, entry: Entry) -> int:
+        """The version that was listed: what changed since the list was confirmed stays."""
+        return self.files.by_seq(entry.seq).number
+
+    def _shown(self) -> list[Link]:
+        return [link for link in self._links.all() if link.owner == self._me or link.owner not in self.keepers]
+
+    def _link(self, name: str) -> Link:
+        """A saved query that the caller may know of. Raises NotFound."""
+        shown = {link.name: link for link in self._shown()}
+        if name not in shown:
+            raise NotFound(f"there is no saved query {name}; there are: {', '.join(shown) or 'none'}", field="link")
+        return shown[name]
 
     @property
     def _links(self) -> Links:

@@ -12,8 +12,8 @@ from aios import config as configuration
 from aios.cli.exit import Code
 from aios.cli.output import stdout
 from aios.cli.place import indexed
+from aios.cli.reach import embedder
 from aios.cli.settings import settings
-from aios.setup import default_embedder
 from aios.shell.ask import Asker
 from aios.shell.loop import batch, interact
 from aios.shell.session import Session
@@ -43,7 +43,7 @@ def shell(directory: str, *, config: Path | None = None, model: str | None = Non
 @contextmanager
 def _meaning(root: Path) -> Iterator[Meaning | None]:
     """The owner of the index, or a child that becomes it while the user already types."""
-    spec = default_embedder()
+    spec = embedder()
     if spec is None:
         yield None
         return

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from aios_syscalls.errors import AiosError, BadRequest, NotFound
 
 if TYPE_CHECKING:
-    from aios_storage.library import Library
-    from aios_storage.search import Hit, Query, Results
     from rich.console import Console
 
     from aios.shell.ask import Asker
+    from aios_storage.library import Library
+    from aios_storage.search import Hit, Query, Results
 
 PAGE = 10
 """Results shown at once."""
@@ -101,6 +101,7 @@ class Session:
 
     def look(self, query: Query) -> Results:
         """Search, and number what is found from 1."""
+        self.library.freshen()
         results = self.library.search(query)
         self.query, self.hits = query, list(results.hits)
         return results

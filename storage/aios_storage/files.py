@@ -6,8 +6,10 @@ import builtins
 import copy
 import difflib
 import os
+import sqlite3
 import stat
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -123,10 +125,10 @@ class Files:
 
     def move(self, path: str, target: str) -> Version | None:
         """Rename a file, with its history, or a directory and all in it, to a target that is not there."""
-        source, goal = self._real(path, follow=False), self._real(target, "target", follow=False)
-        if stat.S_ISREG(self.root.info(source).st_mode):
-            return self.transaction([Rename(source, goal)])[-1]
         with self.truth.locked():
+            source, goal = self._real(path, follow=False), self._real(target, "target", follow=False)
+            if stat.S_ISREG(self.root.info(source).st_mode):
+                return self.transaction([Rename(source, goal)])[-1]
             self.scan([source])
             self.root.move(source, goal)
             # Same inodes, same bytes: the scan sees files that moved, by whoever asked.
@@ -142,20 +144,22 @@ class Files:
 
     def delete(self, path: str, if_version: int | None = None) -> Version | None:
         """Remove a file (its history stays), a symbolic link or an empty directory."""
-        source = self._real(path, follow=False)
-        if stat.S_ISREG(self.root.info(source).st_mode):
-            return self.transaction([Drop(source, if_version)])[0]
-        self.root.delete(source)
-        return None
+        with self.truth.locked():
+            source = self._real(path, follow=False)
+            if stat.S_ISREG(self.root.info(source).st_mode):
+                return self.transaction([Drop(source, if_version)])[0]
+            self.root.delete(source)
+            return None
 
     def transaction(self, changes: Sequence[Change]) -> tuple[Version, ...]:
         """Make all changes or none, whatever happens meanwhile. Raises what the first that cannot be would raise."""
         if not changes:
             return ()
-        changes = [self._resolved(change) for change in changes]
-        touched = [path for change in changes for path in paths(change)]
         with self.truth.locked():
             self._changes.recover()
+            # Here, for a file that is just being moved has two names.
+            changes = [self._resolved(change) for change in changes]
+            touched = [path for change in changes for path in paths(change)]
             leases.refuse(self.truth.read(), touched, self.author, self._clock())
             self._scanner.notice(touched, self._clock())
             versions = self._changes.make(changes, self.author, self._clock())
@@ -194,13 +198,14 @@ class Files:
 
     def rollback(self, path: str, at: At) -> Version:
         """Give a file the bytes that it had, as a new version: exact, and can itself be taken back."""
-        target = self.version(path, at)
-        note = f"to version {target.number}"
-        real = self._real(path)
-        if target.deleted:
-            return self.transaction([Drop(real, op="rollback", note=note)])[0]
-        self.root.make_way(real)  # its directory may be gone too
-        return self.transaction([Put(real, self._bytes(target), op="rollback", note=note)])[0]
+        with self.truth.locked():
+            target = self.version(path, at)
+            note = f"to version {target.number}"
+            real = self._real(path)
+            if target.deleted:
+                return self.transaction([Drop(real, op="rollback", note=note)])[0]
+            self.root.make_way(real)  # its directory may be gone too
+            return self.transaction([Put(real, self._bytes(target), op="rollback", note=note)])[0]
 
     def undo(
         self,
@@ -239,18 +244,19 @@ class Files:
             connection.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?)", [(name, head.seq) for head in wanted])
         return len(wanted)
 
-    def untag(self, name: str) -> int:
-        """Forget a tag; returns how many versions had it. Raises NotFound for a name that none has."""
+    def untag(self, name: str, sees: Callable[[str], bool] = lambda _: True) -> int:
+        """Forget a tag of the files that `sees` says yes of; returns how many versions had it. Raises NotFound."""
         with self.truth.locked(), self.truth.transaction() as connection:
-            count = connection.execute("DELETE FROM tag WHERE name = ?", (name,)).rowcount
-        if not count:
-            raise NotFound(f"there is no tag {name}; there are: {', '.join(self.tags()) or 'none'}", field="name")
-        return count
+            gone = [(name, seq) for tag, seq, path in self._tagged(connection) if tag == name and sees(path)]
+            connection.executemany("DELETE FROM tag WHERE name = ? AND seq = ?", gone)
+        if not gone:
+            there = ", ".join(self.tags(sees)) or "none"
+            raise NotFound(f"there is no tag {name}; there are: {there}", field="name")
+        return len(gone)
 
-    def tags(self) -> dict[str, int]:
-        """Each tag and how many versions have it."""
-        rows = self.truth.read().execute("SELECT name, count(*) FROM tag GROUP BY name ORDER BY name")
-        return dict(rows.fetchall())
+    def tags(self, sees: Callable[[str], bool] = lambda _: True) -> dict[str, int]:
+        """Each tag and how many versions have it, of files that `sees` says yes of."""
+        return dict(Counter(name for name, _, path in self._tagged(self.truth.read()) if sees(path)))
 
     # --- keeping
 
@@ -358,6 +364,10 @@ class Files:
 
     # --- parts
 
+    def _tagged(self, connection: sqlite3.Connection) -> builtins.list[tuple[str, int, str]]:
+        sql = "SELECT name, tag.seq, path FROM tag JOIN version ON version.seq = tag.seq ORDER BY name"
+        return connection.execute(sql).fetchall()
+
     def _beginning(self, path: str, most: int) -> bytes | None:
         try:
             return self.root.read(path, 0, most)
@@ -368,14 +378,15 @@ class Files:
         return self.root.real(path, field, follow=follow)
 
     def _resolved(self, change: Change) -> Change:
+        """The change of the files that its paths lead to. Raises Denied for what is read-only."""
         match change:
             case Put():
-                return replace(change, path=self._real(change.path))
+                return replace(change, path=self.root.real(change.path, change=True))
             case Drop():
-                return replace(change, path=self._real(change.path, follow=False))
+                return replace(change, path=self.root.real(change.path, change=True, follow=False))
             case Rename():
-                target = self._real(change.target, "target", follow=False)
-                return replace(change, path=self._real(change.path, follow=False), target=target)
+                source = self.root.real(change.path, change=True, follow=False)
+                return replace(change, path=source, target=self.root.real(change.target, "target", True, False))
 
     def _bytes(self, version: Version) -> bytes:
         if version.sha256 is None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
 
+from aios_syscalls.errors import BadRequest
+
+MOST = 100
 _RANGE = re.compile(r"(>=|<=|!=|>|<|=)?\s*(.*)", re.DOTALL)
 
 
@@ -32,6 +36,8 @@ class Filters:
     within: tuple[str, ...] | None = None
     without: tuple[str, ...] = ()
     """Directories, or files, that the asker may not see."""
+    but: tuple[str, ...] = ()
+    """Directories below those that it may see all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,12 @@ class Selection:
 
 
 def select(filters: Filters, tagged: list[int] | None = None) -> Selection | None:
-    """The condition that filters amount to, None for none; `tagged` are the seqs of the tags that they name."""
+    """The condition that filters amount to, None for none; `tagged` are the seqs of the tags that they name.
+
+    Raises BadRequest for more conditions than SQLite puts together.
+    """
+    if max(map(len, (filters.paths, filters.within or (), filters.without, filters.fields))) > MOST:
+        raise BadRequest(f"a search takes {MOST} conditions of a kind at most; name directories instead of files")
     parts: list[str] = []
     parameters: list[Any] = []
 
@@ -59,7 +70,12 @@ def select(filters: Filters, tagged: list[int] | None = None) -> Selection | Non
         want(f"({' OR '.join(sql for sql, _ in wanted) or '0'})", *(value for _, values in wanted for value in values))
     for path in filters.without:
         sql, values = _below(path)
-        want(f"NOT {sql}", *values)
+        mine = [_below(own) for own in filters.but if own.startswith(f"{path.rstrip('/')}/")]
+        want(
+            f"(NOT {sql}{''.join(f' OR {each}' for each, _ in mine)})",
+            *values,
+            *(value for _, their in mine for value in their),
+        )
     for column, sign, value in (
         ("modified", ">=", filters.since),
         ("modified", "<=", filters.until),
@@ -75,7 +91,7 @@ def select(filters: Filters, tagged: list[int] | None = None) -> Selection | Non
         types = [name.lower().lstrip(".") for name in filters.types]
         want(f"(entry.kind IN ({_marks(types)}) OR entry.suffix IN ({_marks(types)}))", *types, *types)
     if tagged is not None:
-        want(f"entry.seq IN ({_marks(tagged)})", *tagged)
+        want("entry.seq IN (SELECT value FROM json_each(?))", json.dumps(tagged))
     for key, condition in filters.fields:
         sql, values = _field(condition)
         want(
@@ -85,15 +101,15 @@ def select(filters: Filters, tagged: list[int] | None = None) -> Selection | Non
 
 
 def _glob(pattern: str) -> tuple[str, list[str]]:
+    """Files of this path or below it, or whose path, or the end of it after a `/`, matches."""
+    pattern = pattern.removeprefix("./")
+    sql, values = _below(pattern)
     if not any(sign in pattern for sign in "*?["):
-        sql, values = _below(pattern)
-        return (sql, values) if "/" in pattern else (f"({sql} OR entry.path LIKE ?)", [*values, f"%/{_like(pattern)}"])
-    pattern = pattern.removeprefix("./").replace("**/", "*").replace("**", "*")
-    return "(entry.path GLOB ? OR entry.path GLOB ?)", [pattern, f"*/{pattern}"]
-
-
-def _like(text: str) -> str:
-    return text.replace("%", "_")
+        return (sql, values) if "/" in pattern else (f"({sql} OR entry.path GLOB ?)", [*values, f"*/{pattern}"])
+    # `**/` is any directories or none; a single star crosses `/` as well.
+    globs = {pattern.replace("**/", way).replace("**", "*") for way in ("*/", "")}
+    globs |= {f"*/{each}" for each in globs}
+    return f"({sql} OR {' OR '.join(['entry.path GLOB ?'] * len(globs))})", [*values, *sorted(globs)]
 
 
 def _below(path: str) -> tuple[str, list[str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -37,7 +38,7 @@ T = TypeVar("T")
 FORMAT = 2
 BATCH = 200
 """Versions that are caught up with in one transaction."""
-COMMON, MANY = 4, 5000
+COMMON, MANY = 4, 10_000
 """A term in more than a quarter of the files says little about any; it is left out where files are many."""
 SCORED, RANKED = 4000, 10_000
 """To score a file takes SQLite a microsecond, to match one a twentieth. So the rarest words of a query alone are scored
@@ -140,6 +141,7 @@ class Index:
         """How often what was found damaged was made anew."""
         self._frequency: dict[str, int] = {}
         self._counted = -1
+        self._pending: tuple[Pending, float] | None = None
         self._seal = Seal(self.path)
         self._mending = threading.RLock()
         self._database = Database(self.path, checkpoints=False)
@@ -176,14 +178,16 @@ class Index:
     def purge(self) -> None:
         """Forget all that no file has any more, vectors too, so that not a byte of it is left."""
         self.catch_up()
+        self._guarded(self._purge)
+
+    def _purge(self) -> None:
         with self._database.transaction("NORMAL", "purge-index") as connection:
             connection.execute("PRAGMA secure_delete = ON")
             connection.execute("DELETE FROM vector WHERE hash NOT IN (SELECT hash FROM chunk)")
             connection.execute("INSERT INTO fts (fts) VALUES ('optimize')")
             connection.execute("UPDATE meta SET value = ? WHERE key = 'generation'", (secrets.token_hex(8),))
-        self._read().execute("VACUUM")
-        with self._seal.opened():
-            self._read().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        connection.execute("VACUUM")
+        self._seal.checkpoint(connection, 0)
 
     @property
     def generation(self) -> str:
@@ -209,6 +213,7 @@ class Index:
                 self._follow(connection, version)
             if versions:
                 connection.execute("INSERT OR REPLACE INTO meta VALUES ('through', ?)", (versions[-1].seq,))
+        self._pending = None
         self._seal.checkpoint(connection, WAL_MOST)
         return len(versions)
 
@@ -306,7 +311,8 @@ class Index:
         )
         connection.execute(
             "UPDATE todo SET (document, ordinal) = (SELECT document, ordinal FROM chunk WHERE chunk.hash = todo.hash "
-            "AND chunk.document <> ?1 LIMIT 1) WHERE document = ?1",
+            "AND chunk.document <> ?1 LIMIT 1) WHERE document = ?1 AND hash IN "
+            "(SELECT hash FROM chunk WHERE document = ?1)",
             (document,),
         )
         for table in ("chunk", "field"):
@@ -374,11 +380,17 @@ class Index:
             )
         return found
 
-    def hashes(self, among: Selection | None = None) -> list[bytes]:
-        """The pieces of the files of a selection, each once."""
+    def unembedded(self, ids: Sequence[int]) -> set[int]:
+        """Those of these files that have a piece without a vector."""
+        marks = ", ".join("?" * len(ids))
+        sql = f"SELECT id FROM entry WHERE id IN ({marks}) AND document IN (SELECT document FROM todo)"
+        return {id for (id,) in self._ask(sql, ids)}
+
+    def hashes(self, among: Selection | None = None, most: int = -1) -> list[bytes]:
+        """The pieces of the files of a selection, each once; `most` of them, or all."""
         sql, parameters = _where(among)
-        query = f"SELECT DISTINCT hash FROM chunk WHERE document IN (SELECT document FROM entry{sql})"
-        return [hash for (hash,) in self._ask(query, parameters)]
+        query = f"SELECT DISTINCT hash FROM chunk WHERE document IN (SELECT document FROM entry{sql}) LIMIT ?"
+        return [hash for (hash,) in self._ask(query, (*parameters, most))]
 
     def pieces(self, document: int) -> list[Piece]:
         """The pieces of a document, in order."""
@@ -413,12 +425,18 @@ class Index:
     # --- vectors
 
     def pending(self) -> Pending:
-        """What has no vector yet."""
+        """What has no vector yet; where much is, as of a moment ago."""
+        begun = time.monotonic()
+        if self._pending is not None and begun < self._pending[1]:
+            return self._pending[0]
         row = self._one(
             "SELECT (SELECT count(*) FROM entry WHERE document IN (SELECT document FROM todo)), "
             "(SELECT count(*) FROM todo)"
         )
-        return Pending(*row)
+        now = time.monotonic()
+        # Searches all say it: counting must not cost more than a tenth of the time.
+        self._pending = Pending(*row), now + 10 * (now - begun)
+        return self._pending[0]
 
     def count(self) -> int:
         """How many files there are."""
@@ -462,6 +480,7 @@ class Index:
                 "(SELECT 1 FROM vector WHERE vector.hash = chunk.hash AND model = ?)",
                 (model,),
             )
+        self._pending = None
 
     def todo(self, limit: int) -> list[Todo]:
         """Pieces that have no vector yet, the heads of files first."""
@@ -488,6 +507,7 @@ class Index:
             connection.executemany("INSERT OR REPLACE INTO vector (hash, model, data, crc) VALUES (?, ?, ?, ?)", rows)
             reach("embedded")
             connection.executemany("DELETE FROM todo WHERE hash = ?", [(hash,) for hash in vectors])
+        self._pending = None
         self._seal.checkpoint(connection, WAL_MOST)
 
     def vectors(self, after: int = 0) -> list[tuple[int, bytes, bytes]]:

@@ -217,6 +217,13 @@ class Root:
             refuse_protected(parts, field)
         return "/".join(parts) or "."
 
+    def leads_to(self, path: str) -> str:
+        """As `real`, and the path itself where there is nothing yet, or where it cannot be followed."""
+        try:
+            return self.real(path)
+        except CallerError:
+            return path
+
     @contextmanager
     def staged(self, path: str, data: bytes, new: bool = False) -> Iterator[Staged]:
         """Bytes that are on the disk, and become the file at `path` by one rename when they are placed.

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from aios_storage.database import BUSY_S
+from aios_storage.failpoint import reach
 
 READERS_MS = 50
 OPEN = "open"
@@ -77,6 +78,7 @@ class Seal:
             if before:
                 self._write(OPEN)
             yield
+            reach("sealing")
             look = self._look()
             if before and look is not None:
                 self._known = look

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from aios_storage.embedders import Embedder
+from aios_storage.embedders import FLOORS, Embedder
 from aios_storage.files import Files
 from aios_storage.filters import Filters, Selection
 from aios_storage.fusion import fuse
@@ -23,8 +24,12 @@ Why = Literal["kw", "vec", "both"]
 MODES = ("hybrid", "semantic", "keyword")
 DEPTH = 100
 """Files of each ranking that are fused, or as many as are wanted."""
-PIECES = 4
-"""Pieces asked for, for each file wanted: several of the nearest may be of one file."""
+PIECES, MORE = 2, 8
+"""Pieces asked for, for each file wanted, as several of the nearest may be of one file; and how many times as many
+where that was too few."""
+HEAD = 0.35
+"""How much a file's head counts beside its nearest piece: what a file is about is said at its head, and among many
+pieces of a long file one is near by chance."""
 MOST = 1000
 """Hits of one search."""
 ROUNDS = 3
@@ -84,6 +89,8 @@ class _Found:
     """The rankings of one search, by entry, and the nearest piece of each."""
 
     dense: dict[int, float] = field(default_factory=dict)
+    nearest: dict[int, float] = field(default_factory=dict)
+    """The cosine of each file's nearest piece."""
     sparse: dict[int, float] = field(default_factory=dict)
     pieces: dict[int, Piece] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -158,8 +165,11 @@ class Finder:
             self._by_meaning(query, query.text if plain else _question(query.text, keywords), among, depth, found)
         if query.mode != "semantic":
             found.sparse = dict(self._index.keywords(keywords, depth, among))
-        scores = fuse(found.dense, found.sparse)
-        ranked = sorted(scores, key=lambda id: (-scores[id], id))
+        waiting = self._index.unembedded([*found.sparse]) if found.dense else ()
+        scores = fuse(found.dense, found.sparse, self._index.count(), waiting)
+        floor = FLOORS.get(self.nearest.model, -1.0) if self.nearest and found.dense else -1.0
+        told = {id: score for id, score in scores.items() if id in found.sparse or found.nearest[id] >= floor}
+        ranked = sorted(told, key=lambda id: (-scores[id], id))
         terms = Terms([word for word in keywords.words if word.lower() not in STOP_WORDS] or keywords.words)
         hits: list[Hit] = []
         stale: set[str] = set()
@@ -177,7 +187,7 @@ class Finder:
         return Results(tuple(hits), self._index.pending(), tuple(found.notes)), stale
 
     def _by_meaning(self, query: Query, text: str, among: Selection | None, depth: int, found: _Found) -> None:
-        """Fill in the dense ranking: a file is as near as its nearest piece."""
+        """Fill in the dense ranking: a file is as near as its nearest piece, and partly as its head."""
         try:
             nearest = self._usable()
             if not text.strip():
@@ -186,14 +196,20 @@ class Finder:
             while True:
                 pieces = nearest.nearest(text, limit, among)
                 holders = self._index.holders([hash for hash, _ in pieces], among)
-                for hash, score in pieces:
-                    for id, piece in holders.get(hash, ()):
-                        if id not in found.dense:
-                            found.dense[id], found.pieces[id] = score, piece
-                if len(found.dense) >= depth or len(pieces) < limit:
+                if len(pieces) < limit or _files(holders) >= depth:
                     break
-                limit *= PIECES
-            found.dense = dict(list(found.dense.items())[:depth])
+                limit *= MORE
+            heads: dict[int, float] = {}
+            for hash, score in pieces:
+                for id, piece in holders.get(hash, ()):
+                    if id not in found.nearest:
+                        found.nearest[id], found.pieces[id] = score, piece
+                    if piece.ordinal == 0:
+                        heads[id] = score
+            # A head that is not among the nearest is no nearer than the last of them.
+            last = pieces[-1][1] if pieces else 0.0
+            scores = {id: (1 - HEAD) * best + HEAD * heads.get(id, last) for id, best in found.nearest.items()}
+            found.dense = dict(sorted(scores.items(), key=lambda each: (-each[1], each[0]))[:depth])
         except WorldError as error:
             if query.mode == "semantic":
                 raise
@@ -214,8 +230,9 @@ class Finder:
         """Whether another program changed a file since it was recorded."""
         head = self._files.head(path)
         try:
-            return head is None or not head.looks_like(self._files.root.info(path))
-        except NotFound:
+            # Looked at without care for links: nothing is read, and a file that is another one only looks changed.
+            return head is None or not head.looks_like(os.lstat(self._files.path / path))
+        except OSError:
             return True
 
     def _hit(self, entry: Entry, score: float, found: _Found, terms: Terms, context: int) -> Hit | None:
@@ -256,6 +273,10 @@ class Finder:
             return near
         pieces = self._index.pieces(entry.document) or [Piece(entry.document, 0, 0, 0, 1, 1, b"")]
         return max(pieces, key=lambda piece: (words(piece), -piece.ordinal))
+
+
+def _files(holders: Mapping[bytes, Sequence[tuple[int, Piece]]]) -> int:
+    return len({id for each in holders.values() for id, _ in each})
 
 
 def _check(query: Query) -> None:

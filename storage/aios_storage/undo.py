@@ -35,29 +35,26 @@ def plan(
     changes: list[Change] = []
     note = f"of {' in '.join(name for name in (agent, run) if name)}"
     rows = connection.execute(
-        f"SELECT path, min(seq), max(seq) FROM version WHERE {theirs} GROUP BY path ORDER BY path", (run, agent)
+        f"SELECT path, min(seq) FROM version WHERE {theirs} GROUP BY path ORDER BY path", (run, agent)
     ).fetchall()
-    for path, first, last in rows:
+    for path, first in rows:
         if not sees(path):
             continue
         lines = connection.execute(
             f"SELECT {ledger.COLUMNS} FROM version WHERE path = ? AND seq >= ? ORDER BY seq", (path, first)
         ).fetchall()
         since = [ledger.version(row) for row in lines]
-        if since[-1].op == "undo" and since[-1].note == note and since[-1].seq > last:
+        before, head = _before(connection, since[0]), ledger.head(connection, path)
+        was = None if before is None else before.sha256
+        if was == (None if head is None else head.sha256.hex()):
             continue
         others = [each for each in since if not _by(each, run, agent)]
         if others:
             undone.append(Undone(path, kept=f"{others[0].author.name} changed it in version {others[0].number}"))
             continue
-        before = _before(connection, since[0])
-        head = ledger.head(connection, path)
         if before is None or before.deleted:
-            if head is not None:
-                changes.append(Drop(path, op="undo", note=note))
-                undone.append(Undone(path))
-            continue
-        if head is not None and before.sha256 == head.sha256.hex():
+            changes.append(Drop(path, op="undo", note=note))
+            undone.append(Undone(path))
             continue
         try:
             changes.append(Put(path, content(before), op="undo", note=note))

@@ -24,6 +24,8 @@ from aios.config import Config
 from aios.models.scripted import ScriptedModel
 from aios.sdk import Agent
 
+COMMANDS = {"run", "demo", "bench", "ps", "trace", "runs", "agents", "models", "config", "doctor"}
+COMMANDS |= {"index", "search", "history", "show", "diff", "restore", "undo", "shell", "files"}
 IDENT = "20260102-030405-abcd"
 
 
@@ -39,7 +41,7 @@ def error(result: Result) -> str:
 
 def test_help_names_every_command_and_every_exit_code() -> None:
     told = aios("--help").stdout
-    for command in ("run", "demo", "bench", "ps", "trace", "runs", "agents", "models", "config", "doctor"):
+    for command in COMMANDS:
         assert f"  {command} " in told
     for code in ("0 ok", "1 error", "2 usage", "3 not found", "4 kernel not running", "5 budget", "6 denied"):
         assert code in told
@@ -47,9 +49,7 @@ def test_help_names_every_command_and_every_exit_code() -> None:
     assert "130 interrupted" in told
 
 
-@pytest.mark.parametrize(
-    "command", ["run", "demo", "bench", "ps", "trace", "runs", "agents", "models", "config", "doctor"]
-)
+@pytest.mark.parametrize("command", sorted(COMMANDS - {"files", "shell"}))
 def test_every_command_has_help_and_json(command: str) -> None:
     told = aios(command, "-h")
     assert told.exit_code == 0
@@ -60,6 +60,7 @@ def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys, aios.cli.app\n"
         "heavy = {'pydantic', 'anyio', 'rich', 'numpy', 'httpx2', 'chromadb', 'llama_cpp', 'asyncio', 'sqlite3'}\n"
+        "heavy |= {'aios_storage', 'aios.shell', 'prompt_toolkit'}\n"
         "print(sorted(heavy & sys.modules.keys()))\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -305,7 +306,7 @@ def report(value: float) -> bench.Report:
 def test_a_bench_that_misses_its_target_fails(
     monkeypatch: pytest.MonkeyPatch, value: float, code: int, word: str
 ) -> None:
-    monkeypatch.setattr(bench, "run", lambda _name, _quick: report(value))
+    monkeypatch.setattr(bench, "run", lambda *_, **__: report(value))
     result = aios("bench", "overhead")
     assert result.exit_code == code
     assert word in result.stdout
@@ -319,7 +320,7 @@ def test_a_bench_draws_its_figures_and_refuses_a_file_first_that_it_cannot_write
 ) -> None:
     runs: list[str] = []
 
-    def run(name: str, _quick: bool) -> bench.Report:
+    def run(name: str, *_: object, **__: object) -> bench.Report:
         runs.append(name)
         return report(0.1)
 

@@ -95,7 +95,7 @@ def test_a_refusal_says_why(root: Path, request_: str, code: int, why: str) -> N
 def test_what_no_rule_reads_is_refused_with_examples_where_no_model_is_asked(root: Path) -> None:
     done = fs(root, "zap report.md", "--rules")
     assert done.exit_code == 2
-    assert "no rule reads this" in done.stderr
+    assert "no rule reads 'zap report.md'" in done.stderr
     assert "roll report.md back to last Tuesday" in done.stderr
 
 
@@ -115,6 +115,15 @@ def test_at_a_terminal_the_question_names_what_goes(root: Path, tmp_path: Path, 
     assert b"report.md, 23 bytes" in said
     assert process.returncode == (0 if left == 2 else 6)
     assert len(list(root.rglob("*.md"))) == left
+
+
+def test_below_an_indexed_directory_its_root_is_meant(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fs(root, "open report.md")
+    monkeypatch.chdir(root / "drafts")
+    done = CliRunner().invoke(app, ["fs", "open report.md"])
+    assert done.stdout == "# Report\n\nAll is well.\n"
+    assert f"files are named from {root}" in done.stderr
+    assert not (root / "drafts" / ".aios").exists()
 
 
 def test_control_characters_of_a_file_do_not_reach_the_terminal(root: Path) -> None:

@@ -180,6 +180,12 @@ async def test_what_is_not_about_files_asks_no_model(tmp_path: Path) -> None:
         assert not model.calls
 
 
+async def test_a_file_that_is_not_named_in_full_is_hinted_at(tmp_path: Path) -> None:
+    async with kernel(tmp_path) as (agent, _):
+        with pytest.raises(Refused, match=r"Did you mean report\.md\?"):
+            await plan(agent, "open the report file", NOW, use_model=False)
+
+
 async def test_without_a_model_a_request_that_no_rule_reads_says_so(tmp_path: Path) -> None:
     async with kernel(tmp_path) as (agent, _):
         with pytest.raises(Refused, match=r"no rule reads 'zap notes\.txt'"):

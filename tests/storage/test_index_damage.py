@@ -246,6 +246,26 @@ def test_an_index_that_nobody_closed_is_not_taken_for_damaged(tmp_path: Path) ->
         assert done.stdout == "0\n"
 
 
+@pytest.mark.parametrize("turn", [1, 2])
+def test_a_kill_before_the_seal_loses_nothing(tmp_path: Path, turn: int) -> None:
+    program = (
+        "import sys; from aios_storage.files import Files; from aios_storage.index import Index\n"
+        "files = Files(sys.argv[1]); files.write('a.txt', b'a heron'); index = Index(files); index.catch_up()\n"
+        "index.use('m', 4); index.embedded('m', {each.hash: bytes(8) for each in index.todo(9)}); index.close()"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", program, tmp_path], env={**os.environ, "AIOS_FAILPOINT": f"sealing:{turn}"}, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    with Files(tmp_path) as files:
+        index = Index(files)
+        index.catch_up()
+        assert index.rebuilt == 0
+        assert [entry.path for entry in index.entries([id for id, _ in index.keywords(parse("heron"), 9)]).values()]
+        assert len(index.vectors()) == turn - 1  # the first kill came before there was one
+        index.close()
+
+
 def test_a_truth_that_begins_anew_is_followed_from_its_beginning(whole: Path, tmp_path: Path) -> None:
     root = copied(whole, tmp_path / "root")
     for each in (root / ".aios").glob("truth.db*"):

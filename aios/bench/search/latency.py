@@ -28,14 +28,8 @@ DISTANCE = 0.75
 
 def measure(embedder: Embedder, root: Path, chunks: int, queries: int, tell: Callable[[str], None]) -> dict[str, float]:
     """Milliseconds of keyword, hybrid and filtered hybrid searches, warm, embedding the question included."""
-    choose = random.Random(7)
-    words = _words(choose)
-    weights = [1 / (rank + 20) for rank in range(VOCABULARY)]
-    with Library(root) as library:
-        _fill(library, chunks // PARTS, words, weights, choose, tell)
-        _embed(library, embedder, tell)
-    common, rare = words[100:2000], words[2000:20000]
-    asked = [" ".join(choose.sample(common, 3) + choose.sample(rare, 2)) for _ in range(queries + 10)]
+    fill(embedder, root, chunks, tell)
+    asked = questions(queries + 10)
     with Library(root, embedder) as library:
         figures = {"searched_chunks": float(len(library.index.hashes()))}
         runs: list[tuple[str, Mode, list[Filters]]] = [
@@ -48,6 +42,24 @@ def measure(embedder: Embedder, root: Path, chunks: int, queries: int, tell: Cal
             figures[f"{name}_p50_ms"], figures[f"{name}_p95_ms"] = median(times), times[int(0.95 * len(times))]
             tell(f"{name}: {figures[f'{name}_p50_ms']:.1f} ms")
     return figures
+
+
+def questions(count: int) -> list[str]:
+    """Questions of three frequent words and two rare ones."""
+    choose = random.Random(7)
+    words = _words(choose)
+    common, rare = words[100:2000], words[2000:20000]
+    return [" ".join(choose.sample(common, 3) + choose.sample(rare, 2)) for _ in range(count)]
+
+
+def fill(embedder: Embedder, root: Path, chunks: int, tell: Callable[[str], None]) -> None:
+    """Make files up, and their vectors, which are said to be this embedder's."""
+    choose = random.Random(7)
+    words = _words(choose)
+    weights = [1 / (rank + 20) for rank in range(VOCABULARY)]
+    with Library(root) as library:
+        _fill(library, chunks // PARTS, words, weights, choose, tell)
+        _embed(library, embedder, tell)
 
 
 def _times(library: Library, asked: Sequence[str], mode: Mode, filters: Sequence[Filters]) -> list[float]:

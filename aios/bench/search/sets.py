@@ -40,7 +40,7 @@ def places(data: Path) -> list[Path]:
 
 
 def read(place: Path, most: tuple[int, int] | None = None) -> Set:
-    """A set; `most` are how many questions and documents are taken of it, the answers to those questions first."""
+    """A set; `most` are how many questions are taken of it, and characters of documents, their answers first."""
     questions = {str(row["id"]): str(row["text"]) for row in rows(place / "queries.jsonl")}
     relevant: dict[str, dict[str, float]] = {}
     for row in rows(place / "qrels.jsonl"):
@@ -52,10 +52,9 @@ def read(place: Path, most: tuple[int, int] | None = None) -> Set:
     questions = {id: text for id, text in questions.items() if id in relevant}
     if most is not None:
         questions = dict(list(questions.items())[: most[0]])
-        wanted = [path for id in questions for path in relevant[id] if path in documents]
-        documents = {
-            path: documents[path] for path in [*dict.fromkeys([*wanted, *documents])][: max(most[1], len(wanted))]
-        }
+        answers = {path: documents[path] for id in questions for path in relevant[id] if path in documents}
+        documents = dict(_within({**answers, **documents}, most[1]))
+        questions = {id: text for id, text in questions.items() if any(path in documents for path in relevant[id])}
     whole = most is None or (len(documents), len(questions)) == count
     return Set(place.name, place, documents, questions, relevant, whole)
 
@@ -75,6 +74,15 @@ def path_of(id: str) -> str:
     """The file that a document becomes: its id, where that can be a name."""
     name = id if _PLAIN.fullmatch(id) else hashlib.sha256(id.encode()).hexdigest()[:32]
     return name if Path(name).suffix else f"{name}.txt"
+
+
+def _within(documents: Mapping[str, str], characters: int) -> Iterator[tuple[str, str]]:
+    """As many documents as have no more characters than that, but one."""
+    for path, text in documents.items():
+        yield path, text
+        characters -= len(text)
+        if characters <= 0:
+            break
 
 
 def ndcg(ranked: Sequence[str], relevant: Mapping[str, float]) -> float:

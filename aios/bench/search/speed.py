@@ -16,6 +16,12 @@ WRITES = 1000
 LARGE = 100_000
 """Bytes of the file in which a line is edited."""
 RESCANNED = 10_000
+QUESTION = "how are penguins counted from space?"
+PENGUINS = (
+    "Penguins are counted from space: satellites see the colour of their guano on the ice, which tells where a colony "
+    "is and how large; emperor penguins, whose colonies nobody can walk to in winter, were counted so for the first "
+    "time, and the pictures showed twice as many penguins as had been thought to live in Antarctica."
+)
 
 
 def indexing(texts: Mapping[str, str], embedder: Embedder, root: Path) -> dict[str, float]:
@@ -56,20 +62,20 @@ def writes(root: Path, count: int = WRITES) -> dict[str, float]:
     return {"writes_per_s": count / taken}
 
 
-def edit(text: str, embedder: Embedder, root: Path) -> dict[str, float]:
+def edit(text: str, embedder: Embedder, root: Path, size: int = LARGE) -> dict[str, float]:
     """From the write of one line in a large file until a question about it finds it, and what that embeds."""
-    lines = (text * (LARGE // len(text) + 1))[:LARGE].splitlines()
+    lines = (text * (size // len(text) + 1))[:size].splitlines()
     # Repeated text would share its vectors, and the edit would cost nothing.
     lines = [f"{line} ({number})" if number % 7 == 0 else line for number, line in enumerate(lines)]
     with Library(root, embedder) as library:
         library.files.write("large.txt", "\n".join(lines).encode())
         library.embed()
-        library.search("how are penguins counted from space?")
-        lines[len(lines) // 2] = "Satellites count penguin colonies by the colour of their guano on the ice."
+        library.search(QUESTION)
+        lines[len(lines) // 2] = PENGUINS
         start = time.perf_counter()
         library.files.write("large.txt", "\n".join(lines).encode())
         embedded = library.embed()
-        hits = library.search(Query("how are penguins counted from space?", "semantic")).hits
+        hits = library.search(Query(QUESTION, "semantic")).hits
         taken = time.perf_counter() - start
     if not hits or not hits[0].line <= len(lines) // 2 + 1 <= hits[0].last_line:
         raise KernelBug("a line was written and is not found by its meaning; please report this")

@@ -54,7 +54,7 @@ def prune(
     from aios.cli.reach import library as reached
 
     with reached(directory) as (found, _):
-        return upkeep.prune(found, count=count, age=age, size=size, as_json=as_json)
+        return upkeep.prune(found, count=count, age=age, megabytes=size, as_json=as_json)
 
 
 def gc(directory: Directory = ".", as_json: flags.Json = False) -> Code:
@@ -73,10 +73,12 @@ def purge(
 ) -> Code:
     """Remove every trace of a file: all its versions, and what the index has of them."""
     from aios.cli import upkeep
-    from aios.cli.reach import file
+    from aios.cli.place import indexed
+    from aios.cli.reach import opened
 
-    with file(path) as (library, name):
-        return upkeep.purge(library, path, name, confirm, as_json=as_json)
+    place = indexed(path)
+    with opened(place.root) as found:
+        return upkeep.purge(found, path, place.path, confirm, as_json=as_json)
 
 
 def reembed(directory: Directory = ".", as_json: flags.Json = False) -> Code:

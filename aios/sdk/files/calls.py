@@ -9,8 +9,9 @@ from typing import Literal, assert_never, cast
 
 from aios.sdk.agent import Agent
 from aios.sdk.files import operations as ops
-from aios.sdk.files.operations import AnyOperation, At, Operation
+from aios.sdk.files.operations import AnyOperation, Operation
 from aios.sdk.files.tell import compare, summarise
+from aios.sdk.points import point
 from aios_syscalls import (
     AppendFile,
     BadRequest,
@@ -23,6 +24,7 @@ from aios_syscalls import (
     FileInfo,
     FileQuery,
     FileVersion,
+    FollowLink,
     GroupFiles,
     HistoryOfFile,
     JoinFiles,
@@ -31,7 +33,6 @@ from aios_syscalls import (
     LockFile,
     MoveFile,
     NotFound,
-    Point,
     ReadFile,
     Reply,
     RollbackFile,
@@ -42,26 +43,19 @@ from aios_syscalls import (
     UndoFiles,
     UnlinkFiles,
     UnlockFile,
+    UpdateMatching,
     WatchFiles,
     WriteFile,
 )
 
 MOST = 1_000
-"""Files that a deletion by subject touches, at most."""
-LOCK_S = 3_600.0
+"""Files that a change by subject touches, at most."""
 HOW: Mapping[str, Literal["all", "any", "minus"]] = {"and": "all", "or": "any", "not": "minus"}
 WATCH_S = 300.0
 
 
-def point(at: At) -> Point:
-    """A version as the kernel takes it."""
-    if isinstance(at, datetime):
-        return Point(time=at.timestamp())
-    return Point(tag=at) if isinstance(at, str) else Point(number=at)
-
-
-def fuzzy(step: ops.DeleteMatching) -> FileQuery:
-    """What a deletion by subject finds: files that have all of the words, never the nearest that there are."""
+def fuzzy(step: ops.DeleteMatching | ops.Replace) -> FileQuery:
+    """What a change by subject finds: files that have all of the words, never the nearest that there are."""
     words = re.findall(r'"[^"]*"|\S+', step.query)
     return FileQuery(
         text=" ".join(f"+{word}" for word in words),
@@ -84,8 +78,11 @@ def query(step: ops.Search) -> FileQuery:
 
 
 async def preview(agent: Agent, step: Operation) -> tuple[list[str], str | None]:
-    """What a step will touch, and the token that a deletion by subject has to be confirmed with. Changes nothing."""
+    """What a step will touch, and the token that a change by subject has to be confirmed with. Changes nothing."""
     match step:
+        case ops.Replace(find=find, by=by):
+            found = await agent.port.submit(UpdateMatching(query=fuzzy(step), find=find, replace=by))
+            return list(found.paths), found.token
         case ops.DeleteMatching():
             found = await agent.port.submit(DeleteMatching(query=fuzzy(step)))
             return list(found.paths), found.token
@@ -139,6 +136,12 @@ async def perform(
         case ops.DeleteMatching() as matching:
             matched = await submit(DeleteMatching(query=fuzzy(matching), token=token))
             return f"deleted {', '.join(matched.paths)}; their versions stay", matched
+        case ops.Replace(find=find, by=by) as swap:
+            changed = await submit(UpdateMatching(query=fuzzy(swap), find=find, replace=by, token=token))
+            return f"changed {', '.join(changed.paths)}; the versions before stay", changed
+        case ops.Follow(folder=folder):
+            hits = await submit(FollowLink(link=folder))
+            return _hits(hits), hits
         case ops.Search() as search:
             hits = await submit(SearchFiles(query=query(search)))
             return _hits(hits), hits
@@ -170,8 +173,8 @@ async def perform(
             return f"{folder} is what {text!r} finds", await submit(LinkFiles(link=folder, query=FileQuery(text=text)))
         case ops.Unlink(folder=folder):
             return f"{folder} is no folder any more; the files stay", await submit(UnlinkFiles(link=folder))
-        case ops.Lock(path=path):
-            lease = await submit(LockFile(path=path, ttl_s=LOCK_S))
+        case ops.Lock(path=path, seconds=seconds):
+            lease = await submit(LockFile(path=path, ttl_s=seconds))
             locks[path] = lease.token
             return f"locked {path} until {_time(lease.until)}; unlock it with {lease.token}", lease
         case ops.Unlock(path=path, token=given):

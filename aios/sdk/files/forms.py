@@ -42,7 +42,7 @@ SLOTS: Mapping[Kind, str] = {
     Kind.SECONDS: r"[\w ]+?",
     Kind.QUERY: ".+?",
     Kind.TEXT: MARK,
-    Kind.NAME: rf"{MARK}|\w[\w.-]*",
+    Kind.NAME: rf"{MARK}|(?!(?:i|we|you|he|she|they|it|he|that|this|the|a|an|my|all)\b)\w[\w.-]*",
 }
 PLACES = (Kind.PATH, Kind.PAST, Kind.FOLDER, Kind.NEW)
 WORDS: Mapping[str, str] = {
@@ -89,7 +89,7 @@ def _alternatives(tokens: list[_Token], operation: type[Operation] | None) -> tu
 
 
 def _slot(name: str, operation: type[Operation] | None) -> str:
-    if name in WORDS:
+    if name in WORDS and not (operation and name in operation.kinds()):
         return f"(?P<{name}>{WORDS[name]}) "
     kind = operation.kinds().get(name, Kind.QUERY) if operation else Kind.QUERY
     whole = f"(?P<{name}>{SLOTS[kind]}) "

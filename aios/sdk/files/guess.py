@@ -8,6 +8,7 @@ over; any other is only shown, with what else may have been meant.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,22 +47,47 @@ async def guess(agent: Agent, offer: Offer, model: str | None = None) -> Guess:
     """What the model makes of a clause. Raises ModelFailed and the like when there is no model to ask."""
     possible = [name for name, operation in OPERATIONS.items() if offer.schema(operation) is not None]
     written = await _written(agent, offer.text, possible, SYSTEM, model)
+    near = _few(written, *_alike(offer.text, possible))
+    if written == NONE:
+        return Guess(None, NONE, near, "the model takes it for nothing that can be done with files")
+    if written not in possible:
+        return Guess(None, written, near, f"the model takes it for {written}, for which it says too little")
+    operation, said, why = await _filled(agent, offer, OPERATIONS[written], model)
+    if not why and (left := offer.unused(OPERATIONS[written], said)):
+        why = f"the model's reading leaves out {', '.join(left)}"
+    if not why and (other := await _second(agent, offer.text, possible, model)) != written:
+        why = f"the model wavers between {written} and {other}"
+        near = _few(written, other, *near)
+    return Guess(operation, written, near, why)
+
+
+async def _second(agent: Agent, text: str, possible: Sequence[str], model: str | None) -> str:
+    """A second opinion, which costs several times the first: by ranking, or, of a remote model, which ranks nothing, by
+    writing with the operations the other way round."""
     try:
-        ranked = await _ranked(agent, offer.text, possible, model)
+        return (await _ranked(agent, text, possible, model))[0]
     except BadRequest as error:
         if error.field != "model":
             raise
-        # A remote model cannot rank: asked again with the operations the other way round, it should say the same.
-        ranked = [await _written(agent, offer.text, possible[::-1], REVERSED, model)]
-    nearest = [name for name in dict.fromkeys([written, *ranked]) if name != NONE][:NEAREST]
-    if written == NONE:
-        return Guess(None, NONE, nearest, "the model takes it for nothing that can be done with files")
-    operation, said, why = await _filled(agent, offer, OPERATIONS[written], model)
-    if not why and ranked[0] != written:
-        why = f"the model wavers between {written} and {ranked[0]}"
-    if not why and (left := offer.unused(OPERATIONS[written], said)):
-        why = f"the model's reading leaves out {', '.join(left)}"
-    return Guess(operation, written, nearest, why)
+        return await _written(agent, text, possible[::-1], REVERSED, model)
+
+
+def _few(*names: str) -> list[str]:
+    return [name for name in dict.fromkeys(names) if name in OPERATIONS][:NEAREST]
+
+
+def _alike(text: str, possible: Sequence[str]) -> list[str]:
+    """The operations that are described in most of the request's words, first."""
+
+    def shared(name: str) -> int:
+        told = f"{name} {OPERATIONS[name].about} {OPERATIONS[name].example}"
+        return len(_stems(text) & _stems(told))
+
+    return sorted(possible, key=shared, reverse=True)
+
+
+def _stems(text: str) -> set[str]:
+    return {word[:5] for word in re.findall(r"[a-z]+", text.casefold()) if len(word) > 3}
 
 
 async def _written(agent: Agent, text: str, possible: Sequence[str], system: str, model: str | None) -> str:

@@ -42,6 +42,7 @@ ALL_OF_IT = re.compile(
     r"(?:everything|all|it all|all (?:of )?(?:the |my )?files|the (?:root|disk|files)|my files|⟦\d+⟧)",
     re.I,
 )
+UNQUOTED = re.compile(r"(?:write|append|insert) .* (?:to|into|in|at) .*⟦\d+⟧ $", re.I)
 EACH = (ops.Read, ops.Move, ops.Copy, ops.Delete, ops.Lock, ops.Unlock, ops.Summarise, ops.Stat, ops.Watch)
 """What can be said of several files at once."""
 MOST_STEPS = 20
@@ -100,6 +101,8 @@ def clause(text: str, request: Request, context: Context) -> tuple[Operation, ..
     if ALL_OF_IT.fullmatch(text) and not re.search(r"⟦", text):
         raise Refused(Why.ASK, f"{request.plain(text)!r} names no file; name what is meant, or what it is about")
     text = spaced(text)
+    if UNQUOTED.match(text) and not any(mark.quoted for mark in request.marks):
+        raise Refused(Why.ASK, "put what is to be written in quotes, as in: add 'buy milk' to todo.txt")
     refused: Refused | None = None
     for rule in RULES:
         if found := rule.pattern.fullmatch(text):
@@ -175,8 +178,12 @@ def _built(rule: Rule, found: re.Match[str], request: Request, context: Context)
     if rule.operation is ops.Tag:
         values["paths"] = tuple(many) or ((values["paths"],) if "paths" in values else ())
         many = []
-    if rule.operation is ops.DeleteMatching and narrow(spaced(found["query"]), request, context)[1]:
-        raise Refused(Why.ASK, "what is deleted by subject cannot be narrowed by time or author; search for it first")
+    if (
+        rule.operation in (ops.DeleteMatching, ops.Replace)
+        and "query" in values
+        and narrow(spaced(found["query"]), request, context)[1]
+    ):
+        raise Refused(Why.ASK, "what is changed by subject cannot be narrowed by time or author; search for it first")
     if many and rule.operation not in EACH:
         raise Unread
     for more in [{"path": path} for path in many] or [{}]:
@@ -204,6 +211,8 @@ def made(
             values = values | {"target": inside(f"{target}/{path.rpartition('/')[2]}".removeprefix("./"))}
         if context.there(values["target"]):
             raise Refused(Why.ASK, f"{values['target']} is there already; name another place, or delete it first")
+    if operation is ops.Rollback and re.match(r"\w+(?: back)? ⟦\d+⟧ $", said) and context.there(values["path"]):
+        raise Refused(Why.ASK, f"{values['path']} is there; say to what version or time it is to go back")
     if operation is ops.Create and context.there(values["path"]):
         raise Refused(Why.ASK, f"{values['path']} is there already; to replace it say: overwrite it with a text")
     try:

@@ -45,7 +45,7 @@ async def plan(agent: Agent, text: str, now: datetime, *, use_model: bool = True
     if not CUES.search(request.masked):
         raise Refused(Why.NOT_FILES, f"that is not about files; what can be asked for: {examples()}")
     if not use_model:
-        raise Refused(Why.UNREAD, f"no rule reads this; what can be asked for: {examples()}")
+        raise Refused(Why.UNREAD, f"{unread(text)}.{await meant(agent, text)} What can be asked for: {examples()}")
     return await modelled(agent, request, known, now, model)
 
 
@@ -65,7 +65,8 @@ async def modelled(agent: Agent, request: Request, known: Known, now: datetime, 
                 said = f"{unread(offer.text)}, and there is no model to ask: {error.message}"
                 raise Refused(Why.UNTRUSTED, said) from error
             if reading.why or reading.operation is None:
-                said = f"{unread(offer.text)}, and {reading.why}. Nearest: {examples(reading.nearest)}"
+                hint = await meant(agent, offer.text)
+                said = f"{unread(offer.text)}, and {reading.why}.{hint} Nearest: {examples(reading.nearest)}"
                 raise Refused(Why.UNTRUSTED, said)
             found = (reading.operation,)
         steps += found
@@ -82,13 +83,36 @@ def examples(names: Iterable[str] = ("search", "show", "diff", "rollback")) -> s
     return "; ".join(f"{name} ({OPERATIONS[name].example})" for name in names) or "none"
 
 
+async def meant(agent: Agent, text: str) -> str:
+    """Files that words of a request may stand for, as a hint: `the report` is no name, report.md is."""
+    words = {word for word in re.findall(r"\w+", text.casefold()) if len(word) > 3}
+    try:
+        entries = await agent.list(recursive=True)
+    except AiosError:
+        return ""
+    stems = [entry.path for entry in entries[:MOST_PATHS] if entry.kind == "file" and _stem(entry.path) in words]
+    named = [path for path in stems if path not in text]
+    return f" Did you mean {' or '.join(named[:3])}? Name files in full." if named else ""
+
+
+def _stem(path: str) -> str:
+    return path.rpartition("/")[2].partition(".")[0].casefold()
+
+
 async def survey(agent: Agent, text: str) -> Known:
     """Which words of a request are paths, or once were.
 
     Where a name is neither, the paths of a root that is not too large are learnt too, for a hint at what was meant.
     """
     words = list(dict.fromkeys(each for each in candidates(text) if each and ".." not in each.split("/")))[:MOST_WORDS]
-    kinds = {path: kind for path, kind in await gather(*(_look(agent, word) for word in words)) if kind}
+    try:
+        # A name without a slash can only be one of these: so most requests cost one call, not one for each word.
+        top = {entry.path: entry.kind for entry in await agent.list()}
+        kinds = {word: top[word] for word in words if word in top}
+        deep = [word for word in words if "/" in word]
+    except AiosError:
+        kinds, deep = {}, words
+    kinds |= {path: kind for path, kind in await gather(*(_look(agent, word) for word in deep)) if kind}
     lost = [word for word in words if word not in kinds and "." in word and " " not in word]
     past = {word for word in lost if await _was(agent, word)}
     if set(lost) - past:

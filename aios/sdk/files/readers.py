@@ -114,7 +114,7 @@ _LEAD = re.compile(
 )
 _WORDS: tuple[tuple[str, int], ...] = (
     (rf"(?:the |its )?(?:very )?(?:first|original|initial|oldest)(?: {_ONE})?", 1),
-    (rf"(?:the |its |my )?(?:previous|prior|preceding|last) {_ONE}", -1),
+    (rf"(?:the |its |my )?(?:previous|prior|preceding) {_ONE}", -1),
     (rf"(?:the )?{_ONE} (?:just |right )?before(?: it| that| this| the last(?: one| change)?| the current one)?", -1),
     (r"(?:how it was )?before (?:the|its|my) (?:last|latest) (?:change|edit|write)", -1),
     (r"before", -1),
@@ -127,6 +127,10 @@ def version(piece: str, now: datetime, end: bool = True) -> At:
     Raises Unread for none of these, Refused for a time that cannot be meant.
     """
     said = piece.strip().lower().rstrip(".?!")
+    if re.fullmatch(rf"(?:to )?(?:the |its )?(?:last|latest|newest|current) {_ONE}", said):
+        raise Refused(
+            Why.ASK, f"{said!r} is the present one, or the one before? Say: the previous version, or a number"
+        )
     for words in (said, _LEAD.sub("", said, count=1)):
         if found := re.fullmatch(r"(?:the )?(?:version|revision|v|#)(?: number| no\.?)? ?#?(\d{1,6})", words):
             return int(found[1])
@@ -135,14 +139,17 @@ def version(piece: str, now: datetime, end: bool = True) -> At:
         for pattern, value in _WORDS:
             if re.fullmatch(pattern, words):
                 return value
-        counted = re.fullmatch(r"(.+?) (?:version|revision|change|edit)s? (?:ago|back|earlier|before)", words)
+        if (found := re.fullmatch(r"(?:the )?version (\w+)", words)) and (count := number(found[1])) is not None:
+            return count
+        counted = re.fullmatch(r"(.+?) (?:version|revision|change|edit)s?(?: (?:ago|back|earlier|before))?", words)
         if counted and (count := number(counted[1])) is not None:
             return -count
         if re.fullmatch(r"(?:the )?(?:tag|version tagged|state tagged) (?:as )?\"?([\w.-]+)\"?", words):
             return re.split(r"[\s\"]+", piece.strip(' ".?!'))[-1]  # as it was written
     if re.fullmatch(r"\d{1,3}", said):
         return int(said)
-    return time_of(_LEAD.sub("", said, count=1), now, end)
+    ago = " ago" if duration(said) or re.fullmatch(r"\w+ (?:month|year)s?", said) else ""
+    return time_of(_LEAD.sub("", said, count=1) + ago, now, end)
 
 
 def time_of(piece: str, now: datetime, end: bool = False) -> datetime:
@@ -176,7 +183,7 @@ def query(piece: str, request: Request) -> str:
         raise Unread
     said = re.sub(r"^(?:the|a|an|any|all|my|our)\s+", "", piece.strip(), flags=re.I).rstrip(".?!, ")
     said = re.sub(r" ([,:]) ", r"\1 ", said)
-    if not said:
+    if not said or re.match(r"out\b", said, re.I):  # to find out is not to find
         raise Unread
     return request.plain(said)
 

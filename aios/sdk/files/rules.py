@@ -35,7 +35,7 @@ def _rules(operation: type[Operation], *forms: str, start: Sequence[str] = (), *
 def _reading() -> Iterator[Rule]:
     yield from _rules(
         ops.Read,
-        "(open | cat | read | print | display | view | show | see) [me | us] [what is in | what's in] {path}",
+        "(open | cat | read | print | display | view | show | see | look at) [me | us] [what is in | what's in] {path}",
         "(open | read | print | display | view | show | give | get) [me | us] <a> (contents | text) of {path}",
         "(show | give | get | tell) [me | us] (what is | what's) in {path}",
         "(what is | what's | whats) (in | inside | written in) {path}",
@@ -109,6 +109,14 @@ def _changing() -> Iterator[Rule]:
         " (to | into | as | in | called | named | under) {target}",
     )
     yield from _rules(ops.Delete, "(<remove> | bin) {path}", "throw {path} (away | out)")
+    swap = "(replace | change | exchange) [the (word | words | text)] {find} (with | by | to | for) {by}"
+    yield from _rules(
+        ops.Replace,
+        f"{swap} <in> <all> [<thing>] <about> {{query}}",
+        f"{swap} <in> <all> {{within}} <about> {{query}}",
+        f"{swap} <in> <all> [<thing> <in>] {{within}}",
+        f"{swap} (everywhere | in all [the | my] files | in every file)",
+    )
     some = "<all> [<thing> | ones]"
     yield from _rules(
         ops.DeleteMatching,
@@ -120,7 +128,7 @@ def _changing() -> Iterator[Rule]:
     )
     yield from _rules(
         ops.Lock,
-        "(lock | protect | freeze) {path}",
+        "(lock | protect | freeze) {path} [for {seconds}]",
         "(stop | keep | prevent) [all] (others | [the] other agents | (anyone | anybody | everyone) else)"
         " from (changing | writing [to] | editing | touching | modifying) {path}",
         "let (nobody | no one | no-one) else (change | write to | write | edit | touch) {path}",
@@ -174,7 +182,7 @@ def _versions() -> Iterator[Rule]:
     )
     yield from _rules(
         ops.Diff,
-        "[<told>] what <changed> in {path} since {a}",
+        "[<told>] (what | what's) <changed> in {path} since {a}",
         f"[<told> | diff] [{changes}] {{path}} since {{a}}",
         "[<told>] how {path} <changed> since {a}",
         "how (did | has) {path} <changed> since {a}",
@@ -211,6 +219,7 @@ def _versions() -> Iterator[Rule]:
         "(revert | restore | reset | return | rewind | rollback | recover | get) {path} (to | as | from | at) {at}",
         "(restore | recover | bring back | get back | go back to | return to | revert to | use) {at} (of | for) {path}",
     )
+    yield from _rules(ops.Rollback, "(restore | undelete | recover | bring back | get back) {path}", at=-1)
     yield from _rules(
         ops.Rollback, "(undo | revert | take back) <a> (change | edit | write) [made] (to | of | in) {path}", at=-1
     )
@@ -250,6 +259,11 @@ def _many() -> Iterator[Rule]:
         " <all> [<thing>] [<about>] {query}",
         "(save | keep | store | link) [a | the | this] (search | searches | query) [for] {query} (as | to | under)"
         " [a | the] [virtual] folder [called | named] {folder}",
+    )
+    yield from _rules(
+        ops.Follow,
+        "(open | show | list | follow) [me] [what is in | what's in] [the] <virtual> folder [called | named] {folder}",
+        "(what is | what's) in [the] <virtual> folder [called | named] {folder}",
     )
     yield from _rules(
         ops.Unlink, "(<remove> | unlink) [the] <virtual> folder [called | named] {folder}", "unlink {folder}"

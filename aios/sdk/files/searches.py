@@ -28,6 +28,7 @@ _HEADS = tuple(
         "(where is | where are | where do (i | we) have)",
     )
 )
+_IN = form("(search | look | grep) [<in>] {within} for {query}", Search)
 _FILTERS: Mapping[str, tuple[re.Pattern[str], ...]] = {
     name: tuple(re.compile(rf"(?P<head>(?:.*? )??)(?:{form(tail, Search).pattern})", re.I) for tail in tails)
     for name, tails in {
@@ -47,6 +48,13 @@ _FILTERS: Mapping[str, tuple[re.Pattern[str], ...]] = {
 
 def search(clause: str, request: Request, context: Context) -> Operation | None:
     """The search that a clause is, if it is one. Raises Refused for a filter that cannot be meant."""
+    if found := _IN.fullmatch(clause):
+        try:
+            return Search(
+                query=query(found["query"], request), within=str(read(Kind.FOLDER, found["within"], request, context))
+            )
+        except Unread:
+            return None
     for head in _HEADS:
         if found := head.fullmatch(clause):
             given: dict[str, Any] = {}

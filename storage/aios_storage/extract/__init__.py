@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -9,7 +10,9 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import PurePosixPath
 
-VERSION = 1
+_log = logging.getLogger(__name__)
+
+VERSION = 2
 """Raised when extractors say something else of the same bytes: then every index is made anew."""
 MOST = 16 * 1024 * 1024
 """Bytes above which a file is found by its name and metadata alone."""
@@ -30,7 +33,9 @@ class Text:
 
 
 Extractor = Callable[[bytes], Text]
-"""Raises ValueError for bytes that are not of its format."""
+"""Raises for bytes that are not of its format: then they are read as plain text."""
+BINARY = frozenset((".pdf", ".docx"))
+"""Formats that are no text, whatever their bytes look like."""
 
 BY_SUFFIX: Mapping[str, str] = {
     ".md": "markdown",
@@ -51,14 +56,23 @@ BY_SUFFIX: Mapping[str, str] = {
 def extract(path: str, data: bytes) -> Text:
     """The text of a file; empty, with the kind of its suffix or `binary`, where there is none to be had."""
     suffix = PurePosixPath(path).suffix.lower()
-    if len(data) > MOST:
-        return Text("", suffix.lstrip(".") or "binary")
-    for make in _candidates(suffix):
-        try:
-            return make(data)
-        except ValueError:
-            continue
-    return Text("", suffix.lstrip(".") or "binary")
+    if len(data) <= MOST:
+        for make in _candidates(suffix):
+            try:
+                return _clean(make(data))
+            except Exception as error:  # parsers, of others too, raise whatever they like at files made to break them
+                _log.debug("%s: %s cannot read it: %r", path, make.__module__, error)
+    return Text("", _clean(Text("", suffix)).kind.lstrip(".") or "binary")
+
+
+def _clean(text: Text) -> Text:
+    """Without halves of characters, which JSON may name and no database takes."""
+    fields = tuple((_whole(str(key)), _whole(str(value))) for key, value in text.fields)
+    return Text(_whole(text.text), _whole(text.kind), _whole(str(text.title)), fields, text.exact)
+
+
+def _whole(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 @cache
@@ -72,4 +86,4 @@ def _candidates(suffix: str) -> list[Extractor]:
     module = BY_SUFFIX.get(suffix)
     if module is not None:
         found.append(import_module(f"aios_storage.extract.{module}").reader(suffix))
-    return [*found, plain.reader(suffix)]
+    return found if suffix in BINARY else [*found, plain.reader(suffix)]

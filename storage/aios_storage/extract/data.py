@@ -36,4 +36,6 @@ def _table(data: bytes) -> Text:
         columns = next(csv.reader(io.StringIO(text[:65_536]), csv.Sniffer().sniff(text[:4096])), [])
     except csv.Error:
         columns = []
-    return Text(text, "table", fields=tuple(("column", name) for name in columns[:MOST_FIELDS] if name), exact=exact)
+    return Text(
+        text, "table", fields=tuple(("column", name[:LONGEST]) for name in columns[:MOST_FIELDS] if name), exact=exact
+    )
