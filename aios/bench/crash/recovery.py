@@ -25,6 +25,10 @@ PARTS = 8
 VOCABULARY = 5000
 QUESTIONS = 20
 TOP = 10
+FLUSHED = 1000
+"""Vectors after which Chroma writes its graph."""
+FLUSH_S = 60.0
+"""For which a flush is waited for."""
 FLUSHES = 6
 """A kill comes at one of so many first writes."""
 LONG_S = 300.0
@@ -58,6 +62,7 @@ class Recovery:
 
     def measure(self, chunks: int, kills: int) -> dict[str, float]:
         self._fill(chunks)
+        self.flushes = max(1, min(FLUSHES, chunks // 2 // FLUSHED))
         right = self._right()
         self.tell(f"{len(right)} questions, {kills} kills")
         clean_bytes = self._undisturbed()
@@ -139,8 +144,8 @@ class Recovery:
     def _kill(self, owner: Client) -> bool:
         """Kill the owner as it writes its approximate index; whether it was writing."""
         pid = int(owner.status()["pid"])
-        wanted = self.dice.randrange(1, FLUSHES)
-        seen, until = dict(self._flushed()), time.monotonic() + LONG_S
+        wanted = self.dice.randrange(self.flushes) + 1
+        seen, until = dict(self._flushed()), time.monotonic() + FLUSH_S
         writing = False
         while wanted and time.monotonic() < until:
             now = dict(self._flushed())
