@@ -14,7 +14,7 @@ from aios.cli.exit import Code
 from aios.cli.place import place, shown
 from aios.cli.progress import Listener, Rate, State, listener
 from aios.cli.reach import opened
-from aios_syscalls.errors import BadRequest, NotFound
+from aios_syscalls.errors import BadRequest, NotFound, StorageFailed
 
 if TYPE_CHECKING:
     from aios_storage.library import Library
@@ -40,7 +40,11 @@ def index(directories: Sequence[Path], *, watch: bool, as_json: bool) -> Code:
     with listener(as_json=as_json) as told, ExitStack() as stack:
         libraries = [stack.enter_context(opened(root)) for root in roots]
         for library, below in zip(libraries, roots.values(), strict=True):
-            take_in(library, told, tuple(below))
+            try:
+                take_in(library, told, tuple(below))
+            except StorageFailed:  # the owner that was to embed has ended: then it is done here
+                with opened(library.root) as again:
+                    take_in(again, told, tuple(below))
         if watch:
             _watch(libraries, told)
     return Code.OK

@@ -115,7 +115,10 @@ class Blobs:
     def _write(self, key: bytes, data: bytes) -> None:
         """A file that is whole on the disk before the row that speaks of it."""
         file = self._file(key)
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._place.mkdir(mode=0o700, exist_ok=True)
+        if not file.parent.exists():
+            file.parent.mkdir(mode=0o700)
+            _settle(self._place)
         temporary = file.with_name(f".{secrets.token_hex(8)}")
         try:
             with temporary.open("wb") as sink:
@@ -124,8 +127,18 @@ class Blobs:
                 os.fsync(sink.fileno())
             reach("blob-file")
             temporary.replace(file)
+            _settle(file.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _settle(directory: Path) -> None:
+    """The names in a directory are on the disk."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 FSCK = "see what else is with `aios files fsck`; other versions are not touched by it"

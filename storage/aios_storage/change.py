@@ -21,7 +21,7 @@ from aios_storage.look import digest
 from aios_storage.root import Root, Staged
 from aios_storage.truth import Truth
 from aios_storage.version import Author, Op, Version
-from aios_syscalls.errors import AiosError, BadRequest, Conflict, Exists, NotFound
+from aios_syscalls.errors import AiosError, BadRequest, Conflict, Exists, NotFound, StorageFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,8 @@ class Rename:
 
 
 Change = Put | Drop | Rename
+# What comes before what goes: a file that moves is not removed before it is at its other path.
+PENDING = "SELECT path, sha256, temporary, was FROM pending ORDER BY sha256 IS NULL, path"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,8 @@ class Changes:
             with self._truth.transaction() as connection:
                 versions = tuple(v for each in ready for v in self._record(connection, each, author, time))
             try:
-                for number, each in enumerate(ready):
+                # Files go last: what is not removed need not be brought back when another change turns out impossible.
+                for number, each in enumerate(sorted(ready, key=lambda each: isinstance(each.change, Drop))):
                     if number:
                         reach("between-files")
                     self._place(each)
@@ -91,13 +94,14 @@ class Changes:
                 self._revert(ready, versions)
                 raise
             reach("placed")
-        with self._truth.transaction(durable=False) as connection:
+        # Where there is no room even for this, the next writer finds all done and has nothing to finish.
+        with suppress(StorageFailed), self._truth.transaction(durable=False) as connection:
             connection.execute("DELETE FROM pending")
         return versions
 
     def recover(self) -> None:
         """Finish the changes that a crash has left half made."""
-        rows = self._truth.read().execute("SELECT path, sha256, temporary, was FROM pending").fetchall()
+        rows = self._truth.read().execute(PENDING).fetchall()
         if not rows:
             return
         for path, sha256, temporary, was in rows:
@@ -115,8 +119,7 @@ class Changes:
                 staged = stack.enter_context(self._root.staged(path, data, new=change.if_version == 0))
                 return Ready(change, head, staged)
             case Rename(path=path, target=target):
-                if ledger.head(self._truth.read(), target):
-                    raise Exists(f"{target} exists already; choose another name, or delete it first", field="target")
+                self._root.expect_free(target, "target")
         if head is None:
             raise NotFound(f"{change.path} does not exist; list its directory to see what does", field="path")
         return Ready(change, head, None)

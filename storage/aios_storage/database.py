@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,13 @@ CACHE_KIB = 8192
 Durability = Literal["FULL", "NORMAL"]
 
 
+class Connection(sqlite3.Connection):
+    """A connection that closes when nothing refers to it: threads of a pool come and go."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class Database:
     """Connections to one file, in WAL mode. Without `checkpoints` the WAL is moved into the file by whoever asks."""
 
@@ -24,7 +32,7 @@ class Database:
         self.path = path
         self._checkpoints = checkpoints
         self._local = threading.local()
-        self._all: list[sqlite3.Connection] = []
+        self._all: weakref.WeakSet[sqlite3.Connection] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._closed = False
 
@@ -55,13 +63,15 @@ class Database:
         """Close every thread's connection; nothing else may be called after."""
         with self._lock:
             self._closed = True
-            for connection in self._all:
+            for connection in list(self._all):
                 connection.close()
             self._all.clear()
 
     def _connect(self) -> sqlite3.Connection:
         # Closed by whichever thread closes all, hence not bound to this one.
-        connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, factory=Connection
+        )
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
@@ -74,5 +84,5 @@ class Database:
             if self._closed:
                 connection.close()
                 raise StorageFailed(f"{self.path} was closed; open its root again")
-            self._all.append(connection)
+            self._all.add(connection)
         return connection

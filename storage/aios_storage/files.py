@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Self
 
 from aios_storage import fsck, keep, leases, ledger
@@ -26,14 +26,15 @@ from aios_storage.leases import Lease
 from aios_storage.ledger import Head
 from aios_storage.root import MAX_ENTRIES, MAX_READ, Root
 from aios_storage.scan import Scanned, Scanner, Skip
-from aios_storage.truth import PLACE, Truth
+from aios_storage.truth import PLACE, Truth, typed_errors
 from aios_storage.undo import Undone, plan
 from aios_storage.version import USER, At, Author, Version
-from aios_syscalls.errors import AiosError, BadRequest, NotFound
+from aios_syscalls.errors import AiosError, BadRequest, Denied, NotFound
 
 MAX_KEPT = 64 * 1024 * 1024
 
 
+@typed_errors
 class Files:
     """The files below a directory, for any number of threads and processes at once.
 
@@ -63,8 +64,9 @@ class Files:
             self.blobs = Blobs(self.truth.place)
             self._changes = Changes(self.root, self.truth, self.blobs, max_kept)
             self._scanner = Scanner(self.root, self.truth, self.blobs, max_kept)
-            with self.truth.locked():
+            with self.truth.told(), self.truth.locked():
                 self._changes.recover()
+                keep.finish(self.truth, self.blobs)
         except BaseException:
             self.root.close()
             raise
@@ -90,6 +92,7 @@ class Files:
 
     def read(self, path: str, offset: int = 0, length: int | None = None) -> bytes:
         """Up to `length` bytes from `offset`; None reads to the end."""
+        self._not_ours(path)
         return self.root.read(path, offset, length)
 
     def list(self, path: str = ".", recursive: bool = False) -> tuple[Entry, ...]:
@@ -129,15 +132,25 @@ class Files:
             source, goal = self._real(path, follow=False), self._real(target, "target", follow=False)
             if stat.S_ISREG(self.root.info(source).st_mode):
                 return self.transaction([Rename(source, goal)])[-1]
+            leases.refuse(self.truth.read(), [source, goal], self.author, self._clock())
             self.scan([source])
+            known = {f"{goal}{head.path.removeprefix(source)}" for head in self.heads(source)}
+            known |= {str(each) for path in known for each in PurePosixPath(path).parents}
+            ignore = self.ignore()
             self.root.move(source, goal)
             # Same inodes, same bytes: the scan sees files that moved, by whoever asked.
-            self._scanner.scan([source, goal], _none, self._clock(), self.author)
+            self._scanner.scan(
+                [source, goal],
+                lambda path, directory: path not in known and ignore(path, directory),
+                self._clock(),
+                self.author,
+            )
         self.on_change()
         return None
 
     def copy(self, path: str, target: str) -> Version:
         """Make a file with the bytes of another where there is none."""
+        self._not_ours(path)
         with self.root.opened(path) as fd:
             data = _all(fd)
         return self.transaction([Put(target, data, if_version=0, op="copy", source=self._real(path))])[0]
@@ -148,6 +161,7 @@ class Files:
             source = self._real(path, follow=False)
             if stat.S_ISREG(self.root.info(source).st_mode):
                 return self.transaction([Drop(source, if_version)])[0]
+            leases.refuse(self.truth.read(), [source], self.author, self._clock())
             self.root.delete(source)
             return None
 
@@ -264,18 +278,19 @@ class Files:
         """Forget old versions, but none that is a file's last, tagged, shared, or needed to undo a run."""
         with self.truth.locked():
             self._changes.recover()
+            self.root.sweep()
             return keep.prune(self.truth, self.blobs, retention, self._clock())
 
     def gc(self) -> int:
         """Free what no version needs any more; returns bytes."""
         with self.truth.locked():
             self._changes.recover()
-            return keep.gc(self.truth, self.blobs)
+            return self.root.sweep() + keep.gc(self.truth, self.blobs)
 
     def purge(self, path: str, confirm: str) -> int:
         """Delete a file and all that it ever held here, for good; `confirm` is the path again. How many versions went.
 
-        Bytes that another file has, or had, stay with that file.
+        What it was under other names goes too. Bytes that another file has, or had, stay with that file.
         """
         real = self._real(path, follow=False)
         if confirm != path:
@@ -306,7 +321,7 @@ class Files:
     def unlock(self, token: str) -> str | None:
         """End a lock; the path that it was on, None for one that is over."""
         with self.truth.locked(), self.truth.transaction() as connection:
-            return leases.release(connection, token)
+            return leases.release(connection, token, self._clock())
 
     # --- what others did, and what follows
 
@@ -377,6 +392,13 @@ class Files:
     def _real(self, path: str, field: str = "path", follow: bool = True) -> str:
         return self.root.real(path, field, follow=follow)
 
+    def _not_ours(self, path: str) -> None:
+        """Raises Denied for the files that versions and the index are kept in: all that is private is in there."""
+        if _own(self.root.leads_to(path)):
+            raise Denied(
+                f"{path} belongs to the file system itself; ask for versions with history and show", field="path"
+            )
+
     def _resolved(self, change: Change) -> Change:
         """The change of the files that its paths lead to. Raises Denied for what is read-only."""
         match change:
@@ -413,7 +435,3 @@ def _own(path: str) -> bool:
 
 
 def _nothing() -> None: ...
-
-
-def _none(_path: str, _directory: bool) -> bool:
-    return False

@@ -6,11 +6,15 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from aios_storage import ledger
 from aios_storage.blobs import Blobs
 from aios_storage.failpoint import reach
 from aios_storage.truth import Truth
+from aios_syscalls.errors import StorageFailed
 
 BATCH = 500
+PURGING = "purging"
+"""The key of `meta` that says that a purge is not through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +74,47 @@ def purge(truth: Truth, blobs: Blobs, path: str) -> int:
     """
     connection = truth.read()
     connection.execute("PRAGMA secure_delete = ON")
-    seqs = [seq for (seq,) in connection.execute("SELECT seq FROM version WHERE path = ?", (path,))]
+    # The file's own line, which moves may have brought from other paths, and whatever else was at this one.
+    line = [each.seq for each in ledger.history(connection, path)]
+    here = [seq for (seq,) in connection.execute("SELECT seq FROM version WHERE path = ?", (path,))]
+    heads = {seq for (seq,) in connection.execute("SELECT seq FROM head")}
+    seqs = sorted({*line, *here} - heads)
     with truth.transaction():
+        connection.execute(f"INSERT OR REPLACE INTO meta VALUES ('{PURGING}', ?)", (str(len(seqs)),))
         _delete(connection, seqs)
+        connection.execute("UPDATE version SET note = '' WHERE note = ?", (f"to {path}",))
+        connection.execute("UPDATE version SET source = NULL WHERE source = ?", (path,))
+        connection.execute("DELETE FROM share WHERE seq NOT IN (SELECT seq FROM version)")
         connection.execute("DELETE FROM head WHERE path = ?", (path,))
         connection.execute("DELETE FROM lease WHERE path = ?", (path,))
-        reach("purge")
+    reach("purge")
+    if not finish(truth, blobs):
+        raise StorageFailed(
+            f"{truth.path} is being read, so what was purged may still be in its log: it goes when this root is opened "
+            "next, or with the next purge"
+        )
+    return len(seqs)
+
+
+def finish(truth: Truth, blobs: Blobs) -> bool:
+    """See a purge through that has forgotten versions, and may have been cut off then. The caller holds the lock.
+
+    False while a reader keeps old pages alive.
+    """
+    connection = truth.read()
+    if connection.execute("SELECT 1 FROM meta WHERE key = ?", (PURGING,)).fetchone() is None:
+        return True
+    connection.execute("PRAGMA secure_delete = ON")
     gc(truth, blobs)
     # Deleted rows leave their bytes in free pages and in the log.
     connection.execute("VACUUM")
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return len(seqs)
+    reach("purge-vacuum")
+    (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        return False
+    with truth.transaction() as connection:
+        connection.execute("DELETE FROM meta WHERE key = ?", (PURGING,))
+    return True
 
 
 def stored(connection: sqlite3.Connection) -> int:
@@ -115,7 +149,17 @@ def _free(connection: sqlite3.Connection, condition: str, parameters: tuple[floa
         f"AND {condition}",
         parameters,
     )
-    return [seq for (seq,) in rows]
+    free = {seq for (seq,) in rows}
+    # Where a deletion is the last that happened to a path, it goes with the path's last other version, or not before.
+    deletions = connection.execute(
+        "SELECT seq, path FROM version WHERE sha256 IS NULL AND seq IN (SELECT max(seq) FROM version GROUP BY path)"
+    ).fetchall()
+    for seq, path in deletions:
+        if seq in free and any(
+            other not in free for (other,) in connection.execute("SELECT seq FROM version WHERE path = ?", (path,))
+        ):
+            free.discard(seq)
+    return sorted(free)
 
 
 def _forget(truth: Truth, seqs: list[int]) -> int:

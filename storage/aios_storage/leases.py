@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from aios_storage.version import Author
-from aios_syscalls.errors import Denied, NotFound
+from aios_syscalls.errors import BadRequest, Denied, NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,9 @@ def acquire(
     connection: sqlite3.Connection, path: str, author: Author, ttl_s: float, now: float, token: str | None = None
 ) -> Lease:
     """Lock a path, or with the token of its lock make that longer. Raises Denied while another lock is in the way."""
+    connection.execute("DELETE FROM lease WHERE until <= ?", (now,))
+    if not 0 < ttl_s < float("inf"):
+        raise BadRequest(f"a lock for {ttl_s} s is none; say how many seconds it may last", "ttl_s")
     for other, key, who, until in _live(connection, now):
         if key == token and other == path:
             continue
@@ -45,8 +48,9 @@ def acquire(
     return lease
 
 
-def release(connection: sqlite3.Connection, token: str) -> str | None:
+def release(connection: sqlite3.Connection, token: str, now: float) -> str | None:
     """End a lock; the path that it was on, None for one that is over."""
+    connection.execute("DELETE FROM lease WHERE until <= ?", (now,))
     row = connection.execute("SELECT path FROM lease WHERE token = ?", (token,)).fetchone()
     connection.execute("DELETE FROM lease WHERE token = ?", (token,))
     return str(row[0]) if row else None

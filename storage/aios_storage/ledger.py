@@ -19,6 +19,7 @@ WITH RECURSIVE line (seq, depth) AS (
     SELECT max(seq), 0 FROM version WHERE path = ?
     UNION ALL
     SELECT version.parent, depth + 1 FROM version JOIN line ON version.seq = line.seq WHERE version.parent IS NOT NULL
+    LIMIT ?
 )
 """
 
@@ -144,7 +145,7 @@ def look_again(connection: sqlite3.Connection, path: str, look: Look) -> None:
 def history(connection: sqlite3.Connection, path: str, limit: int | None = None) -> tuple[Version, ...]:
     """A path's versions, newest first, through the moves that brought the file here. Raises NotFound for none."""
     rows = connection.execute(
-        f"{_LINE} SELECT {_V} FROM line JOIN version ON version.seq = line.seq ORDER BY depth LIMIT ?",
+        f"{_LINE} SELECT {_V} FROM line JOIN version ON version.seq = line.seq ORDER BY depth",
         (path, -1 if limit is None else limit),
     )
     found = tuple(version(row) for row in rows)
@@ -155,35 +156,47 @@ def history(connection: sqlite3.Connection, path: str, limit: int | None = None)
 
 def at(connection: sqlite3.Connection, path: str, point: At) -> Version:
     """The version that a point of a path's history names. Raises NotFound, which says what there is."""
-    line = history(connection, path)
+    condition: str
+    value: int | float | str
     match point:
         case bool():
             raise BadRequest("a version is named by its number, a time or a tag", "at")
         case int() if point < 0:
-            if -point < len(line):
-                return line[-point]
-            raise NotFound(f"{path} has {len(line)} versions, so none is {-point} before the last", field="at")
+            condition, value = "depth = ?", -point
         case int():
-            for each in line:
-                if each.number == point:
-                    return each
-            raise NotFound(f"{path} has no version {point}; it has {line[-1].number} to {line[0].number}", field="at")
+            condition, value = "version.number = ?", point
         case datetime():
-            for each in line:
-                if each.time <= point.timestamp():
-                    return each
+            condition, value = "version.time <= ?", point.timestamp()
+        case _:
+            condition, value = "version.seq IN (SELECT seq FROM tag WHERE name = ?)", point
+    # SQLite goes along the line and only the version that is wanted becomes an object: lines may be long.
+    row = connection.execute(
+        f"{_LINE} SELECT {_V} FROM line JOIN version ON version.seq = line.seq WHERE {condition} "
+        "ORDER BY depth LIMIT 1",
+        (path, -1, value),
+    ).fetchone()
+    if row is None:
+        raise _no_such(connection, path, point)
+    return version(row)
+
+
+def _no_such(connection: sqlite3.Connection, path: str, point: At) -> NotFound:
+    """What is wrong with a point of a path's history that names no version. Raises NotFound for no history at all."""
+    line = history(connection, path)
+    match point:
+        case int() if point < 0:
+            return NotFound(f"{path} has {len(line)} versions, so none is {-point} before the last", field="at")
+        case int():
+            return NotFound(f"{path} has no version {point}; it has {line[-1].number} to {line[0].number}", field="at")
+        case datetime():
             first = datetime.fromtimestamp(line[-1].time)
-            raise NotFound(
+            return NotFound(
                 f"{path} had no version at {point:%Y-%m-%d %H:%M}; its first is of {first:%Y-%m-%d %H:%M:%S}",
                 field="at",
             )
         case _:
-            seqs = {seq for (seq,) in connection.execute("SELECT seq FROM tag WHERE name = ?", (point,))}
-            for each in line:
-                if each.seq in seqs:
-                    return each
             names = ", ".join(sorted({name for name, _ in tags(connection, [each.seq for each in line])}))
-            raise NotFound(f"{path} has no version tagged {point}; its tags: {names or 'none'}", field="at")
+            return NotFound(f"{path} has no version tagged {point}; its tags: {names or 'none'}", field="at")
 
 
 def tags(connection: sqlite3.Connection, seqs: Iterable[int] | None = None) -> list[tuple[str, int]]:

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, cast
 
 from aios_storage import beneath, directory
 from aios_storage.directory import Entry, Kind
@@ -186,6 +186,23 @@ class Root:
                 yield "/".join(here) or ".", None
             yield from found
 
+    def sweep(self) -> int:
+        """Remove the half-written files that crashes left; returns their bytes. Nobody may be writing meanwhile."""
+        freed, pending = 0, [cast(Parts, ())]
+        while pending:
+            here = pending.pop()
+            # What is gone or cannot be read holds nothing that can be removed.
+            with suppress(OSError), self._opened(here) as fd, os.scandir(fd) as items:
+                for item in items:
+                    if item.is_dir(follow_symlinks=False):
+                        if is_unicode(item.name) and (here or item.name != ".aios"):
+                            pending.append((*here, item.name))
+                    elif item.name.startswith(TEMPORARY) and item.is_file(follow_symlinks=False):
+                        size = item.stat(follow_symlinks=False).st_size
+                        os.unlink(item.name, dir_fd=fd)
+                        freed += size
+        return freed
+
     def stat(self, path: str) -> Entry:
         """One path's kind, size and time."""
         with self._at(path) as (parent, name):
@@ -236,6 +253,12 @@ class Root:
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
             with directory.temporary(parent, data, mode) as temporary:
                 yield Staged(parent, temporary, name, path, os.stat(temporary, dir_fd=parent))
+
+    def expect_free(self, path: str, field: str = "path") -> None:
+        """Raises Exists where something is at `path`, NotFound where its directory is not there."""
+        with self._at(path, field, change=True, follow=False) as (parent, name):
+            if _exists(parent, name):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
 
     @contextmanager
     def opened(self, path: str) -> Iterator[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aios_storage import ledger
@@ -16,14 +16,14 @@ from aios_storage.path import is_protected
 from aios_storage.root import Root
 from aios_storage.truth import Truth
 from aios_storage.version import EXTERNAL, Author
-from aios_syscalls.errors import AiosError, NotFound
+from aios_syscalls.errors import AiosError, Denied, NotFound
 
 Skip = Callable[[str, bool], bool]
 """Whether a path, a directory if so, is none of ours."""
 Origin = tuple[int, bytes]
 """An inode and the SHA-256 of its bytes."""
-BATCH = 200
-"""Files recorded in one transaction."""
+BATCH, BATCH_BYTES = 200, 32 * 1024 * 1024
+"""Files recorded in one transaction, and the bytes after which it takes no more: they are in memory till then."""
 
 
 @dataclass(slots=True)
@@ -58,35 +58,41 @@ class Scanner:
         """Look at every file at or below these paths; what differs is this author's doing."""
         scanned = Scanned()
         heads = {head.path: head for path in below for head in ledger.heads(self._truth.read(), path)}
-        changed, new = [], []
+        changed: list[str] = []
+        new: list[str] = []
+        sizes: dict[str, int] = {}
         for path in below:
             for name, info in self._root.walk(path, lambda at, is_dir: is_protected(at) or skip(at, is_dir)):
                 head = heads.pop(name, None)
                 if info is None:
                     scanned.skipped.append((name, "the directory cannot be read"))
                     heads = {at: head for at, head in heads.items() if name != "." and not at.startswith(f"{name}/")}
-                elif head is None:
-                    new.append(name)
-                elif head.sure and head.looks_like(info):
+                elif head is not None and head.sure and head.looks_like(info):
                     scanned.unchanged += 1
                 else:
-                    changed.append(name)
+                    sizes[name] = info.st_size
+                    (new if head is None else changed).append(name)
         # Those that were not met: gone, or ignored by now, or behind what cannot be read.
         gone = [head for head in heads.values() if not self._there(head.path)]
         changed += heads.keys() - {head.path for head in gone}
         origins = {(head.inode, head.sha256): head for head in gone}
-        names = changed + new
-        for at in range(0, len(names), BATCH):
-            self._notice(names[at : at + BATCH], origins, time, author, scanned)
+        for names in _batches(changed + new, sizes):
+            self._notice(names, origins, time, author, scanned)
         self._remove(gone, time, author, scanned)
         return scanned
 
     def notice(self, paths: Sequence[str], time: float) -> Scanned:
-        """Look at these paths alone, which may name files that are not there."""
+        """Look at these paths alone, which may name files that are not there.
+
+        Raises Denied for a file that cannot be read: what is in it could not be kept.
+        """
         scanned = Scanned()
         heads = [head for path in paths if (head := ledger.head(self._truth.read(), path))]
         self._notice(paths, {}, time, EXTERNAL, scanned)
         self._remove([head for head in heads if not self._there(head.path)], time, EXTERNAL, scanned)
+        for path, why in scanned.skipped:
+            if self._there(path):
+                raise Denied(f"{why}; what it holds could not be kept, so it is not changed", field="path")
         return scanned
 
     def _notice(
@@ -154,3 +160,17 @@ class Scanner:
         except AiosError:
             return None
         return info.st_ino if stat.S_ISREG(info.st_mode) else None
+
+
+def _batches(names: Sequence[str], sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    """The names in order, few enough at a time."""
+    batch: list[str] = []
+    held = 0
+    for name in names:
+        if batch and (len(batch) == BATCH or held + sizes.get(name, 0) > BATCH_BYTES):
+            yield batch
+            batch, held = [], 0
+        batch.append(name)
+        held += sizes.get(name, 0)
+    if batch:
+        yield batch

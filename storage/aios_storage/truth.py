@@ -10,11 +10,14 @@ import fcntl
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec, Protocol, TypeVar, cast
 
 from aios_storage.database import Database
+from aios_storage.fault import typed
 from aios_syscalls.errors import StorageFailed
 
 PLACE = ".aios"
@@ -53,6 +56,36 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+F = TypeVar("F", bound="Held")
+
+
+class Held(Protocol):
+    """What holds a truth."""
+
+    truth: Truth
+
+
+def typed_errors(kind: type[F]) -> type[F]:
+    """Every public method raises the ABI's errors where SQLite or the disk fail it: also amid reading, for a damaged
+    page is met when it is read."""
+    for name, method in list(vars(kind).items()):
+        if callable(method) and not name.startswith("_") and name != "close":
+            setattr(kind, name, _typed(method))
+    return kind
+
+
+def _typed(method: Callable[P, T]) -> Callable[P, T]:
+    @wraps(method)
+    def told(*args: P.args, **kwargs: P.kwargs) -> T:
+        held = cast(Held, args[0])
+        with held.truth.told():
+            return method(*args, **kwargs)
+
+    return told
+
+
 class Truth:
     """The database of a root, for any number of threads and processes.
 
@@ -64,7 +97,7 @@ class Truth:
         self.path = self.place / "truth.db"
         self._database = Database(self.path)
         self._local = threading.local()
-        with self._told():
+        with self.told():
             self.place.mkdir(mode=0o700, exist_ok=True)
             ignore = self.place / ".gitignore"
             if not ignore.exists():
@@ -94,18 +127,23 @@ class Truth:
     @contextmanager
     def transaction(self, durable: bool = True) -> Iterator[sqlite3.Connection]:
         """Everything of the block or nothing; on the disk when the block is over, unless it need not be durable."""
-        with self._told(), self._database.transaction("FULL" if durable else "NORMAL", "truth") as connection:
+        with self.told(), self._database.transaction("FULL" if durable else "NORMAL", "truth") as connection:
             yield connection
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def told(self) -> Iterator[None]:
+        """Turns every error of SQLite or of the disk that the block raises into the ABI's."""
         try:
             yield
-        except sqlite3.DatabaseError as error:
+        except sqlite3.Error as error:
             raise self.failed(error) from error
+        except OSError as error:
+            raise typed(error, str(self.place)) from error
 
     def failed(self, error: sqlite3.Error) -> StorageFailed:
         """What a person can make of an error of SQLite."""
+        if isinstance(error, sqlite3.ProgrammingError):
+            return StorageFailed(f"{self.path} was closed ({error}); open its root again")
         code = getattr(error, "sqlite_errorname", "") or ""
         if code.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
             return StorageFailed(f"{self.path} cannot be written ({error}); free some disk, then try again")
@@ -120,7 +158,7 @@ class Truth:
 
     def check(self) -> list[str]:
         """What SQLite finds wrong with the database's own structure."""
-        with self._told():
+        with self.told():
             return [line for (line,) in self.read().execute("PRAGMA integrity_check") if line != "ok"]
 
     def close(self) -> None:
@@ -135,5 +173,10 @@ class Truth:
         if found:
             raise StorageFailed(
                 f"{self.path} has format {found} and this version reads {FORMAT}; use the version of aios that made it"
+            )
+        if left := [name for name in ("index.db", "blobs") if (self.place / name).exists()]:
+            raise StorageFailed(
+                f"{self.path} is missing or empty, though {left[0]} beside it was made from it. The files are whole: "
+                f"put a copy of it back, or move the directory {self.place} away and their history begins anew"
             )
         connection.executescript(f"BEGIN;{SCHEMA}PRAGMA user_version = {FORMAT};COMMIT;")

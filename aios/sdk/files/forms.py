@@ -24,7 +24,6 @@ NAMED: Mapping[str, str] = {
     "told": "(show | tell | list | give) [me | us]",
     "remove": "(delete | remove | erase | rm | trash | discard | drop | get rid of | throw away | throw out)",
     "back": "(roll | take | bring | set | put | turn | get | return | revert | restore | reset | switch | rewind)",
-    "to": "[to | into | as | in]",
     "in": "(in | from | of | below | under | inside)",
     "a": "[a | an | the | my | its | all] [new | full | whole | last | latest | most recent | old | older | past]",
     "virtual": "(virtual | search | smart | live)",

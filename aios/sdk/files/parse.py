@@ -46,6 +46,8 @@ UNQUOTED = re.compile(r"(?:write|append|insert) .* (?:to|into|in|at) .*⟦\d+⟧
 EACH = (ops.Read, ops.Move, ops.Copy, ops.Delete, ops.Lock, ops.Unlock, ops.Summarise, ops.Stat, ops.Watch)
 """What can be said of several files at once."""
 MOST_STEPS = 20
+MOST_CUTS = 30
+"""Places where a clause may end; the time to try them grows with their square."""
 
 
 def parse(text: str, known: Known, now: datetime) -> tuple[Operation, ...] | None:
@@ -77,7 +79,8 @@ def sequence(text: str, request: Request, context: Context) -> tuple[Operation, 
             return whole
     except Refused as error:
         refused = error
-    for cut in SEPARATOR.finditer(text):
+    cuts = list(SEPARATOR.finditer(text))
+    for cut in cuts if len(cuts) <= MOST_CUTS else ():
         try:
             first = clause(text[: cut.start()], request, context)
             if first is None:

@@ -82,7 +82,7 @@ def _changing() -> Iterator[Rule]:
     yield from _rules(ops.Create, f"(mkdir | {made} (folder | directory) [called | named]) {{path}}", kind="directory")
     yield from _rules(
         ops.Create,
-        f"{made} {{path}} (with [the (text | content | line)] | [,] (containing | that says) | :) {{text}}",
+        f"{made} {{path}} (with [the] [text | content | line] | [,] (containing | that says) | :) {{text}}",
         f"{made} {{path}}",
     )
     yield from _rules(
@@ -100,11 +100,15 @@ def _changing() -> Iterator[Rule]:
         "(put | write | insert) [<a> line] {text} at <a> (end | bottom) of {path}",
     )
     yield from _rules(
-        ops.Move, "(rename | mv | move | shift) {path} <to> {target}", "change <a> name of {path} to {target}"
+        ops.Move,
+        "(rename | mv | move | shift) {path} (to | into | as | in) {target}",
+        "(rename | mv) {path} {target}",
+        "change <a> name of {path} to {target}",
     )
     yield from _rules(
         ops.Copy,
-        "(copy | cp | duplicate | back up | backup | clone) {path} <to> {target}",
+        "(copy | cp | duplicate | back up | backup | clone) {path} (to | into | as | in) {target}",
+        "cp {path} {target}",
         "(make | create | save | put | store | keep) [me] <a> (copy | duplicate | backup) of {path}"
         " (to | into | as | in | called | named | under) {target}",
     )
@@ -238,6 +242,7 @@ def _many() -> Iterator[Rule]:
     yield from _rules(
         ops.Tag,
         "(tag | label | mark | name) {paths} (as | with) [the tag] {tag}",
+        "give {paths} [the | a] (tag | label) {tag}",
         "(put | set | add) [the | a] (tag | label) {tag} (on | to) {paths}",
         "(tag | label | mark | name) (everything | all [files] | [all of] the (present | current | whole)"
         " (state | root | versions) | this state | the state) (as | with) [the tag] {tag}",
