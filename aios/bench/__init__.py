@@ -26,7 +26,7 @@ BENCHES: Mapping[str, str] = {
     "preemption": "200 random preemption points: the same text, no token generated twice",
     "fairness": "first token of a late short call beside long ones: round robin against FIFO",
     "tools": "tools chosen by writing, under a grammar and by ranking, on 66 labelled requests",
-    "fs": "requests in plain words to operations on files: by rule, by SmolLM2, by a GGUF that AIOS_BENCH_MODEL names",
+    "fs": "requests in plain words to operations on files: by rule, by SmolLM2, by a --model",
     "llm": "the local engine against its peers: agents in turns, chat servers, streams, more agents than slots",
     "crash": "a program that changes files and the owner of an index, killed hundreds of times: what is left",
     "search": "the file system: rankings on sets with known answers (--data), latency, indexing, the way back",
@@ -165,20 +165,19 @@ class Report:
         return table
 
 
-def run(name: str, quick: bool, data: Path | None = None) -> Report:
-    """Run the benchmark `name`, smaller when `quick`, on `data` if it takes any.
+def run(name: str, quick: bool, **given: Path) -> Report:
+    """Run the benchmark `name`, smaller when `quick`, with the `data` or the `model` that was given, if it takes that.
 
-    Raises NotFound for a name that there is not, BadRequest for data where none is taken.
+    Raises NotFound for a name that there is not, BadRequest for what the bench does not take.
     """
     if name not in BENCHES:
         near = get_close_matches(name, BENCHES, 1)
         raise NotFound(f"no benchmark {name!r}; {f'did you mean {near[0]}?' if near else 'aios bench lists them'}")
     main = import_module(f"aios.bench.{name}").main
-    if data is None:
-        return cast(Report, main(quick))
-    if "data" not in signature(main).parameters:
-        raise BadRequest(f"benchmark {name!r} takes no data; leave --data out", "data")
-    return cast(Report, main(quick, data))
+    for option in given:
+        if option not in signature(main).parameters:
+            raise BadRequest(f"benchmark {name!r} takes no {option}; leave --{option} out", option)
+    return cast(Report, main(quick, **given))
 
 
 def machine() -> dict[str, Any]:

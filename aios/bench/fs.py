@@ -1,12 +1,11 @@
 """Requests in plain words: how many become exactly the operations that they mean, by rule, by models, by both.
 
-A stronger model than the bundled one is a GGUF file that `AIOS_BENCH_MODEL` names. Every reading, right or wrong, is
+A stronger model than the bundled one is a GGUF file given as `--model`. Every reading, right or wrong, is
 also run, with each question answered by no: no call that destroys, overwrites or gives away may reach the kernel.
 """
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from aios_syscalls import (
     AiosError,
     DeleteFile,
     DeleteMatching,
+    NotFound,
     Reply,
     ShareFile,
     Syscall,
@@ -43,7 +43,6 @@ from aios_syscalls import (
 from aios_syscalls.port import Port, discard
 
 R = TypeVar("R", bound=Reply)
-VARIABLE = "AIOS_BENCH_MODEL"
 QUICK = 4
 """One request in so many is used."""
 GOALS = (at_most("destructive_without_confirmation", 0), at_most("wrong_plans_rules", 0))
@@ -81,9 +80,11 @@ class Watched:
         return await self._port.submit(call, emit)
 
 
-def main(quick: bool) -> Report:
-    """Shares of requests, and counts."""
-    return anyio.run(_measure, QUICK if quick else 1)
+def main(quick: bool, model: Path | None = None) -> Report:
+    """Shares of requests, and counts; `model` is a stronger one's GGUF. Raises NotFound where that is no file."""
+    if model is not None and not model.is_file():
+        raise NotFound(f"there is no model {model}; give the path of a GGUF file")
+    return anyio.run(_measure, QUICK if quick else 1, model)
 
 
 KEYS = ("operations", "arguments", "refused", "wrong_plans", "operations_held_out", "arguments_held_out")
@@ -91,18 +92,17 @@ WAYS = ("rules", "smollm2", "planner_smollm2", "gguf", "planner_gguf")
 CHART = Chart("requests read rightly", "share", {way: {key: f"{key}_{way}" for key in KEYS} for way in WAYS})
 
 
-async def _measure(stride: int) -> Report:
+async def _measure(stride: int, stronger: Path | None) -> Report:
     figures: dict[str, float | None] = {}
     missing: dict[str, str] = {}
     prompts = [(prompt, half) for half, each in (("held_out", HELD_OUT), ("tuning", TUNING)) for prompt in each]
     prompts = prompts[::stride]
-    stronger = os.environ.get(VARIABLE)
     destructive = 0
-    for name, path in {"smollm2": model_path(), "gguf": Path(stronger) if stronger else None}.items():
+    for name, path in {"smollm2": model_path(), "gguf": stronger}.items():
         ways: dict[str, Way] = {"rules": _rules} if name == "smollm2" else {}
         ways |= {name: _alone, f"planner_{name}": _planner}
         if path is None or not path.is_file():
-            reason = f"{VARIABLE} names no GGUF file" if name == "gguf" else "no model; run: python -m aios.setup"
+            reason = "no --model was given" if name == "gguf" else "no model; run: python -m aios.setup"
             keys = [f"{key}_{way}" for way in (name, f"planner_{name}") for key in KEYS]
             figures |= dict.fromkeys(keys)
             missing |= dict.fromkeys(keys, reason)

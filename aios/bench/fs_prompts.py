@@ -130,8 +130,11 @@ TUNING: Sequence[Prompt] = (
         op("diff", path="report.md", a=-1),
     ),
     means("open README.md", op("read", path="README.md")),
-    means("cat src/main.py", op("read", path="src/main.py")),
-    means("ls drafts", op("list", path="drafts")),
+    means(
+        'replace "Anna" with "Anne" in all letters about the bank',
+        op("replace", find="Anna", by="Anne", query="bank", within="letters"),
+    ),
+    means("What is in the virtual folder unpaid?", op("follow", folder="unpaid")),
     means("List all files below data, recursively", op("list", path="data", recursive=True)),
     means("When was report.md last modified?", op("stat", path="report.md")),
     means('Create a file called ideas.txt containing "first idea"', op("create", path="ideas.txt", text="first idea")),

@@ -14,12 +14,17 @@ from aios.cli.exit import Code
 from aios.cli.place import place, shown
 from aios.cli.progress import Listener, Rate, State, listener
 from aios.cli.reach import opened
-from aios_syscalls.errors import BadRequest, NotFound
+from aios_syscalls.errors import BadRequest, NotFound, StorageFailed
 
 if TYPE_CHECKING:
     from aios_storage.library import Library
+    from aios_storage.vectors import Nearest
 
 POLL_S = 0.2
+PATIENCE_S = 5.0
+"""For work that was given up. An engine that is cut off in the middle by the end of the process aborts it."""
+BATCH = 16
+"""Pieces embedded before it is asked whether to go on."""
 NO_EMBEDDER = "there is no embedding model, so files are found by their words only; fetch it: python -m aios.setup"
 
 
@@ -35,7 +40,11 @@ def index(directories: Sequence[Path], *, watch: bool, as_json: bool) -> Code:
     with listener(as_json=as_json) as told, ExitStack() as stack:
         libraries = [stack.enter_context(opened(root)) for root in roots]
         for library, below in zip(libraries, roots.values(), strict=True):
-            take_in(library, told, tuple(below))
+            try:
+                take_in(library, told, tuple(below))
+            except StorageFailed:  # the owner that was to embed has ended: then it is done here
+                with opened(library.root) as again:
+                    take_in(again, told, tuple(below))
         if watch:
             _watch(libraries, told)
     return Code.OK
@@ -50,20 +59,30 @@ def take_in(library: Library, told: Listener, below: tuple[str, ...] = (".",)) -
             told.note(f"{path} is left out: {why}")
         library.index.catch_up()
         tally.stage = "embedding"
-        if library.embedder is not None:
-            library.embed()
+        while library.embedder is not None and not beside.given_up and library.embed(BATCH):
+            pass
 
-    with Beside(work) as beside:
+    beside = Beside(work)
+    with beside:
         while not beside.wait(POLL_S):
             told.tell(tally.state())
-        # Another process embeds: its owner.
         while library.embedder is None and library.finder.nearest is not None and library.pending():
+            _hear(library.finder.nearest)
             time.sleep(POLL_S)
             told.tell(tally.state())
     tally.stage = "done"
     told.tell(tally.state())
     if library.finder.nearest is None:
         told.note(NO_EMBEDDER)
+
+
+def _hear(nearest: Nearest) -> None:
+    """Raises StorageFailed where the owner, who embeds in another process, is gone, BadRequest where it may not."""
+    from aios_storage.client import Meaning, Owner
+
+    owner = nearest.reach() if isinstance(nearest, Meaning) else nearest
+    if isinstance(owner, Owner) and (said := owner.status())["phase"] == "refused":
+        raise BadRequest(said["problems"][-1], "embedder")
 
 
 class Tally:
@@ -95,9 +114,13 @@ class Tally:
 
 
 class Beside:
-    """Runs work in a thread; what it raises is raised where the block ends."""
+    """Runs work in a thread; what it raises is raised where the block ends.
+
+    When the block is left by an error the work is `given_up`: it should end soon, and is waited for a little.
+    """
 
     def __init__(self, work: Callable[[], None]) -> None:
+        self.given_up = False
         self._work = work
         self._error: BaseException | None = None
         self._over = threading.Event()
@@ -114,10 +137,10 @@ class Beside:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            self._thread.join()
-            if self._error is not None:
-                raise self._error
+        self.given_up = error is not None
+        self._thread.join(PATIENCE_S if self.given_up else None)
+        if error is None and self._error is not None:
+            raise self._error
 
     def _run(self) -> None:
         try:

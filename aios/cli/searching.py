@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from aios.cli import hits, moments
+from aios.cli import hits
 from aios.cli.exit import Code
 from aios.cli.output import clean, print_json, stdout
 from aios.cli.place import spelled
@@ -49,14 +49,22 @@ class Wanted:
 
         return Filters(
             paths=tuple(self.paths),
-            since=None if self.since is None else moments.since(self.since),
-            until=None if self.until is None else moments.since(self.until),
+            since=_moment(self.since),
+            until=_moment(self.until),
             types=tuple(self.types),
             authors=tuple(self.authors),
             tags=tuple(self.tags),
             fields=tuple(map(field, self.fields)),
             within=None if below == "." else (below,),
         )
+
+
+def _moment(text: str | None) -> float | None:
+    if text is None:
+        return None
+    from aios.cli.moments import since  # with all that it needs, it is too slow for most searches
+
+    return since(text)
 
 
 def field(text: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -200,7 +201,8 @@ class Desk:
                 entries = files.list(see(path), recursive)
                 return FileListing(entries=tuple(values.info(each) for each in entries if self._leads(each.path)))
             case StatFile(path=path):
-                return FileStat(info=values.info(files.stat(see(path))), version=self._number(path))
+                entry, number = self._steady(path, lambda: files.stat(see(path)))
+                return FileStat(info=values.info(entry), version=number)
             case MoveFile(path=path, target=target):
                 return _done(target, files.move(touch(path), see(target, "target")))
             case CopyFile(path=path, target=target):
@@ -334,19 +336,35 @@ class Desk:
     def _read(self, call: ReadFile) -> FileContent:
         path = self._see(call.path)
         if call.at is None:
-            data = self.files.read(path, call.offset, call.length)
-            return FileContent(path=path, data=data, version=self._number(path))
+            data, number = self._steady(path, lambda: self.files.read(path, call.offset, call.length))
+            return FileContent(path=path, data=data, version=number)
         version = self._then(path, call.at)
         data = self.files.show(path, version.number)[call.offset :]
         return FileContent(path=path, data=data[: call.length], version=version.number)
 
+    def _steady(self, path: str, look: Callable[[], T]) -> tuple[T, int | None]:
+        """What is seen of a file, and the number of the version that it is of.
+
+        None where another program changed the file since, or it was never recorded. A change between the look and
+        the number would make them strangers: then both are taken again, while nobody writes.
+        """
+        before = self._number(path)
+        seen = look()
+        if before is not None and before == self._number(path):
+            return seen, before
+        if not stat.S_ISREG(self.files.root.info(self.files.root.real(path)).st_mode):
+            return seen, None
+        with self.files.truth.locked():
+            return look(), self._number(path)
+
     def _number(self, path: str) -> int | None:
-        """The number of the version that the file is in, None where it was changed since, or never recorded."""
-        real = self.files.root.real(path)
-        head = self.files.head(real)
-        if head is None or not head.looks_like(self.files.root.info(real)):
+        head = self.files.head(self.files.root.real(path))
+        if head is None or not head.looks_like(self.files.root.info(head.path)):
             return None
-        return self.files.by_seq(head.seq).number
+        try:
+            return self.files.by_seq(head.seq).number
+        except NotFound:  # purged meanwhile
+            return None
 
     def _search(self, query: FileQuery, context: int) -> FileHits:
         asked = self._query(query, context)

@@ -13,6 +13,7 @@ from pydantic_core import from_json
 from aios.sdk.conversation import Conversation
 from aios.sdk.points import At, point
 from aios.sdk.stream import Stream
+from aios.sdk.watch import Watch
 from aios_syscalls import (
     AgentFailed,
     AppendFile,
@@ -23,6 +24,7 @@ from aios_syscalls import (
     CopyFile,
     CreateFile,
     DeleteFile,
+    DeleteMatching,
     DiffFile,
     DropFile,
     Embed,
@@ -31,6 +33,8 @@ from aios_syscalls import (
     FileLease,
     FileQuery,
     FileShare,
+    FilesMatched,
+    FilesStatus,
     FileVersion,
     FollowLink,
     GroupFiles,
@@ -39,7 +43,9 @@ from aios_syscalls import (
     Kill,
     LinkFiles,
     ListFiles,
+    ListLinks,
     ListProcesses,
+    ListTags,
     ListTools,
     LockFile,
     Mail,
@@ -56,19 +62,23 @@ from aios_syscalls import (
     RenameFile,
     RollbackFile,
     Sampling,
+    SavedQuery,
     SearchFiles,
     Send,
     ShareFile,
     Spawn,
     StatFile,
+    StatusOfFiles,
     TagFiles,
     ToolSpec,
     UndoFiles,
     UndoneFile,
     UnlinkFiles,
     UnlockFile,
+    UnshareFile,
+    UntagFiles,
+    UpdateMatching,
     Wait,
-    WatchFiles,
     WriteFile,
 )
 from aios_syscalls.errors import from_wire
@@ -315,6 +325,14 @@ class Agent:
         """Name the present versions of these files, or of all; how many they are."""
         return (await self.port.submit(TagFiles(tag=tag, paths=paths))).tags[tag]
 
+    async def untag(self, tag: str) -> int:
+        """Forget a tag; how many versions had it."""
+        return (await self.port.submit(UntagFiles(tag=tag))).tags[tag]
+
+    async def tags(self) -> dict[str, int]:
+        """Each tag and how many versions have it."""
+        return (await self.port.submit(ListTags())).tags
+
     @asynccontextmanager
     async def lock(self, path: str, ttl_s: float = 60.0) -> AsyncIterator[FileLease]:
         """Nobody else changes a path, or what is below it, for the block; Denied while another has it.
@@ -328,13 +346,9 @@ class Agent:
             with anyio.CancelScope(shield=True):
                 await self.port.submit(UnlockFile(token=lease.token))
 
-    async def watch(self, *paths: str, since: int | None = None) -> AsyncIterator[FileVersion]:
+    def watch(self, *paths: str, since: int | None = None) -> Watch:
         """Every change to what matches these globs, by anybody, as it happens; after the seq `since`, or from now."""
-        while True:
-            found = await self.port.submit(WatchFiles(paths=paths, since=since))
-            for version in found.versions:
-                yield version
-            since = found.seq
+        return Watch(self.port, paths, since)
 
     # -- files: what they mean
 
@@ -344,7 +358,7 @@ class Agent:
         return (await self.port.submit(call)).hits
 
     async def group(self, by: str = "topic", text: str = "", **conditions: Any) -> dict[str, tuple[str, ...]]:
-        """Paths in groups: by topic, author, type, month, directory, or a field that files state in their heads."""
+        """Paths in groups: by topic, author, type, month, directory, or what files' heads state: `field:year`."""
         conditions = {"limit": 1_000, **conditions}
         groups = (await self.port.submit(GroupFiles(query=FileQuery(text=text, **conditions), by=by))).groups
         return {group.name: group.paths for group in groups}
@@ -368,6 +382,44 @@ class Agent:
     async def share(self, path: str, ttl_s: float = 3_600.0, at: At | None = None) -> FileShare:
         """Where one version of a file can be fetched on this machine for a time."""
         return await self.port.submit(ShareFile(path=path, ttl_s=ttl_s, at=None if at is None else point(at)))
+
+    async def unshare(self, token: str) -> None:
+        """End a share before its time."""
+        await self.port.submit(UnshareFile(token=token))
+
+    async def links(self) -> tuple[SavedQuery, ...]:
+        """Every saved query, by name."""
+        return (await self.port.submit(ListLinks())).links
+
+    async def delete_matching(self, query: FileQuery, token: str | None = None) -> FilesMatched:
+        """Delete all that a query finds, in two steps.
+
+        The first lists it and deletes nothing; the second, with the token of the first, deletes just that, and raises
+        Conflict where any of it has changed since.
+        """
+        return await self.port.submit(DeleteMatching(query=query, token=token))
+
+    async def update_matching(
+        self, query: FileQuery, find: str, replace: str, token: str | None = None
+    ) -> FilesMatched:
+        """Replace a text in all files that a query finds, in the two steps of `delete_matching`."""
+        return await self.port.submit(UpdateMatching(query=query, find=find, replace=replace, token=token))
+
+    async def files_status(self) -> FilesStatus:
+        """How many files there are, and how many of them cannot be found by meaning yet."""
+        return await self.port.submit(StatusOfFiles())
+
+    async def summarise(self, path: str, *, model: str | None = None) -> str:
+        """What a file, or each of the first files of a folder, says, in a sentence or two."""
+        from aios.sdk.files.tell import summarise
+
+        return await summarise(self, path, model=model)
+
+    async def compare(self, path: str, a: At, b: At | None = None, *, model: str | None = None) -> str:
+        """How two versions of a file differ: lines counted, in words, and the lines."""
+        from aios.sdk.files.tell import compare
+
+        return await compare(self, path, point(a), None if b is None else point(b), model=model)
 
     # -- processes
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,8 +40,8 @@ def batch(session: Session, lines: Iterable[str]) -> Code:
     return code
 
 
-def interact(session: Session, status: object, past: Path) -> Code:
-    """Prompt for lines until the user leaves; `past` is the file that remembers them."""
+def interact(session: Session, status: Callable[[], str], past: Path) -> Code:
+    """Prompt for lines until the user leaves; `status` tells the line below, `past` is the file that remembers them."""
     from aios.shell.screen import Screen
 
     def where() -> tuple[str, str]:
@@ -49,7 +49,7 @@ def interact(session: Session, status: object, past: Path) -> Code:
         return f"{session.library.root.name or '/'}{inside}", session.scope.words
 
     session.console.print(GREETING, style="dim")
-    with Screen(session, where, status, past) as screen:  # type: ignore[arg-type]
+    with Screen(session, where, status, past) as screen:
         while True:
             try:
                 one(session, screen.read())

@@ -19,6 +19,8 @@ DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 SYS_OPENAT2 = 437  # on every architecture
 RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH = 0x02, 0x04, 0x08
 RENAME_NOREPLACE = 1
+DELETED = " (deleted)"
+"""What Linux adds to the name of an open file that the name does not lead to any more."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -53,16 +55,27 @@ def supported(root: int) -> bool:
 def real(root: int, parts: Parts) -> Parts:
     """Where `parts` leads once every symbolic link in it is followed. Raises Denied where it leaves `root`."""
     try:
-        fd = openat2(root, parts, os.O_PATH)
-        try:
-            base = os.readlink(f"/proc/self/fd/{root}")
-            return PurePath(os.readlink(f"/proc/self/fd/{fd}")).relative_to(base).parts
-        finally:
-            os.close(fd)
+        while True:
+            fd = openat2(root, parts, os.O_PATH)
+            try:
+                base, place = (os.readlink(f"/proc/self/fd/{each}") for each in (root, fd))
+                if not place.endswith(DELETED) or _is_at(fd, place):
+                    return PurePath(place).relative_to(base).parts
+            finally:
+                os.close(fd)
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno != errno.EXDEV:
             raise
         raise Denied(f"{'/'.join(parts)} leads out of the root by a symbolic link; name what lies inside") from error
+
+
+def _is_at(fd: int, place: str) -> bool:
+    """Whether a file really has a name that looks like that of one deleted, or replaced, while it was looked at."""
+    try:
+        there, here = os.lstat(place), os.fstat(fd)
+    except FileNotFoundError:
+        return False
+    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
 
 
 def walk(root: int, parts: Parts) -> int:

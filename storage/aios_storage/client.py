@@ -61,10 +61,13 @@ class Owner:
                 with suppress(OSError, StorageFailed):
                     return cls(root, child)
             elif child.returncode != ANOTHER:
+                _let_go(child)
                 raise StorageFailed(f"the index's owner ended at once: {_said(root) or child.returncode}")
             elif found := cls.find(root):
+                _let_go(child)
                 return found
             else:  # the other one is about to end, or has only begun
+                _let_go(child)
                 child = _spawn(command, root)
             time.sleep(0.02)
         _let_go(child)

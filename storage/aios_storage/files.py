@@ -128,10 +128,10 @@ class Files:
 
     def move(self, path: str, target: str) -> Version | None:
         """Rename a file, with its history, or a directory and all in it, to a target that is not there."""
-        source, goal = self._real(path, follow=False), self._real(target, "target", follow=False)
-        if stat.S_ISREG(self.root.info(source).st_mode):
-            return self.transaction([Rename(source, goal)])[-1]
         with self.truth.locked():
+            source, goal = self._real(path, follow=False), self._real(target, "target", follow=False)
+            if stat.S_ISREG(self.root.info(source).st_mode):
+                return self.transaction([Rename(source, goal)])[-1]
             leases.refuse(self.truth.read(), [source, goal], self.author, self._clock())
             self.scan([source])
             known = {f"{goal}{head.path.removeprefix(source)}" for head in self.heads(source)}
@@ -157,22 +157,23 @@ class Files:
 
     def delete(self, path: str, if_version: int | None = None) -> Version | None:
         """Remove a file (its history stays), a symbolic link or an empty directory."""
-        source = self._real(path, follow=False)
-        if stat.S_ISREG(self.root.info(source).st_mode):
-            return self.transaction([Drop(source, if_version)])[0]
         with self.truth.locked():
+            source = self._real(path, follow=False)
+            if stat.S_ISREG(self.root.info(source).st_mode):
+                return self.transaction([Drop(source, if_version)])[0]
             leases.refuse(self.truth.read(), [source], self.author, self._clock())
             self.root.delete(source)
-        return None
+            return None
 
     def transaction(self, changes: Sequence[Change]) -> tuple[Version, ...]:
         """Make all changes or none, whatever happens meanwhile. Raises what the first that cannot be would raise."""
         if not changes:
             return ()
-        changes = [self._resolved(change) for change in changes]
-        touched = [path for change in changes for path in paths(change)]
         with self.truth.locked():
             self._changes.recover()
+            # Here, for a file that is just being moved has two names.
+            changes = [self._resolved(change) for change in changes]
+            touched = [path for change in changes for path in paths(change)]
             leases.refuse(self.truth.read(), touched, self.author, self._clock())
             self._scanner.notice(touched, self._clock())
             versions = self._changes.make(changes, self.author, self._clock())
@@ -211,13 +212,14 @@ class Files:
 
     def rollback(self, path: str, at: At) -> Version:
         """Give a file the bytes that it had, as a new version: exact, and can itself be taken back."""
-        target = self.version(path, at)
-        note = f"to version {target.number}"
-        real = self._real(path)
-        if target.deleted:
-            return self.transaction([Drop(real, op="rollback", note=note)])[0]
-        self.root.make_way(real)  # its directory may be gone too
-        return self.transaction([Put(real, self._bytes(target), op="rollback", note=note)])[0]
+        with self.truth.locked():
+            target = self.version(path, at)
+            note = f"to version {target.number}"
+            real = self._real(path)
+            if target.deleted:
+                return self.transaction([Drop(real, op="rollback", note=note)])[0]
+            self.root.make_way(real)  # its directory may be gone too
+            return self.transaction([Put(real, self._bytes(target), op="rollback", note=note)])[0]
 
     def undo(
         self,

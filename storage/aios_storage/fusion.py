@@ -4,34 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-LEAST, STEEP, MOST = 0.05, 0.8, 0.6
+LEAST, STEEP, MOST = 0.05, 0.8, 0.45
 """The keywords' share: LEAST, plus STEEP times how decided their ranking is, up to MOST."""
-FIRST = 10
+RANKS, FILES = (2, 9), 600
+"""The rank that the first is compared with: one more for so many files, for among few even the third is far off."""
 
 
-def fuse(dense: Mapping[int, float], sparse: Mapping[int, float], unknown: Collection[int] = ()) -> dict[int, float]:
+def fuse(
+    dense: Mapping[int, float], sparse: Mapping[int, float], files: int, unknown: Collection[int] = ()
+) -> dict[int, float]:
     """Files and their scores from 0 to 1: a convex combination of both scores, each scaled to 0..1 (min-max).
 
     Better than reciprocal ranks, which forget how far apart scores are (Bruch, Gai, Ingber: An Analysis of Fusion
     Functions for Hybrid Retrieval, 2022). The keywords' share depends on the query: where their best files are hardly
-    better than many others, as with plain words about code, they say little. `unknown` are files that are not embedded
-    yet: their keywords count alone, for nobody knows how near they are.
+    better than others, as with plain words about code, they say little. `files` are all there are; `unknown` are not
+    embedded yet: their keywords count alone, for nobody knows how near they are.
     """
     if not dense or not sparse:
         return _scaled(dense or sparse)
-    share = share_of_keywords(sparse.values())
+    share = share_of_keywords(sparse.values(), files)
     near, said = _scaled(dense), _scaled(sparse)
     known = {id: (1 - share) * near.get(id, 0.0) + share * said.get(id, 0.0) for id in {**near, **said}}
     return known | {id: said[id] for id in unknown if id in said and id not in near}
 
 
-def share_of_keywords(scores: Iterable[float]) -> float:
-    """How much keywords count: the more, the further their tenth score is below the first; none there is 0."""
-    best = sorted(scores, reverse=True)[:FIRST]
+def share_of_keywords(scores: Iterable[float], files: int) -> float:
+    """How much keywords count: the more, the further the scores behind the first are below it; none there is 0."""
+    best = sorted(scores, reverse=True)
     if not best or best[0] <= 0:
         return LEAST
-    tenth = max(best[-1], 0.0) if len(best) == FIRST else 0.0
-    return min(LEAST + STEEP * (1 - tenth / best[0]), MOST)
+    rank = min(max(files // FILES, RANKS[0]), RANKS[1])
+    behind = max(best[rank], 0.0) if len(best) > rank else 0.0
+    return min(LEAST + STEEP * (1 - behind / best[0]), MOST)
 
 
 def _scaled(scores: Mapping[int, float]) -> dict[int, float]:

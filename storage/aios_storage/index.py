@@ -386,11 +386,11 @@ class Index:
         sql = f"SELECT id FROM entry WHERE id IN ({marks}) AND document IN (SELECT document FROM todo)"
         return {id for (id,) in self._ask(sql, ids)}
 
-    def hashes(self, among: Selection | None = None) -> list[bytes]:
-        """The pieces of the files of a selection, each once."""
+    def hashes(self, among: Selection | None = None, most: int = -1) -> list[bytes]:
+        """The pieces of the files of a selection, each once; `most` of them, or all."""
         sql, parameters = _where(among)
-        query = f"SELECT DISTINCT hash FROM chunk WHERE document IN (SELECT document FROM entry{sql})"
-        return [hash for (hash,) in self._ask(query, parameters)]
+        query = f"SELECT DISTINCT hash FROM chunk WHERE document IN (SELECT document FROM entry{sql}) LIMIT ?"
+        return [hash for (hash,) in self._ask(query, (*parameters, most))]
 
     def pieces(self, document: int) -> list[Piece]:
         """The pieces of a document, in order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -23,8 +24,9 @@ Why = Literal["kw", "vec", "both"]
 MODES = ("hybrid", "semantic", "keyword")
 DEPTH = 100
 """Files of each ranking that are fused, or as many as are wanted."""
-PIECES = 4
-"""Pieces asked for, for each file wanted: several of the nearest may be of one file."""
+PIECES, MORE = 2, 8
+"""Pieces asked for, for each file wanted, as several of the nearest may be of one file; and how many times as many
+where that was too few."""
 HEAD = 0.35
 """How much a file's head counts beside its nearest piece: what a file is about is said at its head, and among many
 pieces of a long file one is near by chance."""
@@ -163,7 +165,8 @@ class Finder:
             self._by_meaning(query, query.text if plain else _question(query.text, keywords), among, depth, found)
         if query.mode != "semantic":
             found.sparse = dict(self._index.keywords(keywords, depth, among))
-        scores = fuse(found.dense, found.sparse, self._index.unembedded([*found.sparse]) if found.dense else ())
+        waiting = self._index.unembedded([*found.sparse]) if found.dense else ()
+        scores = fuse(found.dense, found.sparse, self._index.count(), waiting)
         floor = FLOORS.get(self.nearest.model, -1.0) if self.nearest and found.dense else -1.0
         told = {id: score for id, score in scores.items() if id in found.sparse or found.nearest[id] >= floor}
         ranked = sorted(told, key=lambda id: (-scores[id], id))
@@ -195,7 +198,7 @@ class Finder:
                 holders = self._index.holders([hash for hash, _ in pieces], among)
                 if len(pieces) < limit or _files(holders) >= depth:
                     break
-                limit *= PIECES
+                limit *= MORE
             heads: dict[int, float] = {}
             for hash, score in pieces:
                 for id, piece in holders.get(hash, ()):
@@ -227,8 +230,9 @@ class Finder:
         """Whether another program changed a file since it was recorded."""
         head = self._files.head(path)
         try:
-            return head is None or not head.looks_like(self._files.root.info(path))
-        except NotFound:
+            # Looked at without care for links: nothing is read, and a file that is another one only looks changed.
+            return head is None or not head.looks_like(os.lstat(self._files.path / path))
+        except OSError:
             return True
 
     def _hit(self, entry: Entry, score: float, found: _Found, terms: Terms, context: int) -> Hit | None:

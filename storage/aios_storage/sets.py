@@ -39,8 +39,9 @@ def matching(library: Library, query: Query) -> list[Entry]:
 def group(library: Library, entries: Sequence[Entry], by: str, most: int) -> dict[str, list[str]]:
     """Paths in groups: by `topic`, `author`, `type`, `month`, `directory`, or a field of the files' heads.
 
-    Topics are clusters of what the files mean, named after words that are frequent in one and rare elsewhere. Raises
-    BadRequest where no file has such a field.
+    `author` is who changed a file last, and `field:author` what its head says; other fields need no `field:`. Topics are
+    clusters of what the files mean, named after words that are frequent in one and rare elsewhere. Raises BadRequest
+    where no file has such a field.
     """
     groups: dict[str, list[str]] = defaultdict(list)
     for entry in entries:
@@ -56,8 +57,9 @@ def group(library: Library, entries: Sequence[Entry], by: str, most: int) -> dic
             case "topic":
                 pass
             case _:
+                field = by.lower().removeprefix("field:")
                 for key, value in library.index.fields(entry.document):
-                    if key == by.lower():
+                    if key == field:
                         groups[value].append(entry.path)
     if by == "topic":
         groups.update(_topics(library, entries, most))

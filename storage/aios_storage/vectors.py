@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +17,8 @@ BATCH = 16
 """Pieces embedded between two commits: about half a second's work, which a kill may cost."""
 WIDE = 4
 """How many times as many as are wanted are looked at, of which some are in no file, or in none that is selected."""
+NARROW = 3000
+"""Pieces of a selection that is compared by itself from the start."""
 Scored = tuple[bytes, float]
 """A piece's hash and the cosine of its vector to a question's."""
 
@@ -85,8 +87,13 @@ class Exact:
         """The pieces whose vectors are nearest to one, of those that were kept after the id `after`."""
         matrix, hashes = self._refreshed()
         first = bisect.bisect_right(self._ids, after) if after else 0
+        if among is not None:
+            few = self._index.hashes(among, NARROW + 1)
+            if len(few) <= NARROW:
+                return self._narrow(matrix, vector, limit, few, first)
         scores = matrix[first:] @ vector
-        count = WIDE * limit
+        # All but a few are alive, as a rule; how many are selected cannot be known.
+        count = limit if among is None else WIDE * limit
         while True:
             best = _best(scores, count)
             kept = self._kept([hashes[first + at] for at in best], among)
@@ -94,19 +101,19 @@ class Exact:
             if len(found) >= limit or len(best) == len(scores):
                 return found[:limit]
             if among is not None:
-                return self._narrow(matrix, vector, limit, among, first)
+                return self._narrow(matrix, vector, limit, self._index.hashes(among), first)
             count *= WIDE
 
     def _kept(self, hashes: Sequence[bytes], among: Selection | None) -> Collection[bytes]:
         """Those that a file of the selection has. Vectors outlive their pieces: a rollback embeds nothing."""
         return self._index.alive(hashes) if among is None else self._index.holders(hashes, among)
 
-    def _narrow(self, matrix: Floats, vector: Floats, limit: int, among: Selection, first: int) -> list[Scored]:
-        """The nearest of a selection of which few are among the nearest of all: it is looked up by itself."""
-        hashes = [hash for hash in self._index.hashes(among) if self._rows.get(hash, -1) >= first]
-        rows = np.fromiter((self._rows[hash] for hash in hashes), np.intp, len(hashes))
+    def _narrow(self, matrix: Floats, vector: Floats, limit: int, hashes: Iterable[bytes], first: int) -> list[Scored]:
+        """The nearest of these pieces alone."""
+        known = [hash for hash in hashes if self._rows.get(hash, -1) >= first]
+        rows = np.fromiter((self._rows[hash] for hash in known), np.intp, len(known))
         scores = matrix[rows] @ vector
-        return [(hashes[at], float(scores[at])) for at in _best(scores, limit)]
+        return [(known[at], float(scores[at])) for at in _best(scores, limit)]
 
     def scores(self, vector: Floats, hashes: Sequence[bytes]) -> list[Scored]:
         """How near these pieces are, without those that are not known."""

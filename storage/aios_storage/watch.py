@@ -49,9 +49,15 @@ class Watcher(threading.Thread):
 
         root = self._files.path.resolve()
         ignore = self._files.ignore()
+
+        def wanted_of_us(_: object, path: str) -> bool:
+            # Of changes that are all turned down, as ours are, watchfiles says nothing, not even by timeout.
+            self.ready.set()
+            return not _protected(os.path.relpath(path, root))
+
         changes = watch(
             root,
-            watch_filter=lambda _, path: not _protected(os.path.relpath(path, root)),
+            watch_filter=wanted_of_us,
             step=STEP_MS,
             debounce=DEBOUNCE_MS,
             rust_timeout=200,

@@ -92,7 +92,10 @@ class FileGroups(Reply):
 
 
 class GroupFiles(Syscall[FileGroups]):
-    """Put the files of a query in groups: by topic (of meaning), author, type, month, or a field of their heads."""
+    """Put the files of a query in groups: by topic (of meaning), author, type, month, or a field of their heads.
+
+    `author` is who changed a file last; `field:author` is what its head says.
+    """
 
     name: ClassVar[str] = "file.group"
     effect: ClassVar[Effect] = Effect.PURE

@@ -150,7 +150,7 @@ def test_the_way_back_is_counted_and_timed(data: Path, tmp_path: Path) -> None:
         for text, date in zip(texts, days, strict=True):
             out.write(json.dumps({"id": "a.rst", "date": date, "text": text}) + "\n")
     hashes = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
-    tasks = [
+    tasks: list[dict[str, Any]] = [
         {"kind": "rollback-n", "gold": ["a.rst"], "n": 2, "expect_sha256": hashes[0]},
         {"kind": "rollback-date", "gold": ["a.rst"], "date": "2020-01-01", "expect_sha256": hashes[0]},
         {"kind": "rollback-date", "gold": ["a.rst"], "date": "2021-01-01", "expect_sha256": hashes[1]},
@@ -196,6 +196,6 @@ def test_weights_that_are_not_at_hand_are_said_to_be_missing(monkeypatch: pytest
 
 def test_data_is_refused_where_a_bench_takes_none(tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="takes no data"):
-        bench.run("overhead", True, tmp_path)
+        bench.run("overhead", True, data=tmp_path)
     with pytest.raises(BadRequest, match="holds no set"):
-        bench.run("search", True, tmp_path)
+        bench.run("search", True, data=tmp_path)

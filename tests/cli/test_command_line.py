@@ -306,7 +306,7 @@ def report(value: float) -> bench.Report:
 def test_a_bench_that_misses_its_target_fails(
     monkeypatch: pytest.MonkeyPatch, value: float, code: int, word: str
 ) -> None:
-    monkeypatch.setattr(bench, "run", lambda *_: report(value))
+    monkeypatch.setattr(bench, "run", lambda *_, **__: report(value))
     result = aios("bench", "overhead")
     assert result.exit_code == code
     assert word in result.stdout
@@ -320,7 +320,7 @@ def test_a_bench_draws_its_figures_and_refuses_a_file_first_that_it_cannot_write
 ) -> None:
     runs: list[str] = []
 
-    def run(name: str, _quick: bool) -> bench.Report:
+    def run(name: str, *_: object, **__: object) -> bench.Report:
         runs.append(name)
         return report(0.1)
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from aios.cli.app import app
 from aios_storage import Author, Files
 from tests.cli import weights
+from tests.shell.terminal import Terminal
 
 NOTES = {
     "docs/kettle.md": "# The kettle\n\nIt boils a litre of water in three minutes.\nThe lid never closed well.\n",
@@ -231,3 +232,33 @@ def test_it_watches_until_it_is_interrupted(notes: Path) -> None:
             ran.send_signal(signal.SIGINT)
         _, said = ran.communicate(timeout=60)
     assert (ran.returncode, said.splitlines()[-1]) == (130, "aios: interrupted")
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_on_a_terminal_lines_are_coloured_and_matches_marked(indexed: Path, plain: bool) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm-256color"}
+    environment |= {"NO_COLOR": "1"} if plain else {}
+    command = [sys.executable, "-m", "aios", "search", "lid", str(indexed), "--mode", "keyword"]
+    with Terminal(command, environment=environment) as terminal:
+        assert terminal.end() == 0
+    line = next(row for row, text in enumerate(terminal.screen.display) if "The lid" in text)
+    cells = [terminal.screen.buffer[line][column] for column in range(terminal.screen.columns)]
+    coloured = {colour: "".join(cell.data for cell in cells if cell.fg == colour) for colour in ("magenta", "red")}
+    assert "notes/docs/kettle.md:4: The lid never closed well." in terminal.text.splitlines()
+    assert coloured == ({"magenta": "", "red": ""} if plain else {"magenta": "notes/docs/kettle.md", "red": "lid"})
+
+
+def test_indexing_shows_a_bar_on_a_terminal_and_can_be_interrupted(notes: Path, home: Path) -> None:
+    weights.link(home)
+    for number in range(400):
+        (notes / f"{number}.txt").write_text(f"Number {number} is a number among numbers.\n" * 20)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm-256color"}
+    command = [sys.executable, "-m", "aios", "index", str(notes)]
+    with Terminal(command, environment=environment) as terminal:
+        terminal.until("chunks · ")
+        terminal.type("\x03")
+        assert terminal.end() == 130
+        assert "aios: interrupted" in terminal.text
+    status = json.loads(aios("files", "status", "notes", "--json").stdout)
+    assert status["files"] == 404
+    assert status["pending"]["files"] > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
+from time import time_ns
 from typing import Any
 
 import pytest
@@ -95,6 +96,10 @@ def test_each_example_means_its_operation(operation: Any) -> None:
         ("don't delete notes.txt", None),
         ("never delete notes.txt", None),
         ("find out who deleted notes.txt", None),
+        ("find files by agent planner about taxes", None),
+        ("move notes.txt up", None),
+        ("delete notes.txt tomorrow", None),
+        ("delete notes.txt if it is old", None),
         ("undo what I did today", None),
         ("restore report.md", Why.ASK),
         ("restore report.md to the last version", Why.ASK),
@@ -163,6 +168,13 @@ def test_what_is_unclear_is_not_guessed(text: str, expected: Why | None) -> None
             [("append", {"path": "notes.txt", "text": "and then delete report.md"})],
         ),
         ('append "/etc/passwd" to notes.txt', [("append", {"path": "notes.txt", "text": "/etc/passwd"})]),
+        ("restore yesterday's version of report.md", [("rollback", {"path": "report.md", "at": day(24)})]),
+        ("rename report.md final.md", [("move", {"path": "report.md", "target": "final.md"})]),
+        ("create new.txt with content 'x'", [("create", {"path": "new.txt", "text": "x"})]),
+        ("cat src/main.py", [("read", {"path": "src/main.py"})]),
+        ("ls drafts", [("list", {"path": "drafts"})]),
+        ("replace 'a' with '' in drafts", [("replace", {"find": "a", "by": "", "within": "drafts"})]),
+        ("replace 'a' by 'b' everywhere", [("replace", {"find": "a", "by": "b"})]),
         ("share report.md", [("share", {"path": "report.md"})]),
     ],
 )
@@ -180,6 +192,7 @@ def test_whatever_overwrites_destroys_takes_back_or_gives_away_asks() -> None:
         "write",
         "delete",
         "delete_matching",
+        "replace",
         "undo",
         "share",
     }
@@ -190,6 +203,16 @@ def test_masks_are_taken_off_as_they_were_put_on() -> None:
     request = mask(text, KNOWN)
     assert request.masked == "copy ⟦0⟧ to ⟦1⟧, then add ⟦2⟧ to ⟦3⟧"
     assert request.plain(request.masked) == text.replace("⟦0⟧", "[0]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["find " + "a, " * 300 + "open zzz qqq", "find " + "between and " * 150, "move " + "notes.txt and " * 120 + "x"],
+)
+def test_long_requests_are_read_or_not_in_no_time(text: str) -> None:
+    began = time_ns()
+    said(text)
+    assert time_ns() - began < 5e9
 
 
 @settings(max_examples=300, deadline=None)

@@ -60,18 +60,13 @@ async def test_it_chooses_among_what_was_said_and_is_believed_only_where_it_hold
         assert reading.why == ""
         assert reading.operation.model_dump() == {"op": "append", "path": "todo.txt", "text": "- renew passport"}
 
-        for text in (
-            "zap the lines of notes.txt",
-            "have notes.txt swallow 'eggs'",
-            "notes.txt versus how it was in May",
-        ):
-            read = await planned(agent, text)
-            if isinstance(read, Refused):
-                assert read.why is Why.UNTRUSTED
-                assert "Nearest: " in read.message
-            else:
-                assert not read.sure
-                assert [step.model_dump()["path"] for step in read.steps] == ["notes.txt"]
+        read = await planned(agent, "have notes.txt swallow 'eggs'")
+        if isinstance(read, Refused):
+            assert read.why is Why.UNTRUSTED
+            assert "Nearest: " in read.message
+        else:
+            assert not read.sure
+            assert [step.model_dump()["path"] for step in read.steps] == ["notes.txt"]
 
         told = await summarise(agent, "notes.txt")
         assert faithful(told, TEXT) >= 0.8

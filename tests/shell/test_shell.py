@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from aios.shell.commands import DO, editor
+from aios.shell.commands import DO
+from aios.shell.files import editor
 from aios.shell.verbs import VERBS
 from tests.shell.conftest import RUN, Batch
 from tests.shell.terminal import Terminal

@@ -93,7 +93,7 @@ def test_a_pack_that_is_missing_or_damaged_says_what_to_do(tmp_path: Path) -> No
 def test_the_table_opens_by_name() -> None:
     found: Embedder = open_embedder(f"granite:{EMBEDDER.path}")
     assert found.embed(["x"]).shape == (1, found.dimension)
-    with pytest.raises(NotFound, match="granite, openai"):
+    with pytest.raises(NotFound, match="granite, hashing, openai"):
         open_embedder("word2vec:x")
 
 

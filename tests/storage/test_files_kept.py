@@ -217,7 +217,9 @@ def test_a_lock_that_is_over_is_not_made_longer(tmp_path: Path) -> None:
                 files.lock("a", ttl)
 
 
-def test_a_directory_moves_with_what_is_known_in_it_and_ignored_files_stay_unknown(files: Files, tmp_path: Path) -> None:
+def test_a_directory_moves_with_what_is_known_in_it_and_ignored_files_stay_unknown(
+    files: Files, tmp_path: Path
+) -> None:
     (tmp_path / "d").mkdir()
     files.write("d/known.log", b"1")
     (tmp_path / ".gitignore").write_text("*.log\n")

@@ -623,3 +623,23 @@ def test_an_acknowledged_write_survives_sigkill(inside: Path) -> None:
     ended = subprocess.run([sys.executable, "-c", program, str(inside)], capture_output=True, check=False)
     assert (ended.stdout, ended.returncode) == (b"ok", -9)
     assert (inside / "a").read_bytes() == b"kept!"
+
+
+def test_a_file_that_is_replaced_while_it_is_looked_at_keeps_its_name(root: Root, inside: Path) -> None:
+    root.write("a", b"0")
+    root.write("a (deleted)", b"another")
+    stop = threading.Event()
+
+    def replace() -> None:
+        while not stop.is_set():
+            root.write("a", b"1")
+
+    writer = threading.Thread(target=replace)
+    writer.start()
+    try:
+        assert {root.real("a") for _ in range(3000)} == {"a"}
+        assert root.real("a (deleted)") == "a (deleted)"
+    finally:
+        stop.set()
+        writer.join()
+    assert names(root) == ["a", "a (deleted)"]

@@ -281,18 +281,23 @@ def test_a_narrow_selection_is_ranked_as_if_it_were_all_there_is(tmp_path: Path)
 
 def test_keywords_count_the_more_the_more_decided_their_ranking_is() -> None:
     flat, steep = [1.0] * 20, [10.0, 9.0, *[1.0] * 18]
-    assert share_of_keywords(flat) == pytest.approx(LEAST)
-    assert LEAST < share_of_keywords([10.0, *[6.0] * 10]) < share_of_keywords(steep) <= MOST
-    assert share_of_keywords([3.0]) == MOST
-    assert share_of_keywords([]) == LEAST
+    assert share_of_keywords(flat, 10_000) == pytest.approx(LEAST)
+    assert LEAST < share_of_keywords([10.0, *[6.0] * 10], 10_000) < share_of_keywords(steep, 10_000) == MOST
+    assert share_of_keywords([3.0], 10_000) == MOST
+    assert share_of_keywords([], 10_000) == LEAST
+
+
+def test_among_few_files_those_close_behind_the_first_decide() -> None:
+    slope = [float(score) for score in range(10, 0, -1)]
+    assert share_of_keywords(slope, 100) < share_of_keywords(slope, 3_000)
 
 
 def test_fusion_keeps_a_ranking_that_is_alone_and_both_decide_where_both_are() -> None:
-    assert fuse({1: 0.9, 2: 0.5}, {}) == {1: 1.0, 2: 0.0}
-    assert fuse({}, {1: 2.0}) == {1: 1.0}
-    both = fuse({1: 0.9, 2: 0.8, 3: 0.1}, {2: 9.0, 3: 1.0})
+    assert fuse({1: 0.9, 2: 0.5}, {}, 9) == {1: 1.0, 2: 0.0}
+    assert fuse({}, {1: 2.0}, 9) == {1: 1.0}
+    both = fuse({1: 0.9, 2: 0.8, 3: 0.1}, {2: 9.0, 3: 1.0}, 9)
     assert max(both, key=lambda id: both[id]) == 2
-    assert fuse({1: 0.9, 2: 0.1}, {3: 5.0, 2: 1.0}, unknown=[3])[3] == 1.0
+    assert fuse({1: 0.9, 2: 0.1}, {3: 5.0, 2: 1.0}, 9, unknown=[3])[3] == 1.0
 
 
 def test_a_long_line_is_cut_about_what_matched_and_marks_follow() -> None:

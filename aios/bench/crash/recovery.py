@@ -18,12 +18,17 @@ from aios_storage.embedders.hashing import Hashing
 from aios_storage.library import Library
 from aios_storage.search import Query
 from aios_storage.vectors import Exact
+from aios_syscalls.errors import StorageFailed
 
 PARTS = 8
 """Pieces of a file, of about 1,000 characters each."""
 VOCABULARY = 5000
 QUESTIONS = 20
 TOP = 10
+FLUSHED = 1000
+"""Vectors after which Chroma writes its graph."""
+FLUSH_S = 60.0
+"""For which a flush is waited for."""
 FLUSHES = 6
 """A kill comes at one of so many first writes."""
 LONG_S = 300.0
@@ -57,20 +62,23 @@ class Recovery:
 
     def measure(self, chunks: int, kills: int) -> dict[str, float]:
         self._fill(chunks)
+        self.flushes = max(1, min(FLUSHES, chunks // 2 // FLUSHED))
         right = self._right()
         self.tell(f"{len(right)} questions, {kills} kills")
         clean_bytes = self._undisturbed()
-        firsts, wrong, most_bytes, aimed = [0.0], 0, 0, 0
+        firsts, by_meaning, wrong, most_bytes, aimed = [0.0], 0, 0, 0, 0
         back_s = 0.0
+        near = right
         for number in range(kills):
             self._spoil()
-            aimed += self._kill()
-            killed = time.monotonic()
             meaning = Meaning(self.root, self.spec, *self.options)
             with Library(self.root, nearest=meaning) as library:
-                library.search(Query(self.questions[0], limit=TOP))
+                aimed += self._kill(meaning.reach())
+                killed = time.monotonic()
+                first = library.search(Query(self.questions[0], limit=TOP))
                 firsts.append(time.monotonic() - killed)
-                owner = meaning.reach()
+                by_meaning += not first.notes
+                owner = _reached(meaning)
                 found = [owner.nearest(text, TOP, None) for text in self.questions]
                 wrong += sum(not _same(one, other) for one, other in zip(found, right, strict=True))
                 most_bytes = max(most_bytes, self._bytes())
@@ -91,6 +99,7 @@ class Recovery:
             "recovery_kills": float(kills),
             "recovery_kills_at_flush": float(aimed),
             "recovery_first_answer_s": max(firsts),
+            "recovery_first_by_meaning": by_meaning / max(kills, 1),
             "recovery_index_back_s": back_s,
             "recovery_wrong_answers": float(wrong),
             "recovery_recall10": float(recall),
@@ -132,12 +141,11 @@ class Recovery:
         """Have the approximate index made anew: what was closed in order would not be written again."""
         (self.root / ".aios" / "index" / "clean.json").unlink(missing_ok=True)
 
-    def _kill(self) -> bool:
+    def _kill(self, owner: Client) -> bool:
         """Kill the owner as it writes its approximate index; whether it was writing."""
-        owner = Client.start(self.root, self.spec, *self.options)
         pid = int(owner.status()["pid"])
-        wanted = self.dice.randrange(1, FLUSHES)
-        seen, until = dict(self._flushed()), time.monotonic() + LONG_S
+        wanted = self.dice.randrange(self.flushes) + 1
+        seen, until = dict(self._flushed()), time.monotonic() + FLUSH_S
         writing = False
         while wanted and time.monotonic() < until:
             now = dict(self._flushed())
@@ -149,7 +157,6 @@ class Recovery:
                 time.sleep(0.0005)
         time.sleep(self.dice.choice([0, 0, 0.001, 0.005]))
         os.kill(pid, signal.SIGKILL)
-        owner.close()
         return writing
 
     def _flushed(self) -> Iterator[tuple[str, tuple[int, int]]]:
@@ -169,6 +176,17 @@ class Recovery:
             except FileNotFoundError:  # it is being made anew
                 continue
         return total
+
+
+def _reached(meaning: Meaning) -> Client:
+    """The new owner, however long it takes."""
+    until = time.monotonic() + LONG_S
+    while True:
+        try:
+            return meaning.reach()
+        except StorageFailed:
+            if time.monotonic() > until:
+                raise
 
 
 def _wait(owner: Client, ready: Callable[[dict[str, object]], bool]) -> None:

@@ -18,7 +18,9 @@ from aios_storage.version import Author
 
 CHUNKS = 100_000
 PARTS = 4
-"""Pieces of a file, of about 1,000 characters each."""
+"""Paragraphs of a file, of about 1,000 characters each."""
+PIECES = 5
+"""Of a file, on average."""
 VOCABULARY = 30_000
 TOPICS = 400
 AUTHORS = 5
@@ -58,7 +60,7 @@ def fill(embedder: Embedder, root: Path, chunks: int, tell: Callable[[str], None
     words = _words(choose)
     weights = [1 / (rank + 20) for rank in range(VOCABULARY)]
     with Library(root) as library:
-        _fill(library, chunks // PARTS, words, weights, choose, tell)
+        _fill(library, chunks // PIECES, words, weights, choose, tell)
         _embed(library, embedder, tell)
 
 

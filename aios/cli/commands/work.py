@@ -72,6 +72,9 @@ def bench(
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="What to measure on, for a bench that takes data.")
     ] = None,
+    model: Annotated[
+        Path | None, typer.Option(metavar="GGUF", help="A stronger model, for a bench that compares with one.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the figures too, as SVG.")] = None,
     as_json: flags.Json = False,
 ) -> Code:
@@ -90,7 +93,8 @@ def bench(
     else:
         if plot:
             _write(plot, "")  # now, for a file that cannot be written should not cost twenty minutes
-        report = bench.run(name, quick, data)
+        given = {option: path for option, path in (("data", data), ("model", model)) if path is not None}
+        report = bench.run(name, quick, **given)
         if plot:
             _write(plot, report.plot())
         print(report.to_json()) if as_json else stdout().print(report.show())

@@ -24,6 +24,7 @@ from aios_syscalls import (
     FileInfo,
     FileQuery,
     FileVersion,
+    FollowLink,
     GroupFiles,
     HistoryOfFile,
     JoinFiles,
@@ -42,18 +43,19 @@ from aios_syscalls import (
     UndoFiles,
     UnlinkFiles,
     UnlockFile,
+    UpdateMatching,
     WatchFiles,
     WriteFile,
 )
 
 MOST = 1_000
-"""Files that a deletion by subject touches, at most."""
+"""Files that a change by subject touches, at most."""
 HOW: Mapping[str, Literal["all", "any", "minus"]] = {"and": "all", "or": "any", "not": "minus"}
 WATCH_S = 300.0
 
 
-def fuzzy(step: ops.DeleteMatching) -> FileQuery:
-    """What a deletion by subject finds: files that have all of the words, never the nearest that there are."""
+def fuzzy(step: ops.DeleteMatching | ops.Replace) -> FileQuery:
+    """What a change by subject finds: files that have all of the words, never the nearest that there are."""
     words = re.findall(r'"[^"]*"|\S+', step.query)
     return FileQuery(
         text=" ".join(f"+{word}" for word in words),
@@ -76,8 +78,11 @@ def query(step: ops.Search) -> FileQuery:
 
 
 async def preview(agent: Agent, step: Operation) -> tuple[list[str], str | None]:
-    """What a step will touch, and the token that a deletion by subject has to be confirmed with. Changes nothing."""
+    """What a step will touch, and the token that a change by subject has to be confirmed with. Changes nothing."""
     match step:
+        case ops.Replace(find=find, by=by):
+            found = await agent.port.submit(UpdateMatching(query=fuzzy(step), find=find, replace=by))
+            return list(found.paths), found.token
         case ops.DeleteMatching():
             found = await agent.port.submit(DeleteMatching(query=fuzzy(step)))
             return list(found.paths), found.token
@@ -131,6 +136,12 @@ async def perform(
         case ops.DeleteMatching() as matching:
             matched = await submit(DeleteMatching(query=fuzzy(matching), token=token))
             return f"deleted {', '.join(matched.paths)}; their versions stay", matched
+        case ops.Replace(find=find, by=by) as swap:
+            changed = await submit(UpdateMatching(query=fuzzy(swap), find=find, replace=by, token=token))
+            return f"changed {', '.join(changed.paths)}; the versions before stay", changed
+        case ops.Follow(folder=folder):
+            hits = await submit(FollowLink(link=folder))
+            return _hits(hits), hits
         case ops.Search() as search:
             hits = await submit(SearchFiles(query=query(search)))
             return _hits(hits), hits

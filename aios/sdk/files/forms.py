@@ -24,7 +24,6 @@ NAMED: Mapping[str, str] = {
     "told": "(show | tell | list | give) [me | us]",
     "remove": "(delete | remove | erase | rm | trash | discard | drop | get rid of | throw away | throw out)",
     "back": "(roll | take | bring | set | put | turn | get | return | revert | restore | reset | switch | rewind)",
-    "to": "[to | into | as | in]",
     "in": "(in | from | of | below | under | inside)",
     "a": "[a | an | the | my | its | all] [new | full | whole | last | latest | most recent | old | older | past]",
     "virtual": "(virtual | search | smart | live)",
@@ -89,7 +88,7 @@ def _alternatives(tokens: list[_Token], operation: type[Operation] | None) -> tu
 
 
 def _slot(name: str, operation: type[Operation] | None) -> str:
-    if name in WORDS:
+    if name in WORDS and not (operation and name in operation.kinds()):
         return f"(?P<{name}>{WORDS[name]}) "
     kind = operation.kinds().get(name, Kind.QUERY) if operation else Kind.QUERY
     whole = f"(?P<{name}>{SLOTS[kind]}) "

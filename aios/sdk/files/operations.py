@@ -184,6 +184,19 @@ class DeleteMatching(Operation):
     within: Folder | None = None
 
 
+class Replace(Operation):
+    """Without a subject in every file of `within`, which is all without one."""
+
+    about = "Replace a text by another wherever it stands in a file, a folder or all files about a subject."
+    example = 'replace "Anna" with "Anne" in notes.txt'
+    risk = Risk.ASKS
+    op: Literal["replace"] = "replace"
+    find: Text = Field(min_length=1)
+    by: Text
+    query: Query = ""
+    within: Folder | None = None
+
+
 class Search(Operation):
     about = "Find files about a subject, or by who changed them and when."
     example = "find notes about solar panels changed since Monday"
@@ -282,6 +295,13 @@ class Link(Operation):
     query: Query = Field(min_length=1)
 
 
+class Follow(Operation):
+    about = "List what is in a virtual folder now."
+    example = "list the virtual folder unpaid"
+    op: Literal["follow"] = "follow"
+    folder: Name = Field(min_length=1)
+
+
 class Unlink(Operation):
     about = "Remove a virtual folder; the files stay."
     example = "remove the virtual folder unpaid"
@@ -343,6 +363,7 @@ AnyOperation = Annotated[
     | Copy
     | Delete
     | DeleteMatching
+    | Replace
     | Search
     | History
     | Show
@@ -354,6 +375,7 @@ AnyOperation = Annotated[
     | Group
     | Join
     | Link
+    | Follow
     | Unlink
     | Lock
     | Unlock

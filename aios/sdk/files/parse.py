@@ -46,6 +46,8 @@ UNQUOTED = re.compile(r"(?:write|append|insert) .* (?:to|into|in|at) .*⟦\d+⟧
 EACH = (ops.Read, ops.Move, ops.Copy, ops.Delete, ops.Lock, ops.Unlock, ops.Summarise, ops.Stat, ops.Watch)
 """What can be said of several files at once."""
 MOST_STEPS = 20
+MOST_CUTS = 30
+"""Places where a clause may end; the time to try them grows with their square."""
 
 
 def parse(text: str, known: Known, now: datetime) -> tuple[Operation, ...] | None:
@@ -77,7 +79,8 @@ def sequence(text: str, request: Request, context: Context) -> tuple[Operation, 
             return whole
     except Refused as error:
         refused = error
-    for cut in SEPARATOR.finditer(text):
+    cuts = list(SEPARATOR.finditer(text))
+    for cut in cuts if len(cuts) <= MOST_CUTS else ():
         try:
             first = clause(text[: cut.start()], request, context)
             if first is None:
@@ -178,8 +181,12 @@ def _built(rule: Rule, found: re.Match[str], request: Request, context: Context)
     if rule.operation is ops.Tag:
         values["paths"] = tuple(many) or ((values["paths"],) if "paths" in values else ())
         many = []
-    if rule.operation is ops.DeleteMatching and narrow(spaced(found["query"]), request, context)[1]:
-        raise Refused(Why.ASK, "what is deleted by subject cannot be narrowed by time or author; search for it first")
+    if (
+        rule.operation in (ops.DeleteMatching, ops.Replace)
+        and "query" in values
+        and narrow(spaced(found["query"]), request, context)[1]
+    ):
+        raise Refused(Why.ASK, "what is changed by subject cannot be narrowed by time or author; search for it first")
     if many and rule.operation not in EACH:
         raise Unread
     for more in [{"path": path} for path in many] or [{}]:

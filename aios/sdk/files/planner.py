@@ -105,7 +105,14 @@ async def survey(agent: Agent, text: str) -> Known:
     Where a name is neither, the paths of a root that is not too large are learnt too, for a hint at what was meant.
     """
     words = list(dict.fromkeys(each for each in candidates(text) if each and ".." not in each.split("/")))[:MOST_WORDS]
-    kinds = {path: kind for path, kind in await gather(*(_look(agent, word) for word in words)) if kind}
+    try:
+        # A name without a slash can only be one of these: so most requests cost one call, not one for each word.
+        top = {entry.path: entry.kind for entry in await agent.list()}
+        kinds = {word: top[word] for word in words if word in top}
+        deep = [word for word in words if "/" in word]
+    except AiosError:
+        kinds, deep = {}, words
+    kinds |= {path: kind for path, kind in await gather(*(_look(agent, word) for word in deep)) if kind}
     lost = [word for word in words if word not in kinds and "." in word and " " not in word]
     past = {word for word in lost if await _was(agent, word)}
     if set(lost) - past:

@@ -148,6 +148,8 @@ def version(piece: str, now: datetime, end: bool = True) -> At:
             return re.split(r"[\s\"]+", piece.strip(' ".?!'))[-1]  # as it was written
     if re.fullmatch(r"\d{1,3}", said):
         return int(said)
+    if found := re.fullmatch(rf"(?:the )?(.+?)['\u2019]s {_ONE}", said):
+        return time_of(found[1], now, end)
     ago = " ago" if duration(said) or re.fullmatch(r"\w+ (?:month|year)s?", said) else ""
     return time_of(_LEAD.sub("", said, count=1) + ago, now, end)
 
@@ -183,7 +185,8 @@ def query(piece: str, request: Request) -> str:
         raise Unread
     said = re.sub(r"^(?:the|a|an|any|all|my|our)\s+", "", piece.strip(), flags=re.I).rstrip(".?!, ")
     said = re.sub(r" ([,:]) ", r"\1 ", said)
-    if not said or re.match(r"out\b", said, re.I):  # to find out is not to find
+    # To find out is not to find, and what begins like a condition was meant as one.
+    if not said or re.match(r"(?:out|by|since|before|from|changed|written|modified)\b", said, re.I):
         raise Unread
     return request.plain(said)
 

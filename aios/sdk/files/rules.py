@@ -82,7 +82,7 @@ def _changing() -> Iterator[Rule]:
     yield from _rules(ops.Create, f"(mkdir | {made} (folder | directory) [called | named]) {{path}}", kind="directory")
     yield from _rules(
         ops.Create,
-        f"{made} {{path}} (with [the (text | content | line)] | [,] (containing | that says) | :) {{text}}",
+        f"{made} {{path}} (with [the] [text | content | line] | [,] (containing | that says) | :) {{text}}",
         f"{made} {{path}}",
     )
     yield from _rules(
@@ -100,15 +100,27 @@ def _changing() -> Iterator[Rule]:
         "(put | write | insert) [<a> line] {text} at <a> (end | bottom) of {path}",
     )
     yield from _rules(
-        ops.Move, "(rename | mv | move | shift) {path} <to> {target}", "change <a> name of {path} to {target}"
+        ops.Move,
+        "(rename | mv | move | shift) {path} (to | into | as | in) {target}",
+        "(rename | mv) {path} {target}",
+        "change <a> name of {path} to {target}",
     )
     yield from _rules(
         ops.Copy,
-        "(copy | cp | duplicate | back up | backup | clone) {path} <to> {target}",
+        "(copy | cp | duplicate | back up | backup | clone) {path} (to | into | as | in) {target}",
+        "cp {path} {target}",
         "(make | create | save | put | store | keep) [me] <a> (copy | duplicate | backup) of {path}"
         " (to | into | as | in | called | named | under) {target}",
     )
     yield from _rules(ops.Delete, "(<remove> | bin) {path}", "throw {path} (away | out)")
+    swap = "(replace | change | exchange) [the (word | words | text)] {find} (with | by | to | for) {by}"
+    yield from _rules(
+        ops.Replace,
+        f"{swap} <in> <all> [<thing>] <about> {{query}}",
+        f"{swap} <in> <all> {{within}} <about> {{query}}",
+        f"{swap} <in> <all> [<thing> <in>] {{within}}",
+        f"{swap} (everywhere | in all [the | my] files | in every file)",
+    )
     some = "<all> [<thing> | ones]"
     yield from _rules(
         ops.DeleteMatching,
@@ -230,6 +242,7 @@ def _many() -> Iterator[Rule]:
     yield from _rules(
         ops.Tag,
         "(tag | label | mark | name) {paths} (as | with) [the tag] {tag}",
+        "give {paths} [the | a] (tag | label) {tag}",
         "(put | set | add) [the | a] (tag | label) {tag} (on | to) {paths}",
         "(tag | label | mark | name) (everything | all [files] | [all of] the (present | current | whole)"
         " (state | root | versions) | this state | the state) (as | with) [the tag] {tag}",
@@ -251,6 +264,11 @@ def _many() -> Iterator[Rule]:
         " <all> [<thing>] [<about>] {query}",
         "(save | keep | store | link) [a | the | this] (search | searches | query) [for] {query} (as | to | under)"
         " [a | the] [virtual] folder [called | named] {folder}",
+    )
+    yield from _rules(
+        ops.Follow,
+        "(open | show | list | follow) [me] [what is in | what's in] [the] <virtual> folder [called | named] {folder}",
+        "(what is | what's) in [the] <virtual> folder [called | named] {folder}",
     )
     yield from _rules(
         ops.Unlink, "(<remove> | unlink) [the] <virtual> folder [called | named] {folder}", "unlink {folder}"

@@ -50,7 +50,7 @@ async def _one(
 ) -> Outcome:
     try:
         touched, token = await preview(agent, step)
-        if not touched and isinstance(step, ops.DeleteMatching | ops.Undo):
+        if not touched and isinstance(step, ops.DeleteMatching | ops.Replace | ops.Undo):
             return Outcome(step, "done", "nothing to do: nothing matches")
         if needs_confirmation(plan, step) and await confirm(step, touched) is not True:
             return Outcome(step, "declined")

@@ -1,0 +1,37 @@
+"""What the words after a verb name."""
+
+from __future__ import annotations
+
+from aios.cli import moments
+from aios.shell.session import Session
+from aios_storage import At
+from aios_syscalls.errors import AiosError
+
+Words = tuple[str, ...]
+
+
+class Elsewise(Exception):
+    """The words after a verb name nothing, so that the line may be a sentence."""
+
+
+def existing(session: Session, word: str) -> str:
+    path = session.named(word)
+    try:
+        session.library.files.stat(path)
+    except AiosError as error:
+        raise Elsewise(f"no file {word} is here") from error
+    return path
+
+
+def directory(session: Session, word: str) -> str:
+    path = session.path(word)
+    try:
+        if session.library.files.stat(path).kind == "directory":
+            return path
+    except AiosError as error:
+        raise Elsewise(f"no directory {word} is here") from error
+    raise Elsewise(f"{word} is a file, not a directory")
+
+
+def at(session: Session, words: Words) -> At:
+    return moments.at(" ".join(words), session.library.files.tags())
