@@ -6,9 +6,9 @@ import json
 import stat
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import ParamSpec, TypeVar, assert_never, cast
 
 import anyio
@@ -21,6 +21,7 @@ from aios_storage import Author, Drop, Files, Put
 from aios_storage.index import Entry
 from aios_storage.library import Library
 from aios_storage.notes import Link, Links, Shares
+from aios_storage.root import MAX_READ
 from aios_storage.scope import Scope, home
 from aios_storage.search import Query
 from aios_storage.sets import confirm, group, matching
@@ -29,6 +30,7 @@ from aios_syscalls import (
     AppendFile,
     BadRequest,
     CallerError,
+    Cancelled,
     ChangeFiles,
     CopyFile,
     CreateFile,
@@ -94,6 +96,8 @@ from aios_syscalls import (
 P = ParamSpec("P")
 T = TypeVar("T")
 
+Search = SearchFiles | GroupFiles | JoinFiles | FollowLink | DeleteMatching | UpdateMatching
+
 LOOK_S = 0.1
 """Between looks for changes that a watch waits for: other processes make some."""
 
@@ -112,6 +116,7 @@ class FileCore:
         private: Mapping[str, str] | None = None,
         homes: str | None = None,
         threads: int = 8,
+        searches: int = 4,
     ) -> None:
         self._open = library
         self._run = run
@@ -119,29 +124,54 @@ class FileCore:
         self._homes = homes
         self._made: set[int] = set()
         self._limiter = CapacityLimiter(threads)
+        # Of their own: an embedder that is slow or gone keeps nobody from reading.
+        self._searches = CapacityLimiter(searches)
         self._opening = threading.Lock()
+        self._busy = 0
+        self._closed = False
         self._library: Library | None = None
         self._server: Server | None = None
 
     async def run(self, turn: Turn) -> Reply:
-        desk = await self._in_thread(self._desk, turn)
+        desk = await self._in_thread(self._limiter, self._desk, turn)
         call = cast(FileCall, turn.call)
         if isinstance(call, WatchFiles):
             return await self._watch(desk, call)
-        return await self._in_thread(desk.serve, call)
+        return await self._in_thread(self._searches if isinstance(call, Search) else self._limiter, desk.serve, call)
 
     def close(self) -> None:
-        """Let go of the library, and end what serves shares."""
+        """Let go of the library, and end what serves shares.
+
+        Calls that were abandoned may still be at work: then the last of them lets go.
+        """
         with self._opening:
+            self._closed = True
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._closed and not self._busy:
             if self._server is not None:
                 self._server.close()
             if self._library is not None:
                 self._library.close()
             self._library = self._server = None
 
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        with self._opening:
+            self._busy += 1
+        try:
+            yield
+        finally:
+            with self._opening:
+                self._busy -= 1
+                self._let_go()
+
     def _desk(self, turn: Turn) -> Desk:
         """Where the caller is served; opens the library."""
         with self._opening:
+            if self._closed:
+                raise Cancelled("the kernel is stopping; run it again")
             if self._library is None:
                 self._library = self._open()
                 self._server = Server(self._library.files)
@@ -158,20 +188,25 @@ class FileCore:
         """Nothing runs while it waits, so that any number of agents may."""
         since = call.since
         if since is None:
-            since = await self._in_thread(desk.files.last_seq)
+            since = await self._in_thread(self._limiter, desk.files.last_seq)
         with anyio.move_on_after(call.timeout_s):
             while True:
-                found = await self._in_thread(desk.changes, since, call.paths)
+                found = await self._in_thread(self._limiter, desk.changes, since, call.paths)
                 if found.versions:
                     return found
                 since = found.seq
                 await anyio.sleep(LOOK_S)
         return FileChanges(versions=(), seq=since)
 
-    async def _in_thread(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def _in_thread(
+        self, limiter: CapacityLimiter, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         # A call that is cancelled, or whose deadline passes, must not wait for the disk: the thread ends on its own.
-        work = partial(method, *args, **kwargs)
-        return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
+        def work() -> T:
+            with self._at_work():
+                return method(*args, **kwargs)
+
+        return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=limiter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,8 +374,13 @@ class Desk:
             data, number = self._steady(path, lambda: self.files.read(path, call.offset, call.length))
             return FileContent(path=path, data=data, version=number)
         version = self._then(path, call.at)
-        data = self.files.show(path, version.number)[call.offset :]
-        return FileContent(path=path, data=data[: call.length], version=version.number)
+        end = version.size if call.length is None else call.offset + call.length
+        wanted = max(min(end, version.size) - call.offset, 0)
+        if wanted > MAX_READ:
+            advice = f"{MAX_READ} are read at most; ask for parts with offset and length"
+            raise BadRequest(f"{path} had {version.size} bytes, and {wanted} of them are too many: {advice}", "length")
+        data = self.files.show(path, version.number)[call.offset : end]
+        return FileContent(path=path, data=data, version=version.number)
 
     def _steady(self, path: str, look: Callable[[], T]) -> tuple[T, int | None]:
         """What is seen of a file, and the number of the version that it is of.

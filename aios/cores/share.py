@@ -5,12 +5,13 @@ from __future__ import annotations
 import http.server
 import threading
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import quote
 
 from aios_storage import Files
 from aios_storage.notes import Shares
-from aios_syscalls import AiosError
+from aios_syscalls import AiosError, NotFound
 
 HOST = "127.0.0.1"
 
@@ -21,13 +22,14 @@ class Server:
     def __init__(self, files: Files) -> None:
         self._files = files
         self._lock = threading.Lock()
+        self._closed = False
         self._server: http.server.ThreadingHTTPServer | None = None
 
     def url(self, token: str, path: str) -> str:
         """Where the version of a token can be fetched; the file's name at its end is for the reader alone."""
         with self._lock:
             if self._server is None:
-                self._server = http.server.ThreadingHTTPServer((HOST, 0), _handler(self._files))
+                self._server = http.server.ThreadingHTTPServer((HOST, 0), _handler(self.fetch))
                 self._server.daemon_threads = True
                 threading.Thread(target=self._server.serve_forever, name="shares", daemon=True).start()
             port = self._server.server_address[1]
@@ -40,9 +42,18 @@ class Server:
                 self._server.shutdown()
                 self._server.server_close()
                 self._server = None
+            self._closed = True
+
+    def fetch(self, token: str) -> bytes:
+        """What a token stands for. Raises NotFound for none, or one whose time is over."""
+        with self._lock:  # not while it closes: the files are closed next
+            if self._closed:
+                raise NotFound("the kernel is stopping, and its shares with it; run it again", field="token")
+            share = Shares(self._files.truth).get(token, time.time())
+            return self._files.content(self._files.by_seq(share.seq).sha256 or "")
 
 
-def _handler(files: Files) -> type[http.server.BaseHTTPRequestHandler]:
+def _handler(fetch: Callable[[str], bytes]) -> type[http.server.BaseHTTPRequestHandler]:
     class Handler(http.server.BaseHTTPRequestHandler):
         server_version = "aios"
         sys_version = ""
@@ -56,9 +67,7 @@ def _handler(files: Files) -> type[http.server.BaseHTTPRequestHandler]:
 
         def _answer(self, body: bool) -> None:
             try:
-                share = Shares(files.truth).get(self.path.split("/")[1] if "/" in self.path else "", time.time())
-                version = files.by_seq(share.seq)
-                data = files.content(version.sha256 or "")
+                data = fetch(self.path.split("/")[1] if "/" in self.path else "")
             except AiosError as error:
                 return self.send_error(HTTPStatus.NOT_FOUND, explain=error.message)
             self.send_response(HTTPStatus.OK)

@@ -39,7 +39,7 @@ def matching(library: Library, query: Query) -> list[Entry]:
 def group(library: Library, entries: Sequence[Entry], by: str, most: int) -> dict[str, list[str]]:
     """Paths in groups: by `topic`, `author`, `type`, `month`, `directory`, or a field of the files' heads.
 
-    `author` is who changed a file last, and `field:author` what its head says; other fields need no `field:`. Topics are
+    `author` is who changed a file last, and `field:author` what its head says; others need no `field:`. Topics are
     clusters of what the files mean, named after words that are frequent in one and rare elsewhere. Raises BadRequest
     where no file has such a field.
     """

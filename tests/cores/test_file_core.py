@@ -15,7 +15,9 @@ from anyio import to_thread
 from aios.cores.file import FileCore
 from aios.kernel.core import Turn
 from aios_storage import beneath
+from aios_storage.filters import Selection
 from aios_storage.library import Library
+from aios_storage.root import MAX_READ
 from aios_syscalls import (
     AppendFile,
     BadRequest,
@@ -288,6 +290,53 @@ async def test_what_is_private_to_a_program_no_other_sees_in_any_call(core: File
     assert {each.path for each in (await ask(core, UndoFiles(agent="diary", dry_run=True))).files} == {"published"}
     assert (await ask(core, TagFiles(tag="all"))).tags == {"all": 1}
     assert (await ask(core, SearchFiles(query=keywords("secret")), "diary")).hits[0].path == "private/a"
+
+
+class Stuck:
+    """Finds by meaning, but is never done."""
+
+    model = "stuck"
+
+    def __init__(self) -> None:
+        self.asked, self.free = threading.Semaphore(0), threading.Event()
+
+    def nearest(self, text: str, limit: int, among: Selection | None) -> list[tuple[bytes, float]]:
+        self.asked.release()
+        self.free.wait()
+        return []
+
+
+@pytest.mark.anyio
+async def test_an_embedder_that_hangs_holds_up_searches_alone(tmp_path: Path) -> None:
+    stuck = Stuck()
+    core = FileCore(lambda: Library(tmp_path, nearest=stuck), searches=2)
+    try:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(ask, core, SearchFiles(query=FileQuery(text="penguins")))
+            for _ in range(2):
+                await to_thread.run_sync(stuck.asked.acquire)
+            await ask(core, WriteFile(path="a", data=b"x"))
+            assert (await ask(core, ReadFile(path="a"))).version == 1
+            tasks.cancel_scope.cancel()
+    finally:
+        stuck.free.set()
+        core.close()
+
+
+@pytest.mark.anyio
+async def test_a_part_of_an_old_version_is_read(core: FileCore) -> None:
+    await ask(core, WriteFile(path="a", data=b"0123456789"))
+    await ask(core, WriteFile(path="a", data=b""))
+    old = Point(number=1)
+    assert (await ask(core, ReadFile(path="a", at=old, offset=2, length=3))).data == b"234"
+    assert (await ask(core, ReadFile(path="a", at=old, offset=8))).data == b"89"
+    assert (await ask(core, ReadFile(path="a", at=old, offset=20))).data == b""
+    await ask(core, WriteFile(path="a", data=bytes(MAX_READ + 1)))
+    await ask(core, WriteFile(path="a", data=b""))
+    with pytest.raises(BadRequest, match="ask for parts"):
+        await ask(core, ReadFile(path="a", at=Point(number=3)))
+    assert len((await ask(core, ReadFile(path="a", at=Point(number=3), offset=1))).data) == MAX_READ
 
 
 @pytest.mark.anyio

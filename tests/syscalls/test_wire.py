@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -14,20 +14,80 @@ from pydantic import ValidationError
 import aios_syscalls
 from aios_syscalls import (
     AiosError,
+    AppendFile,
     BadRequest,
+    ChangeFiles,
     Chat,
     ChatReply,
+    CopyFile,
+    CreateFile,
+    DeleteFile,
+    DeleteMatching,
+    DiffFile,
+    DropFile,
+    Effect,
+    FileCall,
+    FileChanges,
     FileContent,
+    FileDiff,
+    FileDone,
+    FileGroup,
+    FileGroups,
+    FileHistory,
+    FileHit,
+    FileHits,
+    FileInfo,
+    FileLease,
+    FileLinks,
+    FileListing,
+    FileQuery,
+    FilesChanged,
+    FileSet,
+    FileShare,
+    FilesMatched,
+    FilesStatus,
+    FileStat,
+    FilesUndone,
+    FileTags,
+    FileVersion,
+    FollowLink,
+    GroupFiles,
+    HistoryOfFile,
+    JoinFiles,
     KernelBug,
+    LinkFiles,
+    ListFiles,
+    ListLinks,
+    ListTags,
+    LockFile,
     Message,
+    MoveFile,
     Overloaded,
+    Point,
+    PutFile,
     Rank,
     Ranked,
     RankReply,
     ReadFile,
+    RenameFile,
     Reply,
+    RollbackFile,
     Sampling,
+    SavedQuery,
+    SearchFiles,
+    ShareFile,
+    StatFile,
+    StatusOfFiles,
     Syscall,
+    TagFiles,
+    UndoFiles,
+    UndoneFile,
+    UnlinkFiles,
+    UnlockFile,
+    UnshareFile,
+    UntagFiles,
+    UpdateMatching,
+    WatchFiles,
     WriteFile,
 )
 from aios_syscalls.base import MAX_CALL_BYTES
@@ -91,6 +151,21 @@ def test_bytes_survive_the_wire(data: bytes, path: str) -> None:
         (b'{"call": "llm.embed", "texts": ["a", ""]}', "texts.1"),
         (b'{"call": "llm.embed", "texts": [' + b",".join([b'"a"'] * 257) + b"]}", "texts"),
         (b'{"call": "file.read", "path": "a", "deadline_s": -1}', "deadline_s"),
+        (b'{"call": "file.read", "path": "a", "at": {}}', "at"),
+        (b'{"call": "file.read", "path": "a", "at": {"number": 1, "tag": "x"}}', "at"),
+        (b'{"call": "file.write", "path": "a", "data": "", "if_version": -1}', "if_version"),
+        (b'{"call": "file.search"}', "query"),
+        (b'{"call": "file.search", "query": {"text": "a", "mode": "psychic"}}', "query.mode"),
+        (b'{"call": "file.search", "query": {"text": "a", "limit": 0}}', "query.limit"),
+        (b'{"call": "file.search", "query": {"text": "a", "path": "b"}}', "query.path"),
+        (b'{"call": "file.join", "queries": []}', "queries"),
+        (b'{"call": "file.join", "queries": [{}], "how": "xor"}', "how"),
+        (b'{"call": "file.transaction", "changes": []}', "changes"),
+        (b'{"call": "file.transaction", "changes": [{"do": "burn", "path": "a"}]}', "changes.0"),
+        (b'{"call": "file.update_matching", "query": {}, "find": "", "replace": "x"}', "find"),
+        (b'{"call": "file.lock", "path": "a", "ttl_s": 0}', "ttl_s"),
+        (b'{"call": "file.watch", "timeout_s": -1}', "timeout_s"),
+        (b'{"call": "file.share", "path": "a", "ttl_s": 1e9}', "ttl_s"),
     ],
 )
 def test_a_malformed_call_names_the_field(data: bytes, field: str) -> None:
@@ -98,6 +173,72 @@ def test_a_malformed_call_names_the_field(data: bytes, field: str) -> None:
         call_from_json(data)
     assert caught.value.field == field
     assert caught.value.to_wire().get("field", "") == field
+
+
+POINT = Point(time=1.5)
+INFO = FileInfo(path="a", kind="file", size=3, modified=0.125)
+ODD = b"\0\xff\r\n"
+QUERY = FileQuery(text="é", mode="keyword", paths=("*",), since=0.5, tags=("t",), fields=(("year", ">=2005"),))
+HIT = FileHit(
+    **{"path": "a", "line": 1, "last_line": 2, "start": 0, "end": 9, "score": 0.1, "why": "both", "snippet": "a b"},
+    **{"at": 1, "best": 1, "marks": ((0, 1),), "version": 3, "size": 9, "modified": 1e9 + 0.25, "author": "user"},
+)
+VERSION = FileVersion(path="a", number=2, seq=9, op="move", size=3, time=0.125, author="x", run="r", pid=1, source="b")
+CHANGES = (PutFile(path="a", data=ODD, if_version=0), DropFile(path="b"), RenameFile(path="c", target="d"))
+FILES: list[tuple[Syscall[Any], Reply]] = [
+    (CreateFile(path="a", data=ODD), FileDone(path="a", version=1)),
+    (ReadFile(path="a", offset=1, length=2, at=POINT), FileContent(path="a", data=ODD, version=2)),
+    (WriteFile(path="a", data=ODD, if_version=0), FileDone(path="a", version=1)),
+    (AppendFile(path="a", data=ODD), FileDone(path="a", version=2)),
+    (ListFiles(path="a", recursive=True), FileListing(entries=(INFO,))),
+    (StatFile(path="a"), FileStat(info=INFO, version=None)),
+    (MoveFile(path="a", target="b"), FileDone(path="b")),
+    (CopyFile(path="a", target="b"), FileDone(path="b", version=1)),
+    (DeleteFile(path="a", if_version=3), FileDone(path="a", version=4)),
+    (HistoryOfFile(path="a", limit=1), FileHistory(versions=(VERSION,))),
+    (DiffFile(path="a", a=Point(number=-1), b=Point(tag="t")), FileDiff(text="-a\n+b\n")),
+    (RollbackFile(path="a", to=POINT), FileDone(path="a", version=5)),
+    (UndoFiles(run="r", dry_run=True), FilesUndone(files=(UndoneFile(path="a", kept="why"),))),
+    (TagFiles(tag="t", paths=("a",)), FileTags(tags={"t": 1})),
+    (UntagFiles(tag="t"), FileTags(tags={"t": 1})),
+    (ListTags(), FileTags(tags={})),
+    (ChangeFiles(changes=CHANGES), FilesChanged(versions=(VERSION,))),
+    (LockFile(path="a", token="t"), FileLease(path="a", token="t", until=1.5)),
+    (UnlockFile(token="t"), FileDone(path="a")),
+    (WatchFiles(paths=("*",), since=3), FileChanges(versions=(VERSION,), seq=9)),
+    (SearchFiles(query=QUERY, context=2), FileHits(hits=(HIT,), pending_files=1, notes=("n",))),
+    (GroupFiles(query=QUERY, by="year"), FileGroups(groups=(FileGroup(name="g", paths=("a",)),))),
+    (JoinFiles(queries=(QUERY, FileQuery()), how="minus"), FileSet(paths=("a",))),
+    (LinkFiles(link="l", query=QUERY), FileLinks(links=(SavedQuery(link="l", query=QUERY, author="x"),))),
+    (UnlinkFiles(link="l"), FileLinks(links=())),
+    (ListLinks(), FileLinks(links=())),
+    (FollowLink(link="l"), FileHits(hits=())),
+    (DeleteMatching(query=QUERY, token="t"), FilesMatched(paths=("a",), versions=(VERSION,))),
+    (UpdateMatching(query=QUERY, find="a", replace=""), FilesMatched(paths=("a",), token="t")),
+    (ShareFile(path="a", at=POINT, ttl_s=9), FileShare(url="u", token="t", until=1.5)),
+    (UnshareFile(token="t"), FileDone(path="")),
+    (StatusOfFiles(), FilesStatus(files=1, pending_files=2, pending_chunks=3, model=None)),
+]
+
+
+def test_every_file_call_and_its_reply_survive_the_wire() -> None:
+    assert {type(call) for call, _ in FILES} == set(get_args(FileCall))
+    for call, reply in FILES:
+        assert call_from_json(call_to_json(call)) == call
+        assert reply_from_object(call, json.loads(outcome_to_json(reply))) == reply
+
+
+def test_what_only_looks_at_files_runs_again_and_what_changes_them_does_not() -> None:
+    """A search that is run again finds what is there then; a change that is run again would undo what came since."""
+    effects = {effect: {kind.name for kind in get_args(FileCall) if kind.effect is effect} for effect in Effect}
+    assert effects[Effect.IDEMPOTENT] == {"file.write", "file.link", "file.tag", "file.unlock", "file.unshare"}
+    assert effects[Effect.AT_MOST_ONCE] == {
+        f"file.{name}"
+        for name in (
+            *("append", "copy", "create", "delete", "delete_matching", "lock", "move", "rollback", "share"),
+            *("transaction", "undo", "unlink", "untag", "update_matching"),
+        )
+    }
 
 
 def test_a_call_over_the_limit_is_refused_unread() -> None:

@@ -13,6 +13,9 @@ from aios_syscalls import AiosError, DiffFile, Point, ReadFile
 
 LONGEST = 2400
 """Bytes of a text that a model reads: in any language, these and the answer fit a context of 2048 tokens."""
+MOST = 16 * LONGEST
+"""Bytes of a file that are summarised."""
+SENTENCE_LONGEST = LONGEST // 8
 MOST_FILES = 8
 FAITHFUL = 0.8
 """The share of a draft's words that the text must have."""
@@ -48,14 +51,37 @@ async def compare(agent: Agent, path: str, a: Point, b: Point | None = None, *, 
 
 
 async def _file(agent: Agent, path: str, model: str | None) -> str:
-    data = (await agent.port.submit(ReadFile(path=path, length=LONGEST))).data
+    data = (await agent.port.submit(ReadFile(path=path, length=MOST + 1))).data
     if b"\0" in data:
         return "not text"
-    text = data.decode("utf-8", "ignore").strip()
+    text = data[:MOST].decode("utf-8", "ignore").strip()
     if not text:
         return "empty"
+    said = await _text(agent, text, model)
+    return said if len(data) <= MOST else f"{said} (of its first {MOST} bytes)"
+
+
+async def _text(agent: Agent, text: str, model: str | None) -> str:
+    """A text in a sentence; where it is too long for one look, the sentences of its parts in a sentence."""
+    parts = cut(text)
+    if len(parts) > 1:
+        return await _text(agent, "\n".join([await _text(agent, part, model) for part in parts]), model)
     said = await _said(agent, f"{text}\n\nSummary of the text above in one sentence:", text, model)
-    return said or first_sentence(text)
+    # Shorter than a part in any case, so that there is an end to it.
+    return (said or first_sentence(text))[:SENTENCE_LONGEST]
+
+
+def cut(text: str) -> list[str]:
+    """A text in parts of at most LONGEST bytes, between lines where it has some."""
+    parts, part = [], ""
+    for line in text.splitlines(keepends=True):
+        for at in range(0, len(line), LONGEST // 4):
+            piece = line[at : at + LONGEST // 4]
+            if part and len((part + piece).encode()) > LONGEST:
+                parts.append(part)
+                part = ""
+            part += piece
+    return [*parts, part]
 
 
 async def _said(agent: Agent, prompt: str, known: str, model: str | None) -> str:
