@@ -18,7 +18,7 @@ import pytest
 from aios_storage import Author, Drop, Files, Put, Rename, Retention
 from aios_storage.failpoint import VARIABLE
 from aios_storage.path import TEMPORARY
-from aios_syscalls.errors import AiosError, BadRequest, Denied, Exists, NotFound, StorageFailed
+from aios_syscalls.errors import AiosError, BadRequest, Conflict, Denied, Exists, NotFound, StorageFailed
 
 AGENT = Author("writer", "run-1", 3, 4)
 
@@ -292,3 +292,57 @@ def test_what_the_file_system_keeps_for_itself_is_not_read(files: Files, tmp_pat
         with pytest.raises(Denied):
             files.copy(name, "copy")
     files.transaction([Put("b", b"2")])
+
+
+def test_undo_tells_of_a_file_that_cannot_come_back_and_takes_back_the_rest(files: Files, tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    for name in ("d/x", "y", "z"):
+        files.write(name, b"before")
+    agent = files.by(AGENT)
+    for name in ("d/x", "y"):
+        agent.delete(name)
+    agent.write("z", b"after")
+    (tmp_path / "d").rmdir()
+    (tmp_path / "d").write_bytes(b"a file")
+    (tmp_path / "y").mkdir()
+    expected = {"d/x": "d is no directory now", "y": "y is a directory now", "z": None}
+    assert {each.path: each.kept for each in files.undo(run="run-1", dry_run=True)} == expected
+    assert {each.path: each.kept for each in files.undo(run="run-1")} == expected
+    assert files.read("z") == b"before"
+
+
+def test_what_another_program_writes_while_a_change_is_made_is_a_version(files: Files, tmp_path: Path) -> None:
+    files.write("a", b"1")
+    pending = ["outside 1", "outside 2"]
+
+    class Slow(bytes):
+        """Bytes that another program's write slips in before, when they are looked at."""
+
+        def __len__(self) -> int:
+            if pending:
+                (tmp_path / "a").write_text(pending.pop(0))
+            return super().__len__()
+
+    files.write("a", Slow(b"ours"))
+    assert pending == []
+    contents = [files.show("a", each.number) for each in files.history("a")]
+    assert contents[0] == b"ours" == files.read("a")
+    assert b"outside 2" in contents
+    assert files.fsck().clean
+
+
+def test_a_file_that_is_changed_all_the_time_is_not_overwritten(files: Files, tmp_path: Path) -> None:
+    files.write("a", b"1")
+
+    class Racing(bytes):
+        times = 0
+
+        def __len__(self) -> int:
+            Racing.times += 1
+            (tmp_path / "a").write_text(f"outside {Racing.times}")
+            return super().__len__()
+
+    with pytest.raises(Conflict, match="changed by another program all the time"):
+        files.write("a", Racing(b"ours"))
+    files.scan()
+    assert files.read("a") == f"outside {Racing.times}".encode() == files.show("a")
