@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aios_storage.derive import FORMAT
 from aios_storage.files import Files
 from aios_storage.filters import Filters
-from aios_storage.index import FORMAT, Index
+from aios_storage.index import Index
 from aios_storage.query import parse
 
 WORDS = ["granite", "heron", "lantern", "orbit", "pepper", "quartz", "river", "saddle", "timber", "umbrella", "velvet"]
