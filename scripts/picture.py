@@ -25,9 +25,9 @@ from tests.shell.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parents[1]
 AIOS = [sys.executable, "-m", "aios"]
-ROWS, COLUMNS = 38, 100
+ROWS, COLUMNS = 36, 100
 TYPED = (
-    ("in reviews cleaning machine that makes too much noise", "hotel.txt"),
+    ("in reviews cleaning machine that makes too much noise", "vacuum.txt"),
     ("hist 1", "VERSION"),
     ("diff 1", "@@"),
     ("restore 1 1", "undo"),

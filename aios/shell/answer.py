@@ -32,7 +32,7 @@ COMMON = frozenset(_COMMON.split())
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A piece of a file."""
+    """A piece of a file, which begins at a line of it."""
 
     path: str
     line: int
@@ -101,6 +101,14 @@ def borne_out(claim: str, source: str) -> bool:
     figures = set(_figures(claim)) - set(_figures(source))
     words = set(_stems(claim))
     return bool(words) and not figures and len(words & set(_stems(source))) >= SHARE * len(words)
+
+
+def evidence(passage: Passage, said: str) -> tuple[int, str]:
+    """The line of a passage that has most words and figures of what was said, and its number in the file."""
+    wanted = {*_stems(said), *_figures(said)}
+    lines = passage.text.splitlines() or [""]
+    best = max(range(len(lines)), key=lambda at: (len(wanted & {*_stems(lines[at]), *_figures(lines[at])}), -at))
+    return passage.line + best, lines[best]
 
 
 def _figures(text: str) -> Iterator[str]:

@@ -12,10 +12,11 @@ from aios.cli import hits as shown
 from aios.cli import moments
 from aios.cli.exit import Code
 from aios.cli.output import clean
-from aios.shell.answer import Passage
+from aios.shell.answer import Passage, evidence
+from aios.shell.ask import ROOM
 from aios.shell.names import Elsewise, Words, directory, existing
 from aios.shell.session import PAGE, Scope, Session
-from aios_storage.search import Filters, Query, Results
+from aios_storage.search import Filters, Hit, Query, Results
 from aios_syscalls.errors import BadRequest
 
 MOST_PASSAGES = 5
@@ -42,6 +43,18 @@ def like(session: Session, words: Words) -> Code:
     results = session.library.like(path, filters=filters(session), limit=PAGE)
     session.query, session.hits = None, list(results.hits)
     return _show(session, 0, results)
+
+
+def _passage(session: Session, hit: Hit, room: int) -> Passage:
+    """The piece that was found with what is around it in the file, up to `room` bytes."""
+    spare = max(0, room - (hit.end - hit.start))
+    start = max(0, hit.start - spare // 2)
+    wide = replace(hit, start=start, end=hit.end + spare - (hit.start - start))
+    text = session.library.passage(wide)
+    line = session.library.passage(replace(hit, start=0, end=start)).count("\n") + 1
+    if start and "\n" in text:  # the first line is a part of one
+        text, line = text.partition("\n")[2], line + 1
+    return Passage(hit.path, line, text)
 
 
 def _show(session: Session, known: int, results: Results) -> Code:
@@ -101,12 +114,16 @@ def ask(session: Session, question: str) -> Code:
         return _show(session, 0, results)
     # What is much worse than the best is another subject, and would mislead a small model.
     near = [hit for hit in results.hits if hit.score >= NEAR * results.hits[0].score]
-    passages = [Passage(hit.path, hit.best, session.library.passage(hit)) for hit in near]
+    passages = [_passage(session, hit, ROOM // len(near)) for hit in near]
     answer = session.asker.ask(question, passages)
     console = session.console
     console.print(Text(clean(answer.text)))
     for doubt in answer.doubts:
         console.print(Text(f"! {clean(doubt)}", style="yellow"))
     console.print(Text(f"sources, read by {answer.model}:", style="dim"))
-    session.hits = session.hits[: len(answer.passages)]
+    session.hits = []
+    for number, (hit, passage) in enumerate(zip(near, answer.passages, strict=False), 1):
+        said = " ".join(claim.text for claim in answer.claims if number in claim.cites) or question
+        line, text = evidence(passage, said)
+        session.hits.append(replace(hit, at=line, best=line, snippet=text, marks=()))
     return _show(session, 0, replace(results, hits=tuple(session.hits)))

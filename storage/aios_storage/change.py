@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -68,6 +69,14 @@ class Ready:
     staged: Staged | None
 
 
+class Overtaken(Exception):
+    """Another program changed a file since it was looked at; nothing happened yet, so look again."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+
 class Changes:
     """Makes changes below a root. The caller holds the writers' lock and has noticed what others did."""
 
@@ -75,7 +84,7 @@ class Changes:
         self._root, self._truth, self._blobs, self._max_kept = root, truth, blobs, max_kept
 
     def make(self, changes: Sequence[Change], author: Author, time: float) -> tuple[Version, ...]:
-        """Make all changes or none. Raises Conflict, NotFound, Exists, or what the disk says."""
+        """Make all changes or none. Raises Conflict, NotFound, Exists, what the disk says, or Overtaken."""
         touched = [path for change in changes for path in paths(change)]
         if twice := next((path for path in touched if touched.count(path) > 1), None):
             raise BadRequest(f"{twice} is changed twice at once; make these changes one after the other", "changes")
@@ -84,6 +93,8 @@ class Changes:
             reach("staged")
             with self._truth.transaction() as connection:
                 versions = tuple(v for each in ready for v in self._record(connection, each, author, time))
+                for each in ready:
+                    self._expect_still(each)
             try:
                 # Files go last: what is not removed need not be brought back when another change turns out impossible.
                 for number, each in enumerate(sorted(ready, key=lambda each: isinstance(each.change, Drop))):
@@ -123,6 +134,15 @@ class Changes:
         if head is None:
             raise NotFound(f"{change.path} does not exist; list its directory to see what does", field="path")
         return Ready(change, head, None)
+
+    def _expect_still(self, ready: Ready) -> None:
+        """Raises Overtaken where the file is not what it was when it was last recorded."""
+        info = None
+        with suppress(NotFound, BadRequest):
+            info = self._root.info(ready.change.path)
+        there = info is not None and stat.S_ISREG(info.st_mode)
+        if there != (ready.head is not None) or (info and ready.head and not ready.head.looks_like(info)):
+            raise Overtaken(ready.change.path)
 
     def _expect(self, path: str, wanted: int, head: Head | None) -> None:
         number = 0

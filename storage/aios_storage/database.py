@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,11 +17,15 @@ CACHE_KIB = 8192
 Durability = Literal["FULL", "NORMAL"]
 
 
-class Connection(sqlite3.Connection):
-    """A connection that closes when nothing refers to it: threads of a pool come and go."""
+class Lent:
+    """A thread's connection, which the next thread gets when this one has ended: threads of a pool come and go, and
+    SQLite keeps a descriptor of a connection that is closed open while others are in use."""
+
+    def __init__(self, connection: sqlite3.Connection, free: list[sqlite3.Connection]) -> None:
+        self.connection, self._free = connection, free
 
     def __del__(self) -> None:
-        self.close()
+        self._free.append(self.connection)
 
 
 class Database:
@@ -32,16 +35,21 @@ class Database:
         self.path = path
         self._checkpoints = checkpoints
         self._local = threading.local()
-        self._all: weakref.WeakSet[sqlite3.Connection] = weakref.WeakSet()
+        self._all: list[sqlite3.Connection] = []
+        self._free: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
         self._closed = False
 
     def connection(self) -> sqlite3.Connection:
         """This thread's connection. Between transactions each statement sees what was committed last."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._connect()
-        return connection
+        lent: Lent | None = getattr(self._local, "lent", None)
+        if lent is None:
+            try:
+                connection = self._free.pop()
+            except IndexError:
+                connection = self._connect()
+            lent = self._local.lent = Lent(connection, self._free)
+        return lent.connection
 
     @contextmanager
     def transaction(self, durability: Durability, name: str) -> Iterator[sqlite3.Connection]:
@@ -63,15 +71,13 @@ class Database:
         """Close every thread's connection; nothing else may be called after."""
         with self._lock:
             self._closed = True
-            for connection in list(self._all):
+            for connection in self._all:
                 connection.close()
             self._all.clear()
 
     def _connect(self) -> sqlite3.Connection:
         # Closed by whichever thread closes all, hence not bound to this one.
-        connection = sqlite3.connect(
-            self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, factory=Connection
-        )
+        connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
@@ -84,5 +90,5 @@ class Database:
             if self._closed:
                 connection.close()
                 raise StorageFailed(f"{self.path} was closed; open its root again")
-            self._all.add(connection)
+            self._all.append(connection)
         return connection

@@ -18,7 +18,7 @@ from typing import Self
 
 from aios_storage import fsck, keep, leases, ledger
 from aios_storage.blobs import Blobs
-from aios_storage.change import Change, Changes, Drop, Put, Rename, paths
+from aios_storage.change import Change, Changes, Drop, Overtaken, Put, Rename, paths
 from aios_storage.directory import Entry, Kind
 from aios_storage.ignore import Ignore
 from aios_storage.keep import Pruned, Retention
@@ -29,9 +29,11 @@ from aios_storage.scan import Scanned, Scanner, Skip
 from aios_storage.truth import PLACE, Truth, typed_errors
 from aios_storage.undo import Undone, plan
 from aios_storage.version import USER, At, Author, Version
-from aios_syscalls.errors import AiosError, BadRequest, Denied, NotFound
+from aios_syscalls.errors import AiosError, BadRequest, Conflict, Denied, NotFound
 
 MAX_KEPT = 64 * 1024 * 1024
+TRIES = 5
+"""How often a change is tried against another program that changes the same file."""
 
 
 @typed_errors
@@ -175,10 +177,23 @@ class Files:
             changes = [self._resolved(change) for change in changes]
             touched = [path for change in changes for path in paths(change)]
             leases.refuse(self.truth.read(), touched, self.author, self._clock())
-            self._scanner.notice(touched, self._clock())
-            versions = self._changes.make(changes, self.author, self._clock())
+            versions = self._make(changes, touched)
         self.on_change()
         return versions
+
+    def _make(self, changes: Sequence[Change], touched: Sequence[str]) -> tuple[Version, ...]:
+        """Record what others did to these paths, and make the changes unless somebody was quicker: then once more."""
+        for last in (*[False] * (TRIES - 1), True):
+            self._scanner.notice(touched, self._clock())
+            try:
+                return self._changes.make(changes, self.author, self._clock())
+            except Overtaken as error:
+                if last:
+                    raise Conflict(
+                        f"{error.path} is being changed by another program all the time; end that, or write elsewhere",
+                        field="path",
+                    ) from error
+        raise AssertionError("unreachable")
 
     # --- the past
 
@@ -237,6 +252,11 @@ class Files:
         with self.truth.locked():
             self.scan()
             undone, changes = plan(self.truth.read(), self._bytes, run, agent, sees)
+            blocked = {change.path: why for change in changes if (why := self._in_the_way(change))}
+            undone = tuple(
+                Undone(each.path, kept=blocked[each.path]) if each.path in blocked else each for each in undone
+            )
+            changes = [change for change in changes if change.path not in blocked]
             if not dry_run and changes:
                 for change in changes:
                     if isinstance(change, Put):
@@ -391,6 +411,20 @@ class Files:
 
     def _real(self, path: str, field: str = "path", follow: bool = True) -> str:
         return self.root.real(path, field, follow=follow)
+
+    def _in_the_way(self, change: Change) -> str | None:
+        """Why a file cannot come back: another kind of thing has its name, or that of its directory."""
+        if not isinstance(change, Put):
+            return None
+        for above in (change.path, *map(str, PurePosixPath(change.path).parents)):
+            try:
+                mode = self.root.info(above).st_mode
+            except AiosError:
+                continue
+            wanted = stat.S_ISREG(mode) if above == change.path else stat.S_ISDIR(mode)
+            if not wanted:
+                return f"{above} is {'a directory' if stat.S_ISDIR(mode) else 'no directory'} now"
+        return None
 
     def _not_ours(self, path: str) -> None:
         """Raises Denied for the files that versions and the index are kept in: all that is private is in there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aios.shell.answer import SILENT, Claim, Passage, claims, doubts, fitting, grammar, prompt
+from aios.shell.answer import SILENT, Claim, Passage, claims, doubts, evidence, fitting, grammar, prompt
 
 PASSAGES = (
     Passage("town.txt", 3, "Maria Keller was elected mayor of Ashford in 2019, with 61 percent of the votes."),
@@ -45,6 +45,13 @@ def test_several_sources_may_bear_out_one_claim() -> None:
     (claim,) = claims("Maria Keller boils water in her kettle [1][2]", PASSAGES)
     assert (claim.cites, claim.borne_out) == ((1, 2), True)
     assert claims("Maria Keller boils water in her kettle [1, 2]", PASSAGES)[0].cites == (1, 2)
+
+
+def test_the_evidence_is_the_line_that_says_most_of_it() -> None:
+    passage = Passage("a.txt", 7, "Ashford is a town.\nMaria Keller was elected in 2019.\nIt rained in 2019.")
+    assert evidence(passage, "Maria Keller was elected mayor in 2019") == (8, "Maria Keller was elected in 2019.")
+    assert evidence(passage, "nothing of it") == (7, "Ashford is a town.")
+    assert evidence(Passage("a.txt", 1, ""), "x") == (1, "")
 
 
 def test_saying_that_the_files_do_not_say_is_no_claim() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from aios.bench.search.recovery import measure
+from aios.bench.crash.recovery import measure
 from aios_storage.chroma import Chroma
 from aios_storage.client import Owner
 from aios_storage.library import Library

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +18,7 @@ import pytest
 from aios_storage import Author, Drop, Files, Put, Rename, Retention
 from aios_storage.failpoint import VARIABLE
 from aios_storage.path import TEMPORARY
-from aios_syscalls.errors import AiosError, BadRequest, Denied, Exists, NotFound, StorageFailed
+from aios_syscalls.errors import AiosError, BadRequest, Conflict, Denied, Exists, NotFound, StorageFailed
 
 AGENT = Author("writer", "run-1", 3, 4)
 
@@ -31,39 +33,40 @@ def killed(root: Path, point: str, program: str, **options: int) -> None:
     """Runs a program on the files of a root till it reaches a point, where it dies."""
     given = "".join(f", {name}={value}" for name, value in options.items())
     source = f"import sys\nfrom aios_storage import *\nfiles = Files(sys.argv[1]{given})\n{program}\n"
-    child = subprocess.run([sys.executable, "-c", source, str(root)], env=os.environ | {VARIABLE: point}, timeout=60)
-    assert child.returncode == -9
+    command = [sys.executable, "-c", source, str(root)]
+    child = subprocess.run(command, env=os.environ | {VARIABLE: point}, timeout=60, check=False)
+    assert child.returncode == -signal.SIGKILL
 
 
-def damage_pages(database: Path) -> None:
-    """Overwrites all of a database but its header and its schema."""
+def damage(database: Path, table: str) -> None:
+    """Overwrites the first page of a table, and nothing that opening a root reads."""
     with sqlite3.connect(database) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         (page,) = connection.execute("PRAGMA page_size").fetchone()
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
     connection.close()
-    size = database.stat().st_size
     with database.open("r+b") as file:
-        file.seek(2 * page)
-        file.write(os.urandom(size - 2 * page))
+        file.seek((root - 1) * page)
+        file.write(b"\xff" * page)
 
 
-def test_pages_damaged_below_an_open_root_are_told_by_every_call(tmp_path: Path) -> None:
+def test_a_damaged_page_is_told_by_every_call_that_meets_it(tmp_path: Path) -> None:
     with Files(tmp_path) as files:
-        for number in range(300):
-            files.write(f"f{number}", os.urandom(300))
-    damage_pages(tmp_path / ".aios" / "truth.db")
+        files.write("f1", b"1")
+        files.write("f1", b"2")
+    damage(tmp_path / ".aios" / "truth.db", "version")
     with Files(tmp_path) as files:
         for act in (
             lambda: files.history("f1"),
             lambda: files.write("f1", b"x"),
-            lambda: files.heads(),
             lambda: files.changes_since(0),
-            lambda: files.show("f2", 1),
-            lambda: files.scan(),
+            lambda: files.show("f1", 1),
+            lambda: files.rollback("f1", 1),
+            lambda: files.undo(run="r"),
         ):
             with pytest.raises(StorageFailed, match=r"is damaged .* move the directory .*\.aios away"):
                 act()
-    assert (tmp_path / "f1").stat().st_size == 300
+        assert files.read("f1") == b"2"
 
 
 @pytest.mark.parametrize("left", [None, b""])
@@ -74,7 +77,7 @@ def test_a_truth_that_is_gone_is_not_begun_anew_in_silence(tmp_path: Path, left:
         (tmp_path / ".aios" / name).unlink(missing_ok=True)
     if left is not None:
         (tmp_path / ".aios" / "truth.db").write_bytes(left)
-    with pytest.raises(StorageFailed, match="missing or empty, though blobs beside it .* move the directory"):
+    with pytest.raises(StorageFailed, match=r"missing or empty, though blobs beside it .* move the directory"):
         Files(tmp_path)
 
 
@@ -129,14 +132,33 @@ def test_what_cannot_be_placed_takes_no_file_along(tmp_path: Path) -> None:
         assert small.fsck().clean
 
 
-def test_a_file_that_nobody_can_read_is_not_overwritten(files: Files, tmp_path: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root reads everything")
-    (tmp_path / "a").write_bytes(b"unknown")
-    (tmp_path / "a").chmod(0o200)
-    with pytest.raises(Denied):
+NOT_READ = """
+import os, pathlib, sys
+from aios_storage import Files
+from aios_syscalls.errors import Denied
+import pathspec.patterns.gitignore.spec
+if os.geteuid() == 0:  # who reads everything, and where others may not even import
+    os.setgid(65534)
+    os.setuid(65534)
+root = pathlib.Path(sys.argv[1])
+root.joinpath("a").write_bytes(b"unknown")
+root.joinpath("a").chmod(0o200)
+with Files(root) as files:
+    assert [path for path, _ in files.scan().skipped] == ["a"]
+    try:
         files.write("a", b"new")
-    assert (tmp_path / "a").stat().st_size == 7
+    except Denied:
+        sys.exit(7)
+"""
+
+
+def test_a_file_that_cannot_be_read_is_not_overwritten() -> None:
+    # Below pytest's own directories nobody but their owner may go.
+    with tempfile.TemporaryDirectory(prefix="aios-unreadable-") as root:
+        os.chmod(root, 0o777)
+        child = subprocess.run([sys.executable, "-c", NOT_READ, root], check=False, timeout=60)
+        assert child.returncode == 7
+        assert (Path(root) / "a").stat().st_size == 7
 
 
 def test_a_deletion_is_not_forgotten_before_what_was_deleted(tmp_path: Path) -> None:
@@ -150,7 +172,8 @@ def test_a_deletion_is_not_forgotten_before_what_was_deleted(tmp_path: Path) -> 
         now = 900.0
         assert files.prune(Retention(age_s=500)).versions == 0
         assert files.fsck().clean
-        assert [each.op for each in files.undo(run="run-1") and files.history("by an agent")][0] == "undo"
+        assert [each.path for each in files.undo(run="run-1")] == ["by an agent"]
+        assert files.history("by an agent")[0].op == "undo"
         now = 5000.0
         assert files.prune(Retention(age_s=500)).versions == 3  # the deletion that was undone goes too
         with pytest.raises(NotFound):
@@ -197,9 +220,10 @@ def test_locks_hold_for_directories_too(files: Files) -> None:
     agent = files.by(AGENT)
     agent.lock("d/a", 60)
     agent.lock("empty", 60)
-    for act in (lambda: files.move("d", "e"), lambda: files.delete("empty")):
-        with pytest.raises(Denied, match="is locked by writer"):
-            act()
+    with pytest.raises(Denied, match="is locked by writer"):
+        files.move("d", "e")
+    with pytest.raises(Denied, match="is locked by writer"):
+        files.delete("empty")
     agent.move("d", "e")
     assert files.read("e/a") == b"1"
 
@@ -268,3 +292,57 @@ def test_what_the_file_system_keeps_for_itself_is_not_read(files: Files, tmp_pat
         with pytest.raises(Denied):
             files.copy(name, "copy")
     files.transaction([Put("b", b"2")])
+
+
+def test_undo_tells_of_a_file_that_cannot_come_back_and_takes_back_the_rest(files: Files, tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    for name in ("d/x", "y", "z"):
+        files.write(name, b"before")
+    agent = files.by(AGENT)
+    for name in ("d/x", "y"):
+        agent.delete(name)
+    agent.write("z", b"after")
+    (tmp_path / "d").rmdir()
+    (tmp_path / "d").write_bytes(b"a file")
+    (tmp_path / "y").mkdir()
+    expected = {"d/x": "d is no directory now", "y": "y is a directory now", "z": None}
+    assert {each.path: each.kept for each in files.undo(run="run-1", dry_run=True)} == expected
+    assert {each.path: each.kept for each in files.undo(run="run-1")} == expected
+    assert files.read("z") == b"before"
+
+
+def test_what_another_program_writes_while_a_change_is_made_is_a_version(files: Files, tmp_path: Path) -> None:
+    files.write("a", b"1")
+    pending = ["outside 1", "outside 2"]
+
+    class Slow(bytes):
+        """Bytes that another program's write slips in before, when they are looked at."""
+
+        def __len__(self) -> int:
+            if pending:
+                (tmp_path / "a").write_text(pending.pop(0))
+            return super().__len__()
+
+    files.write("a", Slow(b"ours"))
+    assert pending == []
+    contents = [files.show("a", each.number) for each in files.history("a")]
+    assert contents[0] == b"ours" == files.read("a")
+    assert b"outside 2" in contents
+    assert files.fsck().clean
+
+
+def test_a_file_that_is_changed_all_the_time_is_not_overwritten(files: Files, tmp_path: Path) -> None:
+    files.write("a", b"1")
+
+    class Racing(bytes):
+        times = 0
+
+        def __len__(self) -> int:
+            Racing.times += 1
+            (tmp_path / "a").write_text(f"outside {Racing.times}")
+            return super().__len__()
+
+    with pytest.raises(Conflict, match="changed by another program all the time"):
+        files.write("a", Racing(b"ours"))
+    files.scan()
+    assert files.read("a") == f"outside {Racing.times}".encode() == files.show("a")

@@ -266,13 +266,24 @@ def test_a_kill_before_the_seal_loses_nothing(tmp_path: Path, turn: int) -> None
         index.close()
 
 
-def test_a_truth_that_begins_anew_is_followed_from_its_beginning(whole: Path, tmp_path: Path) -> None:
+def test_an_older_truth_that_was_put_back_is_followed_from_its_beginning(whole: Path, tmp_path: Path) -> None:
     root = copied(whole, tmp_path / "root")
-    for each in (root / ".aios").glob("truth.db*"):
+    place = root / ".aios"
+    old = [(each, each.read_bytes()) for each in place.glob("truth.db*")]
+    with Files(root) as files:
+        files.write("later.txt", b"an umbrella")
+        index = Index(files)
+        index.catch_up()
+        index.close()
+    (root / "later.txt").unlink()
+    for each in place.glob("truth.db*"):
         each.unlink()
+    for each, data in old:
+        each.write_bytes(data)
     with Files(root) as files:
         files.write("only.txt", b"an umbrella")
         index = Index(files)
         index.catch_up()
-        assert [entry.path for entry in index.selected(None)] == ["only.txt"]
+        assert {entry.path for entry in index.selected(None)} == {head.path for head in files.heads()}
+        assert "only.txt" in {entry.path for entry in index.selected(None)}
         index.close()

@@ -25,6 +25,8 @@ POINTS = (
 """Where a program can be killed by name, but for what embeds."""
 STUCK_S = 20.0
 """After which a program that never came to its point is killed all the same."""
+LIVES_S = 0.6
+"""How long a program that is killed at any moment works at most."""
 States = dict[str, list[str | None]]
 
 
@@ -35,6 +37,7 @@ class Root:
     path: Path
     held: dict[str, str | None] = field(default_factory=dict)
     kills: int = 0
+    acknowledged: int = 0
     faults: list[str] = field(default_factory=list)
 
     def kill(self, seed: int, point: str | None = None) -> bool:
@@ -54,9 +57,9 @@ class Root:
             environment[VARIABLE] = f"{point}:{1 if point == 'recovering' else dice.randrange(1, 4)}"
         command = [sys.executable, "-m", "aios.bench.crash.victim", str(self.path), str(seed)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as victim:
-            timer = threading.Timer(STUCK_S if point else 0.25 + dice.random() * 0.5, victim.kill)
+            timer = threading.Timer(STUCK_S, victim.kill)
             timer.start()
-            begun = self._listen(victim)
+            begun = self._listen(victim, None if point else dice.random() * LIVES_S)
             in_time = timer.is_alive()
             timer.cancel()
         self.kills += 1
@@ -78,8 +81,11 @@ class Root:
             self.faults.append(f"the index answers otherwise than a new one: {before} {after}")
         return before == after
 
-    def _listen(self, victim: subprocess.Popen[str]) -> States | None:
-        """Hear what is acknowledged; what was begun and not acknowledged, if anything was."""
+    def _listen(self, victim: subprocess.Popen[str], lives: float | None) -> States | None:
+        """Hear what is acknowledged; what was begun and not acknowledged, if anything was.
+
+        The program has `lives` seconds from when it is at work: one that is killed while Python starts shows nothing.
+        """
         begun: States | None = None
         assert victim.stdout is not None
         for line in victim.stdout:
@@ -87,10 +93,13 @@ class Root:
                 what, states = json.loads(line)
             except ValueError:  # cut off by the kill
                 break
+            if what == "ready" and lives is not None:
+                threading.Timer(lives, victim.kill).start()
             if what == "begin":
                 begun = states
             elif what == "done":
                 begun = None
+                self.acknowledged += 1
                 self.held |= {path: each[0] for path, each in states.items()}
         return begun
 
