@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aios.config import Config, LocalModelConfig, RemoteModelConfig, load, runs_directory
+from aios.config import Config, FilesConfig, LocalModelConfig, RemoteModelConfig, load, runs_directory
 from aios_syscalls import BadRequest, NotFound
 
 
@@ -85,3 +85,12 @@ def test_a_fault_in_the_environment_or_a_flag_names_it(monkeypatch: pytest.Monke
 def test_what_is_printed_can_be_read_again() -> None:
     config = Config(models={"m": LocalModelConfig(path=Path("m.gguf"))})
     assert Config.model_validate(config.model_dump()) == Config.model_validate(config) == config
+
+
+@pytest.mark.parametrize("path", ["/etc", "../x", "a/../../b", "", ".", "./"])
+def test_a_private_directory_lies_below_the_root(path: str) -> None:
+    with pytest.raises(ValueError, match="below the root"):
+        FilesConfig(private={"diary": path})
+    with pytest.raises(ValueError, match="below the root"):
+        FilesConfig(homes=path)
+    assert FilesConfig(private={"diary": "./a//b/"}).private == {"diary": "a/b"}
