@@ -173,7 +173,7 @@ class Index:
         with self._database.transaction("NORMAL", "index") as connection:
             for table in ("document", "entry", "chunk", "field", "todo", "fts"):
                 connection.execute(f"DELETE FROM {table}")
-            connection.execute("DELETE FROM meta WHERE key = 'through'")
+            connection.execute("DELETE FROM meta WHERE key IN ('through', 'mark')")
 
     def purge(self) -> None:
         """Forget all that no file has any more, vectors too, so that not a byte of it is left."""
@@ -202,8 +202,8 @@ class Index:
 
     def _catch_up_some(self) -> int:
         through, last = self._through(), self._files.last_seq()
-        if through > self._files.last_seq(ever=True):
-            self._clear()  # the truth is another one than what was followed
+        if through > self._files.last_seq(ever=True) or not self._followed(through):
+            self._clear()  # the truth is another one than what was followed, or an older one that was put back
             through = 0
         if through >= last:
             return 0
@@ -212,10 +212,18 @@ class Index:
             for version in {each.path: each for each in versions}.values():
                 self._follow(connection, version)
             if versions:
-                connection.execute("INSERT OR REPLACE INTO meta VALUES ('through', ?)", (versions[-1].seq,))
+                marks = [("through", versions[-1].seq), ("mark", _mark(versions[-1]))]
+                connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", marks)
         self._pending = None
         self._seal.checkpoint(connection, WAL_MOST)
         return len(versions)
+
+    def _followed(self, through: int) -> bool:
+        """Whether the last version that was followed is the one that the truth has there, if it has any."""
+        try:
+            return not through or self._meta("mark") == _mark(self._files.by_seq(through))
+        except NotFound:  # it was pruned
+            return True
 
     def _through(self) -> int:
         return int(self._meta("through") or 0)
@@ -655,6 +663,10 @@ def _damage(error: sqlite3.Error) -> bool:
     """Whether an error may be of the database's own bytes."""
     name = getattr(error, "sqlite_errorname", None) or ""
     return not isinstance(error, sqlite3.ProgrammingError) and not name.startswith(NOT_OURS)
+
+
+def _mark(version: Version) -> str:
+    return f"{version.path} {version.number} {version.time}"
 
 
 _ENTRY = "SELECT id, path, seq, document, size, modified, author, kind FROM entry"

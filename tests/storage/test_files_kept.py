@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,14 +132,33 @@ def test_what_cannot_be_placed_takes_no_file_along(tmp_path: Path) -> None:
         assert small.fsck().clean
 
 
-def test_a_file_that_nobody_can_read_is_not_overwritten(files: Files, tmp_path: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root reads everything")
-    (tmp_path / "a").write_bytes(b"unknown")
-    (tmp_path / "a").chmod(0o200)
-    with pytest.raises(Denied):
+NOT_READ = """
+import os, pathlib, sys
+from aios_storage import Files
+from aios_syscalls.errors import Denied
+import pathspec.patterns.gitignore.spec
+if os.geteuid() == 0:  # who reads everything, and where others may not even import
+    os.setgid(65534)
+    os.setuid(65534)
+root = pathlib.Path(sys.argv[1])
+root.joinpath("a").write_bytes(b"unknown")
+root.joinpath("a").chmod(0o200)
+with Files(root) as files:
+    assert [path for path, _ in files.scan().skipped] == ["a"]
+    try:
         files.write("a", b"new")
-    assert (tmp_path / "a").stat().st_size == 7
+    except Denied:
+        sys.exit(7)
+"""
+
+
+def test_a_file_that_cannot_be_read_is_not_overwritten() -> None:
+    # Below pytest's own directories nobody but their owner may go.
+    with tempfile.TemporaryDirectory(prefix="aios-unreadable-") as root:
+        os.chmod(root, 0o777)
+        child = subprocess.run([sys.executable, "-c", NOT_READ, root], check=False, timeout=60)
+        assert child.returncode == 7
+        assert (Path(root) / "a").stat().st_size == 7
 
 
 def test_a_deletion_is_not_forgotten_before_what_was_deleted(tmp_path: Path) -> None:

@@ -266,15 +266,24 @@ def test_a_kill_before_the_seal_loses_nothing(tmp_path: Path, turn: int) -> None
         index.close()
 
 
-def test_a_truth_that_begins_anew_is_followed_from_its_beginning(whole: Path, tmp_path: Path) -> None:
+def test_an_older_truth_that_was_put_back_is_followed_from_its_beginning(whole: Path, tmp_path: Path) -> None:
     root = copied(whole, tmp_path / "root")
-    # Beside an index a truth does not begin anew by itself; an index can come to lie beside one that did.
-    (root / ".aios").rename(tmp_path / "old")
+    place = root / ".aios"
+    old = [(each, each.read_bytes()) for each in place.glob("truth.db*")]
     with Files(root) as files:
-        files.write("only.txt", b"an umbrella")
-        for each in (tmp_path / "old").glob("index.db*"):
-            each.rename(root / ".aios" / each.name)
+        files.write("later.txt", b"an umbrella")
         index = Index(files)
         index.catch_up()
-        assert [entry.path for entry in index.selected(None)] == ["only.txt"]
+        index.close()
+    (root / "later.txt").unlink()
+    for each in place.glob("truth.db*"):
+        each.unlink()
+    for each, data in old:
+        each.write_bytes(data)
+    with Files(root) as files:
+        files.write("only.txt", b"an umbrella")
+        index = Index(files)
+        index.catch_up()
+        assert {entry.path for entry in index.selected(None)} == {head.path for head in files.heads()}
+        assert "only.txt" in {entry.path for entry in index.selected(None)}
         index.close()
