@@ -29,7 +29,7 @@ from aios_storage.scan import Scanned, Scanner, Skip
 from aios_storage.truth import PLACE, Truth, typed_errors
 from aios_storage.undo import Undone, plan
 from aios_storage.version import USER, At, Author, Version
-from aios_syscalls.errors import AiosError, BadRequest, Conflict, Denied, NotFound
+from aios_syscalls.errors import AiosError, BadRequest, Conflict, Denied, Exists, NotFound
 
 MAX_KEPT = 64 * 1024 * 1024
 TRIES = 5
@@ -120,13 +120,24 @@ class Files:
 
     def append(self, path: str, data: bytes) -> Version:
         """Add bytes at a file's end, or make the file."""
+        real = self._real(path)
         with self.truth.locked():
-            try:
-                with self.root.opened(path) as fd:
-                    before = _all(fd)
-            except NotFound:
-                before = b""
-            return self.transaction([Put(path, before + data, op="append")])[0]
+            self._changes.recover()
+            for last in (*[False] * (TRIES - 1), True):
+                head = self.head(real)
+                number = self.by_seq(head.seq).number if head else 0
+                try:
+                    with self.root.opened(real) as fd:
+                        before = _all(fd)
+                except NotFound:
+                    before = b""
+                # Another program may append too: what was read has to be what is recorded.
+                try:
+                    return self.transaction([Put(real, before + data, if_version=number, op="append")])[0]
+                except (Conflict, Exists):
+                    if last:
+                        raise
+        raise AssertionError("unreachable")
 
     def move(self, path: str, target: str) -> Version | None:
         """Rename a file, with its history, or a directory and all in it, to a target that is not there."""

@@ -346,3 +346,23 @@ def test_a_file_that_is_changed_all_the_time_is_not_overwritten(files: Files, tm
         files.write("a", Racing(b"ours"))
     files.scan()
     assert files.read("a") == f"outside {Racing.times}".encode() == files.show("a")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_two_programs_append_and_neither_is_lost(files: Files, tmp_path: Path, there: bool) -> None:
+    if there:
+        files.write("log", b"first\n")
+    pending = [b"theirs\n"]
+
+    class Late(bytes):
+        """Bytes before which another program appends, after the file was read."""
+
+        def __radd__(self, before: bytes) -> bytes:
+            if pending:
+                with (tmp_path / "log").open("ab") as log:
+                    log.write(pending.pop())
+            return before + bytes(self)
+
+    files.append("log", Late(b"ours\n"))
+    assert files.read("log") == (b"first\n" if there else b"") + b"theirs\nours\n"
+    assert files.history("log")[0].op == "append"
