@@ -16,6 +16,7 @@ WINDOW = 450
 """Characters on either side within which no line end is stronger than a cut: pieces have about twice as many."""
 MOST = 2000
 """Characters of a piece; where no line ends, it is cut after a space or anywhere."""
+SENTENCE = re.compile(r"(?<=[.!?;:,}\]]) ")
 HEADING = re.compile(
     r"#{1,6} |={3,}|-{3,}|(?:async )?def |class |function |func |fn |pub |export |impl |@|\[\[?\w|<h[1-6]"
 )
@@ -58,6 +59,7 @@ def chunks(text: str) -> list[Chunk]:
 def _cuts(text: str) -> list[int]:
     """Where pieces begin, but for the first."""
     ends = [(match.end(), _strength(text, match)) for match in re.finditer(r"\n", text)]
+    ends = sorted([*ends, *_sentences(text, [at for at, _ in ends])])
     cuts: list[int] = []
     first = after = 0
     for index, (at, strength) in enumerate(ends):
@@ -70,6 +72,17 @@ def _cuts(text: str) -> list[int]:
         if apart and all(other <= strength for _, other in ends[first:after]):
             cuts.append(at)
     return cuts
+
+
+def _sentences(text: str, ends: list[int]) -> list[tuple[int, tuple[int, int]]]:
+    """The ends of sentences in lines that are too long for a piece, weaker cuts than any line's end."""
+    found = []
+    for start, end in zip([0, *ends], [*ends, len(text)], strict=True):
+        if end - start > MOST:
+            for match in SENTENCE.finditer(text, start, end - 1):
+                around = text[match.end() : match.end() + 32]
+                found.append((match.end(), (-1, crc32(around.encode("utf-8", "surrogatepass")))))
+    return found
 
 
 def _strength(text: str, match: re.Match[str]) -> tuple[int, int]:

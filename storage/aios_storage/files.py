@@ -378,6 +378,11 @@ class Files:
         """The recorded state of one file, None where there is none."""
         return ledger.head(self.truth.read(), path)
 
+    def heads_of(self, paths: Sequence[str]) -> dict[str, Head]:
+        """The recorded states of these files, without those that are not there."""
+        with self.truth.told():
+            return ledger.heads_of(self.truth.read(), paths)
+
     def by_seq(self, seq: int) -> Version:
         """The version of this seq. Raises NotFound."""
         row = self.truth.read().execute(f"SELECT {ledger.COLUMNS} FROM version WHERE seq = ?", (seq,)).fetchone()

@@ -36,7 +36,7 @@ BATCH = 200
 """Versions that are caught up with in one transaction."""
 COMMON, MANY = 4, 10_000
 """A term in more than a quarter of the files says little about any; it is left out where files are many."""
-SCORED, RANKED = 4000, 10_000
+SCORED, RANKED = 2500, 10_000
 """To score a file takes SQLite a microsecond, to match one a twentieth. So the rarest words of a query alone are scored
 by, as many as so many files have; and of words that are all more frequent, so many files, the latest, are ranked."""
 FREQUENCIES = 20_000
@@ -226,7 +226,8 @@ class Index:
         wanted = list(ids)
         rows = self._ask(f"{_ENTRY} WHERE id IN ({', '.join('?' * len(wanted))})", wanted)
         found = [_entry(row) for row in rows]
-        return {each.id: each for each in found if (head := self._files.head(each.path)) and head.seq == each.seq}
+        heads = self._files.heads_of([each.path for each in found])
+        return {each.id: each for each in found if each.path in heads and heads[each.path].seq == each.seq}
 
     def holders(self, hashes: Sequence[bytes], among: Selection | None = None) -> dict[bytes, list[tuple[int, Piece]]]:
         """The files that have these pieces, as entry ids, and where."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -127,6 +128,14 @@ def heads(connection: sqlite3.Connection, below: str = ".") -> list[Head]:
             "SELECT * FROM head WHERE path = ?1 OR (path > ?1 || '/' AND path < ?1 || '0') ORDER BY path", (below,)
         )
     return [_head(row) for row in rows]
+
+
+def heads_of(connection: sqlite3.Connection, paths: Sequence[str]) -> dict[str, Head]:
+    """The recorded states of these files, of those that exist."""
+    rows = connection.execute(
+        "SELECT head.* FROM json_each(?) AS wanted JOIN head ON head.path = wanted.value", (json.dumps(paths),)
+    )
+    return {head.path: head for head in map(_head, rows)}
 
 
 def _head(row: Sequence[Any]) -> Head:

@@ -12,6 +12,7 @@ from aios_storage.files import Files
 from aios_storage.filters import Filters, Selection
 from aios_storage.fusion import fuse
 from aios_storage.index import Entry, Index, Pending, Piece
+from aios_storage.ledger import Head
 from aios_storage.query import STOP_WORDS, Keywords, parse
 from aios_storage.snippet import Terms, snippet
 from aios_storage.vectors import Exact, Nearest
@@ -176,9 +177,10 @@ class Finder:
         for at in range(0, len(ranked), query.limit):
             part = ranked[at : at + query.limit]
             entries = self._index.entries(part)
+            heads = self._files.heads_of([entry.path for entry in entries.values()])
             for id in part:
                 if len(hits) < query.limit and (entry := entries.get(id)):
-                    if self._changed(entry.path):
+                    if self._changed(entry.path, heads.get(entry.path)):
                         stale.add(entry.path)
                     elif hit := self._hit(entry, scores[id], found, terms, query.context):
                         hits.append(hit)
@@ -226,9 +228,8 @@ class Finder:
             )
         return self.nearest
 
-    def _changed(self, path: str) -> bool:
+    def _changed(self, path: str, head: Head | None) -> bool:
         """Whether another program changed a file since it was recorded."""
-        head = self._files.head(path)
         try:
             # Looked at without care for links: nothing is read, and a file that is another one only looks changed.
             return head is None or not head.looks_like(os.lstat(self._files.path / path))

