@@ -42,7 +42,7 @@ def main(quick: bool) -> Report:
                 reached[point] += 1
             if number % EACH == EACH - 1 or number == len(plan) - 1:
                 same = root.same_answers() and same
-                _tell(f"{number + 1} of {len(plan)} kills, {len(root.faults)} faults")
+                _tell("; ".join([f"{number + 1} of {len(plan)} kills, {len(root.faults)} faults", *root.faults[-3:]]))
     figures = measure(chunks, flushes, min(20_000, chunks // 2), _tell)
     return Report.of(
         "crash",

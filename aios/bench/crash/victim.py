@@ -44,7 +44,10 @@ class Victim:
             # Another program's change is no promise of ours; that the next change keeps it, is.
             before = self.files.read(path)
             self._say("begin", {path: [before, before + data]})
-            (self.files.path / path).write_bytes(before + data)
+            # In one step: what another program leaves half written when it is killed is its own affair.
+            beside = self.files.path / ".aios" / "outside"
+            beside.write_bytes(before + data)
+            beside.replace(self.files.path / path)
             self.files.scan([path])
             self._say("done", {path: [before + data]})
         elif kind == "append" and there:
