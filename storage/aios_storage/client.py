@@ -19,7 +19,7 @@ from aios_syscalls.errors import StorageFailed, from_wire
 
 ANSWER_S = 15.0
 START_S = 30.0
-PATIENCE_S = 0.7
+PATIENCE_S = 0.2
 """For which a question waits for a new owner after the last one died, before it goes on without."""
 STOP_S = 60.0
 """For which an owner may write what it has before it ends."""
