@@ -18,6 +18,7 @@ from aios.cores import file_values as values
 from aios.cores.share import Server
 from aios.kernel.core import Turn
 from aios_storage import Author, Drop, Files, Put
+from aios_storage.filters import matching as glob_matches
 from aios_storage.index import Entry
 from aios_storage.library import Library
 from aios_storage.notes import Link, Links, Shares
@@ -316,7 +317,8 @@ class Desk:
     def changes(self, since: int, paths: tuple[str, ...]) -> FileChanges:
         """What happened after a seq to what may be seen and matches any of these globs."""
         found = self.files.changes_since(since)
-        wanted = [each for each in found if self.scope.sees(each.path) and _matches(each.path, paths)]
+        meant = glob_matches([each.path for each in found], paths)
+        wanted = [each for each in found if each.path in meant and self.scope.sees(each.path)]
         return FileChanges(versions=tuple(map(self._version, wanted)), seq=found[-1].seq if found else since)
 
     # --- what may be seen
@@ -487,11 +489,3 @@ def _done(path: str, version: Version | None) -> FileDone:
 
 def _saved(link: Link) -> SavedQuery:
     return SavedQuery(link=link.name, query=FileQuery.model_validate_json(link.query), author=link.owner)
-
-
-def _matches(path: str, globs: tuple[str, ...]) -> bool:
-    from fnmatch import fnmatchcase
-
-    return not globs or any(
-        path == glob or path.startswith(f"{glob.rstrip('/')}/") or fnmatchcase(path, glob) for glob in globs
-    )

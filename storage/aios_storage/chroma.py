@@ -46,7 +46,7 @@ class Chroma:
         store = self._clean()
         if store is not None:
             self._flag.unlink()
-            with suppress(Exception):
+            with suppress(Exception):  # whatever keeps it from being opened: then it is made anew below
                 self._collection = self._open(store)
                 if self._collection.count() == self.count:
                     return

@@ -14,6 +14,7 @@ from typing import Any
 from aios_storage.embedders import open_embedder
 from aios_storage.filters import Selection
 from aios_storage.owner import ANOTHER
+from aios_storage.truth import PLACE
 from aios_storage.wire import address, receive, send
 from aios_syscalls.errors import StorageFailed, from_wire
 
@@ -233,7 +234,7 @@ def _said(root: Path) -> str:
 
 
 def _log(root: Path) -> Path:
-    place = root / ".aios"
+    place = root / PLACE
     place.mkdir(mode=0o700, exist_ok=True)
     return place / "owner.log"
 

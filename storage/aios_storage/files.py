@@ -380,8 +380,7 @@ class Files:
 
     def heads_of(self, paths: Sequence[str]) -> dict[str, Head]:
         """The recorded states of these files, without those that are not there."""
-        with self.truth.told():
-            return ledger.heads_of(self.truth.read(), paths)
+        return ledger.heads_of(self.truth.read(), paths)
 
     def by_seq(self, seq: int) -> Version:
         """The version of this seq. Raises NotFound."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,6 +101,18 @@ def select(filters: Filters, tagged: list[int] | None = None) -> Selection | Non
             "entry.document IN (SELECT document FROM field WHERE key = ? AND " + sql + ")", key.strip().lower(), *values
         )
     return Selection(" AND ".join(parts), tuple(parameters)) if parts else None
+
+
+def matching(paths: Sequence[str], patterns: Sequence[str]) -> set[str]:
+    """Those of some paths that `Filters.paths` of these patterns lets through: all for no pattern."""
+    if not patterns:
+        return set(paths)
+    wanted = [_glob(pattern) for pattern in patterns]
+    condition = " OR ".join(sql for sql, _ in wanted)
+    values = [value for _, values in wanted for value in values]
+    with closing(sqlite3.connect(":memory:")) as connection:
+        sql = f"SELECT path FROM (SELECT value AS path FROM json_each(?)) AS entry WHERE {condition}"
+        return {path for (path,) in connection.execute(sql, (json.dumps(paths), *values))}
 
 
 def _glob(pattern: str) -> tuple[str, list[str]]:

@@ -25,6 +25,7 @@ from aios_storage.embedders import Embedder, Floats, open_embedder
 from aios_storage.files import Files
 from aios_storage.filters import Selection
 from aios_storage.index import Index
+from aios_storage.truth import PLACE
 from aios_storage.vectors import Exact, embed_pending
 from aios_storage.watch import Watcher
 from aios_storage.wire import address, receive, send
@@ -35,16 +36,17 @@ ANOTHER = 3
 BATCH = 8
 """Pieces embedded between two looks at what else there is to do."""
 POLL_S = 0.5
+"""Between looks for changes that nobody told of: writes of other processes."""
 TROUBLE_S = 5.0
 """Before it is tried again after the disk or the embedder failed."""
 PROBLEMS = 20
 """The last that are remembered."""
 NICE = 10
 """How much its own work gives way to that of others, and to its answers."""
-"""Between looks for changes that nobody told of: writes of other processes."""
 CHROMA_FROM = 20_000
 """Vectors from which an approximate index is faster than looking at each."""
 OVERFETCH = 2
+"""How many times as many are asked of Chroma as are wanted: some are in no file any more."""
 MOST = 1000
 """Pieces asked of Chroma for one question; where too few of them are in a file, each is looked at instead."""
 READY, FAILED = "ready", "failed, and is made anew"
@@ -86,8 +88,6 @@ class Owner:
                 case {"do": "nearest", "text": str(text), "limit": int(limit), "among": among}:
                     selection = None if among is None else Selection(among[0], tuple(among[1]))
                     return {"found": [[hash.hex(), score] for hash, score in self.nearest(text, limit, selection)]}
-                case {"do": "embed", "texts": list(texts)}:
-                    return {"rows": self._embedder.embed(texts).tolist()}
                 case {"do": "status"}:
                     return {"status": self.status()}
                 case {"do": "reembed"}:
@@ -315,7 +315,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--child", action="store_true", help="end when standard input does")
     options = parser.parse_args(arguments)
     try:
-        files_place = options.root / ".aios"
+        files_place = options.root / PLACE
         files_place.mkdir(mode=0o700, exist_ok=True)
         with (files_place / "owner.lock").open("a") as lock:
             try:

@@ -115,13 +115,7 @@ class Finder:
         malformed query, WorldError where a semantic one cannot be answered.
         """
         _check(query)
-        for _ in range(ROUNDS):
-            self._index.catch_up()
-            results, stale = self._once(query)
-            if not stale:
-                break
-            self._files.scan(sorted(stale))
-        return results
+        return self._settled(query)
 
     def like(self, path: str, filters: Filters | None = None, limit: int = 10, context: int = 0) -> Results:
         """Files that are about what a file is about, without that file. Raises NotFound for one not in the index."""
@@ -134,13 +128,7 @@ class Finder:
             limit,
             context,
         )
-        for _ in range(ROUNDS):
-            results, stale = self._once(query, plain=True)
-            if not stale:
-                break
-            self._files.scan(sorted(stale))
-            self._index.catch_up()
-        return results
+        return self._settled(query, plain=True)
 
     def passage(self, hit: Hit) -> str:
         """The whole text of a hit's piece. Raises NotFound where its file is gone by now."""
@@ -155,6 +143,16 @@ class Finder:
         for entry in self._index.selected(Selection("entry.path = ?", (path,))):
             return entry
         raise NotFound(f"{path} is not in the index; is it ignored, or outside?", field="path")
+
+    def _settled(self, query: Query, plain: bool = False) -> Results:
+        """Results in which no file looks otherwise on the disk; of one that goes on changing, as it was at last."""
+        for _ in range(ROUNDS):
+            self._index.catch_up()
+            results, stale = self._once(query, plain)
+            if not stale:
+                break
+            self._files.scan(sorted(stale))
+        return results
 
     def _once(self, query: Query, plain: bool = False) -> tuple[Results, set[str]]:
         """Results of what the index says, and those paths of them that look otherwise on the disk."""

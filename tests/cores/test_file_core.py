@@ -234,6 +234,11 @@ async def test_a_watch_ends_with_the_change_or_with_its_time(core: FileCore) -> 
             await ask(core, AppendFile(path="notes/a", data=b"x"))
             await anyio.sleep(0.05)
     assert {version.path for version in seen[0].versions} == {"notes/a"}
+    # Globs mean here what they mean in a search: a bare name is a file of that name anywhere.
+    for globs in (("a",), ("notes",), ("**/a",), ("./notes/*",)):
+        watched = await ask(core, WatchFiles(paths=globs, since=0))
+        found = (await ask(core, JoinFiles(queries=(FileQuery(paths=globs),)))).paths
+        assert {version.path for version in watched.versions} == set(found) == {"notes/a"}
 
 
 @pytest.mark.anyio
