@@ -12,6 +12,7 @@ from pydantic_core import from_json
 
 from aios.sdk.conversation import Conversation
 from aios.sdk.filing import Filing
+from aios.sdk.points import At, point
 from aios.sdk.stream import Stream
 from aios_syscalls import (
     AgentFailed,
