@@ -192,6 +192,7 @@ def make_model(
         context=config.context,
         tools=config.tools,
         schemas=config.schemas,
+        stream=config.stream,
     )
 
 

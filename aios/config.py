@@ -65,6 +65,8 @@ class RemoteModelConfig(Frozen):
     """Whether the model calls tools; if not, the router sends it no chat with tools."""
     schemas: bool = True
     """The same of response schemas."""
+    stream: bool = True
+    """Whether answers are asked for piece by piece."""
 
 
 def _kind(values: Any) -> Any:

@@ -26,16 +26,16 @@ FINISH: Mapping[str, Literal["stop", "length", "tool_use"]] = {
 }
 
 
-def request_body(chat: Chat, model: str, extra: Mapping[str, JsonValue]) -> bytes:
-    """`chat` as the JSON of a streamed request; `extra` adds fields, its None removes one.
+def request_body(chat: Chat, model: str, extra: Mapping[str, JsonValue], *, stream: bool = True) -> bytes:
+    """`chat` as the JSON of a request; `extra` adds fields, its None removes one.
 
     Raises BadRequest when a schema in `chat` is no JSON.
     """
     fields: dict[str, Any] = {
         "model": model,
         "messages": [_message(message) for message in chat.messages],
-        "stream": True,
-        "stream_options": {"include_usage": True},
+        "stream": stream,
+        "stream_options": {"include_usage": True} if stream else None,
         "max_tokens": chat.max_tokens,
         "temperature": chat.sampling.temperature,
         "top_p": chat.sampling.top_p,

@@ -44,7 +44,7 @@ class RemoteModel:
     `api_key_env` names the environment variable that holds the key; it is read for each request and never kept.
     `extra` adds fields to each request, and a None in it removes one:
     `{"max_tokens": None, "max_completion_tokens": 1024}`. What the server's model can do is what is said here:
-    `context` in tokens, whether it calls `tools`, whether it keeps to `schemas`.
+    `context` in tokens, whether it calls `tools`, whether it keeps to `schemas`, whether it can `stream`.
 
     Raises BadRequest for a base_url that is none.
     """
@@ -62,11 +62,12 @@ class RemoteModel:
         context: int | None = None,
         tools: bool = True,
         schemas: bool = True,
+        stream: bool = True,
     ) -> None:
         self.name = name or model
         self.slots = slots
         self._model, self._api_key_env, self._timeout_s = model, api_key_env, timeout_s
-        self._extra = dict(extra or {})
+        self._extra, self._stream = dict(extra or {}), stream
         self._context, self._tools, self._schemas = context, tools, schemas
         self._url = endpoint(base_url, "/chat/completions")
         self._origin = f"{self._url.scheme}://{self._url.netloc.decode()}"
@@ -115,7 +116,7 @@ class RemoteModel:
         """
         if snapshot is not None:
             raise KernelBug(f"model {self.name!r} pauses nothing, so it has no snapshot to continue from")
-        content = request_body(chat, self._model, self._extra)
+        content = request_body(chat, self._model, self._extra, stream=self._stream)
         with self._watch():
             try:
                 with anyio.fail_after(self._timeout_s):
