@@ -63,8 +63,8 @@ class RemoteModelConfig(Frozen):
     """Tokens that the model holds, if known; the router sends it nothing longer."""
     tools: bool = True
     """Whether the model calls tools; if not, the router sends it no chat with tools."""
-    schemas: bool = True
-    """The same of response schemas."""
+    schemas: bool | Literal["json_object"] = True
+    """The same of response schemas; `json_object` sends one the way of llama-cpp-python's server."""
     stream: bool = True
     """Whether answers are asked for piece by piece."""
 

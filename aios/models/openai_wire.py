@@ -26,8 +26,12 @@ FINISH: Mapping[str, Literal["stop", "length", "tool_use"]] = {
 }
 
 
-def request_body(chat: Chat, model: str, extra: Mapping[str, JsonValue], *, stream: bool = True) -> bytes:
+def request_body(
+    chat: Chat, model: str, extra: Mapping[str, JsonValue], *, stream: bool = True, json_object: bool = False
+) -> bytes:
     """`chat` as the JSON of a request; `extra` adds fields, its None removes one.
+
+    A response schema goes as OpenAI has it or, if `json_object`, as an addition to the older JSON mode.
 
     Raises BadRequest when a schema in `chat` is no JSON.
     """
@@ -50,7 +54,11 @@ def request_body(chat: Chat, model: str, extra: Mapping[str, JsonValue], *, stre
         fields |= {"tools": [_tool(spec) for spec in chat.tools], "tool_choice": chat.tool_choice}
     if chat.response_schema is not None:
         schema = {"name": "reply", "schema": chat.response_schema, "strict": True}
-        fields["response_format"] = {"type": "json_schema", "json_schema": schema}
+        fields["response_format"] = (
+            {"type": "json_object", "schema": chat.response_schema}
+            if json_object
+            else {"type": "json_schema", "json_schema": schema}
+        )
     fields |= extra
     try:
         return to_json({name: value for name, value in fields.items() if value is not None})

@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import anyio
 import httpx2
@@ -45,6 +45,7 @@ class RemoteModel:
     `extra` adds fields to each request, and a None in it removes one:
     `{"max_tokens": None, "max_completion_tokens": 1024}`. What the server's model can do is what is said here:
     `context` in tokens, whether it calls `tools`, whether it keeps to `schemas`, whether it can `stream`.
+    `schemas="json_object"` sends a schema the way of llama-cpp-python's server, which knows no other.
 
     Raises BadRequest for a base_url that is none.
     """
@@ -61,7 +62,7 @@ class RemoteModel:
         extra: Mapping[str, JsonValue] | None = None,
         context: int | None = None,
         tools: bool = True,
-        schemas: bool = True,
+        schemas: bool | Literal["json_object"] = True,
         stream: bool = True,
     ) -> None:
         self.name = name or model
@@ -116,7 +117,8 @@ class RemoteModel:
         """
         if snapshot is not None:
             raise KernelBug(f"model {self.name!r} pauses nothing, so it has no snapshot to continue from")
-        content = request_body(chat, self._model, self._extra, stream=self._stream)
+        json_object = self._schemas == "json_object"
+        content = request_body(chat, self._model, self._extra, stream=self._stream, json_object=json_object)
         with self._watch():
             try:
                 with anyio.fail_after(self._timeout_s):

@@ -532,6 +532,11 @@ async def test_a_snapshot_is_our_bug() -> None:
             await model.generate(CHAT, snapshot, None, lambda _: None)
 
 
+def test_a_schema_can_go_the_older_way() -> None:
+    body = request_body(CHAT.model_copy(update={"response_schema": {"type": "object"}}), "m", {}, json_object=True)
+    assert json.loads(body)["response_format"] == {"type": "json_object", "schema": {"type": "object"}}
+
+
 def test_a_grammar_goes_only_to_who_asked_for_it() -> None:
     assert "grammar" not in json.loads(request_body(CHAT, "m", {}))
     body = request_body(CHAT.model_copy(update={"grammar": 'root ::= "a"'}), "m", {})
