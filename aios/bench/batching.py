@@ -19,7 +19,7 @@ from aios.boot import make_models
 from aios.config import Config
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Lane, SqliteJournal
+from aios.kernel import Kernel, Lane, SqliteJournal, by_family
 from aios.models.local.client import LocalModel
 from aios.scheduler import Fifo
 from aios_syscalls import Chat, ChatReply, Message, ModelFailed
@@ -45,7 +45,7 @@ async def _measure(tokens: int, rounds: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as directory:
         async with SqliteJournal(Path(directory) / "journal.db") as journal, model:
             lane = Lane("llm", LlmCore(model), Fifo(), model.slots)
-            async with Kernel([lane], lambda call: call.family(), TaskHost(), journal) as kernel:
+            async with Kernel([lane], by_family, TaskHost(), journal) as kernel:
                 await _at_once(kernel, _calls(4))  # warm
                 for round in range(rounds):
                     # Other words each time, so that no way profits from what an earlier one has read.

@@ -19,7 +19,7 @@ from pydantic_core import to_json
 from aios.bench import Report, at_least, at_most
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Kind, Lane, Limits, SqliteJournal, Turn, read_events
+from aios.kernel import Kernel, Kind, Lane, Limits, SqliteJournal, Turn, by_family, read_events
 from aios.kernel.history import History
 from aios.models.scripted import ScriptedModel
 from aios.scheduler import Fifo
@@ -68,7 +68,7 @@ async def _queue(path: Path) -> dict[str, float]:
     gate = _Gate()
     async with SqliteJournal(path) as journal:
         lane = Lane("llm", gate, Fifo(), 8)
-        async with Kernel([lane], lambda call: call.family(), TaskHost(), journal) as kernel:
+        async with Kernel([lane], by_family, TaskHost(), journal) as kernel:
             gc.collect()
             before, began = psutil.Process().memory_info().rss, time.perf_counter()
             async with anyio.create_task_group() as tasks:
@@ -105,7 +105,7 @@ async def _load(path: Path, calls: int) -> dict[str, float]:
     async with SqliteJournal(path) as journal:
         lane = Lane("llm", LlmCore(model), Fifo(), 8)
         host = TaskHost(mains={"caller": caller})
-        async with Kernel([lane], lambda call: call.family(), host, journal, limits=Limits()) as kernel:
+        async with Kernel([lane], by_family, host, journal, limits=Limits()) as kernel:
             await agents(kernel.port(0), 1, calls // 10)  # warm
             await agents(kernel.port(0), 1, calls)
             latency = statistics.median(latencies)

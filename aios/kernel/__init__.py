@@ -1,6 +1,6 @@
 """The kernel: requests, lanes, processes, the journal. It knows no model, tool or file."""
 
-from aios.kernel.core import Core, Turn
+from aios.kernel.core import Core, Passage, Route, Turn, by_family
 from aios.kernel.instrument import Event, Kind, Observer
 from aios.kernel.journal import Journal, SqliteJournal, read_events
 from aios.kernel.kernel import Kernel, Limits
@@ -18,7 +18,10 @@ __all__ = [
     "Lane",
     "Limits",
     "Observer",
+    "Passage",
+    "Route",
     "SqliteJournal",
     "Turn",
+    "by_family",
     "read_events",
 ]

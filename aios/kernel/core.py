@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aios.context import Snapshot
-from aios_syscalls import Reply, Syscall
+from aios_syscalls import Budget, Reply, Syscall
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Turn:
     """What process `pid` runs."""
     id: int = 0
     """Of the request, in this run."""
+    crowded: Callable[[], bool] = lambda: True
+    """Whether somebody waits for the slot that this takes."""
 
 
 class Core(Protocol):
@@ -34,3 +37,61 @@ class Core(Protocol):
 
         Must free what the call holds when it is cancelled.
         """
+
+
+class Purse(Protocol):
+    """The budget of whoever makes a call."""
+
+    def holding(self, tokens: int, usd: float | None) -> AbstractContextManager[None]:
+        """While a call runs that may take so much, None being a price that nobody knows.
+
+        Raises BudgetExceeded when that is more than is left.
+        """
+
+    def left(self) -> Budget:
+        """What there is, None where there is no limit."""
+
+
+class Passage(Protocol):
+    """An accepted call on its way, for the route that leads it to a lane."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def program(self) -> str: ...
+
+    @property
+    def call(self) -> Syscall[Any]: ...
+
+    @property
+    def emit(self) -> Callable[[str], None]: ...
+
+    @property
+    def account(self) -> Purse: ...
+
+    async def run(
+        self, lane: str, call: Syscall[Any] | None = None, emit: Callable[[str], None] | None = None
+    ) -> Reply:
+        """The reply of a lane to the call, or to another one in its place; raises what its core raises."""
+
+    def charge(self, tokens: int, usd: float | None) -> None:
+        """Count what was taken for this call, whether or not it ends well; None is a price that nobody knows."""
+
+    def routed(self, data: Mapping[str, Any]) -> None:
+        """Record which lane was chosen, among which, and why."""
+
+    def left(self, lane: str, data: Mapping[str, Any]) -> None:
+        """Record that the call leaves a lane and has not ended: it failed there, or was not answered well enough."""
+
+
+Route = Callable[[Passage], Awaitable[Reply]]
+"""Leads a call over one lane, or over several until one serves it."""
+
+
+async def by_family(passage: Passage) -> Reply:
+    """The route to the lane of the call's family."""
+    return await passage.run(passage.call.family())

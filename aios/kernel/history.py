@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -24,6 +24,16 @@ class CallRecord:
     call: Any = None
     slices: list[tuple[float, float | None]] = field(default_factory=list)
     """Start and end of each turn on a slot; None while it runs."""
+    lanes: list[str] = field(default_factory=list)
+    """Of each turn."""
+    open: dict[str, int] = field(default_factory=dict)
+    """Of each lane on which it runs now, the index of its turn there."""
+    routed: list[dict[str, Any]] = field(default_factory=list)
+    """How its lane was chosen, each time that there was a choice."""
+    left: list[dict[str, Any]] = field(default_factory=list)
+    """The lanes that it left before its end, and why."""
+    usd: float | None = 0.0
+    """What it has cost; None where nobody knows the price."""
     ended: float | None = None
     state: str = "queued"
     """queued, running or paused, then the kind of its end."""
@@ -38,13 +48,30 @@ class CallRecord:
         """How often it was paused with work left."""
         return max(0, len(self.slices) - 1)
 
+    def start(self, at: float, lane: str) -> None:
+        """A turn begins."""
+        self.open[lane] = len(self.slices)
+        self.slices.append((at, None))
+        self.lanes.append(lane)
+
+    def stop(self, at: float, lane: str | None = None) -> None:
+        """End the turns that go on, all of them or that of a lane."""
+        for each in list(self.open) if lane is None else [lane]:
+            if (index := self.open.pop(each, None)) is not None:
+                self.slices[index] = self.slices[index][0], at
+
+    def pay(self, data: Mapping[str, Any]) -> None:
+        """Add what an event says of money, if anything."""
+        if "usd" in data:
+            self.usd = None if self.usd is None or data["usd"] is None else self.usd + data["usd"]
+
     def run_s(self, now: float) -> float:
         """Time on a slot."""
         return sum((now if end is None else end) - start for start, end in self.slices)
 
     def wait_s(self, now: float) -> float:
         """Time accepted but not on a slot."""
-        return (now if self.ended is None else self.ended) - self.accepted - self.run_s(now)
+        return max(0.0, (now if self.ended is None else self.ended) - self.accepted - self.run_s(now))
 
 
 @dataclass(slots=True)
@@ -186,14 +213,23 @@ class History:
                 call.call = data["call"] if self._whole else None
                 if event.pid in self.processes:
                     self.processes[event.pid].calls.append(call)
+            case Kind.ROUTED:
+                self.calls[event.call].routed.append(dict(data))
             case Kind.STARTED:
                 call = self.calls[event.call]
-                call.slices.append((event.at, None))
+                call.start(event.at, data.get("lane", ""))
                 call.state = "running"
             case Kind.PAUSED:
-                self._stop(self.calls[event.call], event.at)
-                self.calls[event.call].tokens = data["tokens"]
-                self.calls[event.call].state = "paused"
+                call = self.calls[event.call]
+                call.stop(event.at, data.get("lane", ""))
+                call.tokens = data["tokens"]
+                call.state = "paused"
+            case Kind.LEFT:
+                call = self.calls[event.call]
+                call.stop(event.at, data["lane"])
+                call.pay(data)
+                call.left.append(dict(data))
+                call.state = "running" if call.open else "queued"
             case _:
                 self._end(event)
 
@@ -211,16 +247,13 @@ class History:
         """Tokens generated so far."""
         return self.past.plus(self.calls.values(), self.now).tokens
 
-    def _stop(self, call: CallRecord, at: float) -> None:
-        if call.slices and call.slices[-1][1] is None:
-            call.slices[-1] = call.slices[-1][0], at
-
     def _end(self, event: Event) -> None:
         call = self.calls.get(event.call)
         if call is None:
             self._twice += 1
             return
-        self._stop(call, event.at)
+        call.stop(event.at)
+        call.pay(event.data)
         call.ended, call.state = event.at, event.kind.value
         call.endings += 1
         call.tokens = event.data.get("tokens", call.tokens)

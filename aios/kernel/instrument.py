@@ -14,8 +14,10 @@ class Kind(StrEnum):
     SPAWNED = "spawned"
     EXITED = "exited"
     ACCEPTED = "accepted"
+    ROUTED = "routed"
     STARTED = "started"
     PAUSED = "paused"
+    LEFT = "left"
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -26,8 +28,9 @@ class Kind(StrEnum):
 class Event(NamedTuple):
     """One transition; `at` in seconds since the run began, `call` 0 where no syscall is meant.
 
-    Data: spawned {parent program task}, exited {state result error}, accepted {name call}, started {},
-    paused {tokens}, done {tokens model reply}, failed and the like {error}.
+    Data: spawned {parent program task}, exited {state result error}, accepted {name call}, routed {strategy chosen
+    reason candidates}, started {lane}, paused {lane tokens}, left {lane why}, done {tokens model reply}, failed and the
+    like {error}. What was paid for is in left and in the end: {usd usage}, usd None where nobody knows the price.
     """
 
     at: float

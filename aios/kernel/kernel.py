@@ -11,13 +11,27 @@ from typing import Any, Self, cast
 import anyio
 import anyio.lowlevel
 
+from aios.kernel.account import FREE, UNLIMITED
+from aios.kernel.core import Route
 from aios.kernel.instrument import Event, Kind, Observer
 from aios.kernel.journal import Journal
-from aios.kernel.lane import Lane
+from aios.kernel.lane import Lane, Report
 from aios.kernel.process import USER, Host, Process, Processes
 from aios.kernel.request import Request
 from aios.scheduler import Fifo
-from aios_syscalls import AiosError, Cancelled, ChatReply, EmbedReply, Expired, KernelBug, Overloaded, R, Reply, Syscall
+from aios_syscalls import (
+    AiosError,
+    Budget,
+    Cancelled,
+    ChatReply,
+    EmbedReply,
+    Expired,
+    KernelBug,
+    Overloaded,
+    R,
+    Reply,
+    Syscall,
+)
 from aios_syscalls.port import Port, discard
 
 
@@ -42,17 +56,20 @@ class Limits:
 class Kernel:
     """Queues syscalls, runs them on lanes, and ends each exactly once. Use as an async context manager.
 
-    `route` names the lane of a call; `facts` describe the run in its first event.
+    `route` leads each call to a lane; `budget` is of all processes together, `budgets` of each process of a program;
+    `facts` describe the run in its first event.
     """
 
     def __init__(
         self,
         lanes: Iterable[Lane],
-        route: Callable[[Syscall[Any]], str],
+        route: Route,
         host: Host,
         journal: Journal,
         *,
         limits: Limits = Limits(),
+        budget: Budget = UNLIMITED,
+        budgets: Mapping[str, Budget] | None = None,
         observers: Iterable[Observer] = (),
         facts: Mapping[str, Any] | None = None,
     ) -> None:
@@ -64,6 +81,8 @@ class Kernel:
             ended=limits.ended,
             mailbox=limits.mailbox,
             time_limit_s=limits.agent_time_limit_s,
+            budget=budget,
+            budgets=budgets or {},
         )
         self.lanes = {lane.name: lane for lane in [*lanes, Lane("process", self.processes, Fifo())]}
         self._route = route
@@ -87,7 +106,8 @@ class Kernel:
         await anyio.lowlevel.checkpoint()
         process = self.processes.alive(pid)
         self._admit(process)
-        request = Request(next(self._ids), pid, call, emit, process.program)
+        account = FREE if call.family() == "process" else process.account
+        request = Request(next(self._ids), pid, call, emit, process.program, account)
         self._calls += 1
         process.calls += 1
         try:
@@ -126,24 +146,26 @@ class Kernel:
         if deadline is None and call.family() != "process":
             deadline = self._limits.deadline_s
         self._report(Kind.ACCEPTED, request.pid, {"name": call.name, "call": call}, request.id)
+        passage = _Passage(request, self.lanes, self._report_request)
         try:
             with anyio.move_on_after(deadline) as scope:
                 await self._journal.room()
-                reply = await self.lanes[self._route(call)].run(request, self._report_request)
+                request.account.admit()
+                reply = await self._route(passage)
             if scope.cancelled_caught:
                 raise Expired(f"{call.name} did not end within its deadline of {deadline:g} s")
         except AiosError as error:
             kind = Kind.EXPIRED if isinstance(error, Expired) else Kind.FAILED
-            self._end(request, kind, {"error": error.to_wire()})
+            self._end(request, kind, {"error": error.to_wire(), **passage.bill()})
             raise
         except Exception as error:
             bug = KernelBug(f"{call.name} met {type(error).__name__}: {error}; please report this")
-            self._end(request, Kind.FAILED, {"error": bug.to_wire()})
+            self._end(request, Kind.FAILED, {"error": bug.to_wire(), **passage.bill()})
             raise bug from error
         except BaseException:
-            self._end(request, Kind.CANCELLED, {})
+            self._end(request, Kind.CANCELLED, passage.bill())
             raise
-        self._end(request, Kind.DONE, _outcome(reply))
+        self._end(request, Kind.DONE, {**_outcome(reply), **passage.bill()})
         return reply
 
     def _end(self, request: Request, kind: Kind, data: Mapping[str, Any]) -> None:
@@ -156,6 +178,42 @@ class Kernel:
         event = Event(anyio.current_time() - self._began, kind, pid, call, data)
         for observe in self._observers:
             observe(event)
+
+
+class _Passage:
+    """A request on its way over lanes; see `Passage`."""
+
+    def __init__(self, request: Request, lanes: Mapping[str, Lane], report: Report) -> None:
+        self.id, self.pid, self.program = request.id, request.pid, request.program
+        self.call, self.emit, self.account = request.call, request.emit, request.account
+        self._request, self._lanes, self._report = request, lanes, report
+        self._usd: float | None = 0.0
+        self._charged = False
+
+    async def run(
+        self, lane: str, call: Syscall[Any] | None = None, emit: Callable[[str], None] | None = None
+    ) -> Reply:
+        # Each has a request of its own: two may be under way for one call.
+        request = Request(self.id, self.pid, call or self.call, emit or self.emit, self.program, self.account)
+        return await self._lanes[lane].run(request, self._report)
+
+    def charge(self, tokens: int, usd: float | None) -> None:
+        self.account.charge(tokens, usd)
+        self._usd = None if usd is None or self._usd is None else self._usd + usd
+        self._charged = True
+
+    def routed(self, data: Mapping[str, Any]) -> None:
+        self._report(Kind.ROUTED, self._request, dict(data))
+
+    def left(self, lane: str, data: Mapping[str, Any]) -> None:
+        self._report(Kind.LEFT, self._request, {"lane": lane, **data, **self.bill()})
+
+    def bill(self) -> dict[str, Any]:
+        """What was charged since the last bill, if anything."""
+        if not self._charged:
+            return {}
+        usd, self._usd, self._charged = self._usd, 0.0, False
+        return {"usd": usd}
 
 
 class KernelPort:

@@ -42,12 +42,12 @@ class Lane:
             while True:
                 self._dispatch()
                 await request.turn()
-                report(Kind.STARTED, request, {})
+                report(Kind.STARTED, request, {"lane": self.name})
                 outcome = await self._slice(request)
                 if isinstance(outcome, Reply):
                     return outcome
                 request.snapshot = outcome
-                report(Kind.PAUSED, request, {"tokens": outcome.tokens})
+                report(Kind.PAUSED, request, {"lane": self.name, "tokens": outcome.tokens})
                 self.scheduler.requeue(request)
                 self._release(request)
         finally:
@@ -56,9 +56,20 @@ class Lane:
     async def _slice(self, request: Request) -> Reply | Snapshot:
         snapshot, request.snapshot = request.snapshot, None
         turn = Turn(
-            request.call, request.pid, self.scheduler.slice, snapshot, request.emit, request.program, request.id
+            request.call,
+            request.pid,
+            self.scheduler.slice,
+            snapshot,
+            request.emit,
+            request.program,
+            request.id,
+            self._crowded,
         )
-        return await self._core.run(turn)
+        with request.account.running():
+            return await self._core.run(turn)
+
+    def _crowded(self) -> bool:
+        return len(self.scheduler) > 0
 
     def _dispatch(self) -> None:
         while self.running < self.width and len(self.scheduler):

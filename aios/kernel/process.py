@@ -10,12 +10,14 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from aios.kernel.account import Account, tighter
 from aios.kernel.core import Turn
 from aios.kernel.instrument import Kind
 from aios_syscalls import (
     AgentFailed,
     AiosError,
     BadRequest,
+    Budget,
     Cancelled,
     Denied,
     Exit,
@@ -66,6 +68,7 @@ class Process:
     task: str
     inbox: MemoryObjectSendStream[Mail]
     mailbox: MemoryObjectReceiveStream[Mail]
+    account: Account
     state: ProcessState = ProcessState.RUNNING
     result: str | None = None
     error: AiosError | None = None
@@ -94,6 +97,7 @@ class Process:
             state=state,
             result=self.result,
             error=self.error.to_wire() if self.error else None,
+            left=self.account.left(),
         )
 
 
@@ -110,6 +114,8 @@ class Processes:
         ended: int,
         mailbox: int,
         time_limit_s: float,
+        budget: Budget,
+        budgets: Mapping[str, Budget],
     ) -> None:
         self._host = host
         self._port = port
@@ -118,7 +124,8 @@ class Processes:
         self._ended_limit = ended
         self._mailbox = mailbox
         self._time_limit_s = time_limit_s
-        self._rows: dict[int, Process] = {USER: self._row(USER, USER, "user", "")}
+        self._budgets = budgets
+        self._rows: dict[int, Process] = {USER: self._row(USER, USER, "user", "", Account(USER, budget))}
         self._ended: dict[int, Process] = {}
         """Those rows whose process has ended, in the order of their ends."""
         self._last = USER
@@ -140,7 +147,7 @@ class Processes:
         call = cast(ProcessCall, turn.call)
         match call:
             case Spawn():
-                return Spawned(pid=self._spawn(call.program, call.task, turn.pid).pid)
+                return Spawned(pid=self._spawn(call, turn.pid).pid)
             case Wait():
                 process = self._get(call.pid)
                 if call.pid == turn.pid or call.pid in self._ancestors(self._get(turn.pid)) or call.pid == USER:
@@ -170,9 +177,9 @@ class Processes:
         await self._end([process for process in self if process.state.alive], Cancelled(reason))
         self._rows[USER].close()
 
-    def _row(self, pid: int, parent: int, program: str, task: str) -> Process:
+    def _row(self, pid: int, parent: int, program: str, task: str, account: Account) -> Process:
         inbox, mailbox = anyio.create_memory_object_stream[Mail](self._mailbox)
-        return Process(pid, parent, program, task, inbox, mailbox)
+        return Process(pid, parent, program, task, inbox, mailbox, account)
 
     def _get(self, pid: int) -> Process:
         process = self._rows.get(pid)
@@ -185,13 +192,15 @@ class Processes:
             raise NotFound(f"no process {pid} in this run; `ps` lists them")
         return process
 
-    def _spawn(self, program: str, task: str, parent: int) -> Process:
-        program = self._host.find(program)
+    def _spawn(self, call: Spawn, parent: int) -> Process:
+        program, task = self._host.find(call.program), call.task
         living = sum(process.state.alive for process in self)
         if living >= self._limit:
             raise Overloaded(f"{living} processes live, which is the limit; wait for one to end")
         self._last += 1
-        process = self._rows[self._last] = self._row(self._last, parent, program, task)
+        budget = tighter(call.budget, self._budgets.get(program, Budget()))
+        account = Account(self._last, budget, self._get(parent).account)
+        process = self._rows[self._last] = self._row(self._last, parent, program, task, account)
         self._report(Kind.SPAWNED, process.pid, {"parent": parent, "program": program, "task": task})
         self._tasks.start_soon(self._main, process, name=f"process {process.pid} {program}")
         return process

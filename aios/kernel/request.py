@@ -8,22 +8,30 @@ from typing import Any
 import anyio
 
 from aios.context import Snapshot
+from aios.kernel.account import FREE, Account
 from aios_syscalls import Syscall
 
 
 class Request:
     """One accepted syscall; a Job to the scheduler. It waits for a turn, runs, may be paused, and ends once."""
 
-    __slots__ = ("_turn", "call", "emit", "id", "pid", "priority", "program", "running", "snapshot")
+    __slots__ = ("_turn", "account", "call", "emit", "id", "pid", "priority", "program", "running", "snapshot")
 
     def __init__(
-        self, id: int, pid: int, call: Syscall[Any], emit: Callable[[str], None], program: str = "user"
+        self,
+        id: int,
+        pid: int,
+        call: Syscall[Any],
+        emit: Callable[[str], None],
+        program: str = "user",
+        account: Account = FREE,
     ) -> None:
         self.id = id
         self.pid = pid
         self.program = program
         self.call = call
         self.emit = emit
+        self.account = account
         self.priority = call.priority
         self.snapshot: Snapshot | None = None
         self.running = False

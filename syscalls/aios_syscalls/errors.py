@@ -6,7 +6,8 @@ AiosError
 |   |-- NotFound           no such file, tool, model, program, process   not_found
 |   |-- Exists             it is already there                           exists
 |   |-- Conflict           it changed since the caller saw it            conflict
-|   `-- Denied             outside what the caller was granted           denied
+|   |-- Denied             outside what the caller was granted           denied
+|   `-- BudgetExceeded     more than is left of its process's budget     budget_exceeded
 |-- WorldError         the thing that was asked for failed
 |   |-- ModelFailed        the model, its worker or its server           model_failed
 |   |-- ToolFailed         the tool raised, hung or answered nonsense    tool_failed
@@ -85,6 +86,18 @@ class Denied(CallerError):
     """The caller has no right to this."""
 
     code = "denied"
+
+
+class BudgetExceeded(CallerError):
+    """The call may take more than is left of its process's budget, or of that of a process above it.
+
+    `resource` is tokens, usd, seconds or calls, `left` what there is of it, `needed` what the call may take.
+    """
+
+    code = "budget_exceeded"
+
+    def __init__(self, message: str, resource: str = "", left: float = 0, needed: float = 0, **data: Any) -> None:
+        super().__init__(message, resource=resource, left=left, needed=needed, **data)
 
 
 class WorldError(AiosError):

@@ -63,7 +63,7 @@ class Usage(Frozen):
 
 
 class ChatReply(Reply):
-    """A finished answer; `finish` says why it ended, `model` who gave it."""
+    """A finished answer; `finish` says why it ended, `model` who gave it, `call` is its number for `Feedback`."""
 
     text: str
     tool_uses: tuple[ToolUse, ...] = ()
@@ -72,6 +72,7 @@ class ChatReply(Reply):
     mode: Literal["exact", "throughput"] | None = None
     """Whether the text depends on nothing but the call, to the last bit, or on what else ran; None: not known."""
     usage: Usage = Usage()
+    call: int = 0
 
     @property
     def message(self) -> Message:
@@ -103,6 +104,8 @@ class Chat(Syscall[ChatReply]):
     """Only calls of one salt share what was read before: others cannot tell from the time it takes."""
     model: str | None = None
     """A model's name; None lets the router choose."""
+    local_only: bool = False
+    """Let no model serve this that is not on this machine."""
 
     @field_validator("grammar")
     @classmethod
@@ -138,6 +141,8 @@ class Embed(Syscall[EmbedReply]):
     """Embed the beginning of a text that is too long; else it is a BadRequest."""
     model: str | None = None
     """A model's name; None takes the first that embeds."""
+    local_only: bool = False
+    """As in `Chat`."""
 
 
 class Ranked(Frozen):
@@ -196,6 +201,8 @@ class Rank(Syscall[RankReply]):
     """As in `Chat`."""
     model: str | None = None
     """A model's name; None lets the router choose."""
+    local_only: bool = False
+    """As in `Chat`."""
 
     @field_validator("options")
     @classmethod
@@ -213,4 +220,21 @@ class Rank(Syscall[RankReply]):
         return neutral
 
 
+class Noted(Reply):
+    """The score has been learnt from."""
+
+
+class Feedback(Syscall[Noted]):
+    """Say how good the answer to an earlier chat of one's own was; the router learns from it."""
+
+    name: ClassVar[str] = "llm.feedback"
+    effect: ClassVar[Effect] = Effect.IDEMPOTENT
+
+    call: int = Field(ge=1)
+    """`ChatReply.call`."""
+    score: float = Field(ge=0, le=1)
+    """From 0, useless, to 1, as good as can be."""
+
+
 LlmCall = Chat | Embed | Rank
+"""What a model serves."""

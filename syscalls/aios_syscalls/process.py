@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import ClassVar
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from aios_syscalls.base import Effect, Frozen, Reply, Syscall
 
@@ -24,8 +24,29 @@ class ProcessState(StrEnum):
         return self in (ProcessState.RUNNING, ProcessState.WAITING)
 
 
+class Budget(Frozen):
+    """What a process and all its descendants may use together; None is no limit.
+
+    A call is refused when it may take more than is left, so no limit is exceeded but by what no one could know: the
+    last second of calls that run, and a prompt's tokens beyond their estimate.
+    """
+
+    tokens: int | None = Field(default=None, ge=0)
+    """Read and written by models."""
+    usd: float | None = Field(default=None, ge=0)
+    """What models cost, by their configured prices; a model without a price is not used then."""
+    seconds: float | None = Field(default=None, ge=0)
+    """Of running on models and tools; waiting for one is free."""
+    calls: int | None = Field(default=None, ge=0)
+    """Syscalls, those of family process excepted."""
+
+
 class ProcessInfo(Frozen):
-    """A row of the process table; `result` when done, `error` (wire form) when failed or killed."""
+    """A row of the process table.
+
+    `result` when done, `error` (wire form) when failed or killed; `left` is what there is of its budget and of those of
+    the processes above it.
+    """
 
     pid: int
     parent: int | None
@@ -34,6 +55,7 @@ class ProcessInfo(Frozen):
     state: ProcessState
     result: str | None = None
     error: dict[str, JsonValue] | None = None
+    left: Budget = Budget()
 
 
 class Spawned(Reply):
@@ -49,6 +71,8 @@ class Spawn(Syscall[Spawned]):
     effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
     program: str
     task: str = ""
+    budget: Budget = Budget()
+    """Of the new process; what it uses is the caller's use too, so it never has more than the caller."""
 
 
 class Exit(Reply):

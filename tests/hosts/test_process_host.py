@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from aios.hosts.process import ProcessHost
-from aios.kernel import Kernel, Lane, Limits, SqliteJournal, Turn
+from aios.kernel import Kernel, Lane, Limits, SqliteJournal, Turn, by_family
 from aios.scheduler import Fifo
 from aios_syscalls import ChatReply, Kill, ProcessInfo, ProcessState, Reply, Spawn, Wait
 
@@ -125,7 +125,7 @@ def hosted(tmp_path: Path) -> Hosted:
         async with SqliteJournal(tmp_path / "j.db") as journal, ProcessHost(tmp_path / "logs", [tmp_path]) as host:
             kernel = Kernel(
                 [Lane("llm", core or Echo(), Fifo(), 4)],
-                lambda call: call.family(),
+                by_family,
                 host,
                 journal,
                 limits=Limits(agent_time_limit_s=time_limit_s),

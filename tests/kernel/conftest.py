@@ -13,7 +13,7 @@ import pytest
 from aios.context import Snapshot
 from aios.hosts.program import Main
 from aios.hosts.task import TaskHost
-from aios.kernel import Event, Kernel, Lane, Limits, Turn
+from aios.kernel import Event, Kernel, Lane, Limits, Turn, by_family
 from aios.kernel.history import History
 from aios.scheduler import Fifo, Scheduler
 from aios_syscalls import Chat, ChatReply, Message, Reply, Usage
@@ -113,7 +113,7 @@ def opened() -> Open:
     ) -> AsyncIterator[Bench]:
         lane = Lane("llm", core, Fifo() if scheduler is None else scheduler, width)
         journal = MemoryJournal()
-        kernel = Kernel([lane], lambda call: call.family(), TaskHost(mains=mains), journal, limits=limits or Limits())
+        kernel = Kernel([lane], by_family, TaskHost(mains=mains), journal, limits=limits or Limits())
         async with kernel:
             yield Bench(kernel, lane, journal)
 

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from aios.hosts.task import TaskHost
-from aios.kernel import Event, Kernel, Kind, Lane, SqliteJournal, read_events
+from aios.kernel import Event, Kernel, Kind, Lane, SqliteJournal, by_family, read_events
 from aios.kernel.history import History
 from aios.scheduler import Fifo
 from aios_syscalls import Overloaded, StorageFailed
@@ -26,7 +26,7 @@ async def test_the_record_of_a_run_is_read_back_as_it_happened(tmp_path: Path, c
     async with SqliteJournal(path) as journal:
         kernel = Kernel(
             [Lane("llm", counting(), Fifo())],
-            lambda call: call.family(),
+            by_family,
             TaskHost(),
             journal,
             observers=[seen.append],
@@ -73,7 +73,7 @@ async def test_a_journal_that_cannot_be_written_refuses_new_calls(tmp_path: Path
         async with SqliteJournal(path) as journal:
             with closing(sqlite3.connect(path)) as other:
                 other.execute("DROP TABLE event")
-            kernel = Kernel([Lane("llm", counting(), Fifo())], lambda call: call.family(), TaskHost(), journal)
+            kernel = Kernel([Lane("llm", counting(), Fifo())], by_family, TaskHost(), journal)
             async with kernel:
                 with pytest.raises(StorageFailed, match="cannot be written"):
                     while True:
@@ -108,7 +108,7 @@ async def test_errors_are_kept_in_wire_form(tmp_path: Path, say: Any) -> None:
             raise Overloaded("full", retry_after_s=3)
 
     async with SqliteJournal(tmp_path / "j.db") as journal:
-        async with Kernel([Lane("llm", Full(), Fifo())], lambda call: call.family(), TaskHost(), journal) as kernel:
+        async with Kernel([Lane("llm", Full(), Fifo())], by_family, TaskHost(), journal) as kernel:
             with pytest.raises(Overloaded):
                 await kernel.submit(say())
     history = History.of(read_events(tmp_path / "j.db"))

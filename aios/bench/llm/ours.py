@@ -16,7 +16,7 @@ import anyio
 from aios.bench.llm.workload import Script
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Lane, SqliteJournal
+from aios.kernel import Kernel, Lane, SqliteJournal, by_family
 from aios.models.local.client import LocalModel
 from aios.scheduler import Fifo, Scheduler
 from aios_syscalls import Chat, ChatReply
@@ -40,7 +40,7 @@ async def kernel_over(model: LocalModel, scheduler: Scheduler | None = None) -> 
     with tempfile.TemporaryDirectory() as directory:
         async with SqliteJournal(Path(directory) / "journal.db") as journal:
             lane = Lane("llm", LlmCore(model), scheduler or Fifo(), model.slots)
-            async with Kernel([lane], lambda call: call.family(), TaskHost(), journal) as kernel:
+            async with Kernel([lane], by_family, TaskHost(), journal) as kernel:
                 yield kernel
 
 
