@@ -163,7 +163,9 @@ class Draft:
         piece = ""
         for choice in chunk.choices or ():
             if choice.index == 0:
-                self._finish = choice.finish_reason or self._finish
+                # A stop that comes after a length or a filter does not make the answer whole.
+                if FINISH.get(self._finish or "stop") == "stop":
+                    self._finish = choice.finish_reason or self._finish
                 piece += self._take(choice.delta or _Delta())
         if piece:
             self._text.append(piece)
