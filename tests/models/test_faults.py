@@ -119,19 +119,6 @@ def flood(start: bytes, block: bytes, size: int = GIB) -> Script:
     return script
 
 
-def two_steps(first: bytes, then: bytes) -> Script:
-    """The second step comes when the client has closed, or a while after the first."""
-
-    def script(peer: Peer) -> bool:
-        peer.send(first)
-        if peer.gone(0.02):
-            return False
-        peer.send(then)
-        return True
-
-    return script
-
-
 # -- the matrix
 
 
@@ -168,8 +155,8 @@ class Fault:
     timeout_s: float = PROMPT_S
     breaks: Callable[[FaultServer], AbstractContextManager[None]] = no_fault
     secure: bool = False
-    keeps: bool = False
-    """Whether the connection can be used again."""
+    closes: bool = False
+    """Whether the server ends the connection after what it sends."""
 
     @property
     def of_connect(self) -> bool:
@@ -234,7 +221,7 @@ FAULTS = (
     status("5xx", "503", 503, " [secret]; try again later", "Retry-After: 0.5", retry_after_s=0.5),
     redirect(302),
     redirect(308),
-    Fault("invalid_json", "invalid_json", sse(HEL, "{nonsense"), piece(b"{nonsense"), "body: Invalid JSON", keeps=True),
+    Fault("invalid_json", "invalid_json", sse(HEL, "{nonsense"), piece(b"{nonsense"), "body: Invalid JSON"),
     Fault(
         "invalid_json",
         "invalid_utf8",
@@ -250,8 +237,15 @@ FAULTS = (
         ("choices.0.delta.content: Input should be a valid string", "choices.0.message.content: Input should be"),
     ),
     Fault("wrong_schema", "no_choices", sse(HEL, {"answer": 42}), piece({"answer": 42}), "choices: Field required"),
-    Fault("cut", "cut_chunked", STREAM + chunked(events(HEL)), JSON_CHUNKED + chunked(CUT), BROKE),
-    Fault("cut", "cut_in_chunk", STREAM + chunked(events(HEL, STOP))[:-9], JSON_CHUNKED + chunked(CUT)[:-9], BROKE),
+    Fault("cut", "cut_chunked", STREAM + chunked(events(HEL)), JSON_CHUNKED + chunked(CUT), BROKE, closes=True),
+    Fault(
+        "cut",
+        "cut_in_chunk",
+        STREAM + chunked(events(HEL, STOP))[:-9],
+        JSON_CHUNKED + chunked(CUT)[:-9],
+        BROKE,
+        closes=True,
+    ),
     Fault(
         "cut",
         "cut_ended_chunks",
@@ -265,6 +259,7 @@ FAULTS = (
         UNFRAMED + events(HEL),
         JSON_UNFRAMED + CUT,
         ("the answer was cut off", "Invalid JSON: EOF"),
+        closes=True,
     ),
     Fault(
         "cut",
@@ -272,6 +267,7 @@ FAULTS = (
         UNFRAMED + events(HEL, STOP)[:-1],
         JSON_UNFRAMED + CUT[:30],
         ("the answer was cut off", "Invalid JSON: EOF"),
+        closes=True,
     ),
     Fault(
         "cut",
@@ -279,6 +275,7 @@ FAULTS = (
         head(200, "Content-Type: text/event-stream", "Content-Length: 9999") + events(HEL, STOP),
         answer(200, WHOLE)[:-9],
         BROKE,
+        closes=True,
     ),
     Fault(
         "huge_body",
@@ -317,7 +314,6 @@ FAULTS = (
         sse(HEL, LO, STOP, STOP, COUNT, "[DONE]"),
         piece({"choices": [*WHOLE["choices"], LATE["choices"][0] | {"index": 1}], "usage": USAGE}),
         reply=HELLO,
-        keeps=True,
     ),
     Fault(
         "repeats",
@@ -325,7 +321,6 @@ FAULTS = (
         sse(HEL, LO, delta(finish="length"), STOP, COUNT, "[DONE]"),
         sse(HEL, LO, delta(finish="length"), STOP, COUNT, "[DONE]"),
         reply=HELLO.model_copy(update={"finish": "length"}),
-        keeps=True,
     ),
     Fault(
         "repeats",
@@ -340,20 +335,12 @@ FAULTS = (
         sse(HEL, LO, STOP, COUNT, "[DONE]", LATE, {"error": "late"}, "{nonsense", "[DONE]"),
         sse(HEL, LO, STOP, COUNT, "[DONE]", LATE, {"error": "late"}, "{nonsense", "[DONE]"),
         reply=HELLO,
-        keeps=True,
     ),
     Fault(
         "repeats",
         "after_the_end",
         keep(GOOD_STREAM + sse(LATE, STOP, "[DONE]")),
         keep(GOOD_PIECE + piece(whole(content="late"))),
-        reply=HELLO,
-    ),
-    Fault(
-        "repeats",
-        "a_while_after_the_end",
-        two_steps(GOOD_STREAM, sse(LATE, STOP, "[DONE]")),
-        two_steps(GOOD_PIECE, piece(whole(content="late"))),
         reply=HELLO,
     ),
     Fault(
@@ -369,7 +356,6 @@ FAULTS = (
         sse(TOOL_HEAD, TOOL_HEAD, TOOL_REST, TOOL_HEAD, TOOL_END, TOOL_END, TOOL_HEAD, "[DONE]"),
         piece(whole("tool_calls", tool_calls=[TOOL_USE, TOOL_USE])),
         reply=ADD,
-        keeps=True,
     ),
     Fault(
         "repeats",
@@ -377,7 +363,6 @@ FAULTS = (
         sse(HEL, LO, {"choices": [], "usage": {"prompt_tokens": 1}}, STOP, COUNT, "[DONE]", COUNT),
         piece(json.dumps(WHOLE).replace("{", '{"usage": {"prompt_tokens": 1}, ', 1).encode()),
         reply=HELLO,
-        keeps=True,
     ),
 )
 
@@ -415,7 +400,7 @@ class Desk:
         if not isinstance(script, bytes):
             return script(peer)
         peer.send(script.replace(ELSEWHERE.encode(), self.elsewhere.encode()))
-        return self.fault.keeps
+        return not self.fault.closes
 
 
 async def ask(model: RemoteModel, says: str) -> ChatReply:
