@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import logging
 import resource
@@ -483,7 +482,6 @@ async def test_fault(
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("FAR_KEY", KEY)
     monkeypatch.setenv("SSL_CERT_FILE", str(TRUSTED))
-    gc.collect()
     before, peak = psutil.Process().memory_info().rss, resident_peak()
     with FaultServer([b""]) as other:
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
