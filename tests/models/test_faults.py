@@ -9,7 +9,7 @@ import resource
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +44,7 @@ KEY = "sk-far-0123456789/secret"
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 STALL_S = 0.5
 """The timeout of a call that never ends by itself."""
-PROMPT_S = 10.0
+PROMPT_S = 5.0
 """The timeout of a call that ends by itself, long before."""
 MAX_GROWTH = 32 * MIB
 
@@ -98,14 +98,6 @@ JSON_UNFRAMED = head(200, "Content-Type: application/json", "Connection: close")
 CUT = json.dumps(WHOLE).encode()[:-9]
 
 
-def keep(response: bytes) -> Script:
-    def script(peer: Peer) -> bool:
-        peer.send(response)
-        return True
-
-    return script
-
-
 def drip(start: bytes, part: bytes) -> Script:
     return lambda peer: peer.drip(start, *10_000 * [part])
 
@@ -126,22 +118,26 @@ def no_fault(server: FaultServer) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def swap_tls(context: Path | None) -> Callable[[FaultServer], AbstractContextManager[None]]:
-    @contextmanager
-    def swapped(server: FaultServer) -> Any:
-        kept, server.tls = server.tls, tls(context) if context else None
-        kept_greeting, server.greeting = server.greeting, b"" if context else answer(400, "speak TLS? no")
-        yield
-        server.tls, server.greeting = kept, kept_greeting
+def other_greeting(certificate: Path | None) -> Callable[[FaultServer], AbstractContextManager[None]]:
+    """New connections meet that certificate, or plain text."""
 
-    return swapped
+    @contextmanager
+    def met(server: FaultServer) -> Iterator[None]:
+        kept = server.tls, server.greeting
+        server.tls = tls(certificate) if certificate else None
+        server.greeting = b"" if certificate else answer(400, "speak TLS? no")
+        yield
+        server.tls, server.greeting = kept
+
+    return met
 
 
 @dataclass(frozen=True)
 class Fault:
     """`stream` and `piece` are what the server sends to a call that asks for either, or None where it gets no call.
 
-    `why` is in the ModelFailed that it ends with, and `data` beside it; or else `reply` is its answer.
+    The call ends with `reply` or else with a ModelFailed that says `why` and has `data`; two reasons where a
+    stream fails otherwise than one piece.
     """
 
     kind: str
@@ -149,8 +145,7 @@ class Fault:
     stream: Script | None = None
     piece: Script | None = None
     why: str | tuple[str, str] = ""
-    """Two where a stream fails otherwise than one piece."""
-    reply: ChatReply | tuple[ChatReply, ChatReply] | None = None
+    reply: ChatReply | None = None
     data: dict[str, Any] = field(default_factory=dict)
     timeout_s: float = PROMPT_S
     breaks: Callable[[FaultServer], AbstractContextManager[None]] = no_fault
@@ -194,8 +189,8 @@ def redirect(code: int) -> Fault:
 
 FAULTS = (
     Fault("refuse", "refuse", why="cannot connect", breaks=FaultServer.away),
-    Fault("tls", "tls_untrusted", why="cannot connect", breaks=swap_tls(STRANGER), secure=True),
-    Fault("tls", "tls_plain", why="cannot connect", breaks=swap_tls(None), secure=True),
+    Fault("tls", "tls_untrusted", why="cannot connect", breaks=other_greeting(STRANGER), secure=True),
+    Fault("tls", "tls_plain", why="cannot connect", breaks=other_greeting(None), secure=True),
     Fault("stall", "stall_syn", why=NO_ANSWER, timeout_s=STALL_S, breaks=lambda server: server.deaf(0)),
     Fault("stall", "stall_tls", why=NO_ANSWER, timeout_s=STALL_S, breaks=lambda server: server.deaf(64), secure=True),
     Fault(
@@ -339,8 +334,8 @@ FAULTS = (
     Fault(
         "repeats",
         "after_the_end",
-        keep(GOOD_STREAM + sse(LATE, STOP, "[DONE]")),
-        keep(GOOD_PIECE + piece(whole(content="late"))),
+        GOOD_STREAM + sse(LATE, STOP, "[DONE]"),
+        GOOD_PIECE + piece(whole(content="late")),
         reply=HELLO,
     ),
     Fault(
@@ -508,9 +503,8 @@ async def test_fault(
                 shown = repr(model)
         assert peak() - before <= MAX_GROWTH
         assert other.connections == 0
-    expected = fault.reply[not stream] if isinstance(fault.reply, tuple) else fault.reply
-    if expected is not None:
-        assert ended == expected
+    if fault.reply is not None:
+        assert ended == fault.reply
     else:
         why = fault.why[not stream] if isinstance(fault.why, tuple) else fault.why
         assert isinstance(ended, ModelFailed)
