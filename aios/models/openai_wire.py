@@ -141,6 +141,11 @@ class _Call:
         if len(self._arguments) > MAX_ARGUMENTS_BYTES:
             raise WireFault(f"the arguments of a tool call are over {MAX_ARGUMENTS_BYTES} bytes")
 
+    def repeats(self, other: _Call) -> bool:
+        """Whether it is `other` sent again, which a tool must not be called twice for."""
+        mine, its = (self.id, self.name, self._arguments), (other.id, other.name, other._arguments)
+        return bool(self.id) and mine == its
+
     def use(self) -> ToolUse:
         arguments = from_json(bytes(self._arguments) or b"{}", allow_inf_nan=False)
         if not isinstance(arguments, dict) or _depth(arguments) > MAX_ARGUMENTS_DEPTH:
@@ -171,7 +176,9 @@ class Draft:
         piece = ""
         for choice in chunk.choices or ():
             if choice.index == 0:
-                self._finish = choice.finish_reason or self._finish
+                # A stop that comes after a length or a filter does not make the answer whole.
+                if FINISH.get(self._finish or "stop") == "stop":
+                    self._finish = choice.finish_reason or self._finish
                 piece += self._take(choice.delta or _Delta())
         if piece:
             self._text.append(piece)
@@ -209,9 +216,11 @@ class Draft:
 
     def _uses(self, hint: str) -> tuple[ToolUse, ...]:
         uses = []
-        for call in self._calls:
+        for position, call in enumerate(self._calls):
             if not call.name:
                 raise WireFault("it called a tool without a name")
+            if any(call.repeats(other) for other in self._calls[:position]):
+                continue
             try:
                 uses.append(call.use())
             except ValueError as error:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -42,6 +44,16 @@ STREAM = head(200, "Content-Type: text/event-stream; charset=utf-8", "Transfer-E
 UNFRAMED = head(200, "Content-Type: text/event-stream", "Connection: close")
 LAST_CHUNK = b"0\r\n\r\n"
 
+TRUSTED = Path(__file__).parent / "tls/trusted.pem"
+"""A certificate for 127.0.0.1, which signs itself, and its key; a client trusts it when SSL_CERT_FILE names it."""
+STRANGER = TRUSTED.with_name("stranger.pem")
+
+
+def tls(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -55,11 +67,12 @@ class Seen:
         return json.loads(self.body)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Peer:
-    """The server's end of a connection."""
+    """The server's end of a connection; `asked` is its last request."""
 
     socket: socket.socket
+    asked: Seen = Seen("", {}, b"")
 
     def read(self) -> Seen | None:
         """The next request, or None when the client is gone."""
@@ -69,7 +82,8 @@ class Peer:
                 return None
             pairs = iter(lambda: stream.readline().decode("latin-1").strip(), "")
             headers = {name.lower(): value for name, _, value in (pair.partition(": ") for pair in pairs)}
-            return Seen(line, headers, stream.read(int(headers.get("content-length", "0"))))
+            self.asked = Seen(line, headers, stream.read(int(headers.get("content-length", "0"))))
+            return self.asked
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
@@ -100,43 +114,82 @@ Script = bytes | Callable[[Peer], bool | None]
 class FaultServer:
     """Serves each request with the next of `scripts`, then the last one again; `seen` holds what came in.
 
-    `greeting` is sent to each connection before it has asked anything.
+    `greeting` is sent to each connection before it has asked anything. With `tls`, connections speak TLS.
     """
 
     scripts: list[Script]
     greeting: bytes = b""
+    tls: ssl.SSLContext | None = None
     seen: list[Seen] = field(default_factory=list)
     connections: int = 0
 
     def __enter__(self) -> Self:
-        self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
-        self._closing = False
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
+        self._threads: list[threading.Thread] = []
+        self._scheme = "https" if self.tls else "http"
+        self._port = 0
+        self._listen()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._closing = True
-        socket.create_connection(self._listener.getsockname()).close()
-        self._threads[0].join()
-        for connection in self._open:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads[1:]:
+        self._deafen()
+        self.drop()
+        for thread in self._threads:
             thread.join()
-        self._listener.close()
 
     @property
     def origin(self) -> str:
-        host, port = self._listener.getsockname()
-        return f"http://{host}:{port}"
+        return f"{self._scheme}://127.0.0.1:{self._port}"
 
     @property
     def url(self) -> str:
         return f"{self.origin}/v1"
+
+    def drop(self) -> None:
+        """End every connection that there is."""
+        for connection in self._open:
+            with suppress(OSError):
+                # Not SSLSocket's own, under which its thread would go on in plain text.
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Nothing listens meanwhile; connections go on."""
+        self._deafen()
+        try:
+            yield
+        finally:
+            self._listen()
+
+    @contextmanager
+    def deaf(self, backlog: int) -> Iterator[None]:
+        """The port is open and nobody accepts meanwhile; connections go on. With backlog 0 none can be made either."""
+        with self.away(), socket.create_server(("127.0.0.1", self._port), backlog=backlog):
+            waiting: list[socket.socket] = []
+            try:
+                if not backlog:
+                    with suppress(TimeoutError):
+                        while True:
+                            waiting.append(socket.create_connection(("127.0.0.1", self._port), timeout=0.05))
+                yield
+            finally:
+                for connection in waiting:
+                    connection.close()
+
+    def _listen(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", self._port))
+        self._port = self._listener.getsockname()[1]
+        self._closing = False
+        self._ear = threading.Thread(target=self._accept)
+        self._ear.start()
+
+    def _deafen(self) -> None:
+        self._closing = True
+        socket.create_connection(("127.0.0.1", self._port)).close()
+        self._ear.join()
+        self._listener.close()
 
     def _accept(self) -> None:
         while True:
@@ -145,12 +198,14 @@ class FaultServer:
                 connection.close()
                 return
             self.connections += 1
+            if self.tls:
+                connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
             self._open.append(connection)
             self._threads.append(threading.Thread(target=self._serve, args=(connection,)))
             self._threads[-1].start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection, suppress(ConnectionError):
+        with connection, suppress(ConnectionError, ssl.SSLError):
             connection.sendall(self.greeting)
             peer = Peer(connection)
             while (seen := peer.read()) is not None:
