@@ -20,6 +20,9 @@ VERSION = "2023-06-01"
 
 CHOICES: Mapping[str, str] = {"auto": "auto", "required": "any", "none": "none"}
 
+JOINING = frozenset({"$ref", "allOf", "anyOf", "oneOf", "not", "if", "dependentSchemas", "patternProperties"})
+"""Words of a JSON Schema that put further conditions on the object that has them."""
+
 
 def headers(key: str) -> dict[str, str]:
     """The headers that the protocol wants; an empty key is none."""
@@ -76,8 +79,9 @@ def _constrain(fields: dict[str, Any], schema: dict[str, Any]) -> None:
 
 
 def _closed(schema: Any) -> Any:
-    # The API wants every object closed. What fits the closed schema fits the open one, so long as no allOf joins them.
-    if not isinstance(schema, dict):
+    # The API wants every object closed. What fits a closed schema fits the open one too, but nothing may fit two of
+    # them at once: where an object's properties come from several places it is left as it is, and the API has its say.
+    if not isinstance(schema, dict) or ("properties" in schema and not JOINING.isdisjoint(schema)):
         return schema
     closed = dict(schema)
     for name in ("properties", "$defs", "definitions"):

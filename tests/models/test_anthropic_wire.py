@@ -182,6 +182,7 @@ def test_a_schema_is_closed_where_that_only_narrows_it() -> None:
             "open": {"type": "object"},
             "said": point | {"additionalProperties": {"type": "string"}},
             "all": {"allOf": [point, {"type": "object"}]},
+            "both": point | {"anyOf": [point, {"required": ["y"]}]},
         },
     }
     given_form = sent(CHAT.model_copy(update={"response_schema": schema}))["output_config"]["format"]
@@ -196,6 +197,7 @@ def test_a_schema_is_closed_where_that_only_narrows_it() -> None:
             "open": {"type": "object"},
             "said": point | {"additionalProperties": {"type": "string"}},
             "all": {"allOf": [point, {"type": "object"}]},
+            "both": point | {"anyOf": [point, {"required": ["y"]}]},
         },
     }
     assert "additionalProperties" not in schema  # the call's own stays as it was
