@@ -91,9 +91,11 @@ class Vocabulary:
         Words weigh the more the rarer they are: TF-IDF with logarithmic frequencies (Sparck Jones 1972).
         """
         index = np.fromiter(text.terms, np.int64, len(text.terms))
-        if not len(index):
-            return index, np.zeros(0), 0.0
         seen = self._seen[index]
         weights = np.fromiter(text.terms.values(), float, len(index)) * (1 + np.log((1 + self.texts) / (1 + seen)))
-        weights /= math.sqrt(float(weights @ weights))
-        return index, weights, float((weights**2)[seen > 0].sum())
+        known = seen > 0
+        mass = weights**2
+        if not known.any():
+            return index[:0], weights[:0], 0.0
+        index, weights = index[known], weights[known]
+        return index, weights / math.sqrt(float(weights @ weights)), float(mass[known].sum() / mass.sum())
