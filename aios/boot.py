@@ -179,7 +179,7 @@ def make_model(
             rss_limit_bytes=None if config.rss_limit_mb is None else config.rss_limit_mb * MEBIBYTE,
             residency=residency,
         )
-    from aios.models.remote import RemoteModel
+    from aios.models.remote.model import RemoteModel
 
     return RemoteModel(
         str(config.base_url),

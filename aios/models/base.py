@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -11,6 +13,19 @@ from aios_syscalls import Chat, ChatReply, Embed, EmbedReply, LlmCall, Rank, Ran
 
 Emit = Callable[[str], None]
 """Takes the next piece of generated text, as soon as it is final; never blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who a generation is for, and how things stand where it runs."""
+
+    pid: int = 0
+    program: str = "user"
+    crowded: Callable[[], bool] = lambda: True
+    """Whether somebody waits for the slot that it has."""
+
+
+NOBODY = Caller()
 
 
 class Backend(Protocol):
@@ -31,6 +46,14 @@ class Backend(Protocol):
     def healthy(self) -> bool:
         """Whether a call sent now has a chance; the router asks."""
 
+    @property
+    def local(self) -> bool:
+        """Whether what it is asked stays on this machine."""
+
+    @property
+    def wait_s(self) -> float:
+        """How long a call has to wait on its slot before it is served, in seconds: for rate limits, say."""
+
     def refusal(self, call: LlmCall) -> str:
         """Why it can never serve `call`, to be read after its name; empty as far as that can be told in advance."""
 
@@ -45,7 +68,7 @@ class Model(Backend, Protocol):
     """A source of chat replies."""
 
     async def generate(
-        self, chat: Chat, snapshot: Snapshot | None, budget: int | None, emit: Emit
+        self, chat: Chat, snapshot: Snapshot | None, budget: int | None, emit: Emit, caller: Caller = NOBODY
     ) -> ChatReply | Snapshot:
         """Start `chat`, or continue it from `snapshot`, for at most `budget` tokens (None: to its end).
 
@@ -72,6 +95,20 @@ NO_LIKELIHOODS = "tells no likelihood of a given text; let it write one under a 
 """The refusal of texts to rank."""
 NO_VECTORS = "generates text; only a local model with embed = true embeds any"
 """The refusal of a text to embed."""
+ONLY_VECTORS = "only embeds texts"
+"""The refusal of all else."""
+
+CHARS_PER_TOKEN = 3.0
+"""Few tokenizers make more of European languages or code; of others they do."""
+
+
+def guess_tokens(call: LlmCall) -> int:
+    """About how many tokens a call's texts have, rather too many than too few."""
+    if isinstance(call, Embed):
+        return math.ceil(sum(map(len, call.texts)) / CHARS_PER_TOKEN)
+    chars = sum(len(message.content) + 12 for message in call.messages)
+    chars += sum(len(tool.name) + len(tool.description) + len(str(tool.parameters)) for tool in call.tools)
+    return math.ceil(chars / CHARS_PER_TOKEN)
 
 
 def too_long(call: Chat | Rank, context: int) -> str:

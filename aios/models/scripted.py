@@ -12,7 +12,7 @@ from typing import Self
 import anyio
 
 from aios.context import Snapshot
-from aios.models.base import NO_VECTORS, Emit
+from aios.models.base import NO_VECTORS, NOBODY, Caller, Emit
 from aios_syscalls import (
     AiosError,
     Chat,
@@ -82,7 +82,7 @@ class ScriptedModel:
         choose: Callable[[Rank], str] = lambda call: call.options[0],
     ) -> None:
         self.name, self.slots = name, slots
-        self.healthy = True
+        self.healthy, self.local, self.wait_s = True, True, 0.0
         self.refuses = ""
         """What `refusal` says of each chat."""
         self.calls: deque[Chat] = deque(maxlen=record)
@@ -99,7 +99,12 @@ class ScriptedModel:
         return self.refuses or (NO_VECTORS if isinstance(call, Embed) else "")
 
     async def generate(
-        self, chat: Chat, snapshot: Snapshot | None, budget: int | None, emit: Emit
+        self,
+        chat: Chat,
+        snapshot: Snapshot | None,
+        budget: int | None,
+        emit: Emit,
+        caller: Caller = NOBODY,  # noqa: ARG002 - a pause costs nothing here
     ) -> ChatReply | Snapshot:
         """As `Model.generate`; raises ModelFailed when the replies have run out."""
         if snapshot is None:

@@ -56,10 +56,27 @@ class Sampling(Frozen):
 
 
 class Usage(Frozen):
-    """Tokens read and written."""
+    """Tokens read and written; of those read, `cached_tokens` had been read before, as far as is told."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
+    estimated: bool = False
+    """Whether the server told nothing, and some of it is a guess by length."""
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def plus(self, other: Usage) -> Usage:
+        """The sum."""
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            estimated=self.estimated or other.estimated,
+        )
 
 
 class ChatReply(Reply):

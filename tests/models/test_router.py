@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aios.models.local.client import LocalModel
-from aios.models.remote import RemoteModel
+from aios.models.remote.model import RemoteModel
 from aios.models.router import Router
 from aios.models.scripted import ScriptedModel
 from aios_syscalls import BadRequest, Chat, Message, ModelFailed, NotFound, Rank, ToolSpec

@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 
 from aios.context import Snapshot
-from aios.models.base import NO_VECTORS, Emit, too_long
+from aios.models.base import NO_VECTORS, NOBODY, Caller, Emit, too_long
 from aios.models.local.keeper import Keeper, heartbeat_s
 from aios.models.local.memory import MEBIBYTE
 from aios.models.local.process import WorkerProcess
@@ -120,6 +120,8 @@ class LocalModel:
         )
         self._tasks: TaskGroup
 
+    local, wait_s = True, 0.0
+
     @property
     def healthy(self) -> bool:
         """Whether a worker is there, or comes when it is wanted."""
@@ -145,7 +147,12 @@ class LocalModel:
         return NO_VECTORS if isinstance(call, Embed) else too_long(call, self._context)
 
     async def generate(
-        self, chat: Chat, snapshot: Snapshot | None, budget: int | None, emit: Emit
+        self,
+        chat: Chat,
+        snapshot: Snapshot | None,
+        budget: int | None,
+        emit: Emit,
+        caller: Caller = NOBODY,  # noqa: ARG002 - a pause costs nothing here, so none is worth avoiding
     ) -> ChatReply | Snapshot:
         """As `Model.generate`; the budget counts generated tokens, whatever it takes to read the prompt.
 

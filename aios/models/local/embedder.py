@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from aios.models.base import ONLY_VECTORS
 from aios.models.local.client import LocalModel
 from aios.models.local.residency import Residency
 from aios_syscalls import BadRequest, Embed, EmbedReply, LlmCall, Usage
@@ -49,6 +50,8 @@ class LocalEmbedder:
         )
         self.name, self.slots = self._worker.name, slots
 
+    local, wait_s = True, 0.0
+
     @property
     def healthy(self) -> bool:
         """Whether a worker is there or on its way."""
@@ -66,7 +69,7 @@ class LocalEmbedder:
 
     def refusal(self, call: LlmCall) -> str:
         """As `Backend.refusal`."""
-        return "" if isinstance(call, Embed) else "only embeds texts"
+        return "" if isinstance(call, Embed) else ONLY_VECTORS
 
     async def embed(self, call: Embed) -> EmbedReply:
         """As `Embedder.embed`. Raises BadRequest, or ModelFailed: the model is down, or a text lost two workers."""

@@ -1,4 +1,4 @@
-"""A text as numbers: its shape, and its words by their rarity."""
+"""A text as numbers: its length, and its words by their rarity."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from zlib import crc32
 
 import numpy as np
@@ -21,7 +22,6 @@ MAX_CHARS = 3_000
 """Of a text, its beginning and its end, are looked at: a decision must not take longer because a prompt does."""
 
 WORD = re.compile(r"\w\w+")
-SENTENCE = re.compile(r"[.?!]\s")
 
 
 @dataclass(frozen=True)
@@ -44,33 +44,13 @@ class Text:
         """The hashed words and pairs of words, with the logarithm of how often they come."""
         words = [word.encode("utf-8", "replace") for word in WORD.findall(self.content.lower())]
         counts = Counter(words)
-        counts.update(map(b" ".join, zip(words, words[1:])))
+        counts.update(map(b" ".join, pairwise(words)))
         return {crc32(term) % BUCKETS: 1.0 + math.log(count) for term, count in counts.items()}
 
     @cached_property
-    def shape(self) -> Floats:
-        """What can be told without knowing a word, each number about 0 and 1 wide; the first is the length's."""
-        text, size = self.content, max(1, len(self.content))
-        words = WORD.findall(text)
-        digits = sum(map(str.isdigit, text))
-        letters = [len(word) for word in words]
-        marks = sum(text.count(mark) for mark in "$\\^{}")
-        signs = sum(text.count(sign) for sign in "=+*/<>-")
-        return np.array(
-            [
-                (math.log1p(self.length) - 5.5) / 1.0,
-                (sum(letters) / max(1, len(letters)) - 5.3) / 1.0,
-                (digits / size - 0.03) / 0.05,
-                (1 - sum(map(str.isalnum, text)) / size - 0.22) / 0.06,
-                (sum(map(str.isupper, text)) / size - 0.05) / 0.04,
-                (math.log1p(digits) - 1.3) / 1.3,
-                (math.log1p(marks) - 0.5) / 1.0,
-                (math.log1p(signs) - 0.8) / 1.0,
-                (math.log1p(len(SENTENCE.findall(text))) - 1.5) / 0.6,
-                (sum(n > 9 for n in letters) / max(1, len(letters)) - 0.1) / 0.1,
-                float("not" in words or "NOT" in words or "EXCEPT" in words),
-            ]
-        )
+    def size(self) -> Floats:
+        """The logarithm of the length, about 0 and 1 wide."""
+        return np.array([math.log1p(self.length) - 5.5])
 
 
 class Vocabulary:
@@ -93,8 +73,7 @@ class Vocabulary:
         index = np.fromiter(text.terms, np.int64, len(text.terms))
         seen = self._seen[index]
         weights = np.fromiter(text.terms.values(), float, len(index)) * (1 + np.log((1 + self.texts) / (1 + seen)))
-        known = seen > 0
-        mass = weights**2
+        known, mass = seen > 0, weights**2
         if not known.any():
             return index[:0], weights[:0], 0.0
         index, weights = index[known], weights[known]

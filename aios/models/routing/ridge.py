@@ -12,9 +12,9 @@ from aios.models.routing.features import BUCKETS, Floats, Ints
 class Ridge:
     """Least squares over a few dense and many sparse features, with the penalty `strength` on each weight.
 
-    Stochastic dual coordinate ascent (Shalev-Shwartz and Zhang 2013): each example has a dual variable, and a step sets it
-    to its best value given all others. So a new example costs one step, steps over old ones lead to the exact solution,
-    and an example can be taken out again.
+    Stochastic dual coordinate ascent (Shalev-Shwartz and Zhang 2013): each example has a dual variable, and a step sets
+    it to its best value given all others. So a new example costs one step, steps over old ones lead to the exact
+    solution, and an example can be taken out again.
     """
 
     def __init__(self, dense: int, strength: float, dense_scale: float, capacity: int, seed: int = 0) -> None:

@@ -13,7 +13,7 @@ import anyio
 import httpx2
 from anyio.lowlevel import checkpoint
 
-from aios.models.sse import WireFault
+from aios.models.remote.sse import WireFault
 from aios_syscalls import BadRequest
 
 MAX_HEADER_BYTES = 64 * 1024

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
-from aios.models.anthropic_draft import Draft
+from aios.models.remote.anthropic_draft import Draft
 from aios_syscalls import BadRequest, Chat, Message, Sampling, ToolSpec
 
 __all__ = ["PATH", "Draft", "headers", "request_body"]

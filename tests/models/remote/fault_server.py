@@ -13,6 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from aios.models.base import Emit
+from aios.models.remote.model import RemoteModel
+from aios_syscalls import Chat, ChatReply, Usage
+
 
 def answer(status: int, body: bytes | str | dict[str, Any] = b"", *headers: str) -> bytes:
     """A whole response with a Content-Length; an object as JSON."""
@@ -104,6 +108,14 @@ class Peer:
             return False
         finally:
             self.socket.settimeout(None)
+
+
+async def unpaused(model: RemoteModel, chat: Chat, emit: Emit) -> ChatReply:
+    """An answer that is not paused, with no usage but what the server told."""
+    reply = await model.generate(chat, None, None, emit)
+    assert isinstance(reply, ChatReply)
+    assert reply.usage.total
+    return reply.model_copy(update={"usage": Usage()}) if reply.usage.estimated else reply
 
 
 Script = bytes | Callable[[Peer], bool | None]

@@ -9,8 +9,8 @@ from typing import Literal
 from pydantic import BaseModel, Field, JsonValue, NonNegativeInt
 from pydantic_core import from_json, to_json
 
-from aios.models.sse import WireFault
-from aios.models.wire import MAX_TOOL_CALLS, Call, check_parts, error_text, validated
+from aios.models.remote.sse import WireFault
+from aios.models.remote.wire import MAX_TOOL_CALLS, Call, check_parts, error_text, validated
 from aios_syscalls import ChatReply, Usage
 
 WHAT = "a message of Anthropic's"

@@ -15,8 +15,10 @@ import pytest
 from pydantic import JsonValue
 
 from aios.context import Snapshot
-from aios.models.openai_wire import request_body
-from aios.models.remote import COOL_DOWN_S, MAX_ERROR_BYTES, MAX_FAILURES, MAX_QUOTE, RemoteModel, scrub
+from aios.models.remote.endpoint import MAX_ERROR_BYTES, MAX_QUOTE, scrub
+from aios.models.remote.limits import COOL_DOWN_S, MAX_FAILURES
+from aios.models.remote.model import RemoteModel
+from aios.models.remote.openai_wire import request_body
 from aios.models.scripted import ScriptedModel
 from aios_syscalls import (
     AiosError,
@@ -31,8 +33,19 @@ from aios_syscalls import (
     ToolUse,
     Usage,
 )
-from tests.models.fault_server import LAST_CHUNK, STREAM, UNFRAMED, FaultServer, Peer, Script, answer, chunked, events
-from tests.models.fault_server import head as head_of
+from tests.models.remote.fault_server import (
+    LAST_CHUNK,
+    STREAM,
+    UNFRAMED,
+    FaultServer,
+    Peer,
+    Script,
+    answer,
+    chunked,
+    events,
+    unpaused,
+)
+from tests.models.remote.fault_server import head as head_of
 
 pytestmark = pytest.mark.anyio
 
@@ -62,7 +75,7 @@ def remote(url: str, timeout_s: float = 5.0, extra: Mapping[str, JsonValue] | No
 async def ask(url: str, chat: Chat = CHAT) -> tuple[ChatReply, list[str]]:
     pieces: list[str] = []
     async with remote(url) as model:
-        return await model.generate(chat, None, None, pieces.append), pieces
+        return await unpaused(model, chat, pieces.append), pieces
 
 
 async def fail(url: str, timeout_s: float = 5.0, chat: Chat = CHAT) -> AiosError:
@@ -71,7 +84,7 @@ async def fail(url: str, timeout_s: float = 5.0, chat: Chat = CHAT) -> AiosError
     async with remote(url, timeout_s) as model:
         began = anyio.current_time()
         with pytest.raises(AiosError) as caught:
-            await model.generate(chat, None, None, pieces.append)
+            await unpaused(model, chat, pieces.append)
         assert anyio.current_time() - began < timeout_s + 1
         shown = repr(model)
     error = caught.value
@@ -232,7 +245,7 @@ async def test_a_connection_serves_call_after_call() -> None:
     with FaultServer([keep]) as server:
         async with remote(server.url) as model:
             for _ in range(3):
-                assert (await model.generate(CHAT, None, None, lambda _: None)).text == "Hello"
+                assert (await unpaused(model, CHAT, lambda _: None)).text == "Hello"
     assert (len(server.seen), server.connections) == (3, 1)
 
 
@@ -256,7 +269,7 @@ async def test_cancelling_closes_the_connection() -> None:
     with FaultServer([hold]) as server:
         async with remote(server.url) as model:
             with anyio.CancelScope() as scope:
-                await model.generate(CHAT, None, None, lambda _: scope.cancel())
+                await unpaused(model, CHAT, lambda _: scope.cancel())
             assert scope.cancelled_caught
             assert model.healthy
     assert left == [True]
@@ -456,7 +469,7 @@ async def test_without_a_usable_key_nothing_is_sent(value: str | None, monkeypat
 async def test_no_key_is_sent_where_none_is_configured() -> None:
     with FaultServer([answer(200, WHOLE)]) as server:
         async with RemoteModel(server.url, "served") as model:
-            reply = await model.generate(CHAT, None, None, lambda _: None)
+            reply = await unpaused(model, CHAT, lambda _: None)
     assert reply.model == model.name == "served"
     assert "authorization" not in server.seen[0].headers
 
@@ -466,8 +479,8 @@ async def test_cookies_and_proxies_are_ignored(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv("HTTP_PROXY", proxy.origin)
         monkeypatch.setenv("ALL_PROXY", proxy.origin)
         async with remote(server.url) as model:
-            await model.generate(CHAT, None, None, lambda _: None)
-            await model.generate(CHAT, None, None, lambda _: None)
+            await unpaused(model, CHAT, lambda _: None)
+            await unpaused(model, CHAT, lambda _: None)
     assert proxy.connections == 0
     assert "cookie" not in server.seen[1].headers
 
@@ -497,7 +510,7 @@ async def test_failures_in_a_row_make_it_unhealthy_for_a_while(monkeypatch: pyte
 
             async def call() -> bool:
                 with suppress(ModelFailed, BadRequest):
-                    await model.generate(CHAT, None, None, lambda _: None)
+                    await unpaused(model, CHAT, lambda _: None)
                 return model.healthy
 
             assert [await call() for _ in range(3)] == [True, True, True]
@@ -528,7 +541,7 @@ async def test_a_snapshot_is_our_bug() -> None:
     snapshot = await ScriptedModel("a b").generate(CHAT, None, 1, lambda _: None)
     assert isinstance(snapshot, Snapshot)
     async with remote("http://127.0.0.1:1/v1") as model:
-        with pytest.raises(KernelBug, match="no snapshot"):
+        with pytest.raises(KernelBug, match="cannot continue a Scripted"):
             await model.generate(CHAT, snapshot, None, lambda _: None)
 
 

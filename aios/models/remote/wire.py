@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import from_json, to_json
 
-from aios.models.sse import WireFault
+from aios.models.remote.sse import WireFault
 from aios_syscalls import ToolUse
 
 MAX_ARGUMENTS_BYTES = 256 * 1024
@@ -24,12 +24,12 @@ class Call:
 
     def __init__(self, id: str, name: str = "") -> None:
         self.id, self.name = id, name
-        self._arguments = bytearray()
+        self.arguments = bytearray()
 
     def add(self, piece: str) -> None:
         """Take the next piece of the arguments. Raises WireFault when they are too long."""
-        self._arguments += piece.encode()
-        if len(self._arguments) > MAX_ARGUMENTS_BYTES:
+        self.arguments += piece.encode()
+        if len(self.arguments) > MAX_ARGUMENTS_BYTES:
             raise WireFault(f"the arguments of a tool call are over {MAX_ARGUMENTS_BYTES} bytes")
 
     def use(self, hint: str = "") -> ToolUse:
@@ -37,7 +37,7 @@ class Call:
         if not self.name:
             raise WireFault("it called a tool without a name")
         try:
-            arguments = from_json(bytes(self._arguments) or b"{}", allow_inf_nan=False)
+            arguments = from_json(bytes(self.arguments) or b"{}", allow_inf_nan=False)
             if not isinstance(arguments, dict) or depth(arguments) > MAX_ARGUMENTS_DEPTH:
                 raise ValueError(f"not an object of at most {MAX_ARGUMENTS_DEPTH} levels")
         except ValueError as error:

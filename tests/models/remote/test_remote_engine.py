@@ -19,9 +19,10 @@ from aios.boot import boot
 from aios.config import Config, RemoteModelConfig
 from aios.models.base import Emit
 from aios.models.local.process import THREADS
-from aios.models.remote import RemoteModel
+from aios.models.remote.model import RemoteModel
 from aios.setup import model_path
 from aios_syscalls import BadRequest, Chat, ChatReply, Message, ToolSpec, Usage
+from tests.models.remote.fault_server import unpaused
 
 pytestmark = pytest.mark.anyio
 ONE_LOOP = pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -92,7 +93,7 @@ def say(prompt: str, tokens: int = 40, **fields: Any) -> Chat:
 async def ask(server: str, chat: Chat, **options: Any) -> tuple[ChatReply, list[str]]:
     pieces: list[str] = []
     async with RemoteModel(server, "smollm2", **options) as model:
-        return await model.generate(chat, None, None, pieces.append), pieces
+        return await unpaused(model, chat, pieces.append), pieces
 
 
 def fits_weather(value: Any) -> bool:
@@ -197,7 +198,7 @@ async def frees_the_slot(generate: Ask) -> None:
 
 async def test_a_client_that_vanishes_frees_the_engine(server: str) -> None:
     async with RemoteModel(server, "smollm2") as model:
-        await frees_the_slot(lambda chat, emit: model.generate(chat, None, None, emit))
+        await frees_the_slot(lambda chat, emit: unpaused(model, chat, emit))
 
 
 async def test_a_cancelled_task_frees_the_engine_through_the_kernel(server: str, tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ import anyio.to_thread
 import psutil
 import pytest
 
-from aios.models.remote import RemoteModel
+from aios.models.remote.model import RemoteModel
 from aios_syscalls import AiosError, Chat, ChatReply, Message, ModelFailed, ToolUse, Usage
-from tests.models.fault_server import (
+from tests.models.remote.fault_server import (
     LAST_CHUNK,
     STRANGER,
     STREAM,
@@ -36,6 +36,7 @@ from tests.models.fault_server import (
     events,
     head,
     tls,
+    unpaused,
 )
 
 pytestmark = pytest.mark.anyio
@@ -401,7 +402,7 @@ class Desk:
 async def ask(model: RemoteModel, says: str) -> ChatReply:
     chat = Chat(messages=(Message(role="user", content=says),))
     pieces: list[str] = []
-    reply = await model.generate(chat, None, None, pieces.append)
+    reply = await unpaused(model, chat, pieces.append)
     assert "".join(pieces) == reply.text
     return reply
 

@@ -1,0 +1,287 @@
+"""A model behind an HTTP server: OpenAI, vLLM, SGLang, llama-server, Ollama, LM Studio, OpenRouter, Anthropic, ..."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+import httpx2
+from pydantic import JsonValue
+
+from aios.context import Snapshot
+from aios.models.base import (
+    CHARS_PER_TOKEN,
+    NO_LIKELIHOODS,
+    NO_VECTORS,
+    NOBODY,
+    ONLY_VECTORS,
+    Caller,
+    Emit,
+    guess_tokens,
+    too_long,
+)
+from aios.models.remote import anthropic_wire, openai_wire
+from aios.models.remote.endpoint import Chunks, Endpoint
+from aios.models.remote.sse import EventReader
+from aios.models.remote.transport import drain, read
+from aios_syscalls import BadRequest, Chat, ChatReply, Embed, EmbedReply, KernelBug, LlmCall, Rank, Usage
+
+DRAIN_S = 0.1
+"""How long a finished stream may take to close properly, which keeps its connection for the next call."""
+
+Protocols = Literal["openai", "anthropic"]
+Resume = Literal["assistant", "continue_final_message"]
+
+
+class Draft(Protocol):
+    """An answer in the making."""
+
+    ended: bool
+
+    def add(self, data: bytes) -> str:
+        """Take the data of one event, or a whole answer, and return its text. Raises WireFault."""
+
+    def reply(self, model: str) -> ChatReply:
+        """The whole answer, given by `model`. Raises WireFault when it has no end or no sense."""
+
+
+class RemoteSnapshot(Snapshot):
+    """The text of an answer whose stream was cut; the server keeps nothing of it, or its own prefix cache does."""
+
+    def __init__(self, model: RemoteModel, text: str, tokens: int, usage: Usage) -> None:
+        self.model, self.text, self.tokens, self.usage = model, text, tokens, usage
+
+    def drop(self) -> None:
+        pass
+
+
+class RemoteModel(Endpoint):
+    """Sends each chat to the server at `base_url`, for its model `model`, in one of the `protocols`.
+
+    `extra` adds fields to each request, and a None in it removes one:
+    `{"max_tokens": None, "max_completion_tokens": 1024}`. What the server's model can do is what is said here:
+    `context` in tokens, whether it calls `tools`, whether it keeps to `schemas` (`json_object`: by the older JSON
+    mode), whether it can `stream`. How it goes on with an answer that it is given the beginning of is `resume`: from an
+    assistant's message at the end, or with a flag `continue_final_message` beside that; None if it cannot, and then no
+    call is paused. `priority` says how the server orders the field of that name, `program_field` what it calls the
+    program that a call is from.
+
+    Raises BadRequest for a base_url that is none.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        *,
+        name: str | None = None,
+        protocol: Protocols = "openai",
+        api_key_env: str | None = None,
+        slots: int = 8,
+        timeout_s: float = 120.0,
+        rpm: int | None = None,
+        tpm: int | None = None,
+        extra: Mapping[str, JsonValue] | None = None,
+        context: int | None = None,
+        tools: bool = True,
+        schemas: bool | Literal["json_object"] = True,
+        stream: bool = True,
+        resume: Resume | None = None,
+        priority: Literal["high_first", "low_first"] | None = None,
+        program_field: str | None = None,
+        local: bool = False,
+    ) -> None:
+        wire = anthropic_wire if protocol == "anthropic" else openai_wire
+        super().__init__(
+            base_url,
+            wire.PATH,
+            name=name or model,
+            model=model,
+            headers=wire.headers,
+            api_key_env=api_key_env,
+            timeout_s=timeout_s,
+            connections=slots,
+            rpm=rpm,
+            tpm=tpm,
+        )
+        self.name, self.slots, self.local = name or model, slots, local
+        self._protocol = protocol
+        self._extra, self._stream = dict(extra or {}), stream
+        self._context, self._tools, self._schemas = context, tools, schemas
+        self._resume, self._priority, self._program_field = resume, priority, program_field
+
+    def refusal(self, call: LlmCall) -> str:
+        """As `Backend.refusal`."""
+        if isinstance(call, Embed):
+            return NO_VECTORS
+        if isinstance(call, Rank):
+            return NO_LIKELIHOODS
+        if call.tools and not self._tools:
+            return "calls no tools, as configured"
+        if call.response_schema is not None and not self._schemas:
+            return "keeps to no response schema, as configured"
+        if call.grammar is not None and self._protocol == "anthropic":
+            return "knows no grammars"
+        return too_long(call, self._context) if self._context else ""
+
+    async def generate(
+        self, chat: Chat, snapshot: Snapshot | None, budget: int | None, emit: Emit, caller: Caller = NOBODY
+    ) -> ChatReply | Snapshot:
+        """As `Model.generate`; a Snapshot only where the server can go on from a text and somebody waits for the slot.
+
+        Raises BadRequest when the server refuses the call, ModelFailed for all else, at the latest at the deadline.
+        """
+        if snapshot is not None and not (isinstance(snapshot, RemoteSnapshot) and snapshot.model is self):
+            raise KernelBug(f"model {self.name!r} cannot continue a {type(snapshot).__name__}")
+        if budget is None or not self._stream or not self._resume or chat.tools or chat.response_schema or chat.grammar:
+            budget = None
+        slice = _Slice(self._draft(snapshot), chat, budget, emit, caller, snapshot, self)
+        try:
+            return await self.post(self._body(chat, snapshot, caller), slice.take, most=slice.most, used=slice.used)
+        except BadRequest as error:
+            if snapshot is None:
+                raise
+            why = f"it does not go on from an answer's beginning: {error.message}; take out its `resume`"
+            raise self.failure(why, permanent=True) from None
+
+    def _draft(self, snapshot: RemoteSnapshot | None) -> Draft:
+        text = snapshot.text if snapshot else ""
+        return anthropic_wire.Draft(text) if self._protocol == "anthropic" else openai_wire.Draft(text)
+
+    def _body(self, chat: Chat, snapshot: RemoteSnapshot | None, caller: Caller) -> bytes:
+        extra: dict[str, JsonValue] = {}
+        if self._priority is not None:
+            extra["priority"] = chat.priority if self._priority == "high_first" else -chat.priority
+        if self._program_field is not None:
+            extra[self._program_field] = f"{caller.program}-{caller.pid}"
+        prefix = ""
+        if snapshot is not None:
+            prefix = snapshot.text
+            chat = chat.model_copy(update={"max_tokens": chat.max_tokens - snapshot.tokens})
+            if self._resume == "continue_final_message":
+                extra |= {"continue_final_message": True, "add_generation_prompt": False}
+        extra |= self._extra
+        if self._protocol == "anthropic":
+            return anthropic_wire.request_body(chat, self._model, extra, stream=self._stream, prefix=prefix)
+        json_object = self._schemas == "json_object"
+        return openai_wire.request_body(
+            chat, self._model, extra, stream=self._stream, prefix=prefix, json_object=json_object
+        )
+
+
+class _Slice:
+    """One request of a chat: all of the answer, or what comes until a pause."""
+
+    def __init__(
+        self,
+        draft: Draft,
+        chat: Chat,
+        budget: int | None,
+        emit: Emit,
+        caller: Caller,
+        begun: RemoteSnapshot | None,
+        model: RemoteModel,
+    ) -> None:
+        self._draft, self._chat, self._budget, self._emit, self._caller = draft, chat, budget, emit, caller
+        self._begun = begun or RemoteSnapshot(model, "", 0, Usage())
+        self._pieces: list[str] = []
+        self._prompt = guess_tokens(chat) + self._begun.tokens
+        self.most = self._prompt + chat.max_tokens - self._begun.tokens
+
+    async def take(self, response: httpx2.Response, chunks: Chunks) -> ChatReply | Snapshot:
+        if not response.headers.get("Content-Type", "").lower().startswith("text/event-stream"):
+            self._add(await read(chunks))
+            return self._reply()
+        reader = EventReader()
+        async for chunk in chunks:
+            for data in reader.feed(chunk):
+                self._add(data)
+                if self._draft.ended:
+                    await drain(chunks, within_s=DRAIN_S)
+                    return self._reply()
+                if self._pauses():
+                    return self._pause()
+        return self._reply()
+
+    def used(self, outcome: ChatReply | Snapshot) -> int:
+        """The tokens of this request alone."""
+        usage = outcome.usage if isinstance(outcome, ChatReply | RemoteSnapshot) else Usage()
+        return usage.total - self._begun.usage.total
+
+    def _add(self, data: bytes) -> None:
+        if piece := self._draft.add(data):
+            self._pieces.append(piece)
+            self._emit(piece)
+
+    def _pauses(self) -> bool:
+        if self._budget is None or len(self._pieces) < self._budget or not self._caller.crowded():
+            return False
+        # Where a stop text may have begun, the server alone knows, and it would begin to look for it anew.
+        text = "".join(self._pieces)
+        ends = (stop[:size] for stop in self._chat.stop for size in range(1, len(stop)))
+        left = self._chat.max_tokens - self._begun.tokens - len(self._pieces)
+        return bool(text.strip()) and left > 0 and not any(map(text.endswith, ends))
+
+    def _pause(self) -> RemoteSnapshot:
+        begun, written = self._begun, len(self._pieces)
+        usage = begun.usage.plus(Usage(prompt_tokens=self._prompt, completion_tokens=written, estimated=True))
+        return RemoteSnapshot(begun.model, begun.text + "".join(self._pieces), begun.tokens + written, usage)
+
+    def _reply(self) -> ChatReply:
+        reply = self._draft.reply(self._begun.model.name)
+        usage = reply.usage
+        if not usage.total:
+            arguments = sum(len(str(use.arguments)) for use in reply.tool_uses)
+            written = len(self._pieces) + math.ceil(arguments / CHARS_PER_TOKEN)
+            usage = Usage(prompt_tokens=self._prompt, completion_tokens=written, estimated=True)
+        return reply.model_copy(update={"text": self._begun.text + reply.text, "usage": self._begun.usage.plus(usage)})
+
+
+class RemoteEmbedder(Endpoint):
+    """Sends each text to embed to `base_url`/embeddings, in the OpenAI protocol; all else as in `RemoteModel`."""
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        *,
+        name: str | None = None,
+        api_key_env: str | None = None,
+        slots: int = 8,
+        timeout_s: float = 120.0,
+        rpm: int | None = None,
+        tpm: int | None = None,
+        extra: Mapping[str, JsonValue] | None = None,
+        local: bool = False,
+    ) -> None:
+        super().__init__(
+            base_url,
+            openai_wire.EMBED_PATH,
+            name=name or model,
+            model=model,
+            headers=openai_wire.headers,
+            api_key_env=api_key_env,
+            timeout_s=timeout_s,
+            connections=slots,
+            rpm=rpm,
+            tpm=tpm,
+        )
+        self.name, self.slots, self.local = name or model, slots, local
+        self._extra = dict(extra or {})
+
+    def refusal(self, call: LlmCall) -> str:
+        """As `Backend.refusal`."""
+        return "" if isinstance(call, Embed) else ONLY_VECTORS
+
+    async def embed(self, call: Embed) -> EmbedReply:
+        """As `Embedder.embed`. The server decides what becomes of texts that are too long for it."""
+
+        async def take(_: httpx2.Response, chunks: Chunks) -> EmbedReply:
+            return openai_wire.read_vectors(await read(chunks), len(call.texts), self.name)
+
+        body = openai_wire.embed_body(call, self._model, self._extra)
+        reply = await self.post(body, take, most=guess_tokens(call), used=lambda reply: reply.usage.total)
+        if reply.usage.total:
+            return reply
+        return reply.model_copy(update={"usage": Usage(prompt_tokens=guess_tokens(call), estimated=True)})

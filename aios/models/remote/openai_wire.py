@@ -1,0 +1,131 @@
+"""The OpenAI protocol: a Chat or an Embed to its JSON, and (`Draft`) chunks to a ChatReply; no I/O."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, Field, JsonValue, NonNegativeInt
+from pydantic_core import to_json
+
+from aios.models.remote.openai_draft import Draft
+from aios.models.remote.sse import WireFault
+from aios.models.remote.wire import validated
+from aios_syscalls import BadRequest, Chat, Embed, EmbedReply, Message, ToolSpec, Usage
+
+__all__ = ["PATH", "Draft", "embed_body", "headers", "read_vectors", "request_body"]
+
+PATH = "/chat/completions"
+EMBED_PATH = "/embeddings"
+
+
+def headers(key: str) -> dict[str, str]:
+    """The headers that the protocol wants; an empty key is none."""
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def request_body(
+    chat: Chat,
+    model: str,
+    extra: Mapping[str, JsonValue],
+    *,
+    stream: bool = True,
+    prefix: str = "",
+    json_object: bool = False,
+) -> bytes:
+    """`chat` as the JSON of a request that goes on after `prefix`; `extra` adds fields, its None removes one.
+
+    A response schema goes as OpenAI has it or, if `json_object`, as an addition to the older JSON mode.
+
+    Raises BadRequest when a schema in `chat` is no JSON.
+    """
+    messages = chat.messages if not prefix else (*chat.messages, Message(role="assistant", content=prefix))
+    fields: dict[str, Any] = {
+        "model": model,
+        "messages": [_message(message) for message in messages],
+        "stream": stream,
+        "stream_options": {"include_usage": True} if stream else None,
+        "max_tokens": chat.max_tokens,
+        "temperature": chat.sampling.temperature,
+        "top_p": chat.sampling.top_p,
+        "seed": chat.sampling.seed,
+        "stop": chat.stop or None,
+    }
+    # OpenAI refuses a request that names a field it does not know, so these go only to who asked for them.
+    fields |= chat.sampling.model_dump(include={"top_k", "min_p", "repeat_penalty"}, exclude_defaults=True)
+    if chat.grammar is not None:
+        fields["grammar"] = chat.grammar  # llama-server's name for it
+    if chat.tools:
+        fields |= {"tools": [_tool(spec) for spec in chat.tools], "tool_choice": chat.tool_choice}
+    if chat.response_schema is not None:
+        schema = {"name": "reply", "schema": chat.response_schema, "strict": True}
+        fields["response_format"] = (
+            {"type": "json_object", "schema": chat.response_schema}
+            if json_object
+            else {"type": "json_schema", "json_schema": schema}
+        )
+    fields |= extra
+    try:
+        return to_json({name: value for name, value in fields.items() if value is not None})
+    except ValueError as error:
+        raise BadRequest(f"a tool's or the response's schema is not JSON: {error}") from None
+
+
+def _message(message: Message) -> dict[str, Any]:
+    fields: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_uses:
+        fields["tool_calls"] = [
+            {
+                "id": use.id,
+                "type": "function",
+                "function": {"name": use.name, "arguments": to_json(use.arguments).decode()},
+            }
+            for use in message.tool_uses
+        ]
+    if message.tool_use_id is not None:
+        fields["tool_call_id"] = message.tool_use_id
+    return fields
+
+
+def _tool(spec: ToolSpec) -> dict[str, Any]:
+    function = {"name": spec.name, "description": spec.description, "parameters": spec.parameters}
+    return {"type": "function", "function": function}
+
+
+def embed_body(call: Embed, model: str, extra: Mapping[str, JsonValue]) -> bytes:
+    """`call` as the JSON of a request."""
+    fields = {"model": model, "input": list(call.texts), "encoding_format": "float", **extra}
+    return to_json({name: value for name, value in fields.items() if value is not None})
+
+
+class _Vector(BaseModel):
+    index: NonNegativeInt
+    embedding: tuple[float, ...] = Field(min_length=1, fail_fast=True)
+
+
+class _Count(BaseModel):
+    prompt_tokens: NonNegativeInt = 0
+
+
+class _Vectors(BaseModel):
+    data: tuple[_Vector, ...] = Field(fail_fast=True)
+    usage: _Count = _Count()
+
+
+def read_vectors(data: bytes, texts: int, model: str) -> EmbedReply:
+    """The vectors of so many texts, made by `model`, each of length 1.
+
+    Raises WireFault where there is not one for each, or where they are of different or no length.
+    """
+    answer = validated(_Vectors, data, "a list of embeddings")
+    by_index = {each.index: each.embedding for each in answer.data}
+    if sorted(by_index) != list(range(texts)):
+        raise WireFault(f"it gave {len(answer.data)} vectors for {texts} texts")
+    vectors = [by_index[index] for index in range(texts)]
+    lengths = [math.sqrt(math.fsum(x * x for x in vector)) for vector in vectors]
+    if len(set(map(len, vectors))) > 1 or not all(0 < length < math.inf for length in lengths):
+        raise WireFault("its vectors are of different dimensions, or not of finite length")
+    unit = tuple(tuple(x / size for x in vector) for vector, size in zip(vectors, lengths, strict=True))
+    usage = Usage(prompt_tokens=answer.usage.prompt_tokens)
+    return EmbedReply(vectors=unit, dimension=len(unit[0]), model=model, usage=usage)
