@@ -184,7 +184,7 @@ def redirect(code: int) -> Fault:
         response,
         response,
         f"HTTP {code}; it redirects, which is not followed",
-        data={"status": code},
+        data={"status": code, "permanent": True},
     )
 
 
@@ -211,10 +211,10 @@ FAULTS = (
         timeout_s=STALL_S,
     ),
     status("429", "429", 429, " [secret]; try again later"),
-    status("429", "429_retry_after", 429, " [secret]; try again later", "Retry-After: 7", retry_after_s=7.0),
+    status("429", "429_retry_after", 429, " [secret]; try again later", "Retry-After: 0.4", retry_after_s=0.4),
     status("5xx", "500", 500, " [secret]; try again later"),
     status("5xx", "502", 502, " [secret]; try again later"),
-    status("5xx", "503", 503, " [secret]; try again later", "Retry-After: 0.5", retry_after_s=0.5),
+    status("5xx", "503", 503, " [secret]; try again later", "Retry-After: 0.2", retry_after_s=0.2),
     redirect(302),
     redirect(308),
     Fault("invalid_json", "invalid_json", sse(HEL, "{nonsense"), piece(b"{nonsense"), "body: Invalid JSON"),
