@@ -23,7 +23,8 @@ class Ridge:
         self._sparse = np.zeros(BUCKETS)
         self._rows: list[tuple[Floats, Ints, Floats, float]] = []
         self._duals: list[float] = []
-        self._next = 0
+        self.next = 0
+        """Where the next example goes."""
         self._dice = random.Random(seed)
 
     def __len__(self) -> int:
@@ -40,10 +41,10 @@ class Ridge:
             self._rows.append(row)
             self._duals.append(0.0)
         else:
-            self._move(self._next, 0.0)
-            self._rows[self._next] = row
-        self._step(self._next)
-        self._next = (self._next + 1) % self._capacity
+            self._move(self.next, 0.0)
+            self._rows[self.next] = row
+        self._step(self.next)
+        self.next = (self.next + 1) % self._capacity
         for _ in range(replay):
             self._step(self._dice.randrange(len(self._rows)))
 

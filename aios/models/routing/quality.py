@@ -1,0 +1,82 @@
+"""How good a model's answer to a text will be, learnt from how good its answers were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+
+from aios.models.routing.features import Text, Vocabulary
+from aios.models.routing.ridge import Ridge
+
+CAPACITY = 20_000
+"""Examples of each model that are kept."""
+
+
+class Quality(Protocol):
+    """Predicts from 0, useless, to 1, as good as can be; about, for what it knows is little."""
+
+    def predict(self, text: Text, model: str) -> float: ...
+
+    def learn(self, text: Text, model: str, score: float) -> None:
+        """An answer of a model was so good."""
+
+    def seen(self, model: str) -> int:
+        """How many answers of a model it knows."""
+
+    def settle(self) -> None:
+        """Make the most of what has been learnt, after much at once."""
+
+
+class Linear:
+    """A model's usual quality, more or less for a long text, and more or less for its words.
+
+    What the words say counts by how much of the text the past has words for: a text that is unlike all of them is judged
+    by its length alone, which is known to carry over where words do not.
+    """
+
+    def __init__(self, usual: Mapping[str, float], *, words: bool = True, strength: float = 8.0) -> None:
+        self._usual, self._words, self._strength = usual, words, strength
+        self._vocabulary = Vocabulary()
+        self._models: dict[str, Ridge] = {}
+        self._examples: dict[str, list[tuple[Text, float]]] = {}
+
+    def predict(self, text: Text, model: str) -> float:
+        usual = self._usual.get(model, 0.5)
+        ridge = self._models.get(model)
+        if ridge is None:
+            return usual
+        index, weights, known = self._weigh(text)
+        by_length, by_words = ridge.predict(text.size, index, weights)
+        return usual + by_length + known * by_words
+
+    def learn(self, text: Text, model: str, score: float) -> None:
+        if self._words:
+            self._vocabulary.add(text)
+        ridge = self._models.setdefault(model, self._new())
+        examples = self._examples.setdefault(model, [])
+        if len(examples) < CAPACITY:
+            examples.append((text, score))
+        else:
+            examples[ridge.next] = text, score
+        index, weights, _ = self._weigh(text)
+        ridge.add(text.size, index, weights, score - self._usual.get(model, 0.5))
+
+    def seen(self, model: str) -> int:
+        return len(self._examples.get(model, ()))
+
+    def settle(self) -> None:
+        """Weigh all words by what is known of them now, and go over all examples."""
+        for model, examples in self._examples.items():
+            ridge = self._models[model] = self._new()
+            for text, score in examples:
+                index, weights, _ = self._weigh(text)
+                ridge.add(text.size, index, weights, score - self._usual.get(model, 0.5), replay=0)
+            ridge.settle(rounds=6)
+
+    def _new(self) -> Ridge:
+        return Ridge(1, self._strength, 0.5, CAPACITY)
+
+    def _weigh(self, text: Text) -> tuple[np.ndarray, np.ndarray, float]:
+        return self._vocabulary.weigh(text) if self._words else (np.zeros(0, np.int64), np.zeros(0), 0.0)
