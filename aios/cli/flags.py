@@ -37,5 +37,13 @@ Model = Annotated[
 Root = Annotated[Path | None, typer.Option(metavar="DIR", help="Where agents' files are, and nothing outside it.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Read this TOML file and no other.")]
 Isolate = Annotated[bool | None, typer.Option("--isolate/--no-isolate", help="A process of its own for each agent.")]
+BudgetTokens = Annotated[
+    int | None, typer.Option(min=0, metavar="N", help="Tokens that all agents together may use of models.")
+]
+BudgetUsd = Annotated[float | None, typer.Option(min=0, metavar="X", help="US dollars that models may cost them.")]
+BudgetSeconds = Annotated[
+    float | None, typer.Option(min=0, metavar="S", help="Seconds that they may run on models and tools.")
+]
+BudgetCalls = Annotated[int | None, typer.Option(min=0, metavar="N", help="Syscalls that they may make.")]
 Seed = Annotated[int | None, typer.Option(metavar="N", help="Makes sampled answers repeatable.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
