@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,19 +16,25 @@ def _programs(incomplete: str) -> list[str]:
     return [name for name in found if name.startswith(incomplete)]
 
 
-def _runs(incomplete: str) -> list[str]:
+def runs(incomplete: str) -> list[str]:
     from aios.cli.runs import run_ids
 
     return [run for run in ["last", *run_ids()[::-1]] if run.startswith(incomplete)]
+
+
+class By(StrEnum):
+    """What usage is added up by."""
+
+    AGENT = "agent"
+    MODEL = "model"
+    DAY = "day"
 
 
 Programs = Annotated[
     list[str],
     typer.Argument(metavar="PROGRAM[=TASK]", help="Names (see `aios agents`) or paths.", autocompletion=_programs),
 ]
-Run = Annotated[
-    str, typer.Argument(metavar="[RUN]", help="A run's id, its beginning, or `last`.", autocompletion=_runs)
-]
+Run = Annotated[str, typer.Argument(metavar="[RUN]", help="A run's id, its beginning, or `last`.", autocompletion=runs)]
 Policy = Annotated[str | None, typer.Option("--scheduler", metavar="NAME", help="fifo or round_robin.")]
 Slice = Annotated[int | None, typer.Option(metavar="TOKENS", help="Tokens until a generation is preempted.")]
 Model = Annotated[
