@@ -196,7 +196,7 @@ def test_two_turns_at_once_are_told_drawn_and_traced() -> None:
     turns = [event for event in trace(history)["traceEvents"] if event["name"].startswith("slice")]
     assert [turn["args"]["lane"] for turn in turns] == ["llm:small", "llm:big"]
     assert turns[0]["tid"] != turns[1]["tid"]
-    assert list(gantt.gaps(call, history.now))[0] == (call.accepted, first[0])
+    assert next(gantt.gaps(call, history.now)) == (call.accepted, first[0])
     assert sum(end - start for start, end in gantt.gaps(call, history.now)) == pytest.approx(call.wait_s(history.now))
     assert aios("trace", "--gantt").exit_code == 0
     assert json.loads(aios("trace", "--chrome", "-").stdout)["displayTimeUnit"] == "ms"
