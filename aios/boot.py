@@ -104,6 +104,8 @@ async def boot(
             host,
             journal,
             limits=Limits(**config.limits.model_dump()),
+            budget=config.budget,
+            budgets=config.budgets,
             observers=observers,
             facts={
                 "run": directory.name,

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from platformdirs import user_cache_path, user_config_path, user_state_path
 from pydantic import AfterValidator, Discriminator, Field, HttpUrl, Tag, ValidationError
 
-from aios_syscalls import BadRequest, Frozen, NotFound
+from aios_syscalls import BadRequest, Budget, Frozen, NotFound
 from aios_syscalls.wire import explain
 
 MEBIBYTE = 1024 * 1024
@@ -143,6 +143,10 @@ class Config(Frozen):
     scheduler: SchedulerConfig = SchedulerConfig()
     memory: MemoryConfig = MemoryConfig()
     limits: LimitsConfig = LimitsConfig()
+    budget: Budget = Budget()
+    """What all processes of a run may use together."""
+    budgets: dict[str, Budget] = {}
+    """What each process of a program may use, with all that it starts."""
     files: FilesConfig = FilesConfig()
     root: Path = Path(".")
     """The directory that file syscalls are confined to."""
@@ -221,7 +225,16 @@ def _explain(error: ValidationError, source: str) -> BadRequest:
     return BadRequest(f"{source}: there is no setting {found.field}; {hint}", found.field)
 
 
-_SECTIONS = (Config, SchedulerConfig, LimitsConfig, FilesConfig, LocalModelConfig, RemoteModelConfig)
+_SECTIONS = (
+    Config,
+    SchedulerConfig,
+    MemoryConfig,
+    LimitsConfig,
+    Budget,
+    FilesConfig,
+    LocalModelConfig,
+    RemoteModelConfig,
+)
 _NAMES = [name for section in _SECTIONS for name in section.model_fields]
 
 

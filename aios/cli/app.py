@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from aios.cli.commands import files, fs, inventory, record, upkeep, work
+from aios.cli.commands import files, fs, inventory, record, route, upkeep, work
 from aios.cli.exit import EPILOG, guarded
 
 app = typer.Typer(
@@ -22,10 +22,14 @@ for module in (work, files, fs, record, inventory):
     for command in module.COMMANDS:
         app.command()(guarded(command))
 
-below = typer.Typer(help="Look after an indexed directory.", no_args_is_help=True, rich_markup_mode=None)
-for command in upkeep.COMMANDS:
-    below.command()(guarded(command))
-app.add_typer(below, name="files")
+for name, commands, what in (
+    ("files", upkeep.COMMANDS, "Look after an indexed directory."),
+    ("route", route.COMMANDS, "How calls find their models."),
+):
+    below = typer.Typer(help=what, no_args_is_help=True, rich_markup_mode=None)
+    for command in commands:
+        below.command()(guarded(command))
+    app.add_typer(below, name=name)
 
 
 def _version(wanted: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from aios.cli import journey
 from aios.cli.output import clean, plain, seconds
 from aios.cli.table import state
 from aios.kernel.history import CallRecord, History
@@ -26,14 +27,22 @@ def find(history: History, number: int) -> CallRecord:
     return call
 
 
-def to_json(call: CallRecord, now: float) -> dict[str, Any]:
-    """Everything that is known of a call; times in seconds since the run began."""
+def way(call: CallRecord) -> dict[str, Any]:
+    """What is known of where a call went; times in seconds since the run began."""
     return {
         "call": call.id,
         "pid": call.pid,
         "name": call.name,
         "model": call.model or None,
         "state": call.state,
+        **journey.to_json(call),
+    }
+
+
+def to_json(call: CallRecord, now: float) -> dict[str, Any]:
+    """Everything that is known of a call; times in seconds since the run began."""
+    return {
+        **way(call),
         "accepted_s": round(call.accepted, 6),
         "ended_s": None if call.ended is None else round(call.ended, 6),
         "wait_s": round(call.wait_s(now), 6),
@@ -85,10 +94,10 @@ def show(console: Console, call: CallRecord, now: float) -> None:
         f"accepted at {call.accepted:.3f} s, queued {seconds(call.wait_s(now))}, on a slot {seconds(call.run_s(now))}"
         f" in {len(call.slices)} slices, {call.tokens:,} tokens{f' by {call.model}' if call.model else ''}"
     )
-    for start, end in call.slices:
-        console.print(
-            Text(f"  slice  {start:9.3f} s  {seconds((now if end is None else end) - start):>6}", style="dim")
-        )
+    for step in journey.lines(call, now):
+        console.print(step, soft_wrap=True)
+    if call.bills:
+        console.print(journey.cost(call), soft_wrap=True)
     for title, value in (("request", call.call), ("outcome", call.outcome)):
         console.print(Text(f"\n{title}", style="bold"))
         for line in outline(plain(value)):

@@ -43,6 +43,7 @@ BY_ERROR: Mapping[str, Code] = {
     "denied": Code.DENIED,
     "model_failed": Code.MODEL,
     "overloaded": Code.LIMIT,
+    "budget_exceeded": Code.LIMIT,
     "expired": Code.EXPIRED,
 }
 """By `AiosError.code`; an error that is not named here is `Code.ERROR`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,19 +16,25 @@ def _programs(incomplete: str) -> list[str]:
     return [name for name in found if name.startswith(incomplete)]
 
 
-def _runs(incomplete: str) -> list[str]:
+def runs(incomplete: str) -> list[str]:
     from aios.cli.runs import run_ids
 
     return [run for run in ["last", *run_ids()[::-1]] if run.startswith(incomplete)]
+
+
+class By(StrEnum):
+    """What usage is added up by."""
+
+    AGENT = "agent"
+    MODEL = "model"
+    DAY = "day"
 
 
 Programs = Annotated[
     list[str],
     typer.Argument(metavar="PROGRAM[=TASK]", help="Names (see `aios agents`) or paths.", autocompletion=_programs),
 ]
-Run = Annotated[
-    str, typer.Argument(metavar="[RUN]", help="A run's id, its beginning, or `last`.", autocompletion=_runs)
-]
+Run = Annotated[str, typer.Argument(metavar="[RUN]", help="A run's id, its beginning, or `last`.", autocompletion=runs)]
 Policy = Annotated[str | None, typer.Option("--scheduler", metavar="NAME", help="fifo or round_robin.")]
 Slice = Annotated[int | None, typer.Option(metavar="TOKENS", help="Tokens until a generation is preempted.")]
 Model = Annotated[
@@ -37,5 +44,13 @@ Model = Annotated[
 Root = Annotated[Path | None, typer.Option(metavar="DIR", help="Where agents' files are, and nothing outside it.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Read this TOML file and no other.")]
 Isolate = Annotated[bool | None, typer.Option("--isolate/--no-isolate", help="A process of its own for each agent.")]
+BudgetTokens = Annotated[
+    int | None, typer.Option(min=0, metavar="N", help="Tokens that all agents together may use of models.")
+]
+BudgetUsd = Annotated[float | None, typer.Option(min=0, metavar="X", help="US dollars that models may cost them.")]
+BudgetSeconds = Annotated[
+    float | None, typer.Option(min=0, metavar="S", help="Seconds that they may run on models and tools.")
+]
+BudgetCalls = Annotated[int | None, typer.Option(min=0, metavar="N", help="Syscalls that they may make.")]
 Seed = Annotated[int | None, typer.Option(metavar="N", help="Makes sampled answers repeatable.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]

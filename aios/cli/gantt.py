@@ -58,8 +58,8 @@ def cells(record: ProcessRecord, step: float, width: int, now: float) -> str:
     runs, waits, lives = ([0.0] * width for _ in range(3))
     _spread(lives, record.began, now if record.ended is None else record.ended, step)
     for call in record.work:
-        for start, end in call.slices:
-            _spread(runs, start, now if end is None else end, step)
+        for start, end in call.busy(now):
+            _spread(runs, start, end, step)
         for start, end in gaps(call, now):
             _spread(waits, start, end, step)
     return "".join(map(_symbol, runs, waits, lives, [step] * width))
@@ -68,10 +68,10 @@ def cells(record: ProcessRecord, step: float, width: int, now: float) -> str:
 def gaps(call: CallRecord, now: float) -> Iterator[tuple[float, float]]:
     """When a call was accepted but not on a slot."""
     since = call.accepted
-    for start, end in call.slices:
+    for start, end in call.busy(now):
         if start > since:
             yield since, start
-        since = now if end is None else end
+        since = end
     until = now if call.ended is None else call.ended
     if until > since:
         yield since, until

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import unicodedata
@@ -65,6 +66,13 @@ def seconds(value: float) -> str:
         return f"{value:.0f}s"
     minutes = round(value / 60)
     return f"{minutes}m" if minutes < 600 else f"{minutes // 60}h"
+
+
+def dollars(value: float) -> str:
+    """An amount of money: cents, or two digits of what is less than ten of them."""
+    if value <= 5e-10:
+        return "0"
+    return f"{value:,.{min(9, max(2, 1 - math.floor(math.log10(value))))}f}"
 
 
 def size(count: int) -> str:

@@ -24,7 +24,7 @@ from aios.cli.view import View
 from aios.config import Config
 from aios.kernel.history import History
 from aios.kernel.instrument import Event
-from aios_syscalls import AiosError, ListProcesses, NotFound, Spawn, StorageFailed, Wait
+from aios_syscalls import AiosError, BudgetExceeded, ListProcesses, NotFound, Spawn, StorageFailed, Wait
 
 REFRESH_S = 0.125
 SHARE = 0.1
@@ -73,13 +73,19 @@ class Outcome:
 
     @property
     def code(self) -> Code:
-        """The exit code: what a user started has to be done; what those started is theirs to judge."""
+        """The exit code: what a user started has to be done; what those started is theirs to judge.
+
+        What failed for nothing but its budget is told from other failures.
+        """
         if self.interrupted:
             return Code.INTERRUPTED
         if self.failure is not None:
             return code_of(self.failure.code)
         mine = [process for process in self.history.processes.values() if not process.parent]
-        return Code.OK if all(process.state == "done" for process in mine) else Code.ERROR
+        failed = [process.error or {} for process in mine if process.state != "done"]
+        if failed and all(error.get("code") == BudgetExceeded.code for error in failed):
+            return code_of(BudgetExceeded.code)
+        return Code.ERROR if failed else Code.OK
 
 
 async def execute(jobs: Sequence[Job], config: Config, view: View, **options: Any) -> Outcome:

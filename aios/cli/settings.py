@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from aios.config import Config, LocalModelConfig, ModelConfig, RemoteModelConfig, load
-from aios_syscalls import BadRequest, NotFound
+from aios_syscalls import BadRequest, Budget, NotFound
 from aios_syscalls.wire import explain
 
 
@@ -22,13 +22,16 @@ def settings(
     root: Path | None = None,
     isolate: bool | None = None,
     seed: int | None = None,
+    budget: Budget = Budget(),  # noqa: B008 - frozen
 ) -> Config:
     """The configuration under these flags; None leaves a thing as it is. Raises BadRequest or NotFound."""
     from aios.boot import DEFAULT_MODEL
     from aios.boot import scheduler as make_scheduler
 
     policy = _given(policy=scheduler, slice=slice)
-    config = load(_given(scheduler=policy or None, root=root, isolate=isolate, seed=seed), file)
+    limits = budget.model_dump(exclude_none=True)
+    given = _given(scheduler=policy or None, root=root, isolate=isolate, seed=seed, budget=limits or None)
+    config = load(given, file)
     make_scheduler(config)  # an unknown policy is told here, not after the models are loaded
     if model is not None:
         config = with_model(config, model)

@@ -16,6 +16,8 @@ HINTS = {
     "seconds": "do with what there is",
     "calls": "do with what there is",
 }
+TINY = 1e-9
+"""By which sums of prices may be off: in floating point, three calls of 0.1 dollars make more than 0.3."""
 UNITS = {"tokens": "tokens", "usd": "US dollars", "seconds": "seconds of running", "calls": "syscalls"}
 
 
@@ -112,7 +114,7 @@ class Account:
     def _check(self, resource: str, needed: float) -> None:
         for each in self._limits():
             left = each._left(resource)
-            if needed > left or (resource == "seconds" and left <= 0):
+            if needed > left + TINY or (resource == "seconds" and left <= 0):
                 raise each._exceeded(resource, max(0.0, left), needed)
 
     def _exceeded(self, resource: str, left: float, needed: float) -> BudgetExceeded:
@@ -121,9 +123,9 @@ class Account:
         if needed == math.inf:
             why = "the model has no price, so nobody knows whether that is enough; give it one, or name another model"
             return BudgetExceeded(f"{whose} may spend {limit:g} {unit}, and {why}", resource, left, -1)
-        wants = f"this call may take {needed:g} more, and" if needed > 1 or resource == "usd" else "of which"
+        wants = f"; this call may take {needed:g} more, and" if resource in ("tokens", "usd") else ", of which"
         return BudgetExceeded(
-            f"{whose} may use {limit:g} {unit}: {wants} {left:g} are left; "
+            f"{whose} may use {limit:g} {unit}{wants} {left:g} are left; "
             f"{HINTS[resource]}, or let whoever started it raise the budget",
             resource,
             left,

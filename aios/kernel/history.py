@@ -14,6 +14,18 @@ ENDINGS = frozenset({Kind.DONE, Kind.FAILED, Kind.CANCELLED, Kind.EXPIRED, Kind.
 
 
 @dataclass(slots=True)
+class Bill:
+    """What one call took of one model; `usd` is None where nobody knows the price."""
+
+    model: str
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usd: float | None = None
+    priced: bool = False
+    """Whether it was said what it costs, be it that nobody knows."""
+
+
+@dataclass(slots=True)
 class CallRecord:
     """One syscall; times in seconds since the run began."""
 
@@ -31,9 +43,13 @@ class CallRecord:
     routed: list[dict[str, Any]] = field(default_factory=list)
     """How its lane was chosen, each time that there was a choice."""
     left: list[dict[str, Any]] = field(default_factory=list)
-    """The lanes that it left before its end, and why."""
-    usd: float | None = 0.0
-    """What it has cost; None where nobody knows the price."""
+    """The lanes that it left before its end, when and why."""
+    bills: list[Bill] = field(default_factory=list)
+    """What it took of each model, in the order in which it left them."""
+    preemptions: int = 0
+    """How often it was paused with work left, and went on."""
+    paused: set[str] = field(default_factory=set)
+    """The lanes on which it waits to go on."""
     ended: float | None = None
     state: str = "queued"
     """queued, running or paused, then the kind of its end."""
@@ -44,12 +60,16 @@ class CallRecord:
     outcome: Any = None
 
     @property
-    def preemptions(self) -> int:
-        """How often it was paused with work left."""
-        return max(0, len(self.slices) - 1)
+    def usd(self) -> float | None:
+        """What it has cost; None where nobody knows the price of a part."""
+        prices = [bill.usd for bill in self.bills]
+        return None if None in prices else sum(price for price in prices if price is not None)
 
     def start(self, at: float, lane: str) -> None:
-        """A turn begins."""
+        """A turn begins; one that went on there is over, for nobody said that it had ended."""
+        self.stop(at, lane)
+        self.preemptions += lane in self.paused
+        self.paused.discard(lane)
         self.open[lane] = len(self.slices)
         self.slices.append((at, None))
         self.lanes.append(lane)
@@ -60,18 +80,40 @@ class CallRecord:
             if (index := self.open.pop(each, None)) is not None:
                 self.slices[index] = self.slices[index][0], at
 
-    def pay(self, data: Mapping[str, Any]) -> None:
-        """Add what an event says of money, if anything."""
-        if "usd" in data:
-            self.usd = None if self.usd is None or data["usd"] is None else self.usd + data["usd"]
+    def pay(self, data: Mapping[str, Any], lane: str = "") -> None:
+        """Take what an event says that a model took for it, if anything."""
+        priced, (read, written) = "usd" in data, _usage(data)
+        if not (read or written or priced):
+            return
+        usd = data.get("usd")
+        if not priced and any(each.priced for each in self.bills):
+            usd = 0.0  # it was paid for together with what was taken before
+        self.bills.append(Bill(self._served(str(data.get("model") or ""), lane), read, written, usd, priced))
+
+    def busy(self, now: float) -> list[tuple[float, float]]:
+        """When it was on a slot, whether on one or on several at once."""
+        found: list[tuple[float, float]] = []
+        for start, stop in self.slices:
+            end = now if stop is None else stop
+            if found and start < found[-1][1]:
+                found[-1] = found[-1][0], max(end, found[-1][1])
+            else:
+                found.append((start, end))
+        return found
 
     def run_s(self, now: float) -> float:
-        """Time on a slot."""
+        """Time on slots; two slots at once count twice."""
         return sum((now if end is None else end) - start for start, end in self.slices)
 
     def wait_s(self, now: float) -> float:
         """Time accepted but not on a slot."""
-        return max(0.0, (now if self.ended is None else self.ended) - self.accepted - self.run_s(now))
+        busy = sum(end - start for start, end in self.busy(now))
+        return max(0.0, (now if self.ended is None else self.ended) - self.accepted - busy)
+
+    def _served(self, model: str, lane: str) -> str:
+        """The configured name of the model that served it: a server may call its model otherwise than the lane."""
+        names = [name for each in ([lane] if lane else self.lanes) if (name := model_of(each))]
+        return model if model in names or not names else names[-1]
 
 
 @dataclass(slots=True)
@@ -214,7 +256,7 @@ class History:
                 if event.pid in self.processes:
                     self.processes[event.pid].calls.append(call)
             case Kind.ROUTED:
-                self.calls[event.call].routed.append(dict(data))
+                self.calls[event.call].routed.append({"at": event.at, **data})
             case Kind.STARTED:
                 call = self.calls[event.call]
                 call.start(event.at, data.get("lane", ""))
@@ -222,13 +264,15 @@ class History:
             case Kind.PAUSED:
                 call = self.calls[event.call]
                 call.stop(event.at, data.get("lane", ""))
+                call.paused.add(data.get("lane", ""))
                 call.tokens = data["tokens"]
-                call.state = "paused"
+                call.state = "running" if call.open else "paused"
             case Kind.LEFT:
                 call = self.calls[event.call]
                 call.stop(event.at, data["lane"])
-                call.pay(data)
-                call.left.append(dict(data))
+                call.paused.discard(data["lane"])
+                call.pay(data, data["lane"])
+                call.left.append({"at": event.at, **data})
                 call.state = "running" if call.open else "queued"
             case _:
                 self._end(event)
@@ -253,13 +297,13 @@ class History:
             self._twice += 1
             return
         call.stop(event.at)
-        call.pay(event.data)
         call.ended, call.state = event.at, event.kind.value
         call.endings += 1
-        call.tokens = event.data.get("tokens", call.tokens)
+        call.tokens = _count(event.data.get("tokens", call.tokens))
         call.model = event.data.get("model", "")
         if call.endings > 1:
             return
+        call.pay(event.data)
         process = self.processes.get(call.pid)
         for past in (self.past, process.past) if process else (self.past,):
             past.add(call, event.at)
@@ -269,3 +313,23 @@ class History:
         del self.calls[call.id]
         if process:
             process.calls.remove(call)
+
+
+def model_of(lane: str) -> str:
+    """The model that a lane runs, or nothing."""
+    family, _, model = lane.partition(":")
+    return model if family == "llm" else ""
+
+
+def _usage(data: Mapping[str, Any]) -> tuple[int, int]:
+    """Tokens read and written, as far as an event tells; in older records they are in the reply."""
+    reply = data.get("reply")
+    usage = data.get("usage") or (reply.get("usage") if isinstance(reply, Mapping) else None)
+    if not isinstance(usage, Mapping):
+        return 0, 0
+    return _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+
+
+def _count(value: Any) -> int:
+    """A number of tokens, 0 where a record has left it out."""
+    return value if isinstance(value, int) else 0

@@ -26,6 +26,8 @@ CHUNK = 128
 CHUNK_BYTES = 4 * 1024 * 1024
 LARGEST = 1024 * 1024
 """Bytes of an event's JSON beyond which its payload is left out, and its size recorded in the place."""
+SHORT = 1_000
+"""Characters of a text, or bytes of another value's JSON, that are kept of such an event."""
 BACKLOG = 20_000
 TICK_S = 0.02
 
@@ -175,14 +177,21 @@ def _encode(event: Event) -> bytes:
 
 
 def _without_payload(event: Event, why: str) -> dict[str, Any]:
+    """The data of an event with every value replaced that is not short."""
     """The data of an event with every value that is not a short plain one replaced."""
-    return {key: _short(value) or {"omitted": why} for key, value in event.data.items()}
+    return {key: _short(value, why) for key, value in event.data.items()}
 
 
-def _short(value: object) -> object:
+def _short(value: object, why: str) -> object:
+    """A value that is short enough to keep, the beginning of a text, or why it is left out."""
     if isinstance(value, str):
-        return value[:1000].encode("utf-8", "backslashreplace").decode() or None
-    return value if isinstance(value, int | float) else None
+        return value[:SHORT].encode("utf-8", "backslashreplace").decode()
+    if value is None or isinstance(value, int | float):
+        return value
+    try:
+        return value if len(to_json(value)) <= SHORT else {"omitted": why}
+    except (ValueError, TypeError):
+        return {"omitted": why}
 
 
 def _failed(path: Path, error: Exception) -> StorageFailed:
@@ -196,5 +205,5 @@ def read_events(path: Path, kinds: Collection[Kind] = tuple(Kind)) -> Iterator[E
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
             for at, kind, pid, call, data in db.execute(query, tuple(kinds)):
                 yield Event(at, Kind(kind), pid, call, json.loads(data))
-    except sqlite3.Error as error:
+    except (sqlite3.Error, ValueError) as error:
         raise StorageFailed(f"the journal {path} cannot be read: {error}") from error

@@ -29,6 +29,7 @@ from aios_syscalls import (
     KernelBug,
     Overloaded,
     R,
+    RankReply,
     Reply,
     Syscall,
 )
@@ -228,6 +229,9 @@ class KernelPort:
 
 
 def _outcome(reply: Reply) -> dict[str, Any]:
-    if isinstance(reply, ChatReply | EmbedReply):
-        return {"tokens": reply.usage.completion_tokens, "model": reply.model, "reply": reply}
+    if isinstance(reply, ChatReply | EmbedReply | RankReply):
+        usage = reply.usage
+        # Beside the reply, which the record of the run leaves out where it is large.
+        told = {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
+        return {"tokens": usage.completion_tokens, "model": reply.model, "usage": told, "reply": reply}
     return {"reply": reply}

@@ -16,16 +16,19 @@ from aios.sdk.points import At, point
 from aios.sdk.stream import Stream
 from aios_syscalls import (
     AgentFailed,
+    Budget,
     CallTool,
     Chat,
     ChatReply,
     Embed,
+    Feedback,
     Kill,
     ListProcesses,
     ListTools,
     Mail,
     Message,
     ModelFailed,
+    NotFound,
     ProcessInfo,
     ProcessState,
     Rank,
@@ -39,6 +42,7 @@ from aios_syscalls import (
 )
 from aios_syscalls.errors import from_wire
 from aios_syscalls.port import Port
+from aios_syscalls.wire import explain
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
@@ -69,6 +73,7 @@ class Agent(Filing):
         truncate: bool = False,
         cache_salt: str = "",
         model: str | None = None,
+        local_only: bool = False,
         priority: int = 0,
         deadline_s: float | None = None,
     ) -> ChatReply:
@@ -86,6 +91,7 @@ class Agent(Filing):
                 truncate=truncate,
                 cache_salt=cache_salt,
                 model=model,
+                local_only=local_only,
                 priority=priority,
                 deadline_s=deadline_s,
             )
@@ -135,6 +141,7 @@ class Agent(Filing):
         neutral: Sequence[str] = (),
         cache_salt: str = "",
         model: str | None = None,
+        local_only: bool = False,
         priority: int = 0,
         deadline_s: float | None = None,
     ) -> RankReply:
@@ -153,6 +160,7 @@ class Agent(Filing):
                 neutral=tuple(neutral),
                 cache_salt=cache_salt,
                 model=model,
+                local_only=local_only,
                 priority=priority,
                 deadline_s=deadline_s,
             )
@@ -176,14 +184,29 @@ class Agent(Filing):
             raise failure
 
     async def embed(
-        self, texts: Sequence[str], *, truncate: bool = False, model: str | None = None, **options: Any
+        self,
+        texts: Sequence[str],
+        *,
+        truncate: bool = False,
+        model: str | None = None,
+        local_only: bool = False,
+        **options: Any,
     ) -> tuple[tuple[float, ...], ...]:
         """A vector of length 1 for each of up to 256 texts, all of one model; their inner products are similarities.
 
         Name the model where vectors are kept: those of different models have nothing to do with each other.
         """
-        call = Embed(texts=tuple(texts), truncate=truncate, model=model, **options)
+        call = Embed(texts=tuple(texts), truncate=truncate, model=model, local_only=local_only, **options)
         return (await self.port.submit(call)).vectors
+
+    async def feedback(self, call: ChatReply | int, score: float) -> None:
+        """Say how good an answer was, from 0 to 1: the router learns from it. Raises BadRequest for no score."""
+        number = call.call if isinstance(call, ChatReply) else call
+        try:
+            note = Feedback(call=number, score=score)
+        except ValidationError as error:
+            raise explain(error, "the feedback") from None
+        await self.port.submit(note)
 
     # -- tools
 
@@ -211,9 +234,9 @@ class Agent(Filing):
 
     # -- processes
 
-    async def spawn(self, program: str, task: str = "") -> int:
-        """Start a program as a child; its pid."""
-        return (await self.port.submit(Spawn(program=program, task=task))).pid
+    async def spawn(self, program: str, task: str = "", budget: Budget | None = None) -> int:
+        """Start a program as a child; its pid. What it uses of `budget` is used of this process's as well."""
+        return (await self.port.submit(Spawn(program=program, task=task, budget=budget or Budget()))).pid
 
     async def wait(self, pid: int) -> str:
         """A process's result, once it has ended. Raises AgentFailed when it failed or was killed."""
@@ -223,9 +246,9 @@ class Agent(Filing):
         cause = from_wire(process.error or {})
         raise AgentFailed(f"process {pid} ({process.program}) {process.state}: {cause.message}", pid=pid)
 
-    async def run(self, program: str, task: str = "") -> str:
+    async def run(self, program: str, task: str = "", budget: Budget | None = None) -> str:
         """Spawn a program and wait for its result."""
-        return await self.wait(await self.spawn(program, task))
+        return await self.wait(await self.spawn(program, task, budget))
 
     async def kill(self, pid: int) -> tuple[int, ...]:
         """End a descendant and its children; the pids that ended."""
@@ -234,6 +257,13 @@ class Agent(Filing):
     async def ps(self) -> tuple[ProcessInfo, ...]:
         """The process table."""
         return (await self.port.submit(ListProcesses())).processes
+
+    async def left(self) -> Budget:
+        """What there is for this process, by its own budget and those above it. Raises NotFound for the user."""
+        for process in await self.ps():
+            if process.pid == self.pid:
+                return process.left
+        raise NotFound(f"process {self.pid} is in no row of the process table; ask from within a program")
 
     async def send(self, to: int, body: str) -> None:
         """Put a message into a process's mailbox."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aios.config import Config, FilesConfig, LocalModelConfig, RemoteModelConfig, load, runs_directory
-from aios_syscalls import BadRequest, NotFound
+from aios_syscalls import BadRequest, Budget, NotFound
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +55,8 @@ def test_models_are_told_apart_by_their_kind() -> None:
         ("[scheduler]\nslices = 3\n", "no setting scheduler.slices; did you mean slice"),
         ("[scheduler\n", "cannot be read as TOML"),
         ("[models.a]\nkind = 'magic'\n", "models.a: kind is 'local', .* or 'openai'"),
+        ("[budget]\ntoken = 3\n", "no setting budget.token; did you mean tokens"),
+        ("[budgets.writer]\nusd = -1\n", r"budgets.writer.usd"),
         ("[models.a]\nslots = 3\n", "models.a.local.path: Field required"),
         ("colour = 'red'\n", "no setting colour; take it out"),
     ],
@@ -94,3 +96,10 @@ def test_a_private_directory_lies_below_the_root(path: str) -> None:
     with pytest.raises(ValueError, match="below the root"):
         FilesConfig(homes=path)
     assert FilesConfig(private={"diary": "./a//b/"}).private == {"diary": "a/b"}
+
+
+def test_budgets_are_of_the_run_and_of_programs() -> None:
+    write(Path("aios.toml"), "[budget]\ntokens = 1000\nusd = 0.5\n[budgets.writer]\nseconds = 2\n")
+    config = load({"budget": {"usd": 0.25}})
+    assert config.budget == Budget(tokens=1000, usd=0.25)
+    assert config.budgets == {"writer": Budget(seconds=2)}

@@ -31,11 +31,11 @@ class Story:
         self.events = [Event(0.0, Kind.RUN, 0, 0, {**FACTS, **facts})]
 
     def spawn(self, at: float, pid: int, program: str = "worker", task: str = "", parent: int = 0) -> None:
-        self._add(at, Kind.SPAWNED, pid, 0, parent=parent, program=program, task=task)
+        self.add(at, Kind.SPAWNED, pid, 0, parent=parent, program=program, task=task)
 
     def exit(self, at: float, pid: int, state: str = "done", result: str | None = "fine") -> None:
         error = None if state == "done" else {"code": "agent_failed", "message": "it fell over"}
-        self._add(at, Kind.EXITED, pid, 0, state=state, result=result if state == "done" else None, error=error)
+        self.add(at, Kind.EXITED, pid, 0, state=state, result=result if state == "done" else None, error=error)
 
     def call(
         self,
@@ -49,14 +49,14 @@ class Story:
         tokens: int = 0,
     ) -> None:
         """A call whose slices each end in a pause, the last one in `end`; None leaves it paused."""
-        self._add(accepted, Kind.ACCEPTED, pid, id, name=name, call={"messages": [{"role": "user", "content": "hi"}]})
+        self.add(accepted, Kind.ACCEPTED, pid, id, name=name, call={"messages": [{"role": "user", "content": "hi"}]})
         turns = list(slices)
         for number, (start, stop) in enumerate(turns, 1):
-            self._add(start, Kind.STARTED, pid, id)
+            self.add(start, Kind.STARTED, pid, id)
             if number < len(turns) or end is None:
-                self._add(stop, Kind.PAUSED, pid, id, tokens=tokens * number // len(turns))
+                self.add(stop, Kind.PAUSED, pid, id, tokens=tokens * number // len(turns))
             else:
-                self._add(stop, end, pid, id, tokens=tokens, model="tiny", reply={"text": "hello\nthere"})
+                self.add(stop, end, pid, id, tokens=tokens, model="tiny", reply={"text": "hello\nthere"})
 
     @property
     def history(self) -> History:
@@ -75,7 +75,8 @@ class Story:
         anyio.run(write)
         return path
 
-    def _add(self, at: float, kind: Kind, pid: int, id: int, /, **data: Any) -> None:
+    def add(self, at: float, kind: Kind, pid: int, id: int, /, **data: Any) -> None:
+        """Something that happens to a call, or, where its id is 0, to a process."""
         self.events.append(Event(at, kind, pid, id, data))
 
 

@@ -23,9 +23,10 @@ from aios.cli.output import me
 from aios.config import Config
 from aios.models.scripted import ScriptedModel
 from aios.sdk import Agent
+from aios_syscalls import Budget
 
 COMMANDS = {"run", "demo", "bench", "ps", "trace", "runs", "agents", "models", "config", "doctor"}
-COMMANDS |= {"index", "search", "history", "show", "diff", "restore", "undo", "shell", "files"}
+COMMANDS |= {"usage", "route", "index", "search", "history", "show", "diff", "restore", "undo", "shell", "files"}
 IDENT = "20260102-030405-abcd"
 
 
@@ -49,7 +50,7 @@ def test_help_names_every_command_and_every_exit_code() -> None:
     assert "130 interrupted" in told
 
 
-@pytest.mark.parametrize("command", sorted(COMMANDS - {"files", "shell"}))
+@pytest.mark.parametrize("command", sorted(COMMANDS - {"files", "route", "shell"}))
 def test_every_command_has_help_and_json(command: str) -> None:
     told = aios(command, "-h")
     assert told.exit_code == 0
@@ -352,6 +353,20 @@ def test_a_run_prints_exactly_one_object(capsys: pytest.CaptureFixture[str]) -> 
     assert [process["result"] for process in told["processes"]] == ["a b c d e f"] * 2
     assert told["syscalls"]["ended_once"] is True
     assert Path(told["trace"]).is_file()
+
+
+@pytest.mark.parametrize("command", [work.run, work.demo])
+def test_budgets_of_a_run_are_flags(command: Any, programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[Config] = []
+    monkeypatch.setattr(work, "_execute", lambda jobs, config, *rest, **options: chosen.append(config))
+    monkeypatch.setattr("aios.cli.jobs.check", lambda jobs, config: None)
+    monkeypatch.setattr("aios.cli.demo.prepare", lambda: (programs, programs))
+    words = ["run", "echo"] if command is work.run else ["demo"]
+    limits = ["--budget-tokens", "9", "--budget-usd", "0.5", "--budget-seconds", "1.5", "--budget-calls", "3"]
+    assert aios(*[*words, *limits]).exit_code == 0
+    assert aios(*words).exit_code == 0
+    assert [config.budget for config in chosen] == [Budget(tokens=9, usd=0.5, seconds=1.5, calls=3), Budget()]
+    assert aios(*[*words, "--budget-calls", "-1"]).exit_code == 2
 
 
 def test_a_run_prints_its_results_and_where_to_read_on(capsys: pytest.CaptureFixture[str]) -> None:

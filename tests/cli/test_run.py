@@ -23,7 +23,7 @@ from aios.kernel.history import History
 from aios.kernel.journal import read_events
 from aios.models.scripted import ScriptedModel
 from aios.sdk import Agent
-from aios_syscalls import BadRequest
+from aios_syscalls import BadRequest, Budget
 
 SIX = "one two three four five six"
 
@@ -68,6 +68,16 @@ async def test_every_job_is_run_to_its_end() -> None:
     assert outcome.history.ended_once()
     assert "process 1 say done" in talk
     assert "process 2 say done" in talk
+
+
+@pytest.mark.anyio
+async def test_a_run_that_failed_for_its_budget_alone_says_so() -> None:
+    outcome, talk = await outcome_of(Job("say", "a"), config=Config(budget=Budget(calls=0)))
+    assert outcome.code is Code.LIMIT
+    assert "all processes together may use 0 syscalls" in talk
+    outcome, _ = await outcome_of(Job("say", "a"), Job("fail", "b"), config=Config(budgets={"say": Budget(calls=0)}))
+    assert [process.state for process in outcome.history.processes.values()] == ["failed", "failed"]
+    assert outcome.code is Code.ERROR
 
 
 @pytest.mark.anyio

@@ -11,7 +11,7 @@ from aios.cli.inventory import toml
 from aios.cli.jobs import Job, check, cycle, parse
 from aios.cli.settings import settings, with_model
 from aios.config import Config, LocalModelConfig, RemoteModelConfig
-from aios_syscalls import BadRequest, NotFound
+from aios_syscalls import BadRequest, Budget, NotFound
 
 
 def test_a_program_may_carry_its_task() -> None:
@@ -94,3 +94,10 @@ def test_the_configuration_is_printed_as_toml_that_reads_back() -> None:
     chosen = Config(models={"a b": LocalModelConfig(path=Path("/x.gguf"))}, model="a b")
     again = tomllib.loads("\n".join(toml(chosen.model_dump(mode="json"))))
     assert Config.model_validate(again) == chosen
+
+
+def test_a_budget_of_flags_tightens_that_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text("[budget]\ntokens = 100\ncalls = 5\n")
+    assert settings(file).budget == Budget(tokens=100, calls=5)
+    assert settings(file, budget=Budget(tokens=10, usd=0)).budget == Budget(tokens=10, usd=0, calls=5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -13,10 +13,11 @@ import pytest
 from aios.context import Snapshot
 from aios.hosts.program import Main
 from aios.hosts.task import TaskHost
-from aios.kernel import Event, Kernel, Lane, Limits, Turn, by_family
+from aios.kernel import Event, Kernel, Lane, Limits, Route, Turn, by_family
+from aios.kernel.account import UNLIMITED
 from aios.kernel.history import History
 from aios.scheduler import Fifo, Scheduler
-from aios_syscalls import Chat, ChatReply, Message, Reply, Usage
+from aios_syscalls import Budget, Chat, ChatReply, Message, Reply, Usage
 
 
 class MemoryJournal:
@@ -109,11 +110,22 @@ def opened() -> Open:
         scheduler: Scheduler | None = None,
         width: int = 1,
         limits: Limits | None = None,
+        route: Route = by_family,
+        budget: Budget = UNLIMITED,
+        budgets: Mapping[str, Budget] | None = None,
         **mains: Main,
     ) -> AsyncIterator[Bench]:
         lane = Lane("llm", core, Fifo() if scheduler is None else scheduler, width)
         journal = MemoryJournal()
-        kernel = Kernel([lane], by_family, TaskHost(mains=mains), journal, limits=limits or Limits())
+        kernel = Kernel(
+            [lane],
+            route,
+            TaskHost(mains=mains),
+            journal,
+            limits=limits or Limits(),
+            budget=budget,
+            budgets=budgets,
+        )
         async with kernel:
             yield Bench(kernel, lane, journal)
 

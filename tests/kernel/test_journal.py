@@ -102,6 +102,27 @@ async def test_what_json_cannot_hold_or_is_too_large_is_described(tmp_path: Path
     assert ["omitted" in data["reply"] for data in kept] == [True, True, True, False]
 
 
+async def test_of_what_is_too_large_the_figures_are_kept(tmp_path: Path) -> None:
+    usage = {"prompt_tokens": 7, "completion_tokens": 0}
+    figures = {"tokens": 0, "model": "", "usage": usage, "usd": None}
+    async with SqliteJournal(tmp_path / "j.db") as journal:
+        journal.record(Event(0.0, Kind.ACCEPTED, 0, 1, {"name": "llm.embed", "call": {}}))
+        journal.record(Event(0.0, Kind.DONE, 0, 1, {**figures, "reply": {"vectors": [[0.25] * 500_000]}}))
+    data = list(read_events(tmp_path / "j.db"))[-1].data
+    assert "omitted" in data["reply"]
+    assert {name: data[name] for name in figures} == figures
+    assert History.of(read_events(tmp_path / "j.db")).tokens == 0
+
+
+def test_an_event_that_nobody_knows_is_a_storage_error(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "j.db")) as db:
+        db.execute("CREATE TABLE event (seq INTEGER PRIMARY KEY, at, kind, pid, call, data)")
+        db.execute("INSERT INTO event VALUES (1, 0.0, 'run', 0, 0, '{\"run\": ')")
+        db.commit()
+    with pytest.raises(StorageFailed, match="cannot be read"):
+        list(read_events(tmp_path / "j.db"))
+
+
 async def test_errors_are_kept_in_wire_form(tmp_path: Path, say: Any) -> None:
     class Full:
         async def run(self, turn: Any) -> Any:

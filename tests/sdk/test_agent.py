@@ -15,20 +15,24 @@ from aios.sdk.choice import NO_TOOL
 from aios_syscalls import (
     AgentFailed,
     BadRequest,
+    Budget,
     CallTool,
     Chat,
     ChatReply,
     Embed,
     EmbedReply,
     Exit,
+    Feedback,
     FileContent,
     FileDone,
     ListTools,
     Message,
     ModelFailed,
+    Noted,
     NotFound,
     ProcessInfo,
     ProcessState,
+    ProcessTable,
     Rank,
     Ranked,
     RankReply,
@@ -331,3 +335,41 @@ def test_only_plain_replies_are_marked_as_generated() -> None:
     assert not called.message.generated
     with pytest.raises(ValueError, match="only an assistant's plain text"):
         Message(role="user", content="x", generated=True)
+
+
+async def test_a_budget_goes_with_the_program_that_it_is_for() -> None:
+    agent, port = agent_of(Spawned(pid=2), Spawned(pid=3))
+    await agent.spawn("a", "x")
+    await agent.spawn("b", budget=Budget(calls=3))
+    assert port.calls == [Spawn(program="a", task="x"), Spawn(program="b", budget=Budget(calls=3))]
+
+
+async def test_what_is_left_is_in_ones_own_row() -> None:
+    rows = [
+        ProcessInfo(pid=pid, parent=0, program="a", task="", state=ProcessState.RUNNING, left=Budget(calls=pid))
+        for pid in range(1, 20)
+    ]
+    agent, _ = agent_of(ProcessTable(processes=tuple(rows)), ProcessTable(processes=()))
+    assert await agent.left() == Budget(calls=agent.pid)
+    with pytest.raises(NotFound, match="process table"):
+        await agent.left()
+
+
+async def test_feedback_names_the_answer_by_its_number() -> None:
+    agent, port = agent_of(Noted(), Noted())
+    await agent.feedback(ChatReply(text="hi", call=7), 0.5)
+    await agent.feedback(8, 1)
+    assert port.calls == [Feedback(call=7, score=0.5), Feedback(call=8, score=1)]
+    with pytest.raises(BadRequest, match="feedback: score"):
+        await agent.feedback(8, 2)
+    with pytest.raises(BadRequest, match="feedback: call"):
+        await agent.feedback(ChatReply(text="of no kernel"), 1)
+
+
+async def test_what_must_stay_on_this_machine_says_so() -> None:
+    agent, port = agent_of(ChatReply(text=""), ranking("a", "b"), EmbedReply(vectors=(), dimension=1, model="m"))
+    await agent.chat("hi", local_only=True)
+    await agent.rank("hi", ["a", "b"], local_only=True)
+    await agent.embed(["hi"], local_only=True)
+    assert all(call.local_only for call in port.calls if isinstance(call, Chat | Rank | Embed))
+    assert len(port.calls) == 3

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aios.cli import flags
+
+if TYPE_CHECKING:
+    from aios_syscalls import StorageFailed
 
 
 def runs(
@@ -66,4 +69,39 @@ def trace(
         traces.show_calls(stdout(), history)
 
 
-COMMANDS = (ps, trace, runs)
+def usage(
+    by: Annotated[flags.By, typer.Option("--by", help="What to add up by.")] = flags.By.AGENT,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", metavar="RUN", help="One run and no other.", autocompletion=flags.runs),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Calls from then on, as `yesterday` or 2026-11-02.")
+    ] = None,
+    as_json: flags.Json = False,
+) -> None:
+    """Add up what calls took: tokens, seconds on a slot, US dollars."""
+    from aios.cli import moments
+    from aios.cli import usage as sums
+    from aios.cli.output import me, print_json, stderr, stdout
+    from aios.cli.runs import resolve
+
+    start = moments.since(since) if since else 0.0
+    found = sums.Usage(by, start)
+    broken: list[StorageFailed] = []
+    if run is not None:
+        found.read(resolve(run))
+    else:
+        for error in sums.read(found, sums.journals(start)):
+            broken.append(error)
+            stderr().print(f"aios: {error.message}; it is passed over", soft_wrap=True)
+    if not found.total.calls:
+        when = f" since {since}" if since else ""
+        stderr().print(f"no call is on record{when}; make a run: {me()} demo", soft_wrap=True)
+    if as_json:
+        print_json({**found.to_json(), "passed_over": [error.to_wire() for error in broken]})
+    elif found.total.calls:
+        stdout().print(found.table())
+
+
+COMMANDS = (ps, trace, runs, usage)

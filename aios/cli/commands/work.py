@@ -29,6 +29,10 @@ def run(
     config: flags.ConfigFile = None,
     isolate: flags.Isolate = None,
     seed: flags.Seed = None,
+    budget_tokens: flags.BudgetTokens = None,
+    budget_usd: flags.BudgetUsd = None,
+    budget_seconds: flags.BudgetSeconds = None,
+    budget_calls: flags.BudgetCalls = None,
     as_json: flags.Json = False,
 ) -> Code:
     """Run agent programs to their end.
@@ -37,8 +41,18 @@ def run(
     """
     from aios.cli.jobs import check, cycle, parse
     from aios.cli.settings import settings
+    from aios_syscalls import Budget
 
-    chosen = settings(config, scheduler=scheduler, slice=slice, model=model, root=root, isolate=isolate, seed=seed)
+    chosen = settings(
+        config,
+        scheduler=scheduler,
+        slice=slice,
+        model=model,
+        root=root,
+        isolate=isolate,
+        seed=seed,
+        budget=Budget(tokens=budget_tokens, usd=budget_usd, seconds=budget_seconds, calls=budget_calls),
+    )
     jobs = cycle(parse(programs, task), processes)
     check(jobs, chosen)
     return _execute(jobs, chosen, as_json)
@@ -52,14 +66,27 @@ def demo(
     config: flags.ConfigFile = None,
     isolate: flags.Isolate = None,
     seed: flags.Seed = None,
+    budget_tokens: flags.BudgetTokens = None,
+    budget_usd: flags.BudgetUsd = None,
+    budget_seconds: flags.BudgetSeconds = None,
+    budget_calls: flags.BudgetCalls = None,
     as_json: flags.Json = False,
 ) -> Code:
     """Run the shipped agents on the shipped texts."""
     from aios.cli.demo import JOBS, prepare
     from aios.cli.jobs import check, cycle
     from aios.cli.settings import settings
+    from aios_syscalls import Budget
 
-    chosen = settings(config, scheduler=scheduler, slice=slice, model=model, isolate=isolate, seed=seed)
+    chosen = settings(
+        config,
+        scheduler=scheduler,
+        slice=slice,
+        model=model,
+        isolate=isolate,
+        seed=seed,
+        budget=Budget(tokens=budget_tokens, usd=budget_usd, seconds=budget_seconds, calls=budget_calls),
+    )
     jobs = cycle(JOBS, agents)
     check(jobs, chosen)
     directory, files = prepare()

@@ -1,0 +1,30 @@
+"""Commands on how calls find their models."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from aios.cli import flags
+
+
+def explain(
+    call: Annotated[int, typer.Argument(metavar="CALL", help="Its number; `aios trace` lists them.")],
+    run: flags.Run = "last",
+    as_json: flags.Json = False,
+) -> None:
+    """Tell why a syscall went where it went, and what came of it."""
+    from aios.cli import calls, journey
+    from aios.cli.output import print_json, stdout
+    from aios.cli.runs import read, resolve
+
+    history = read(resolve(run))
+    found = calls.find(history, call)
+    if as_json:
+        print_json(calls.way(found))
+    else:
+        journey.explain(stdout(), found, history.now)
+
+
+COMMANDS = (explain,)
