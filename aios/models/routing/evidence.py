@@ -36,17 +36,17 @@ SIGNS: Mapping[str, tuple[float, float]] = {
 }
 """Each sign with its middle and its width over answers of some hundred words, so that all weigh alike."""
 
-WORDS = {"half": 0.5, "once": 1, "twice": 2, "double": 2, "thrice": 3, "dozen": 12} | {
-    word: float(number)
-    for number, word in enumerate("zero one two three four five six seven eight nine ten eleven twelve".split())
+_COUNTS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+WORDS = {"half": 0.5, "once": 1.0, "twice": 2.0, "double": 2.0, "thrice": 3.0, "dozen": 12.0} | {
+    word: float(number) for number, word in enumerate(_COUNTS)
 }
 COMMON = frozenset({*range(13), 24, 30, 52, 60, 100, 365, 1000, 0.5, 0.25, 0.75})
 """Numbers that need no source: small counts, parts of a year, a day or an hour, shares."""
+CONCLUDES = frozenset({"answer", "therefore", "thus", "hence", "conclusion", "overall", "total", "boxed"})
+REASONS = frozenset({"therefore", "thus", "hence", "so", "because", "since", "then", "total"})
+HEDGES = frozenset({"however", "but", "unsure", "unclear", "cannot", "assume", "assuming", "perhaps", "maybe", "sorry"})
+CONDITIONS = frozenset({"if", "but", "unless", "except", "each", "every", "half", "rest", "remaining", "other", "than"})
 _WORD = re.compile(r"[a-z]+")
-_CONCLUDES = re.compile(r"\b(?:answer|therefore|thus|hence|conclusion|overall|in total)\b|####|boxed", re.I)
-_REASONS = re.compile(r"\b(?:therefore|thus|hence|so|because|since|then|total)\b", re.I)
-_HEDGES = re.compile(r"\b(?:however|but|not sure|unclear|cannot|can't|assum\w+|perhaps|maybe|sorry|wait|actually)\b", re.I)
-_CONDITIONS = re.compile(r"\b(?:if|but|however|unless|except|each|every|half|rest|remaining|other|than|percent)\b|%", re.I)
 _TOLD = 1e12
 """Larger numbers tell nothing more."""
 
@@ -72,9 +72,9 @@ class Answer:
     def _signs(self) -> list[float]:
         question, answer = self.question.content, self.answer.content.strip()
         asked, said = numbers(question), numbers(answer)
-        given = {*asked, *(WORDS[word] for word in _WORD.findall(question.lower()) if word in WORDS)}
-        stated = {*asked}
-        found = {*said}
+        asking, saying = _WORD.findall(question.lower()), _WORD.findall(answer.lower())
+        given = {*asked, *(WORDS[word] for word in asking if word in WORDS)}
+        stated, found = {*asked}, {*said}
         held, last = sum(self.checks), min(said[-1], _TOLD) if said else 0.0
         final = answer.rpartition("\n")[2]
         return [
@@ -94,10 +94,10 @@ class Answer:
             math.log1p(last),
             float(bool(said) and last in given),
             float(answer[-1:] in (".", "!", "?")),
-            float(_CONCLUDES.search(final) is not None),
-            math.log1p(len(_REASONS.findall(answer))),
-            math.log1p(len(_HEDGES.findall(answer))),
-            math.log1p(len(_CONDITIONS.findall(question))),
+            float("####" in final or not CONCLUDES.isdisjoint(_WORD.findall(final.lower()))),
+            math.log1p(sum(word in REASONS for word in saying)),
+            math.log1p(sum(word in HEDGES for word in saying)),
+            math.log1p(sum(word in CONDITIONS for word in asking)),
         ]
 
 
