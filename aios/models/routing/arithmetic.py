@@ -59,6 +59,8 @@ def equations(text: str) -> list[bool]:
 
     A number may be rounded in its last decimal. What stands beside a word, as in x + 2 = 5, is none between numbers.
     """
+    if not _EQUALS.search(text):
+        return []
     notes = [_EQUALS.split(note) for note in _NOTE.findall(text)]
     plain = _NOTE.sub("", text) if notes else text
     return [holds for sides in [*notes, *map(_sides, _STATED.finditer(plain))] for holds in _check(sides)]

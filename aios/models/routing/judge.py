@@ -25,7 +25,7 @@ FALSE_EQUATION = -1.0
 FITS = 0.5
 MARGIN = 3.0
 """What evidence of which nothing is learnt adds to the logarithm of the odds; the margin's is per unit from .5."""
-LEARNT, VOTERS = 2000, 256
+LEARNT, VOTERS = 2000, 400
 """How many labelled answers are learnt from, and how many of them, the newest, vote; more cost time and say no more."""
 LEAST_SLOPE = 0.3
 """Of the odds over the share of the votes: more votes are never worse."""
