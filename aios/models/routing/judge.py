@@ -170,7 +170,7 @@ def _fault(answer: str, schema: Mapping[str, Any]) -> str | None:
     from referencing.exceptions import Unresolvable
 
     try:
-        error = next(_validator(json.dumps(schema)).iter_errors(value), None)
+        error = next(_validator(json.dumps(dict(schema))).iter_errors(value), None)
     except (SchemaError, Unresolvable, RecursionError, re.error):
         return None
     if error is None:
