@@ -24,7 +24,7 @@ _TRUTHS = {"1": 1.0, "1.0": 1.0, "true": 1.0, "0": 0.0, "0.0": 0.0, "false": 0.0
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """Prompts and how good the models' answers were, 0 to 1; subjects and the weak model's answers where there are any."""
+    """Prompts and how good both answers were, 0 to 1; subjects and the weak model's answers where there are any."""
 
     prompts: Sequence[str]
     weak: Floats
