@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import os
 import random
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -18,9 +18,12 @@ from aios.config import (
     Config,
     LocalModelConfig,
     ModelConfig,
+    RemoteModelConfig,
+    home,
     journal_path,
     new_run_directory,
 )
+from aios.cores.dispatch import Dispatch
 from aios.cores.file import FileCore
 from aios.cores.llm import LlmCore
 from aios.cores.tool import ToolCore
@@ -30,7 +33,12 @@ from aios.hosts.task import TaskHost
 from aios.kernel import Host, Kernel, Lane, Limits, Observer, SqliteJournal
 from aios.models.base import Backend
 from aios.models.local.residency import Residency
-from aios.models.router import Router
+from aios.models.prices import FREE, Price
+from aios.models.retries import Retries
+from aios.models.router import Profile, Router
+from aios.models.routing.forecast import Load
+from aios.models.routing.outcomes import Outcomes
+from aios.models.routing.strategies import Weights
 from aios.scheduler import POLICIES, Fifo, Scheduler
 from aios.setup import default_embedder, model_path
 from aios.tools.builtin import BUILTIN
@@ -38,7 +46,7 @@ from aios.tools.registry import ToolBox, load_tools
 from aios_storage import Root
 from aios_storage.client import Meaning
 from aios_storage.library import Library
-from aios_syscalls import AiosError, BadRequest, LlmCall, ModelFailed, NotFound, Syscall
+from aios_syscalls import AiosError, BadRequest, ModelFailed, NotFound
 
 DEFAULT_MODEL = "smollm2-135m"
 
@@ -89,18 +97,15 @@ async def boot(
         host = await stack.enter_async_context(_host(config, directory, mains))
         files = FileCore(partial(library, config), directory.name, config.files.private, config.files.homes)
         stack.callback(files.close)
-        router = Router(_preferred(serving, config.model))
+        lanes: dict[str, Lane] = {}
+        router = stack.enter_context(_router(config, serving, lanes, remember=models is None))
+        for name, model in serving.items():
+            core = LlmCore(model, router.forecast.speeds[name])
+            lanes[name] = Lane(f"llm:{name}", core, scheduler(config), model.slots)
         kernel = Kernel(
-            [
-                *(
-                    Lane(f"llm:{name}", LlmCore(model), scheduler(config), model.slots)
-                    for name, model in serving.items()
-                ),
-                # Tools and files bound themselves, a tool by its own limit, files by their threads.
-                Lane("tool", ToolCore(box), Fifo(), math.inf),
-                Lane("file", files, Fifo(), math.inf),
-            ],
-            lambda call: _route(router, call),
+            # Tools and files bound themselves, a tool by its own limit, files by their threads.
+            [*lanes.values(), Lane("tool", ToolCore(box), Fifo(), math.inf), Lane("file", files, Fifo(), math.inf)],
+            Dispatch(router, Retries(random.Random(config.seed)), hedge=config.router.hedge),
             host,
             journal,
             limits=Limits(**config.limits.model_dump()),
@@ -113,6 +118,7 @@ async def boot(
                 "os_pid": os.getpid(),
                 "scheduler": config.scheduler.policy,
                 "slice": scheduler(config).slice,
+                "router": router.name,
                 "models": {name: model.slots for name, model in serving.items()},
             },
         )
@@ -181,20 +187,32 @@ def make_model(
             rss_limit_bytes=None if config.rss_limit_mb is None else config.rss_limit_mb * MEBIBYTE,
             residency=residency,
         )
-    from aios.models.remote.model import RemoteModel
+    from aios.models.remote.model import RemoteEmbedder, RemoteModel
 
+    common: dict[str, Any] = {
+        "name": name,
+        "api_key_env": config.api_key_env,
+        "slots": config.slots,
+        "timeout_s": config.timeout_s,
+        "rpm": config.rpm,
+        "tpm": config.tpm,
+        "extra": config.extra,
+        "local": config.local,
+    }
+    if config.embed:
+        return RemoteEmbedder(str(config.base_url), config.model, **common)
     return RemoteModel(
         str(config.base_url),
         config.model,
-        name=name,
-        api_key_env=config.api_key_env,
-        slots=config.slots,
-        timeout_s=config.timeout_s,
-        extra=config.extra,
+        protocol=config.kind,
         context=config.context,
         tools=config.tools,
         schemas=config.schemas,
         stream=config.stream,
+        resume=config.resume,
+        priority=config.priority,
+        program_field=config.program_field,
+        **common,
     )
 
 
@@ -264,5 +282,36 @@ def _preferred(models: Mapping[str, Backend], first: str | None) -> Mapping[str,
     return {first: models[first], **models}
 
 
-def _route(router: Router, call: Syscall[Any]) -> str:
-    return f"llm:{router.choose(call)}" if isinstance(call, LlmCall) else call.family()
+@contextmanager
+def _router(
+    config: Config, models: Mapping[str, Backend], lanes: Mapping[str, Lane], *, remember: bool
+) -> Iterator[Router]:
+    """The router of a kernel whose lanes are about to be; what it learns is kept for the next run."""
+
+    def load(name: str) -> Load:
+        lane = lanes[name]
+        return Load(lane.running, lane.waiting, lane.width)
+
+    settings = config.router
+    several = remember and settings.remember and len(models) > 1
+    outcomes = Outcomes(home("state") / "router.db") if several else None
+    try:
+        yield Router(
+            _preferred(models, config.model),
+            "explicit" if config.model else settings.strategy,
+            profiles={name: _profile(config, each) for name, each in config.models.items()},
+            weights=Weights(settings.usd, settings.second, settings.explore),
+            load=load,
+            outcomes=outcomes,
+        )
+    finally:
+        if outcomes is not None:
+            outcomes.close()
+
+
+def _profile(config: Config, model: ModelConfig) -> Profile:
+    price: Price | None = FREE
+    if isinstance(model, RemoteModelConfig):
+        given = model.price or config.prices.get(model.model)
+        price = Price(given.input, given.output, given.cached) if given else None
+    return Profile(price, model.quality, model.fallbacks)

@@ -23,7 +23,16 @@ from aios_syscalls.wire import explain
 MEBIBYTE = 1024 * 1024
 
 
-class LocalModelConfig(Frozen):
+class RoutedConfig(Frozen):
+    """What the router knows of any model beforehand."""
+
+    quality: float = Field(default=0.5, ge=0, le=1)
+    """How good its answers usually are."""
+    fallbacks: tuple[str, ...] = ()
+    """Models that take over when a call that names this one fails."""
+
+
+class LocalModelConfig(RoutedConfig):
     """A GGUF file, run by llama.cpp in a worker process of its own."""
 
     kind: Literal["local"] = "local"
@@ -49,10 +58,18 @@ class LocalModelConfig(Frozen):
     """Layers computed on the GPU; None is all where the engine's build can do that, else none."""
 
 
-class RemoteModelConfig(Frozen):
-    """An OpenAI-compatible endpoint; the key is read from the environment variable `api_key_env`."""
+class PriceConfig(Frozen):
+    """US dollars for a million tokens: read, written, and read again from the server's cache (None: as all read)."""
 
-    kind: Literal["openai"]
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    cached: float | None = Field(default=None, ge=0)
+
+
+class RemoteModelConfig(RoutedConfig):
+    """An endpoint of OpenAI's protocol or Anthropic's; the key is read from the environment variable `api_key_env`."""
+
+    kind: Literal["openai", "anthropic"]
     base_url: HttpUrl
     model: str
     api_key_env: str | None = None
@@ -67,6 +84,23 @@ class RemoteModelConfig(Frozen):
     """The same of response schemas; `json_object` sends one the way of llama-cpp-python's server."""
     stream: bool = True
     """Whether answers are asked for piece by piece."""
+    embed: bool = False
+    """Turn texts into vectors instead of generating, at base_url/embeddings."""
+    resume: Literal["assistant", "continue_final_message"] | None = None
+    """How the server goes on with an answer of which it is given the beginning: from an assistant's message at the end
+    (llama-server, older Anthropic models), or with that flag as well (vLLM, SGLang). Then long answers take turns."""
+    priority: Literal["high_first", "low_first"] | None = None
+    """The order of the servers' field `priority`, if it has one: vLLM's low_first, SGLang's high_first."""
+    program_field: str | None = None
+    """The field that tells the server which process a call is from, such as `user` or `prompt_cache_key`."""
+    local: bool = False
+    """Whether it is on this machine, so that calls which may not leave it may go there."""
+    rpm: int | None = Field(default=None, ge=1)
+    """Requests of a minute, of all agents."""
+    tpm: int | None = Field(default=None, ge=1)
+    """Tokens of a minute, of all agents."""
+    price: PriceConfig | None = None
+    """None takes that of `model` in `prices`; a price that is not there either is unknown, not zero."""
 
 
 def _kind(values: Any) -> Any:
@@ -75,11 +109,15 @@ def _kind(values: Any) -> Any:
 
 
 ModelConfig = Annotated[
-    Annotated[LocalModelConfig, Tag("local")] | Annotated[RemoteModelConfig, Tag("openai")],
+    Annotated[LocalModelConfig, Tag("local")]
+    | Annotated[RemoteModelConfig, Tag("openai")]
+    | Annotated[RemoteModelConfig, Tag("anthropic")],
     Discriminator(
         _kind,
         custom_error_type="model_kind",
-        custom_error_message="kind is 'local', for a GGUF file at path, or 'openai', for an endpoint at base_url",
+        custom_error_message=(
+            "kind is 'local', for a GGUF file at path, or 'openai' or 'anthropic', for an endpoint at base_url"
+        ),
     ),
 ]
 
@@ -89,6 +127,23 @@ class SchedulerConfig(Frozen):
 
     policy: str = "round_robin"
     slice: int = Field(default=32, ge=1)
+
+
+class RouterConfig(Frozen):
+    """Who serves a call that names no model; what dollars and seconds are worth in quality, which goes from 0 to 1."""
+
+    strategy: str = "learned"
+    """explicit, round_robin, least_wait, cheapest, length, knn, learned or cascade."""
+    usd: float = Field(default=5.0, ge=0)
+    """What a dollar is worth."""
+    second: float = Field(default=0.005, ge=0)
+    """What a second is worth."""
+    explore: float = Field(default=0.05, ge=0)
+    """What a model that is little known may gain by being tried."""
+    hedge: bool = False
+    """Ask a second model where the first takes longer than it does with nineteen calls of twenty."""
+    remember: bool = True
+    """Keep what is learnt of answers, with their texts, for later runs."""
 
 
 class MemoryConfig(Frozen):
@@ -140,6 +195,9 @@ class Config(Frozen):
     """By name; empty means the bundled SmolLM2."""
     model: str | None = None
     """The model that calls without one go to; None lets the router choose."""
+    router: RouterConfig = RouterConfig()
+    prices: dict[str, PriceConfig] = {}
+    """Of remote models that have none of their own, by the server's name for them."""
     scheduler: SchedulerConfig = SchedulerConfig()
     memory: MemoryConfig = MemoryConfig()
     limits: LimitsConfig = LimitsConfig()
@@ -234,6 +292,8 @@ _SECTIONS = (
     FilesConfig,
     LocalModelConfig,
     RemoteModelConfig,
+    RouterConfig,
+    PriceConfig,
 )
 _NAMES = [name for section in _SECTIONS for name in section.model_fields]
 

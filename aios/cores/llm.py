@@ -4,29 +4,42 @@ from __future__ import annotations
 
 from typing import assert_never, cast
 
+import anyio
+
 from aios.context import Snapshot
 from aios.kernel.core import Turn
-from aios.models.base import Backend, Embedder, Model, Ranker
+from aios.models.base import Backend, Caller, Embedder, Model, Ranker, guess_tokens
+from aios.models.routing.speed import Speed
 from aios_syscalls import Chat, Embed, LlmCall, Rank, Reply
 
 
 class LlmCore:
     """Runs chats on a model, a slice at a time, or at once rankings on a model and texts through an embedder.
 
-    Whatever the backend refuses must not come here: that is the router's to see to.
+    Whatever the backend refuses must not come here: that is the router's to see to. It tells `speed` what chats take.
     """
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, backend: Backend, speed: Speed | None = None) -> None:
+        self._backend, self._speed = backend, speed or Speed()
 
     async def run(self, turn: Turn) -> Reply | Snapshot:
         call = cast(LlmCall, turn.call)
         match call:
             case Chat():
-                return await cast(Model, self._backend).generate(call, turn.snapshot, turn.budget, turn.emit)
+                return await self._chat(call, turn)
             case Rank():
                 return await cast(Ranker, self._backend).rank(call)
             case Embed():
                 return await cast(Embedder, self._backend).embed(call)
             case _:
                 assert_never(call)
+
+    async def _chat(self, call: Chat, turn: Turn) -> Reply | Snapshot:
+        caller = Caller(turn.pid, turn.program, turn.crowded)
+        before = turn.snapshot.tokens if turn.snapshot else 0
+        began = anyio.current_time()
+        outcome = await cast(Model, self._backend).generate(call, turn.snapshot, turn.budget, turn.emit, caller)
+        seconds = anyio.current_time() - began
+        written = outcome.tokens if isinstance(outcome, Snapshot) else outcome.usage.completion_tokens
+        self._speed.observe(0 if turn.snapshot else guess_tokens(call), max(0, written - before), seconds)
+        return outcome

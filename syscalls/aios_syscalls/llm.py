@@ -89,6 +89,8 @@ class ChatReply(Reply):
     mode: Literal["exact", "throughput"] | None = None
     """Whether the text depends on nothing but the call, to the last bit, or on what else ran; None: not known."""
     usage: Usage = Usage()
+    margin: float | None = None
+    """How much likelier each token was than the next best, 0 to 1, on average; None: not known."""
     call: int = 0
 
     @property

@@ -23,64 +23,64 @@ def models() -> dict[str, ScriptedModel]:
 
 
 def test_a_named_model_is_chosen(models: dict[str, ScriptedModel]) -> None:
-    assert Router(models).choose(chat("large")) == "large"
+    assert Router(models).decide(chat("large")).order[0] == "large"
     rank = Rank(messages=chat().messages, options=("a", "b"), model="large")
-    assert Router(models).choose(rank) == "large"
+    assert Router(models).decide(rank).order[0] == "large"
 
 
 def test_an_unknown_name_lists_the_models(models: dict[str, ScriptedModel]) -> None:
     with pytest.raises(NotFound, match="no model 'huge'; there are small, large"):
-        Router(models).choose(chat("huge"))
+        Router(models).decide(chat("huge"))
 
 
 def test_a_named_model_that_is_unhealthy_is_not_replaced(models: dict[str, ScriptedModel]) -> None:
     models["large"].healthy = False
     with pytest.raises(ModelFailed, match="'large' is unhealthy"):
-        Router(models).choose(chat("large"))
+        Router(models).decide(chat("large"))
 
 
 def test_the_first_healthy_model_is_chosen(models: dict[str, ScriptedModel]) -> None:
     router = Router(models)
-    assert router.choose(chat()) == "small"
+    assert router.decide(chat()).order[0] == "small"
     models["small"].healthy = False
-    assert router.choose(chat()) == "large"
+    assert router.decide(chat()).order[0] == "large"
     models["small"].healthy = True
-    assert router.choose(chat()) == "small"
+    assert router.decide(chat()).order[0] == "small"
 
 
 def test_no_healthy_model_says_why_for_each(models: dict[str, ScriptedModel]) -> None:
     for model in models.values():
         model.healthy = False
     with pytest.raises(ModelFailed, match=r"'small' is unhealthy .*; 'large' is unhealthy"):
-        Router(models).choose(chat())
+        Router(models).decide(chat())
 
 
 def test_no_model_at_all() -> None:
     with pytest.raises(ModelFailed, match="add one"):
-        Router({}).choose(chat())
+        Router({}).decide(chat())
     with pytest.raises(NotFound, match="there are none"):
-        Router({}).choose(chat("x"))
+        Router({}).decide(chat("x"))
 
 
 def test_the_first_healthy_model_that_can_serve_the_call_is_chosen(models: dict[str, ScriptedModel]) -> None:
     models["small"].refuses = "calls no tools"
-    assert Router(models).choose(chat()) == "large"
+    assert Router(models).decide(chat()).order[0] == "large"
     models["large"].healthy = False
     with pytest.raises(ModelFailed, match=r"'small' calls no tools; 'large' is unhealthy .* try again"):
-        Router(models).choose(chat())
+        Router(models).decide(chat())
     models["large"].refuses = "holds 64 tokens"
     with pytest.raises(BadRequest, match=r"llm.chat: 'small' calls no tools; 'large' holds 64 tokens; change the call"):
-        Router(models).choose(chat())
+        Router(models).decide(chat())
 
 
 def test_a_named_model_that_cannot_says_which_can(models: dict[str, ScriptedModel]) -> None:
     models["small"].refuses = "calls no tools"
     with pytest.raises(BadRequest, match=r"'small' cannot .*: it calls no tools; name 'large'") as caught:
-        Router(models).choose(chat("small"))
+        Router(models).decide(chat("small"))
     assert caught.value.field == "model"
     models["large"].refuses = "does not either"
     with pytest.raises(BadRequest, match="no other model"):
-        Router(models).choose(chat("small"))
+        Router(models).decide(chat("small"))
 
 
 def test_what_a_remote_model_can_do_is_what_is_configured() -> None:
@@ -106,6 +106,6 @@ def test_only_remote_models_means_no_ranking_and_says_so() -> None:
     rank = Rank(messages=chat().messages, options=("a", "b"))
     for call in (rank, rank.model_copy(update={"model": "far"})):
         with pytest.raises(BadRequest, match="tells no likelihood of a given text") as caught:
-            Router({"far": far}).choose(call)
+            Router({"far": far}).decide(call)
         assert caught.value.field == "model"  # what lets `solve` go another way
-    assert Router({"far": far, "near": ScriptedModel("n")}).choose(rank) == "near"
+    assert Router({"far": far, "near": ScriptedModel("n")}).decide(rank).order[0] == "near"

@@ -236,6 +236,7 @@ class Worker:
                 f"{last} has {len(tokens)} tokens and a slot holds {room}; "
                 "shorten the messages or configure a longer context",
                 "messages",
+                reason="context_length",
             )
         return tokens
 

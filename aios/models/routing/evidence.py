@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from aios.models.routing.arithmetic import equations, numbers
-from aios.models.routing.features import SENTENCE, Floats, Text
+from aios.models.routing.features import Floats, Text
 
 SIGNS: Mapping[str, tuple[float, float]] = {
     "equations that hold": (1.4, 0.7),
@@ -46,6 +46,7 @@ CONCLUDES = frozenset({"answer", "therefore", "thus", "hence", "conclusion", "ov
 REASONS = frozenset({"therefore", "thus", "hence", "so", "because", "since", "then", "total"})
 HEDGES = frozenset({"however", "but", "unsure", "unclear", "cannot", "assume", "assuming", "perhaps", "maybe", "sorry"})
 CONDITIONS = frozenset({"if", "but", "unless", "except", "each", "every", "half", "rest", "remaining", "other", "than"})
+SENTENCE = re.compile(r"[.?!]\s")
 _WORD = re.compile(r"[a-z]+")
 _TOLD = 1e12
 """Larger numbers tell nothing more."""

@@ -79,7 +79,7 @@ class Judge:
         if not answer.strip() and finish != "tool_use":
             return Verdict(WORTHLESS, "empty")
         fits = schema is not None and finish != "tool_use"
-        if schema is not None and fits and (fault := _fault(answer, schema)):
+        if schema is not None and fits and (fault := misfit(answer, schema)):
             return Verdict(WORTHLESS, fault)
         odds, reasons = self._evidence(Answer(question, answer), fits)
         if finish == "length":
@@ -160,7 +160,7 @@ def _logit(shares: Floats) -> Floats:
     return logits
 
 
-def _fault(answer: str, schema: Mapping[str, Any]) -> str | None:
+def misfit(answer: str, schema: Mapping[str, Any]) -> str | None:
     """Why an answer is not JSON that satisfies a schema, None if it is, or if the schema is none."""
     try:
         value = json.loads(answer, parse_constant=_no_number)

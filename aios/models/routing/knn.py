@@ -21,8 +21,8 @@ NEIGHBOURS = 64
 class Nearest:
     """The mean score of a model's answers to the `neighbours` questions that are nearest, drawn to its usual quality.
 
-    A question's vector is its weighed words, hashed into `DIMENSION` numbers of either sign: its inner products are about
-    those of the words, and no model need run for it.
+    A question's vector is its weighed words, hashed into `DIMENSION` numbers of either sign: its inner products are
+    about those of the words, and no model need run for it.
     """
 
     def __init__(self, usual: Mapping[str, float], neighbours: int = NEIGHBOURS) -> None:

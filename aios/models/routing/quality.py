@@ -12,6 +12,8 @@ from aios.models.routing.ridge import Ridge
 
 CAPACITY = 20_000
 """Examples of each model that are kept."""
+HARDER = 0.15
+"""By how much of its usual error a model errs more when a text is e times as long, before anything is learnt."""
 
 
 class Quality(Protocol):
@@ -32,8 +34,8 @@ class Quality(Protocol):
 class Linear:
     """A model's usual quality, more or less for a long text, and more or less for its words.
 
-    What the words say counts by how much of the text the past has words for: a text that is unlike all of them is judged
-    by its length alone, which is known to carry over where words do not.
+    What the words say counts by how much of the text the past has words for: a text that is unlike all of them is
+    judged by its length alone, which carries over where words do not.
     """
 
     def __init__(self, usual: Mapping[str, float], *, words: bool = True, strength: float = 8.0) -> None:
@@ -43,13 +45,13 @@ class Linear:
         self._examples: dict[str, list[tuple[Text, float]]] = {}
 
     def predict(self, text: Text, model: str) -> float:
-        usual = self._usual.get(model, 0.5)
+        expected = self._expected(text, model)
         ridge = self._models.get(model)
         if ridge is None:
-            return usual
+            return expected
         index, weights, known = self._weigh(text)
         by_length, by_words = ridge.predict(text.size, index, weights)
-        return usual + by_length + known * by_words
+        return expected + by_length + known * by_words
 
     def learn(self, text: Text, model: str, score: float) -> None:
         if self._words:
@@ -61,7 +63,7 @@ class Linear:
         else:
             examples[ridge.next] = text, score
         index, weights, _ = self._weigh(text)
-        ridge.add(text.size, index, weights, score - self._usual.get(model, 0.5))
+        ridge.add(text.size, index, weights, score - self._expected(text, model))
 
     def seen(self, model: str) -> int:
         return len(self._examples.get(model, ()))
@@ -72,8 +74,12 @@ class Linear:
             ridge = self._models[model] = self._new()
             for text, score in examples:
                 index, weights, _ = self._weigh(text)
-                ridge.add(text.size, index, weights, score - self._usual.get(model, 0.5), replay=0)
+                ridge.add(text.size, index, weights, score - self._expected(text, model), replay=0)
             ridge.settle(rounds=6)
+
+    def _expected(self, text: Text, model: str) -> float:
+        usual = self._usual.get(model, 0.5)
+        return usual - HARDER * (1 - usual) * float(text.size[0])
 
     def _new(self) -> Ridge:
         return Ridge(1, self._strength, 0.5, CAPACITY)

@@ -65,8 +65,11 @@ class Speed:
     @property
     def reliability(self) -> float:
         """The share of calls that are served, 0 to 1, as it looks of late."""
+        if not self._failing:
+            return 1.0
         return 1 - self._failing * math.exp((self._at - anyio.current_time()) / FAILURES_FADE_S)
 
     def _fail(self, share: float) -> None:
         now = 1 - self.reliability
-        self._failing, self._at = now + 0.2 * (share - now), anyio.current_time()
+        if now or share:
+            self._failing, self._at = now + 0.2 * (share - now), anyio.current_time()
