@@ -45,7 +45,7 @@ class Dispatch:
     async def __call__(self, passage: Passage) -> Reply:
         call = passage.call
         if isinstance(call, Feedback):
-            self._router.feedback(call.call, passage.pid, call.score)
+            self._router.feedback(call.answered, passage.pid, call.score)
             return Noted()
         if not isinstance(call, LlmCall):
             return await passage.run(call.family())

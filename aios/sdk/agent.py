@@ -203,7 +203,7 @@ class Agent(Filing):
         """Say how good an answer was, from 0 to 1: the router learns from it. Raises BadRequest for no score."""
         number = call.call if isinstance(call, ChatReply) else call
         try:
-            note = Feedback(call=number, score=score)
+            note = Feedback(answered=number, score=score)
         except ValidationError as error:
             raise explain(error, "the feedback") from None
         await self.port.submit(note)

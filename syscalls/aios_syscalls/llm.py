@@ -249,8 +249,8 @@ class Feedback(Syscall[Noted]):
     name: ClassVar[str] = "llm.feedback"
     effect: ClassVar[Effect] = Effect.IDEMPOTENT
 
-    call: int = Field(ge=1)
-    """`ChatReply.call`."""
+    answered: int = Field(ge=1)
+    """The number of the chat: `ChatReply.call`."""
     score: float = Field(ge=0, le=1)
     """From 0, useless, to 1, as good as can be."""
 

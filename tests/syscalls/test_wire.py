@@ -105,6 +105,7 @@ def test_every_syscall_is_in_the_table_and_names_its_reply() -> None:
     assert set(TABLE.values()) == calls
     assert all(issubclass(cls.reply_type(), Reply) for cls in calls)
     assert {name.partition(".")[0] for name in TABLE} == {"llm", "tool", "file", "process"}
+    assert not any("call" in cls.model_fields for cls in TABLE.values())  # the wire's own name for the syscall's
 
 
 def test_a_call_survives_the_wire() -> None:
