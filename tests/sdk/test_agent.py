@@ -359,7 +359,7 @@ async def test_feedback_names_the_answer_by_its_number() -> None:
     agent, port = agent_of(Noted(), Noted())
     await agent.feedback(ChatReply(text="hi", call=7), 0.5)
     await agent.feedback(8, 1)
-    assert port.calls == [Feedback(answered=7, score=0.5), Feedback(call=8, score=1)]
+    assert port.calls == [Feedback(answered=7, score=0.5), Feedback(answered=8, score=1)]
     with pytest.raises(BadRequest, match="feedback: score"):
         await agent.feedback(8, 2)
     with pytest.raises(BadRequest, match="feedback: call"):
