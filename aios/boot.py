@@ -209,6 +209,7 @@ def make_model(
         tools=config.tools,
         schemas=config.schemas,
         stream=config.stream,
+        logprobs=config.logprobs,
         resume=config.resume,
         priority=config.priority,
         program_field=config.program_field,

@@ -84,6 +84,8 @@ class RemoteModelConfig(RoutedConfig):
     """The same of response schemas; `json_object` sends one the way of llama-cpp-python's server."""
     stream: bool = True
     """Whether answers are asked for piece by piece."""
+    logprobs: bool = False
+    """Whether it is asked how likely its words are, by which a cascade judges."""
     embed: bool = False
     """Turn texts into vectors instead of generating, at base_url/embeddings."""
     resume: Literal["assistant", "continue_final_message"] | None = None

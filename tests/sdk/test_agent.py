@@ -362,7 +362,7 @@ async def test_feedback_names_the_answer_by_its_number() -> None:
     assert port.calls == [Feedback(answered=7, score=0.5), Feedback(answered=8, score=1)]
     with pytest.raises(BadRequest, match="feedback: score"):
         await agent.feedback(8, 2)
-    with pytest.raises(BadRequest, match="feedback: call"):
+    with pytest.raises(BadRequest, match="feedback: answered"):
         await agent.feedback(ChatReply(text="of no kernel"), 1)
 
 

@@ -62,8 +62,9 @@ class RemoteModel(Endpoint):
     `extra` adds fields to each request, and a None in it removes one:
     `{"max_tokens": None, "max_completion_tokens": 1024}`. What the server's model can do is what is said here:
     `context` in tokens, whether it calls `tools`, whether it keeps to `schemas` (`json_object`: by the older JSON
-    mode), whether it can `stream`. How it goes on with an answer that it is given the beginning of is `resume`: from an
-    assistant's message at the end, or with a flag `continue_final_message` beside that; None if it cannot, and then no
+    mode), whether it can `stream`, whether it tells `logprobs`, by which a cascade judges. How it goes on with an
+    answer of which it is given the beginning is `resume`: from an assistant's message at the end, or with a flag
+    `continue_final_message` beside that; None if it cannot, and then no
     call is paused. `priority` says how the server orders the field of that name, `program_field` what it calls the
     program that a call is from.
 
@@ -87,6 +88,7 @@ class RemoteModel(Endpoint):
         tools: bool = True,
         schemas: bool | Literal["json_object"] = True,
         stream: bool = True,
+        logprobs: bool = False,
         resume: Resume | None = None,
         priority: Literal["high_first", "low_first"] | None = None,
         program_field: str | None = None,
@@ -107,7 +109,8 @@ class RemoteModel(Endpoint):
         )
         self.name, self.slots, self.local = name or model, slots, local
         self._protocol = protocol
-        self._extra, self._stream = dict(extra or {}), stream
+        told: dict[str, JsonValue] = {"logprobs": True, "top_logprobs": 2} if logprobs and protocol == "openai" else {}
+        self._extra, self._stream = told | dict(extra or {}), stream
         self._context, self._tools, self._schemas = context, tools, schemas
         self._resume, self._priority, self._program_field = resume, priority, program_field
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -36,8 +37,21 @@ class _Delta(BaseModel):
     tool_calls: tuple[_CallPart, ...] | None = Field(default=None, fail_fast=True)
 
 
+class _Likely(BaseModel):
+    logprob: float
+
+
+class _Token(_Likely):
+    top_logprobs: tuple[_Likely, ...] = ()
+
+
+class _Likelihoods(BaseModel):
+    content: tuple[_Token, ...] | None = Field(default=None, fail_fast=True)
+
+
 class _Choice(BaseModel):
     index: int = 0
+    logprobs: _Likelihoods | None = None
     delta: _Delta | None = Field(default=None, validation_alias=AliasChoices("delta", "message"))
     finish_reason: str | None = None
 
@@ -85,6 +99,7 @@ class Draft:
         self._calls: list[_Call] = []
         self._finish: str | None = None
         self._usage = Usage()
+        self._margins: list[float] = []
 
     def add(self, data: bytes) -> str:
         """Take one chunk and return its text. Raises WireFault: no JSON, off the protocol, or an error inside."""
@@ -105,6 +120,7 @@ class Draft:
                 if FINISH.get(self._finish or "stop") == "stop":
                     self._finish = choice.finish_reason or self._finish
                 piece += self._take(choice.delta or _Delta())
+                self._margins += map(_margin, choice.logprobs.content or () if choice.logprobs else ())
         if piece:
             self._text.append(piece)
         return piece
@@ -137,12 +153,20 @@ class Draft:
             finish = "tool_use"
         if finish == "tool_use" and not uses:
             raise WireFault("it announced a tool call and sent none; try again")
-        return ChatReply(text="".join(self._text), tool_uses=uses, finish=finish, model=model, usage=self._usage)
+        margin = math.fsum(self._margins) / len(self._margins) if self._margins else None
+        text = "".join(self._text)
+        return ChatReply(text=text, tool_uses=uses, finish=finish, model=model, usage=self._usage, margin=margin)
 
     def _uses(self, hint: str) -> tuple[ToolUse, ...]:
         calls = self._calls
         repeats = {at for at, call in enumerate(calls) if any(call.repeats(other) for other in calls[:at])}
         return tuple(call.use(hint) for at, call in enumerate(calls) if at not in repeats)
+
+
+def _margin(token: _Token) -> float:
+    """How much likelier the best choice for a token was than the next."""
+    best, *rest = sorted((math.exp(min(0.0, each.logprob)) for each in token.top_logprobs or (token,)), reverse=True)
+    return best - max(rest, default=0.0)
 
 
 def _parse(data: bytes) -> _Chunk:
