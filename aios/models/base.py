@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from aios.context import Snapshot
-from aios_syscalls import Chat, ChatReply, Embed, EmbedReply, LlmCall, Rank, RankReply
+from aios_syscalls import Chat, ChatReply, Embed, EmbedReply, LlmCall, Rank, RankReply, ToolSpec
 
 Emit = Callable[[str], None]
 """Takes the next piece of generated text, as soon as it is final; never blocks."""
@@ -107,8 +107,13 @@ def guess_tokens(call: LlmCall) -> int:
     if isinstance(call, Embed):
         return math.ceil(sum(map(len, call.texts)) / CHARS_PER_TOKEN)
     chars = sum(len(message.content) + 12 for message in call.messages)
-    chars += sum(len(tool.name) + len(tool.description) + len(str(tool.parameters)) for tool in call.tools)
+    chars += sum(len(tool.description) + 50 * (1 + len(_properties(tool))) for tool in call.tools)
     return math.ceil(chars / CHARS_PER_TOKEN)
+
+
+def _properties(tool: ToolSpec) -> Collection[Any]:
+    found = tool.parameters.get("properties")
+    return found if isinstance(found, dict) else ()
 
 
 def too_long(call: Chat | Rank, context: int) -> str:

@@ -35,7 +35,6 @@ class Decision:
     """The models to try, best first; `facts` are for the record, None where there was nothing to choose."""
 
     order: tuple[str, ...]
-    text: Text
     judged: bool = False
     facts: dict[str, Any] | None = None
 
@@ -88,22 +87,21 @@ class Router:
         ModelFailed when those that could are unhealthy, BudgetExceeded when what is left pays for none of them.
         """
         able = self._able(call) if call.model is None else self._named(call.model, call)
-        text = _text(call)
         candidates = self._affordable(self.forecast.of(able, call, pid, program), call, left)
-        fixed = call.model is not None or not isinstance(call, Chat)
-        if fixed or len(candidates) == 1:
-            reason = "the call names it" if call.model is not None else "it is the first that can"
-            ordered, judged = candidates, False
+        ordered, judged = candidates, False
+        if call.model is not None:
+            reason = "the call names it"
+        elif len(candidates) == 1:
+            reason = "it is the only one that can"
+        elif not isinstance(call, Chat):
+            reason = "it is the first that can"
         else:
-            ordered, reason = self._strategy.order(text, candidates)
+            ordered, reason = self._strategy.order(_text(call), candidates)
             judged = self._strategy.cascades
-        if len(self._models) > 1:
-            facts = self._facts(ordered, call, reason if len(ordered) > 1 or fixed else "it is the only one that can")
-        else:
-            facts = None
+        facts = self._facts(ordered, call, reason) if len(self._models) > 1 else None
         # Another embedder's vectors would have nothing to do with those that the caller has.
         order = ordered[:1] if isinstance(call, Embed) else ordered
-        return Decision(tuple(each.name for each in order), text, judged, facts)
+        return Decision(tuple(each.name for each in order), judged, facts)
 
     def healthy(self, name: str) -> bool:
         """Whether a call that a model gets now has a chance."""
