@@ -69,6 +69,7 @@ class Dispatch:
                     attempt, outcome = await self._race(attempt, second)
                     if second.begun:
                         waiting.remove(second.name)
+                    hopeless |= {each.name for each in (attempt, second) if each.hopeless}
                     if isinstance(outcome, AiosError):
                         raise outcome
                     reply = outcome
@@ -121,7 +122,7 @@ class Dispatch:
         if attempt.heard:
             raise error
         after = error.data.get("retry_after_s")
-        if isinstance(error, BadRequest) or error.data.get("permanent") or (after or 0) > MAX_AFTER_S:
+        if attempt.hopeless:
             hopeless.add(attempt.name)
         waiting[:] = filter(self._router.healthy, waiting)
         if waiting:
@@ -197,6 +198,8 @@ class Attempt:
         self._router, self._passage, self._quiet = router, passage, quiet
         self._call = cast(LlmCall, passage.call)
         self._pieces, self._stopped, self._settled = 0, False, False
+        self.hopeless = False
+        """Whether it failed, and would fail again."""
 
     @property
     def heard(self) -> bool:
@@ -216,8 +219,14 @@ class Attempt:
                 self._passage.emit(piece)
 
         self.begun = True
-        with self._passage.account.holding(*self._router.forecast.most(self.name, self._call)):
-            return await self._passage.run(f"llm:{self.name}", emit=emit)
+        try:
+            with self._passage.account.holding(*self._router.forecast.most(self.name, self._call)):
+                return await self._passage.run(f"llm:{self.name}", emit=emit)
+        except AiosError as error:
+            after = error.data.get("retry_after_s") or 0
+            permanent = not isinstance(error, ModelFailed) or bool(error.data.get("permanent"))
+            self.hopeless = permanent or after > MAX_AFTER_S
+            raise
 
     def stop(self) -> None:
         """Somebody else was faster: not a word more."""

@@ -69,7 +69,12 @@ class Router:
             known = ", ".join(STRATEGIES)
             raise BadRequest(f"no routing strategy {strategy!r}; there are {known}", "router.strategy")
         self._models, self._outcomes = models, outcomes
-        self._profiles = {name: (profiles or {}).get(name, Profile()) for name in models}
+        given = profiles or {}
+        self._profiles = {
+            # What somebody else runs has a price, whether or not it is known.
+            name: given[name] if name in given else Profile(FREE if model.local else None)
+            for name, model in models.items()
+        }
         self.name = strategy
         usual = {name: profile.quality for name, profile in self._profiles.items()}
         self._strategy = STRATEGIES[strategy](usual, weights)
