@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from typing import Any
 
@@ -37,7 +38,7 @@ from aios_syscalls import (
     Wait,
 )
 from tests.cores.routed import Breaking, chat, routed
-from tests.models.remote.fault_server import UNFRAMED, FaultServer, answer, events
+from tests.models.remote.fault_server import UNFRAMED, FaultServer, Peer, answer, events
 
 pytestmark = pytest.mark.anyio
 VIRTUAL = pytest.mark.parametrize("anyio_backend", [("trio", {"clock": MockClock(autojump_threshold=0)})])
@@ -670,3 +671,76 @@ async def test_the_servers_own_count_is_what_is_charged() -> None:
             reply = await bench.kernel.submit(chat(max_tokens=9))
             assert reply.usage == Usage(prompt_tokens=50, completion_tokens=7, cached_tokens=40)
             assert bench.record().usd == pytest.approx(10 + 4 + 14)
+
+
+def piece(content: str, finish: str | None = None) -> bytes:
+    return events({"choices": [{"index": 0, "delta": {"content": content}, "finish_reason": finish}]})
+
+
+async def test_the_loser_of_a_race_hangs_up() -> None:
+    silent, gone = threading.Event(), list[bool]()
+
+    def serve(peer: Peer) -> None:
+        if silent.is_set():
+            peer.send(UNFRAMED)
+            gone.append(peer.gone(10))
+        else:
+            peer.send(UNFRAMED + piece("far", "stop") + events("[DONE]"))
+
+    with FaultServer([serve]) as one, FaultServer([UNFRAMED + piece("other", "stop")]) as two:
+        far = RemoteModel(one.url, "served", name="far", slots=1)
+        async with routed(far, RemoteModel(two.url, "served", name="other"), hedge=True) as bench:
+            for _ in range(6):
+                assert await bench.ask(chat()) == ("far", "far")
+            silent.set()
+            assert await bench.ask(chat()) == ("other", "other")
+            assert bench.left(7) == [("far", "'other' was faster")]
+            assert bench.kernel.lanes["llm:far"].running == 0
+            silent.clear()
+            assert await bench.ask(chat(model="far")) == ("far", "far")
+    assert gone == [True]
+
+
+async def test_a_stream_makes_way_for_who_waits_and_goes_on_after() -> None:
+    arrived = threading.Event()
+
+    def serve(peer: Peer) -> None:
+        asked = peer.asked.json()["messages"]
+        if asked[0]["content"] == "short":
+            peer.send(UNFRAMED + piece("brief", "stop") + events("[DONE]"))
+        elif asked[-1]["role"] == "assistant":
+            peer.send(UNFRAMED + piece("the rest", "stop") + events("[DONE]"))
+        else:
+            peer.send(UNFRAMED + piece("one ") + piece("two "))
+            arrived.wait(10)
+            peer.drip(*30 * [piece("more ")])
+
+    order: list[str] = []
+    with FaultServer([serve]) as server:
+        far = RemoteModel(server.url, "served", name="far", slots=1, resume="assistant")
+        async with routed(far, policy=lambda: RoundRobin(1)) as bench:
+            spoke = anyio.Event()
+
+            async def one(text: str) -> None:
+                heard: list[str] = []
+
+                def hear(word: str) -> None:
+                    heard.append(word)
+                    spoke.set()
+
+                reply = await bench.kernel.submit(chat(text, max_tokens=99), hear)
+                assert reply.text == "".join(heard)
+                order.append(reply.text)
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(one, "long")
+                await spoke.wait()
+                tasks.start_soon(one, "short")
+                await anyio.wait_all_tasks_blocked()
+                arrived.set()
+            assert bench.record(1).preemptions == 1
+    assert order[0] == "brief"
+    assert order[1].startswith("one two ")
+    assert order[1].endswith("the rest")
+    prefix = server.seen[-1].json()["messages"][-1]["content"]
+    assert order[1] == prefix + "the rest"

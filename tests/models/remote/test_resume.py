@@ -169,6 +169,30 @@ async def test_no_pause_where_no_token_would_be_left() -> None:
     assert outcome.finish == "length"
 
 
+@pytest.mark.parametrize("apart", [False, True])
+async def test_a_finished_answer_is_not_gone_on_with(apart: bool) -> None:
+    """Somebody comes when the last word, and why it is the last, are there, and the usage is not."""
+    crowd = [False]
+    last = [delta("b"), delta(finish="stop")] if apart else [delta("b", finish="stop")]
+
+    def serve(peer: Peer) -> None:
+        peer.send(UNFRAMED + events(delta("a "), *last))
+        peer.gone(0.05)
+        peer.send(events(told(3, 2), "[DONE]"))
+
+    def heard(piece: str) -> None:
+        crowd[0] = piece == "b" and not apart
+
+    def crowded() -> bool:
+        now, crowd[0] = crowd[0], True  # with `apart`, from after the last word on
+        return now
+
+    with FaultServer([serve]) as server:
+        async with RemoteModel(server.url, "served", name="far", resume="assistant") as model:
+            outcome = await model.generate(CHAT, None, 2, heard, Caller(1, "counter", crowded))
+    assert outcome == ChatReply(text="a b", model="far", usage=Usage(prompt_tokens=3, completion_tokens=2))
+
+
 @pytest.mark.parametrize(
     "fields",
     [
