@@ -107,11 +107,9 @@ class Endpoint:
         failed: bool | None = None
         try:
             with anyio.fail_after(self._timeout_s):
+                self._check()
                 entry = await self._rates.admit(most)
-                # Others may have found out meanwhile, or may be about to.
-                if not self._breaker.healthy:
-                    self._rates.settle(entry, 0)
-                    raise self.failure(f"it failed {MAX_FAILURES} times in a row; try again in {COOL_DOWN_S:g} s")
+                self._check()  # others may have found out meanwhile, or may be about to
                 ticket = self._breaker.begin()
                 taken = await self._exchange(content, take)
             failed = False
@@ -128,12 +126,17 @@ class Endpoint:
             # Having too much to do is no failure: it says so itself, and when to come again.
             status = error.data.get("status")
             failed = None if status == 429 else isinstance(error, ModelFailed)
-            if entry is not None and status is not None:
+            if entry is not None and (status is not None or ticket is None):
                 self._rates.settle(entry, 0)
             raise
         finally:
             if ticket is not None:
                 self._breaker.end(ticket, failed=failed)
+
+    def _check(self) -> None:
+        """Raises ModelFailed where only a probe has a chance, and one is under way or it is too early for it."""
+        if not self._breaker.healthy:
+            raise self.failure(f"it failed {MAX_FAILURES} times in a row; try again in {COOL_DOWN_S:g} s")
 
     def failure(self, why: str, **data: Any) -> ModelFailed:
         """The error of a model that failed, `why` being already without secrets."""
