@@ -14,6 +14,7 @@ from aios.models.router import Decision, Router
 from aios_syscalls import (
     AiosError,
     BadRequest,
+    BudgetExceeded,
     Chat,
     ChatReply,
     EmbedReply,
@@ -57,27 +58,40 @@ class Dispatch:
 
     async def _serve(self, passage: Passage, decision: Decision) -> Reply:
         waiting, attempts = list(decision.order), 0
+        hopeless: set[str] = set()
         fair: tuple[Attempt, ChatReply] | None = None
         while True:
             attempt = Attempt(self._router, passage, waiting.pop(0), quiet=decision.judged and bool(waiting))
             attempts += 1
             try:
                 if self._hedge and waiting and not decision.judged:
-                    attempt, reply = await self._race(attempt, Attempt(self._router, passage, waiting[0]))
+                    second = Attempt(self._router, passage, waiting[0])
+                    attempt, outcome = await self._race(attempt, second)
+                    if second.begun:
+                        waiting.remove(second.name)
+                    hopeless |= {each.name for each in (attempt, second) if each.hopeless}
+                    if isinstance(outcome, AiosError):
+                        raise outcome
+                    reply = outcome
                 else:
                     reply = await attempt.run()
-            except (ModelFailed, BadRequest) as error:
+            except (ModelFailed, BadRequest, BudgetExceeded) as error:
                 if fair is not None and not attempt.heard:
                     attempt.leave(error.message)
                     return self._answered(passage, *fair)  # a fair answer is better than none
                 try:
-                    wait_s = self._wait(waiting, attempt, error, attempts, decision)
+                    wait_s = self._wait(waiting, attempt, error, attempts, decision, hopeless)
                 except AiosError:
                     attempt.settle()
                     raise
                 attempt.leave(error.message)
                 await anyio.sleep(wait_s)
+                if len(waiting) == 1 and not self._router.healthy(waiting[0]):
+                    raise
                 continue
+            except BaseException:
+                attempt.settle()  # who gives up a call pays for what has come of it
+                raise
             if fair is None and isinstance(reply, ChatReply) and decision.judged and waiting:
                 verdict = self._router.judge(cast(Chat, passage.call), reply)
                 if verdict.good < GOOD_ENOUGH:
@@ -89,59 +103,82 @@ class Dispatch:
             return self._answered(passage, attempt, reply)
 
     def _wait(
-        self, waiting: list[str], attempt: Attempt, error: ModelFailed | BadRequest, attempts: int, decision: Decision
+        self,
+        waiting: list[str],
+        attempt: Attempt,
+        error: ModelFailed | BadRequest | BudgetExceeded,
+        attempts: int,
+        decision: Decision,
+        hopeless: set[str],
     ) -> float:
-        """How long to wait after an error before the first of `waiting` is tried; raises it where that is no use."""
+        """How long to wait after an error before the first of `waiting` is tried; raises it where that is no use.
+
+        `hopeless` are those that would only fail the same way again.
+        """
         if isinstance(error, ModelFailed):
             self._router.forecast.speeds[attempt.name].failed()
         elif error.data.get("reason") != "context_length":
             raise error
         if attempt.heard:
             raise error
+        after = error.data.get("retry_after_s")
+        if attempt.hopeless:
+            hopeless.add(attempt.name)
         waiting[:] = filter(self._router.healthy, waiting)
         if waiting:
             return 0.0
-        after = error.data.get("retry_after_s")
-        hopeless = isinstance(error, BadRequest) or error.data.get("permanent") or (after or 0) > MAX_AFTER_S
-        if hopeless or attempts >= MOST or not self._retries.take():
+        again = [name for name in dict.fromkeys((*decision.order, attempt.name)) if name not in hopeless]
+        if not again or attempts >= MOST or not self._retries.take():
             raise error
-        waiting.append(next(filter(self._router.healthy, decision.order), attempt.name))
-        return self._retries.wait_s(attempts, after)
+        name = min(filter(self._router.healthy, again), key=self._router.wait_s, default=again[-1])
+        waiting.append(name)
+        return self._retries.wait_s(attempts, after if name == attempt.name else None)
 
-    async def _race(self, first: Attempt, second: Attempt) -> tuple[Attempt, Reply]:
-        """The answer of whoever begins it first; the second begins late, and if there is a retry left."""
+    async def _race(self, first: Attempt, second: Attempt) -> tuple[Attempt, Reply | AiosError]:
+        """Who begins the answer first, with what came of it; the second begins late, and if there is a retry left."""
         slow_s = self._router.forecast.speeds[first.name].slow_s
         if slow_s is None:
             return first, await first.run()
-        ended: list[tuple[Attempt, Reply | AiosError]] = []
+        ended: dict[Attempt, Reply | AiosError] = {}
+        won: list[Attempt] = []
         news = anyio.Event()
 
         async def run(attempt: Attempt, other: Attempt) -> None:
             def win() -> None:
-                other.stop()
-                news.set()
+                if not won:
+                    won.append(attempt)
+                    other.stop()
+                    news.set()
 
             with attempt.scope:
                 try:
-                    ended.append((attempt, await attempt.run(win)))
+                    ended[attempt] = await attempt.run(win)
                     win()
                 except AiosError as error:
-                    ended.append((attempt, error))
+                    ended[attempt] = error
             news.set()
 
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(run, first, second)
-            with anyio.move_on_after(slow_s):
-                await news.wait()
-            if not news.is_set() and self._retries.take():
-                tasks.start_soon(run, second, first)
-        winner, outcome = next((each for each in ended if isinstance(each[1], Reply)), ended[0])
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(run, first, second)
+                with anyio.move_on_after(slow_s):
+                    await news.wait()
+                if not news.is_set() and self._retries.take():
+                    tasks.start_soon(run, second, first)
+        except BaseException:
+            first.settle()
+            second.settle()
+            raise
+        # Who spoke has won even if it failed then: nobody may speak after it.
+        winner = won[0] if won else [*ended][-1]
         for loser in (first, second):
             if loser is not winner and loser.begun:
-                loser.leave(f"{winner.name!r} was faster")
-        if isinstance(outcome, AiosError):
-            raise outcome
-        return winner, outcome
+                other = ended.get(loser)
+                if isinstance(other, ModelFailed):
+                    self._router.forecast.speeds[loser.name].failed()
+                why = other.message if isinstance(other, AiosError) else f"{winner.name!r} was faster"
+                loser.leave(why, other if isinstance(other, Reply) else None)
+        return winner, ended[winner]
 
     def _answered(self, passage: Passage, attempt: Attempt, reply: Reply) -> Reply:
         attempt.speak(reply)
@@ -160,7 +197,9 @@ class Attempt:
         self.name, self.begun, self.scope = name, False, anyio.CancelScope()
         self._router, self._passage, self._quiet = router, passage, quiet
         self._call = cast(LlmCall, passage.call)
-        self._pieces, self._stopped = 0, False
+        self._pieces, self._stopped, self._settled = 0, False, False
+        self.hopeless = False
+        """Whether it failed, and would fail again."""
 
     @property
     def heard(self) -> bool:
@@ -180,8 +219,14 @@ class Attempt:
                 self._passage.emit(piece)
 
         self.begun = True
-        with self._passage.account.holding(*self._router.forecast.most(self.name, self._call)):
-            return await self._passage.run(f"llm:{self.name}", emit=emit)
+        try:
+            with self._passage.account.holding(*self._router.forecast.most(self.name, self._call)):
+                return await self._passage.run(f"llm:{self.name}", emit=emit)
+        except AiosError as error:
+            after = error.data.get("retry_after_s") or 0
+            permanent = not isinstance(error, ModelFailed) or bool(error.data.get("permanent"))
+            self.hopeless = permanent or after > MAX_AFTER_S
+            raise
 
     def stop(self) -> None:
         """Somebody else was faster: not a word more."""
@@ -201,6 +246,9 @@ class Attempt:
             usage = Usage(prompt_tokens=guess_tokens(self._call), completion_tokens=self._pieces, estimated=True)
         else:
             return Usage()
+        if self._settled:
+            return usage
+        self._settled = True
         self._passage.charge(usage.total, self._router.forecast.usd(self.name, usage))
         return usage
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import assert_never, cast
+from weakref import WeakKeyDictionary
 
 import anyio
 
@@ -21,6 +22,8 @@ class LlmCore:
 
     def __init__(self, backend: Backend, speed: Speed | None = None) -> None:
         self._backend, self._speed = backend, speed or Speed()
+        self._taken: WeakKeyDictionary[Snapshot, float] = WeakKeyDictionary()
+        """Seconds that paused chats have had."""
 
     async def run(self, turn: Turn) -> Reply | Snapshot:
         call = cast(LlmCall, turn.call)
@@ -37,9 +40,14 @@ class LlmCore:
     async def _chat(self, call: Chat, turn: Turn) -> Reply | Snapshot:
         caller = Caller(turn.pid, turn.program, turn.crowded)
         before = turn.snapshot.tokens if turn.snapshot else 0
+        taken = self._taken.pop(turn.snapshot, 0.0) if turn.snapshot else 0.0
         began = anyio.current_time()
         outcome = await cast(Model, self._backend).generate(call, turn.snapshot, turn.budget, turn.emit, caller)
         seconds = anyio.current_time() - began
         written = outcome.tokens if isinstance(outcome, Snapshot) else outcome.usage.completion_tokens
         self._speed.observe(0 if turn.snapshot else guess_tokens(call), max(0, written - before), seconds)
+        if isinstance(outcome, Snapshot):
+            self._taken[outcome] = taken + seconds
+        else:
+            self._speed.served(taken + seconds)
         return outcome

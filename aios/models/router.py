@@ -68,7 +68,12 @@ class Router:
             known = ", ".join(STRATEGIES)
             raise BadRequest(f"no routing strategy {strategy!r}; there are {known}", "router.strategy")
         self._models, self._outcomes = models, outcomes
-        self._profiles = {name: (profiles or {}).get(name, Profile()) for name in models}
+        given = profiles or {}
+        self._profiles = {
+            # What somebody else runs has a price, whether or not it is known.
+            name: given[name] if name in given else Profile(FREE if model.local else None)
+            for name, model in models.items()
+        }
         self.name = strategy
         usual = {name: profile.quality for name, profile in self._profiles.items()}
         self._strategy = STRATEGIES[strategy](usual, weights)
@@ -107,6 +112,10 @@ class Router:
         """Whether a call that a model gets now has a chance."""
         return self._models[name].healthy
 
+    def wait_s(self, name: str) -> float:
+        """How long a call that a model gets now has to wait on its slot, in seconds."""
+        return self._models[name].wait_s
+
     def judge(self, chat: Chat, reply: ChatReply) -> Verdict:
         """How likely a cheap model's answer will do."""
         return self._judge.judge(
@@ -115,7 +124,9 @@ class Router:
 
     def check(self, chat: Chat, reply: ChatReply) -> None:
         """Learn from an answer that is not what its schema asks for."""
-        if len(self._models) > 1 and chat.response_schema is not None and misfit(reply.text, chat.response_schema):
+        if len(self._models) < 2 or chat.response_schema is None or reply.finish == "tool_use":
+            return  # a call of a tool is no answer yet
+        if misfit(reply.text, chat.response_schema):
             self._remember(_Answer(0, reply.model, _text(chat), reply.text[:MAX_CHARS]), 0.0)
 
     def served(self, id: int, pid: int, program: str, chat: Chat, reply: ChatReply) -> None:

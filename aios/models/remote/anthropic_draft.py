@@ -96,6 +96,11 @@ class Draft:
         self.ended = False
         """Whether the last event has come."""
 
+    @property
+    def finished(self) -> bool:
+        """Whether its text is whole, though more may be told of it."""
+        return self._finish is not None
+
     def add(self, data: bytes) -> str:
         """Take one event and return its text. Raises WireFault: no JSON, off the protocol, or an error inside."""
         if self.ended:

@@ -13,7 +13,7 @@ import anyio
 import httpx2
 from pydantic_core import from_json
 
-from aios.models.remote.limits import Breaker, Entry, Rates
+from aios.models.remote.limits import COOL_DOWN_S, MAX_FAILURES, Breaker, Entry, Rates
 from aios.models.remote.sse import WireFault
 from aios.models.remote.transport import endpoint, open_transport, read, retry_after_s, send, stream
 from aios.models.remote.wire import error_text
@@ -103,11 +103,14 @@ class Endpoint:
         Raises BadRequest when the server refuses the call, ModelFailed for all else, at the latest at the deadline.
         """
         entry: Entry | None = None
+        ticket: object | None = None
         failed: bool | None = None
         try:
             with anyio.fail_after(self._timeout_s):
+                self._check()
                 entry = await self._rates.admit(most)
-                self._breaker.begin()
+                self._check()  # others may have found out meanwhile, or may be about to
+                ticket = self._breaker.begin()
                 taken = await self._exchange(content, take)
             failed = False
             self._rates.settle(entry, used(taken))
@@ -123,12 +126,17 @@ class Endpoint:
             # Having too much to do is no failure: it says so itself, and when to come again.
             status = error.data.get("status")
             failed = None if status == 429 else isinstance(error, ModelFailed)
-            if entry is not None and status is not None:
+            if entry is not None and (status is not None or ticket is None):
                 self._rates.settle(entry, 0)
             raise
         finally:
-            if entry is not None:
-                self._breaker.end(failed=failed)
+            if ticket is not None:
+                self._breaker.end(ticket, failed=failed)
+
+    def _check(self) -> None:
+        """Raises ModelFailed where only a probe has a chance, and one is under way or it is too early for it."""
+        if not self._breaker.healthy:
+            raise self.failure(f"it failed {MAX_FAILURES} times in a row; try again in {COOL_DOWN_S:g} s")
 
     def failure(self, why: str, **data: Any) -> ModelFailed:
         """The error of a model that failed, `why` being already without secrets."""

@@ -11,6 +11,8 @@ Entry = list[float]
 """When a request was sent and how many tokens it takes."""
 
 MINUTE_S = 60.0
+TICK_S = 0.001
+"""The shortest wait: a clock of large numbers may not show a shorter one, and then it would never end."""
 MAX_FAILURES = 3
 COOL_DOWN_S = 5.0
 """How long an endpoint is left alone after that many failures in a row."""
@@ -29,6 +31,7 @@ class Rates:
         self._total = 0.0
         self._rest_until = -math.inf
         self._queue = anyio.Lock()
+        self._freed = anyio.Event()
         self.waiting = 0
 
     async def admit(self, tokens: int) -> Entry:
@@ -39,9 +42,10 @@ class Rates:
         self.waiting += 1
         try:
             async with self._queue:
-                # The first in the queue waits for the clock alone, and whoever comes later waits behind it.
-                while (wait := self.wait_s(tokens)) > 0:  # noqa: ASYNC110
-                    await anyio.sleep(wait)
+                # The first in the queue waits for the clock or for tokens given back; who comes later waits behind it.
+                while (wait := self.wait_s(tokens)) > 0:
+                    with anyio.move_on_after(max(wait, TICK_S)):
+                        await self._freed.wait()
                 entry: Entry = [anyio.current_time(), float(tokens)]
                 self._log.append(entry)
                 self._total += tokens
@@ -54,6 +58,8 @@ class Rates:
         if self._log and entry[0] >= self._log[0][0]:
             self._total += tokens - entry[1]
             entry[1] = float(tokens)
+            self._freed.set()
+            self._freed = anyio.Event()
 
     def rest(self, seconds: float) -> None:
         """Send nothing for a while, as the server wishes."""
@@ -87,20 +93,24 @@ class Breaker:
     def __init__(self) -> None:
         self._failures = 0
         self._until = 0.0
-        self._probing = False
+        self._probe: object | None = None
 
     @property
     def healthy(self) -> bool:
         """Whether a call has a chance; while a probe is under way, it alone has."""
-        return self._failures < MAX_FAILURES or (anyio.current_time() >= self._until and not self._probing)
+        return self._failures < MAX_FAILURES or (anyio.current_time() >= self._until and self._probe is None)
 
-    def begin(self) -> None:
-        """A call is sent."""
-        self._probing = self._failures >= MAX_FAILURES
+    def begin(self) -> object:
+        """A call is sent; the ticket that `end` takes. Not to be called while unhealthy."""
+        ticket = object()
+        if self._failures >= MAX_FAILURES:
+            self._probe = ticket
+        return ticket
 
-    def end(self, *, failed: bool | None) -> None:
+    def end(self, ticket: object, *, failed: bool | None) -> None:
         """A call has ended: it failed, or did not, or (None) nobody knows since it was given up."""
-        self._probing = False
+        if ticket is self._probe:
+            self._probe = None
         if failed is None:
             return
         self._failures = self._failures + 1 if failed else 0

@@ -39,6 +39,10 @@ class Draft(Protocol):
 
     ended: bool
 
+    @property
+    def finished(self) -> bool:
+        """Whether its text is whole, though more may be told of it."""
+
     def add(self, data: bytes) -> str:
         """Take the data of one event, or a whole answer, and return its text. Raises WireFault."""
 
@@ -199,11 +203,11 @@ class _Slice:
         reader = EventReader()
         async for chunk in chunks:
             for data in reader.feed(chunk):
-                self._add(data)
+                spoke = self._add(data)
                 if self._draft.ended:
                     await drain(chunks, within_s=DRAIN_S)
                     return self._reply()
-                if self._pauses():
+                if spoke and self._pauses():
                     return self._pause()
         return self._reply()
 
@@ -212,13 +216,17 @@ class _Slice:
         usage = outcome.usage if isinstance(outcome, ChatReply | RemoteSnapshot) else Usage()
         return usage.total - self._begun.usage.total
 
-    def _add(self, data: bytes) -> None:
+    def _add(self, data: bytes) -> bool:
+        """Whether there was text in it."""
         if piece := self._draft.add(data):
             self._pieces.append(piece)
             self._emit(piece)
+        return bool(piece)
 
     def _pauses(self) -> bool:
-        if self._budget is None or len(self._pieces) < self._budget or not self._caller.crowded():
+        # What is finished is not gone on with: the server would say more.
+        used = self._budget is not None and len(self._pieces) >= self._budget
+        if not used or self._draft.finished or not self._caller.crowded():
             return False
         # Where a stop text may have begun, the server alone knows, and it would begin to look for it anew.
         text = "".join(self._pieces)

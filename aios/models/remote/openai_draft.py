@@ -101,6 +101,11 @@ class Draft:
         self._usage = Usage()
         self._margins: list[float] = []
 
+    @property
+    def finished(self) -> bool:
+        """Whether its text is whole, though more may be told of it."""
+        return self._finish is not None
+
     def add(self, data: bytes) -> str:
         """Take one chunk and return its text. Raises WireFault: no JSON, off the protocol, or an error inside."""
         if data == b"[DONE]" or self.ended:

@@ -120,10 +120,10 @@ def read_vectors(data: bytes, texts: int, model: str) -> EmbedReply:
     """
     answer = validated(_Vectors, data, "a list of embeddings")
     by_index = {each.index: each.embedding for each in answer.data}
-    if sorted(by_index) != list(range(texts)):
+    if sorted(each.index for each in answer.data) != list(range(texts)):
         raise WireFault(f"it gave {len(answer.data)} vectors for {texts} texts")
     vectors = [by_index[index] for index in range(texts)]
-    lengths = [math.sqrt(math.fsum(x * x for x in vector)) for vector in vectors]
+    lengths = [math.hypot(*vector) for vector in vectors]
     if len(set(map(len, vectors))) > 1 or not all(0 < length < math.inf for length in lengths):
         raise WireFault("its vectors are of different dimensions, or not of finite length")
     unit = tuple(tuple(x / size for x in vector) for vector, size in zip(vectors, lengths, strict=True))

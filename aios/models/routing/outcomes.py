@@ -45,7 +45,7 @@ class Outcomes:
                 "ORDER BY rowid DESC LIMIT ?",
                 (model, KEPT),
             )
-            found += [(row[0], Outcome(*row[1:])) for row in rows]
+            found += [(row[0], Outcome(*row[1:])) for row in rows if _sound(*row[2:])]
         return [outcome for _, outcome in sorted(found, key=lambda each: each[0])]
 
     def add(self, model: str, question: str, length: int, answer: str, score: float) -> None:
@@ -75,6 +75,8 @@ class Outcomes:
                 self._database = self._open()
             return self._database.execute(statement, values).fetchall()
         except (sqlite3.Error, OSError) as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY and self._database is not None:
+                return []  # another kernel is at it; what matters is not this row
             self.trouble = f"what the router learns is not kept: {self._path}: {error}"
             return []
 
@@ -91,3 +93,9 @@ class Outcomes:
             "(at REAL, model TEXT, question TEXT, length INTEGER, answer TEXT, score REAL)"
         )
         return database
+
+
+def _sound(question: object, length: object, answer: object, score: object) -> bool:
+    """Whether a row is one of ours: SQLite keeps whatever it is given."""
+    texts = isinstance(question, str) and isinstance(answer, str) and isinstance(length, int) and length >= 0
+    return texts and isinstance(score, float) and 0 <= score <= 1
