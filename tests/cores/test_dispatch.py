@@ -690,11 +690,11 @@ async def test_the_loser_of_a_race_hangs_up() -> None:
     with FaultServer([serve]) as one, FaultServer([UNFRAMED + piece("other", "stop")]) as two:
         far = RemoteModel(one.url, "served", name="far", slots=1)
         async with routed(far, RemoteModel(two.url, "served", name="other"), hedge=True) as bench:
-            for _ in range(6):
+            for _ in range(5):  # before which nobody knows what is slow
                 assert await bench.ask(chat()) == ("far", "far")
             silent.set()
             assert await bench.ask(chat()) == ("other", "other")
-            assert bench.left(7) == [("far", "'other' was faster")]
+            assert bench.left(6) == [("far", "'other' was faster")]
             assert bench.kernel.lanes["llm:far"].running == 0
             silent.clear()
             assert await bench.ask(chat(model="far")) == ("far", "far")

@@ -68,8 +68,6 @@ async def thousand(bench: Routed) -> list[str]:
     [
         ("explicit", (0.3, 0.0), 0.995),
         ("round_robin", (0.3, 0.0), 0.995),
-        ("learned", (0.3, 0.0), 0.995),
-        ("explicit", (0.1, 0.1), 0.99),
         ("round_robin", (0.1, 0.1), 0.99),
         ("learned", (0.1, 0.1), 0.99),
     ],
