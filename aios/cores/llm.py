@@ -41,9 +41,9 @@ class LlmCore:
         caller = Caller(turn.pid, turn.program, turn.crowded)
         before = turn.snapshot.tokens if turn.snapshot else 0
         taken = self._taken.pop(turn.snapshot, 0.0) if turn.snapshot else 0.0
-        began = anyio.current_time()
+        began = anyio.current_time() + self._backend.wait_s  # what rate limits take is no work
         outcome = await cast(Model, self._backend).generate(call, turn.snapshot, turn.budget, turn.emit, caller)
-        seconds = anyio.current_time() - began
+        seconds = max(0.0, anyio.current_time() - began)
         written = outcome.tokens if isinstance(outcome, Snapshot) else outcome.usage.completion_tokens
         self._speed.observe(0 if turn.snapshot else guess_tokens(call), max(0, written - before), seconds)
         if isinstance(outcome, Snapshot):

@@ -116,6 +116,14 @@ class Router:
         """How long a call that a model gets now has to wait on its slot, in seconds."""
         return self._models[name].wait_s
 
+    def failed(self, name: str) -> None:
+        """A model has failed at a call."""
+        self.forecast.speeds[name].failed()
+
+    def slow_s(self, name: str) -> float | None:
+        """Longer than which few calls take a model; None as long as nobody knows."""
+        return self.forecast.speeds[name].slow_s
+
     def judge(self, chat: Chat, reply: ChatReply) -> Verdict:
         """How likely a cheap model's answer will do."""
         return self._judge.judge(

@@ -77,7 +77,7 @@ class Endpoint:
     @property
     def wait_s(self) -> float:
         """How long a call made now has to wait for the rate limits, or because the server asked for a rest."""
-        return self._rates.wait_s() * (1 + self._rates.waiting)
+        return self._rates.queue_s
 
     async def __aenter__(self) -> Self:
         self._transport = open_transport(self._url, self._connections)

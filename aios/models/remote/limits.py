@@ -65,6 +65,12 @@ class Rates:
         """Send nothing for a while, as the server wishes."""
         self._rest_until = max(self._rest_until, anyio.current_time() + seconds)
 
+    @property
+    def queue_s(self) -> float:
+        """How long one that comes now has to wait, with those before it."""
+        wait, each = self.wait_s(), MINUTE_S / self._requests
+        return wait + self.waiting * each if wait else 0.0
+
     def wait_s(self, tokens: int = 0) -> float:
         """How long a request of so many tokens would have to wait, if no other came first."""
         now = anyio.current_time()

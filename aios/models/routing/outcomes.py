@@ -85,7 +85,7 @@ class Outcomes:
         with suppress(FileExistsError):
             os.close(os.open(self._path, os.O_CREAT | os.O_EXCL, 0o600))
         # A row is written in some 50 us; it survives the process, and a power cut may take the last ones.
-        database = sqlite3.connect(self._path, isolation_level=None, timeout=0.1)
+        database = sqlite3.connect(self._path, isolation_level=None, timeout=0.04)
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         database.execute(
