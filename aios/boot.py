@@ -6,7 +6,14 @@ import math
 import os
 import random
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -308,6 +315,12 @@ def _router(
     finally:
         if outcomes is not None:
             outcomes.close()
+
+
+def learnt(path: Path) -> tuple[int, str]:
+    """How many answers the router remembers in a file, and what is wrong with that, if anything."""
+    with closing(Outcomes(path)) as outcomes:
+        return outcomes.count(), outcomes.trouble
 
 
 def _profile(config: Config, model: ModelConfig) -> Profile:

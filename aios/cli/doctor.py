@@ -20,6 +20,7 @@ from pathlib import Path
 
 import psutil
 
+from aios.boot import learnt
 from aios.config import home
 from aios.setup import ARTIFACTS, Artifact, is_whole
 from aios_storage import beneath
@@ -58,11 +59,22 @@ def checks() -> list[Check]:
         *map(_artifact, ARTIFACTS),
         _writable("cache directory", home("cache")),
         _writable("state directory", home("state")),
+        _learnt(home("state") / "router.db"),
         _disk(),
         _memory(),
         _cores(),
         _openat2(),
     ]
+
+
+def _learnt(path: Path) -> Check:
+    name = "router's memory"
+    if not path.exists():
+        return Check(name, True, "nothing is learnt yet: agents teach it by `agent.feedback`", optional=True)
+    known, trouble = learnt(path)
+    if trouble:
+        return Check(name, False, trouble, f"rm {shlex.quote(str(path))}*", optional=True)
+    return Check(name, True, f"{known} answers and how good they were, in {path}", optional=True)
 
 
 def _python() -> Check:

@@ -61,6 +61,11 @@ class Outcomes:
                 (model, model, KEPT),
             )
 
+    def count(self) -> int:
+        """How many are kept."""
+        rows = self._run("SELECT count(*) FROM outcomes", ())
+        return int(rows[0][0]) if rows else 0
+
     def close(self) -> None:
         """Let go of the file."""
         if self._database is not None:
