@@ -18,7 +18,7 @@ USUAL = {"weak": 0.5, "strong": 0.5}
 """Nothing is known of either model beforehand."""
 ALIKE = 244
 """Characters of a usual question: a text that says it has so many is judged by its words alone."""
-NEAREST_SEEDS, NEAREST_TEST = 3, 500
+NEAREST_SEEDS, NEAREST_TEST = 2, 400
 """How many splits and questions of each the nearest-neighbour strategy gets: each takes it some 50 ms."""
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Of strong calls, for a chart."""

@@ -66,7 +66,7 @@ class Nearest:
         self._pending.clear()
 
     def _vector(self, text: Text) -> Any:
-        index, weights, _ = self._vocabulary.weigh(text)
+        index, weights = self._vocabulary.weigh(text)
         vector = np.zeros(DIMENSION)
         np.add.at(vector, index % DIMENSION, np.where(index // DIMENSION % 2, weights, -weights))
         length = math.sqrt(float(vector @ vector))
