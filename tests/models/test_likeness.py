@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from aios.models.routing import quality
 from aios.models.routing.features import Precedents, Text, Vocabulary
-from aios.models.routing.quality import LEAST_TRUST, Linear
+from aios.models.routing.quality import Linear
 
 PAST = ("why do glaciers calve into fjords", "which enzyme splits lactose in the gut")
 
@@ -34,11 +35,17 @@ def test_words_from_two_texts_are_no_precedent_of_both() -> None:
     assert 0 < precedents().likeness(Text.of("glaciers lactose")) < 0.5
 
 
-def test_words_say_little_of_a_text_that_shares_none_with_another_but_frequent_ones() -> None:
-    quality = Linear({})
+def test_of_a_text_that_is_like_no_other_words_are_believed_a_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    learnt = Linear({})
     for number in range(100):
-        quality.learn(Text.of(f"frequent{number % 2} subject{number} thing{number}"), "m", float(number % 2))
-    quality.settle()
-    strange, known = Text.of("frequent1 other things"), Text.of("frequent1 subject1 thing1")
-    assert LEAST_TRUST < 1
-    assert 0.5 < quality.predict(strange, "m") < quality.predict(known, "m")
+        learnt.learn(Text.of(f"frequent{number % 2} subject{number} thing{number}"), "m", float(number % 2))
+    learnt.settle()
+
+    def words(rest: str) -> float:
+        one, other = (learnt.predict(Text.of(f"frequent{last} {rest}"), "m") for last in (1, 0))
+        return one - other
+
+    little, much = words("other things"), words("subject1 thing1")
+    monkeypatch.setattr(quality, "LEAST_TRUST", 1.0)
+    assert little == pytest.approx(words("other things") * 0.3)
+    assert much == pytest.approx(words("subject1 thing1"))
