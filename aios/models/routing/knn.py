@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +79,7 @@ class Nearest:
             from chromadb.config import Settings
 
             client = chromadb.EphemeralClient(Settings(anonymized_telemetry=False))
-            name = f"questions-{id(self)}"
+            # All clients in memory share one store, where the name of one that is gone would be taken.
+            name = f"questions-{uuid.uuid4()}"
             self._made = client.create_collection(name, configuration={"hnsw": {"space": "cosine"}})
         return self._made
