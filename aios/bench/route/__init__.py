@@ -107,8 +107,8 @@ def _notes(size: Size, found: Mapping[str, Sequence[float]]) -> list[str]:
     return [
         *notes,
         f"Decisions: three models, {size.learnt} outcomes known, {size.asked} new prompts, one in {deciding.EVERY} of "
-        f"{deciding.LONG // 1000} kB{'' if found else ', made up as there is no data'}; cpu: without what other processes "
-        "took of the processor meanwhile.",
+        f"{deciding.LONG // 1000} kB{'' if found else ', made up as there is no data'}; cpu: without what other "
+        "processes took of the processor meanwhile.",
         f"Two endpoints, the same answers: {queues.QUEUED} calls wait at one, and it gets "
         f"{queues.BACKGROUND_RATE / queues.SLOTS * queues.TOKENS * queues.TOKEN_S:.0%} of what it can serve; static is "
         f"the first in the configuration, which is that one. Mean latency of the calls that name neither: "
