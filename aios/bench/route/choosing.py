@@ -21,7 +21,9 @@ ALIKE = 244
 NEAREST_SEEDS, NEAREST_TEST = 2, 400
 """How many splits and questions of each the nearest-neighbour strategy gets: each takes it some 50 ms."""
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-"""Of strong calls, for a chart."""
+"""Of strong calls, for charts."""
+DRAWN, CHARTS = ("learned", "length", "knn", "random", "oracle"), ("mmlu_unseen", "mmlu_seen")
+"""Which strategies are in a chart, on which questions."""
 
 STRATEGIES = ("learned", "length", "prompt_length", "tfidf", "knn", "random", "oracle")
 
@@ -56,7 +58,10 @@ def measure(cases: Sequence[Case], tell: Callable[[str], None]) -> dict[str, lis
             test = case.split.test[:NEAREST_TEST] if strategy == "knn" else case.split.test
             scores = _scores(strategy, case, [case.questions.prompts[at] for at in test])
             weak, strong = case.questions.weak[test], case.questions.strong[test]
-            for name, value in _figures(scores, weak, strong).items():
+            figures = _figures(scores, weak, strong)
+            if strategy in DRAWN and case.name in CHARTS:
+                figures |= {f"at_{each:.0%}"[:-1]: route_data.recovered(scores, weak, strong, each) for each in SHARES}
+            for name, value in figures.items():
                 found[f"{prefix(strategy)}{case.name}_{name}"].append(value)
     learned, length = found["mmlu_unseen_apgr"], found["length.mmlu_unseen_apgr"]
     found["mmlu_unseen_minus_length"] = [one - other for one, other in zip(learned, length, strict=True)]
@@ -69,13 +74,11 @@ def prefix(strategy: str) -> str:
 
 
 def _figures(score: Floats, weak: Floats, strong: Floats) -> dict[str, float]:
-    curve = {f"at_{share * 100:.0f}": route_data.recovered(score, weak, strong, share) for share in SHARES}
     return {
         "apgr": route_data.apgr(score, weak, strong),
         "cpt50": route_data.cpt(score, weak, strong, 0.5),
         "cpt80": route_data.cpt(score, weak, strong, 0.8),
         "regret": route_data.regret(score, weak, strong),
-        **curve,
     }
 
 
