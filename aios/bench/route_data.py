@@ -77,6 +77,11 @@ def apgr(score: Floats, weak: Floats, strong: Floats) -> float:
     return float(np.trapezoid(_recovered(score, weak, strong), dx=1 / len(score)))
 
 
+def recovered(score: Floats, weak: Floats, strong: Floats, share: float) -> float:
+    """The share of the gap that is recovered by a `share` of strong calls, 0 to 1."""
+    return float(_recovered(score, weak, strong)[round(share * len(score))])
+
+
 def cpt(score: Floats, weak: Floats, strong: Floats, share: float) -> float:
     """Call-performance threshold (Ong et al. 2024): the least share of strong calls to recover `share` of the gap."""
     enough = _recovered(score, weak, strong) >= share - 1e-9

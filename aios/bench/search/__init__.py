@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from aios.bench import Bound, Report, at_least, at_most
 from aios.bench.chart import Chart
+from aios.bench.progress import progress
 from aios.bench.search import concurrent, latency, leaks, minilm, quality, sets, speed, tasks, versions
 from aios.bench.search.kept import Kept
 from aios.config import home
@@ -71,7 +71,7 @@ def main(quick: bool, data: Path | None = None) -> Report:
         raise ModelFailed(f"{EMBEDDER.what} is not at {EMBEDDER.path}; fetch it with: python -m aios.setup")
     places = sets.places(data or sets.DEFAULT) if data or sets.DEFAULT.is_dir() else []
     embedder = Granite(EMBEDDER.path, threads=_cores())
-    with _progress() as tell, tempfile.TemporaryDirectory(prefix="aios-bench-", ignore_cleanup_errors=True) as work:
+    with progress() as tell, tempfile.TemporaryDirectory(prefix="aios-bench-", ignore_cleanup_errors=True) as work:
         return _Run(QUICK if quick else FULL, embedder, Path(work), tell).report(places)
 
 
@@ -221,16 +221,3 @@ def _made_up(number: int) -> str:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """Takes what is being done, and shows it in one line of a terminal."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda _: None
-        return
-    with console.status("") as status:
-        yield status.update

@@ -18,6 +18,8 @@ Floats = NDArray[np.float64]
 
 BUCKETS = 1 << 18
 """Hashed words; two share one now and then, which costs next to nothing (Weinberger et al. 2009, Feature Hashing)."""
+RARE = 32
+"""Texts that have a word at most, for it to tell which of them are alike: the others say little, and are many."""
 MAX_CHARS = 3_000
 """Of a text, its beginning and its end, are looked at: a decision must not take longer because a prompt does."""
 
@@ -65,16 +67,44 @@ class Vocabulary:
         self.texts += 1
         self._seen[np.fromiter(text.terms, np.int64, len(text.terms))] += 1
 
-    def weigh(self, text: Text) -> tuple[Ints, Floats, float]:
-        """The text's words as indices and weights of length 1, and how much of it the past has words for, 0 to 1.
+    def read(self, text: Text) -> tuple[Ints, Floats, Ints]:
+        """The text's words as indices, how much each weighs, and how many texts of the past have it.
 
         Words weigh the more the rarer they are: TF-IDF with logarithmic frequencies (Sparck Jones 1972).
         """
         index = np.fromiter(text.terms, np.int64, len(text.terms))
-        seen = self._seen[index]
-        weights = np.fromiter(text.terms.values(), float, len(index)) * (1 + np.log((1 + self.texts) / (1 + seen)))
-        known, mass = seen > 0, weights**2
-        if not known.any():
-            return index[:0], weights[:0], 0.0
-        index, weights = index[known], weights[known]
-        return index, weights / math.sqrt(float(weights @ weights)), float(mass[known].sum() / mass.sum())
+        seen = self._seen[index].astype(np.int64)
+        return index, np.fromiter(text.terms.values(), float, len(index)) * _rarity(self.texts, seen), seen
+
+    def weigh(self, text: Text) -> tuple[Ints, Floats]:
+        """The words of the text that the past has too, as indices and weights of length 1."""
+        index, weights, seen = self.read(text)
+        index, weights = index[seen > 0], weights[seen > 0]
+        return index, weights / (math.sqrt(float(weights @ weights)) or 1.0)
+
+
+class Precedents:
+    """Which texts of the past have the words of a vocabulary that are rare."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        # Numbers of texts, which come again after 65,535; 0 is none.
+        self._having = np.zeros((BUCKETS, RARE), np.uint16)
+
+    def add(self, text: Text) -> None:
+        """A text of the past, which the vocabulary is about to learn."""
+        index, _, seen = self._vocabulary.read(text)
+        self._having[index, seen % RARE] = self._vocabulary.texts % 0xFFFF + 1
+
+    def likeness(self, text: Text) -> float:
+        """How much of what a text says, 0 to 1, one of the past says as well: the one that is most like it."""
+        index, weights, seen = self._vocabulary.read(text)
+        shares, rare = weights**2, (seen > 0) & (seen <= RARE)
+        having = self._having[index[rare]]
+        found = np.bincount(having.ravel(), np.repeat(shares[rare], RARE))[1:]
+        return float(found.max() / shares.sum()) if len(found) else 0.0
+
+
+def _rarity(texts: int, seen: Ints) -> Floats:
+    rarity: Floats = 1 + np.log((1 + texts) / (1 + seen))
+    return rarity

@@ -106,8 +106,8 @@ class Judge:
 
     def _words(self, seen: Answer) -> tuple[Ints, Floats]:
         """The words of the question and, as other features, those of the answer."""
-        asked, asked_weights, _ = self._questions.weigh(seen.question)
-        said, said_weights, _ = self._answers.weigh(seen.answer)
+        asked, asked_weights = self._questions.weigh(seen.question)
+        said, said_weights = self._answers.weigh(seen.answer)
         return np.append(asked, (said + BUCKETS // 2) % BUCKETS), np.append(asked_weights, said_weights)
 
 

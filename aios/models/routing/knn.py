@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,7 @@ class Nearest:
         self._pending.clear()
 
     def _vector(self, text: Text) -> Any:
-        index, weights, _ = self._vocabulary.weigh(text)
+        index, weights = self._vocabulary.weigh(text)
         vector = np.zeros(DIMENSION)
         np.add.at(vector, index % DIMENSION, np.where(index // DIMENSION % 2, weights, -weights))
         length = math.sqrt(float(vector @ vector))
@@ -78,6 +79,7 @@ class Nearest:
             from chromadb.config import Settings
 
             client = chromadb.EphemeralClient(Settings(anonymized_telemetry=False))
-            name = f"questions-{id(self)}"
+            # All clients in memory share one store, where the name of one that is gone would be taken.
+            name = f"questions-{uuid.uuid4()}"
             self._made = client.create_collection(name, configuration={"hnsw": {"space": "cosine"}})
         return self._made

@@ -7,13 +7,16 @@ from typing import Protocol
 
 import numpy as np
 
-from aios.models.routing.features import Text, Vocabulary
+from aios.models.routing.features import Floats, Ints, Precedents, Text, Vocabulary
 from aios.models.routing.ridge import Ridge
 
 CAPACITY = 20_000
 """Examples of each model that are kept."""
 HARDER = 0.15
 """By how much of its usual error a model errs more when a text is e times as long, before anything is learnt."""
+
+LEAST_TRUST, ALIKE = 0.3, 0.3
+"""How much of what words say is believed of a text that is unlike all others, and likeness from which on it is all."""
 
 
 class Quality(Protocol):
@@ -34,13 +37,14 @@ class Quality(Protocol):
 class Linear:
     """A model's usual quality, more or less for a long text, and more or less for its words.
 
-    What the words say counts by how much of the text the past has words for: a text that is unlike all of them is
-    judged by its length alone, which carries over where words do not.
+    What the words say counts by how much of the text one of the past has as well. A text that is unlike all of them is
+    judged by its length above all, which carries over to what is new where words do not.
     """
 
     def __init__(self, usual: Mapping[str, float], *, words: bool = True, strength: float = 8.0) -> None:
         self._usual, self._words, self._strength = usual, words, strength
         self._vocabulary = Vocabulary()
+        self._precedents = Precedents(self._vocabulary)
         self._models: dict[str, Ridge] = {}
         self._examples: dict[str, list[tuple[Text, float]]] = {}
 
@@ -49,12 +53,12 @@ class Linear:
         ridge = self._models.get(model)
         if ridge is None:
             return expected
-        index, weights, known = self._weigh(text)
-        by_length, by_words = ridge.predict(text.size, index, weights)
-        return expected + by_length + known * by_words
+        by_length, by_words = ridge.predict(text.size, *self._weigh(text))
+        return expected + by_length + self._trust(text) * by_words
 
     def learn(self, text: Text, model: str, score: float) -> None:
         if self._words:
+            self._precedents.add(text)
             self._vocabulary.add(text)
         ridge = self._models.setdefault(model, self._new())
         examples = self._examples.setdefault(model, [])
@@ -62,8 +66,7 @@ class Linear:
             examples.append((text, score))
         else:
             examples[ridge.next] = text, score
-        index, weights, _ = self._weigh(text)
-        ridge.add(text.size, index, weights, score - self._expected(text, model))
+        ridge.add(text.size, *self._weigh(text), score - self._expected(text, model))
 
     def seen(self, model: str) -> int:
         return len(self._examples.get(model, ()))
@@ -73,8 +76,7 @@ class Linear:
         for model, examples in self._examples.items():
             ridge = self._models[model] = self._new()
             for text, score in examples:
-                index, weights, _ = self._weigh(text)
-                ridge.add(text.size, index, weights, score - self._expected(text, model), replay=0)
+                ridge.add(text.size, *self._weigh(text), score - self._expected(text, model), replay=0)
             ridge.settle(rounds=6)
 
     def _expected(self, text: Text, model: str) -> float:
@@ -84,5 +86,11 @@ class Linear:
     def _new(self) -> Ridge:
         return Ridge(1, self._strength, 0.5, CAPACITY)
 
-    def _weigh(self, text: Text) -> tuple[np.ndarray, np.ndarray, float]:
-        return self._vocabulary.weigh(text) if self._words else (np.zeros(0, np.int64), np.zeros(0), 0.0)
+    def _weigh(self, text: Text) -> tuple[Ints, Floats]:
+        return self._vocabulary.weigh(text) if self._words else (np.zeros(0, np.int64), np.zeros(0))
+
+    def _trust(self, text: Text) -> float:
+        """How much of what the words say is believed, 0 to 1."""
+        return (
+            min(1.0, LEAST_TRUST + self._precedents.likeness(text) / ALIKE * (1 - LEAST_TRUST)) if self._words else 0.0
+        )

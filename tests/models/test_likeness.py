@@ -1,0 +1,51 @@
+"""How like the past a text is, and that words count for little where it is like nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from aios.models.routing import quality
+from aios.models.routing.features import Precedents, Text, Vocabulary
+from aios.models.routing.quality import Linear
+
+PAST = ("why do glaciers calve into fjords", "which enzyme splits lactose in the gut")
+
+
+def precedents() -> Precedents:
+    vocabulary = Vocabulary()
+    found = Precedents(vocabulary)
+    for text in map(Text.of, PAST):
+        found.add(text)
+        vocabulary.add(text)
+    return found
+
+
+def test_a_text_of_the_past_is_all_like_one_and_a_strange_one_like_none() -> None:
+    assert precedents().likeness(Text.of(PAST[0])) == pytest.approx(1)
+    assert precedents().likeness(Text.of("quarks gluons bosons")) == 0
+    assert precedents().likeness(Text.of("")) == 0
+
+
+def test_the_more_is_shared_with_one_text_the_more_alike_two_are() -> None:
+    near, far = Text.of("why do glaciers melt"), Text.of("why not")
+    assert 0 < precedents().likeness(far) < precedents().likeness(near) < 1
+
+
+def test_words_from_two_texts_are_no_precedent_of_both() -> None:
+    assert 0 < precedents().likeness(Text.of("glaciers lactose")) < 0.5
+
+
+def test_of_a_text_that_is_like_no_other_words_are_believed_a_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    learnt = Linear({})
+    for number in range(100):
+        learnt.learn(Text.of(f"frequent{number % 2} subject{number} thing{number}"), "m", float(number % 2))
+    learnt.settle()
+
+    def words(rest: str) -> float:
+        one, other = (learnt.predict(Text.of(f"frequent{last} {rest}"), "m") for last in (1, 0))
+        return one - other
+
+    little, much = words("other things"), words("subject1 thing1")
+    monkeypatch.setattr(quality, "LEAST_TRUST", 1.0)
+    assert little == pytest.approx(words("other things") * 0.3)
+    assert much == pytest.approx(words("subject1 thing1"))
