@@ -581,7 +581,7 @@ def test_of_a_large_text_the_ends_are_looked_at() -> None:
     assert text.length > MEBIBYTE - 10
     vocabulary = Vocabulary()
     vocabulary.add(text)
-    assert vocabulary.weigh(text)[2] == 1.0
+    assert len(vocabulary.weigh(text)[0]) == len(text.terms)
 
 
 async def test_the_answer_that_is_remembered_is_short_too(place: Path) -> None:
