@@ -183,6 +183,6 @@ def _told(outcome: Reply | AiosError) -> Outcome:
 
 def _no_room(id: str, size: int) -> BadRequest:
     return BadRequest(
-        f"node {id!r} answered with {size} bytes, for which the reply of the graph has no room: it has {MAX_REPLY_BYTES} "
-        "at most; make it a call of its own, or let a tool write a file"
+        f"node {id!r} answered with {size} bytes, for which the graph's reply, of {MAX_REPLY_BYTES} at most, has no "
+        "room; make it a call of its own, or let a tool write a file"
     )

@@ -37,6 +37,9 @@ from aios_syscalls import (
 )
 from aios_syscalls.port import Port, discard
 
+GRAPHS_SHARE = 0.75
+"""Of the calls that a process may have under way, what nodes of graphs take: a large graph must not lock it out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -146,7 +149,7 @@ class Kernel:
             return await self._run(request, {"graph": id, "node": node, "depth": depth})
 
         def place() -> bool:
-            if self._full(process):
+            if self._full(process, GRAPHS_SHARE):
                 return False
             self._count(process, 1)
             return True
@@ -165,11 +168,11 @@ class Kernel:
             raise Cancelled("the kernel stops; it takes no more syscalls")
         return process
 
-    def _full(self, process: Process) -> str:
-        """Why a process may not have one call more under way; empty if it may."""
+    def _full(self, process: Process, share: float = 1.0) -> str:
+        """Why a process, with a share of its limit, may not have one call more under way; empty if it may."""
         if self._calls >= self._limits.calls:
             return f"{self._calls} syscalls are under way, the kernel's limit; try again later"
-        if process.calls >= self._limits.calls_per_process and process.pid != USER:
+        if process.calls >= share * self._limits.calls_per_process and process.pid != USER:
             return f"process {process.pid} has {process.calls} syscalls under way, its limit; await some"
         return ""
 

@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BeforeValidator, Field, JsonValue, SerializerFunctionWrapHandler, WrapSerializer, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    WrapSerializer,
+    field_validator,
+    model_validator,
+)
 
 from aios_syscalls.base import Effect, Frozen, Reply, Syscall
 from aios_syscalls.errors import from_wire
@@ -120,27 +128,12 @@ class RunGraph(Syscall[GraphReply]):
 
     nodes: tuple[Node, ...] = Field(min_length=1, max_length=MAX_NODES)
 
-    def order(self) -> tuple[str, ...]:
-        """The ids, each after those that it needs."""
-        return tuple(TopologicalSorter(self._needs()).static_order())
-
-    def depths(self) -> dict[str, int]:
-        """For each node the nodes on the longest way from it to an end, itself included."""
-        found = dict.fromkeys(self._needs(), 1)
-        needs = self._needs()
-        for id in reversed(self.order()):
-            for need in needs[id]:
-                found[need] = max(found[need], found[id] + 1)
-        return found
-
-    def _needs(self) -> dict[str, frozenset[str]]:
-        return {node.id: node.needs for node in self.nodes}
-
-    @model_validator(mode="after")
-    def _can_end(self) -> Self:
-        needs = self._needs()
-        if len(needs) < len(self.nodes):
-            ids = [node.id for node in self.nodes]
+    @field_validator("nodes")
+    @classmethod
+    def _can_end(cls, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+        needs = {node.id: node.needs for node in nodes}
+        if len(needs) < len(nodes):
+            ids = [node.id for node in nodes]
             twice = ", ".join(repr(id) for id in needs if ids.count(id) > 1)
             raise ValueError(f"more than one node is called {twice}; give each an id of its own")
         for id, needed in needs.items():
@@ -153,7 +146,20 @@ class RunGraph(Syscall[GraphReply]):
         except CycleError as error:
             way = " -> ".join(map(repr, error.args[1]))
             raise ValueError(f"no node of {way} can be first, as each needs the one before; cut one of them") from None
-        return self
+        return nodes
+
+    def order(self) -> tuple[str, ...]:
+        """The ids, each after those that it needs."""
+        return tuple(TopologicalSorter({node.id: node.needs for node in self.nodes}).static_order())
+
+    def depths(self) -> dict[str, int]:
+        """For each node the nodes on the longest way from it to an end, itself included."""
+        found = {node.id: 1 for node in self.nodes}
+        needs = {node.id: node.needs for node in self.nodes}
+        for id in reversed(self.order()):
+            for need in needs[id]:
+                found[need] = max(found[need], found[id] + 1)
+        return found
 
 
 def _is_text(value: Any, at: tuple[str | int, ...]) -> bool:
