@@ -34,6 +34,9 @@ class CallRecord:
     name: str
     accepted: float
     call: Any = None
+    graph: int = 0
+    """The call whose node it is; 0 outside of graphs."""
+    node: str = ""
     slices: list[tuple[float, float | None]] = field(default_factory=list)
     """Start and end of each turn on a slot; None while it runs."""
     lanes: list[str] = field(default_factory=list)
@@ -253,6 +256,7 @@ class History:
             case Kind.ACCEPTED:
                 call = self.calls[event.call] = CallRecord(event.call, event.pid, data["name"], event.at)
                 call.call = data["call"] if self._whole else None
+                call.graph, call.node = data.get("graph", 0), data.get("node", "")
                 if event.pid in self.processes:
                     self.processes[event.pid].calls.append(call)
             case Kind.ROUTED:
