@@ -1,7 +1,7 @@
 """Say in a few sentences what the texts of a folder are about, all of them together.
 
-The task is a folder; nothing means the root. Each text becomes a sentence, then four answers one, until one is left: one
-graph of calls, submitted at once. The digest is written to `results/digest.md`.
+The task is a folder; nothing means the root. Each text becomes a sentence, then four answers one, until one is left:
+one graph of calls, submitted at once. The digest is written to `results/digest.md`.
 """
 
 from __future__ import annotations

@@ -197,7 +197,9 @@ class ProcessRecord:
         if self.state != "running":
             return self.state
         open_calls = [call for call in self.calls if call.ended is None]
-        running = [call for call in open_calls if call.state == "running"]
+        # What needs a core says more than the graph or the wait around it.
+        found = [call for call in open_calls if not call.name.startswith("process.")] or open_calls
+        running = [call for call in found if call.state == "running"]
         if running:
             return running[-1].name.partition(".")[0]
         return "queued" if open_calls else "running"

@@ -185,6 +185,37 @@ async def test_where_there_is_one_place_the_longest_way_goes_first(opened: Any) 
     assert [each for each in core.log if each[0] == "+"] == ["+start", "+mid", "+short", "+end"]
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_who_is_ready_at_once_queues_by_the_way_that_is_left(opened: Any) -> None:
+    core = Answers(delay_s=0)
+    call = graph(
+        *(node(f"leaf{n}") for n in range(3)),
+        node("c", after=("b",)),
+        node("b", after=("a",)),
+        node("a"),
+        node("d", after=("a",)),
+    )
+    async with opened(core) as bench:
+        await bench.kernel.submit(call)
+    assert [each[1:] for each in core.log if each[0] == "+"] == ["a", "leaf0", "leaf1", "leaf2", "b", "d", "c"]
+
+
+@VIRTUAL
+async def test_a_process_shows_what_its_nodes_wait_for(opened: Any) -> None:
+    async def main(agent: Agent, task: str) -> str:
+        await agent.port.submit(graph(node(task)))
+        return ""
+
+    async with opened(Answers(), main=main) as bench:
+        for task in ("first", "second"):
+            await bench.kernel.submit(Spawn(program="main", task=task))
+        await anyio.sleep(0.5)
+        assert sorted(process.doing() for process in bench.history.processes.values()) == ["llm", "queued"]
+        call = next(each for each in bench.history.calls.values() if each.name == "llm.chat")
+        assert call.node in ("first", "second")
+        assert bench.history.calls[call.graph].name == "process.graph"
+
+
 # -- how many
 
 
