@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import heapq
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import anyio
 from pydantic import JsonValue
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from aios_syscalls import (
     AiosError,
@@ -130,31 +130,46 @@ class Graph:
 
 def fill(node: Node, outputs: Mapping[str, Reply | AiosError]) -> Chat | CallTool:
     """The node's call with the outputs in their places. Raises BadRequest when it gets too large."""
-    call, size = node.run, 0
-    for each in node.fill:
-        parts = [_output(outputs[part.output]) if isinstance(part, Output) else part for part in each.parts]
-        value = parts[0] if len(parts) == 1 and isinstance(call, CallTool) else "".join(map(_text, parts))
-        size += len(_text(value).encode("utf-8", "backslashreplace"))
-        if size > MAX_CALL_BYTES:
-            raise BadRequest(
-                f"node {node.id!r} takes {size} bytes of other nodes, and a call has {MAX_CALL_BYTES} at most; let "
-                "them answer in fewer tokens, or pass a file's path"
-            )
-        call = _put(call, each.at, value)
-    return call
-
-
-def _put(call: Chat | CallTool, at: tuple[str | int, ...], value: JsonValue) -> Chat | CallTool:
+    values = {part.output: _output(outputs[part.output]) for part in _parts(node) if isinstance(part, Output)}
+    texts = {id: _text(value) for id, value in values.items()}
+    _check_size(node, texts)
+    call = node.run
     if isinstance(call, Chat):
         messages = list(call.messages)
-        messages[int(at[1])] = messages[int(at[1])].model_copy(update={"content": value})
+        for each in node.fill:
+            index = int(each.at[1])
+            messages[index] = messages[index].model_copy(update={"content": _joined(each.parts, texts)})
         return call.model_copy(update={"messages": tuple(messages)})
     arguments = copy.deepcopy(call.arguments)
-    place: Any = arguments
-    for step in at[1:-1]:
-        place = place[step]
-    place[at[-1]] = value
+    for each in node.fill:
+        place: Any = arguments
+        for step in each.at[1:-1]:
+            place = place[step]
+        match each.parts:
+            case (Output(output=id),):
+                place[each.at[-1]] = copy.deepcopy(values[id])
+            case _:
+                place[each.at[-1]] = _joined(each.parts, texts)
     return call.model_copy(update={"arguments": arguments})
+
+
+def _parts(node: Node) -> Iterator[str | Output]:
+    return (part for each in node.fill for part in each.parts)
+
+
+def _joined(parts: Iterable[str | Output], texts: Mapping[str, str]) -> str:
+    return "".join(texts[part.output] if isinstance(part, Output) else part for part in parts)
+
+
+def _check_size(node: Node, texts: Mapping[str, str]) -> None:
+    """Before anything is joined: a call of a mebibyte may name an output of sixteen very often."""
+    sizes = {id: len(text.encode("utf-8", "backslashreplace")) for id, text in texts.items()}
+    size = sum(sizes[part.output] for part in _parts(node) if isinstance(part, Output))
+    if size > MAX_CALL_BYTES:
+        raise BadRequest(
+            f"node {node.id!r} takes {size} bytes of other nodes, and a call has {MAX_CALL_BYTES} at most; let them answer "
+            "in fewer tokens, or pass a file's path"
+        )
 
 
 def _output(reply: Reply | AiosError) -> JsonValue:
@@ -174,7 +189,8 @@ def _text(value: JsonValue) -> str:
 def _told(outcome: Reply | AiosError) -> Outcome:
     match outcome:
         case AiosError():
-            return Outcome(error=outcome.to_wire())
+            # As the wire has it: an error's data may hold what is JSON only once it is written.
+            return Outcome(error=from_json(to_json(outcome.to_wire())))
         case ChatReply() | ToolReply():
             return Outcome(ok=outcome)
         case _:

@@ -251,7 +251,7 @@ async def test_a_process_has_no_more_calls_under_way_than_it_may(opened: Any, gr
 def failing(*prompts: str) -> Callable[[str], str]:
     def reply(prompt: str) -> str:
         if prompt in prompts:
-            raise ModelFailed(f"the model cannot say {prompt}")
+            raise ModelFailed(f"the model cannot say {prompt}", tried=("small", "big"))
         return prompt.upper()
 
     return reply
@@ -276,8 +276,9 @@ async def test_who_needs_a_node_that_failed_is_not_run_and_the_others_go_on(open
     assert isinstance(error, InputFailed)
     assert error.data == {"node": "bad", "cause": "model_failed"}
     assert error.message == "node 'd' was not run: 'bad', which it needs, failed: the model cannot say bad"
-    with pytest.raises(ModelFailed):
+    with pytest.raises(ModelFailed) as caught:
         reply.outcomes["bad"].reply()
+    assert caught.value.data == {"tried": ["small", "big"]}
     assert len(accepted(bench.events)) == 3
     assert [event.kind for event in bench.events if event.call == 1] == [Kind.ACCEPTED, Kind.STARTED, Kind.DONE]
     assert bench.history.ended_once()
@@ -458,3 +459,9 @@ def test_a_graph_that_cannot_be_is_refused_by_name(nodes: tuple[Node, ...], says
 def test_a_request_outside_of_graphs_has_no_gang() -> None:
     request = Request(1, 0, node("a").run, lambda _text: None)
     assert (request.gang, request.depth) == (0, 0)
+
+
+def test_a_large_output_that_is_named_very_often_is_refused_before_it_is_joined() -> None:
+    often = node("b", *[of("a")] * 30_000)
+    with pytest.raises(BadRequest, match="node 'b' takes 491520000000 bytes"):
+        fill(often, {"a": ChatReply(text="x" * 16_384_000)})
