@@ -32,11 +32,13 @@ def read(file: str) -> RunGraph:
 
 
 def parse(data: bytes, source: str) -> RunGraph:
-    """The graph that JSON describes: the call `process.graph`, whose name may be left out."""
+    """The graph that JSON describes: the call `process.graph`, whose name may be left out, or its record in a run."""
     try:
         fields = json.loads(data)
     except ValueError as error:
         raise BadRequest(f"{source} is not JSON: {error}; a graph is an object with `nodes`") from None
+    if isinstance(fields, dict) and isinstance(fields.get("request"), dict):
+        fields = fields["request"]  # of `aios trace --call N --json`
     if not isinstance(fields, dict) or "nodes" not in fields:
         raise BadRequest(
             f"{source} has no graph: that is an object with `nodes`, each with an `id` and a call to `run`"

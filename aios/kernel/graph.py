@@ -167,8 +167,8 @@ def _check_size(node: Node, texts: Mapping[str, str]) -> None:
     size = sum(sizes[part.output] for part in _parts(node) if isinstance(part, Output))
     if size > MAX_CALL_BYTES:
         raise BadRequest(
-            f"node {node.id!r} takes {size} bytes of other nodes, and a call has {MAX_CALL_BYTES} at most; let them answer "
-            "in fewer tokens, or pass a file's path"
+            f"node {node.id!r} takes {size} bytes of other nodes, and a call has {MAX_CALL_BYTES} at most; let them "
+            "answer in fewer tokens, or pass a file's path"
         )
 
 

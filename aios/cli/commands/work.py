@@ -179,7 +179,7 @@ def estimate(
 ) -> None:
     """Tell what a graph of calls will take: makespan, critical path, lower bound.
 
-    For example: aios estimate graph.json --cost 0.2,0.001,0.02 --width 4
+    For example: aios trace last --call 12 --json | aios estimate - --cost 0.2,0.001,0.02
     """
     import anyio
 
