@@ -35,6 +35,7 @@ def way(call: CallRecord) -> dict[str, Any]:
         "name": call.name,
         "model": call.model or None,
         "state": call.state,
+        **({"graph": call.graph, "node": call.node} if call.graph else {}),
         **journey.to_json(call),
     }
 
@@ -90,6 +91,8 @@ def show(console: Console, call: CallRecord, now: float) -> None:
     console.print(
         Text.assemble((f"call {call.id}  {call.name}", "bold"), f"  by process {call.pid}  ", state(call.state))
     )
+    if call.graph:
+        console.print(Text(f"node {clean(call.node)} of the graph that is call {call.graph}"))
     console.print(
         f"accepted at {call.accepted:.3f} s, queued {seconds(call.wait_s(now))}, on a slot {seconds(call.run_s(now))}"
         f" in {len(call.slices)} slices, {call.tokens:,} tokens{f' by {call.model}' if call.model else ''}"

@@ -34,6 +34,9 @@ class CallRecord:
     name: str
     accepted: float
     call: Any = None
+    graph: int = 0
+    """The call whose node it is; 0 outside of graphs."""
+    node: str = ""
     slices: list[tuple[float, float | None]] = field(default_factory=list)
     """Start and end of each turn on a slot; None while it runs."""
     lanes: list[str] = field(default_factory=list)
@@ -194,7 +197,9 @@ class ProcessRecord:
         if self.state != "running":
             return self.state
         open_calls = [call for call in self.calls if call.ended is None]
-        running = [call for call in open_calls if call.state == "running"]
+        # What needs a core says more than the graph or the wait around it.
+        found = [call for call in open_calls if not call.name.startswith("process.")] or open_calls
+        running = [call for call in found if call.state == "running"]
         if running:
             return running[-1].name.partition(".")[0]
         return "queued" if open_calls else "running"
@@ -253,6 +258,7 @@ class History:
             case Kind.ACCEPTED:
                 call = self.calls[event.call] = CallRecord(event.call, event.pid, data["name"], event.at)
                 call.call = data["call"] if self._whole else None
+                call.graph, call.node = data.get("graph", 0), data.get("node", "")
                 if event.pid in self.processes:
                     self.processes[event.pid].calls.append(call)
             case Kind.ROUTED:

@@ -28,10 +28,10 @@ class Kind(StrEnum):
 class Event(NamedTuple):
     """One transition; `at` in seconds since the run began, `call` 0 where no syscall is meant.
 
-    Data: spawned {parent program task}, exited {state result error}, accepted {name call}, routed {strategy chosen
-    reason candidates}, started {lane}, paused {lane tokens}, left {lane why model}, done {tokens model reply}, failed
-    and the like {error}. What was paid for is in left and in the end: {usd usage}, usd None where nobody knows the
-    price, usage {prompt_tokens completion_tokens}.
+    Data: spawned {parent program task}, exited {state result error}, accepted {name call}, and of a graph's node {graph
+    node depth}, routed {strategy chosen reason candidates}, started {lane}, paused {lane tokens}, left {lane why
+    model}, done {tokens model reply}, failed and the like {error}. What was paid for is in left and in the end: {usd
+    usage}, usd None where nobody knows the price, usage {prompt_tokens completion_tokens}.
     """
 
     at: float

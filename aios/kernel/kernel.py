@@ -13,6 +13,7 @@ import anyio.lowlevel
 
 from aios.kernel.account import FREE, UNLIMITED
 from aios.kernel.core import Route
+from aios.kernel.graph import Graph
 from aios.kernel.instrument import Event, Kind, Observer
 from aios.kernel.journal import Journal
 from aios.kernel.lane import Lane, Report
@@ -31,9 +32,13 @@ from aios_syscalls import (
     R,
     RankReply,
     Reply,
+    RunGraph,
     Syscall,
 )
 from aios_syscalls.port import Port, discard
+
+GRAPHS_SHARE = 0.75
+"""Of the calls that a process may have under way, what nodes of graphs take: a large graph must not lock it out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ class Kernel:
             host,
             self.port,
             self._report,
+            self._run_graph,
             limit=limits.processes,
             ended=limits.ended,
             mailbox=limits.mailbox,
@@ -105,17 +111,16 @@ class Kernel:
         Cancelling the caller cancels the syscall: its slot is free and its snapshot dropped when this returns.
         """
         await anyio.lowlevel.checkpoint()
-        process = self.processes.alive(pid)
-        self._admit(process)
+        process = self._open(pid)
+        if full := self._full(process):
+            raise Overloaded(full)
         account = FREE if call.family() == "process" else process.account
         request = Request(next(self._ids), pid, call, emit, process.program, account)
-        self._calls += 1
-        process.calls += 1
+        self._count(process, 1)
         try:
             return cast(R, await self._run(request))
         finally:
-            self._calls -= 1
-            process.calls -= 1
+            self._count(process, -1)
 
     async def __aenter__(self) -> Self:
         self._began = anyio.current_time()
@@ -132,21 +137,60 @@ class Kernel:
             await self.processes.stop("the kernel stops")
         await self._tasks.__aexit__(None, None, None)
 
-    def _admit(self, process: Process) -> None:
+    async def _run_graph(self, call: RunGraph, id: int, pid: int) -> Reply:
+        """Run a graph within its own call, whose place its first node under way takes."""
+        process = self.processes.alive(pid)
+        depths = call.depths()
+
+        async def submit(node: str, call: Syscall[Any]) -> Reply:
+            await anyio.lowlevel.checkpoint()
+            process, depth = self._open(pid), depths[node]
+            request = Request(next(self._ids), pid, call, discard, process.program, process.account, id, depth)
+            return await self._run(request, {"graph": id, "node": node, "depth": depth})
+
+        def place() -> bool:
+            if self._full(process, GRAPHS_SHARE):
+                return False
+            self._count(process, 1)
+            return True
+
+        graph = Graph(call, depths, submit, place, lambda: self._count(process, -1))
+        process.graphs.append(graph)
+        try:
+            return await graph.run()
+        finally:
+            process.graphs.remove(graph)
+
+    def _open(self, pid: int) -> Process:
+        """The process, if it may make calls now."""
+        process = self.processes.alive(pid)
         if self._closing:
             raise Cancelled("the kernel stops; it takes no more syscalls")
-        if self._calls >= self._limits.calls:
-            raise Overloaded(f"{self._calls} syscalls are under way, the kernel's limit; try again later")
-        if process.calls >= self._limits.calls_per_process and process.pid != USER:
-            raise Overloaded(f"process {process.pid} has {process.calls} syscalls under way, its limit; await some")
+        return process
 
-    async def _run(self, request: Request) -> Reply:
-        """Run an accepted request, and report the one way in which it ends."""
+    def _full(self, process: Process, share: float = 1.0) -> str:
+        """Why a process, with a share of its limit, may not have one call more under way; empty if it may."""
+        if self._calls >= self._limits.calls:
+            return f"{self._calls} syscalls are under way, the kernel's limit; try again later"
+        if process.calls >= share * self._limits.calls_per_process and process.pid != USER:
+            return f"process {process.pid} has {process.calls} syscalls under way, its limit; await some"
+        return ""
+
+    def _count(self, process: Process, calls: int) -> None:
+        """So many calls more are under way, or fewer: then nodes that wait may have their places."""
+        self._calls += calls
+        process.calls += calls
+        if calls < 0:
+            for graph in process.graphs:
+                graph.advance()
+
+    async def _run(self, request: Request, told: Mapping[str, Any] | None = None) -> Reply:
+        """Run an accepted request, and report the one way in which it ends; `told` goes with its acceptance."""
         call = request.call
         deadline = call.deadline_s
         if deadline is None and call.family() != "process":
             deadline = self._limits.deadline_s
-        self._report(Kind.ACCEPTED, request.pid, {"name": call.name, "call": call}, request.id)
+        self._report(Kind.ACCEPTED, request.pid, {"name": call.name, "call": call, **(told or {})}, request.id)
         passage = _Passage(request, self.lanes, self._report_request)
         try:
             with anyio.move_on_after(deadline) as scope:
@@ -195,7 +239,10 @@ class _Passage:
         self, lane: str, call: Syscall[Any] | None = None, emit: Callable[[str], None] | None = None
     ) -> Reply:
         # Each has a request of its own: two may be under way for one call.
-        request = Request(self.id, self.pid, call or self.call, emit or self.emit, self.program, self.account)
+        own = self._request
+        request = Request(
+            self.id, self.pid, call or self.call, emit or self.emit, self.program, self.account, own.gang, own.depth
+        )
         return await self._lanes[lane].run(request, self._report)
 
     def charge(self, tokens: int, usd: float | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, assert_never, cast
 
@@ -12,6 +12,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from aios.kernel.account import Account, tighter
 from aios.kernel.core import Turn
+from aios.kernel.graph import Graph
 from aios.kernel.instrument import Kind
 from aios_syscalls import (
     AgentFailed,
@@ -33,6 +34,7 @@ from aios_syscalls import (
     ProcessTable,
     Receive,
     Reply,
+    RunGraph,
     Send,
     Sent,
     Spawn,
@@ -56,6 +58,8 @@ class Host(Protocol):
 
 
 Report = Callable[[Kind, int, Mapping[str, Any]], None]
+Graphs = Callable[[RunGraph, int, int], Awaitable[Reply]]
+"""Runs a graph, that came as the call of this id, for a process."""
 
 
 @dataclass(slots=True)
@@ -74,6 +78,8 @@ class Process:
     error: AiosError | None = None
     calls: int = 0
     """Syscalls accepted and not ended yet."""
+    graphs: list[Graph] = field(default_factory=list)
+    """Those of them whose nodes may wait for a place among the calls under way."""
     killed: Cancelled | None = None
     """Why it is being ended, once somebody has decided so."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
@@ -109,6 +115,7 @@ class Processes:
         host: Host,
         port: Callable[[int], Port],
         report: Report,
+        graphs: Graphs,
         *,
         limit: int,
         ended: int,
@@ -120,6 +127,7 @@ class Processes:
         self._host = host
         self._port = port
         self._report = report
+        self._graphs = graphs
         self._limit = limit
         self._ended_limit = ended
         self._mailbox = mailbox
@@ -165,6 +173,8 @@ class Processes:
                 return self._send(call.to, Mail(sender=turn.pid, body=call.body))
             case Receive():
                 return await self._receive(self._get(turn.pid))
+            case RunGraph():
+                return await self._graphs(call, turn.id, turn.pid)
             case _:
                 assert_never(call)
 

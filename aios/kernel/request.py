@@ -15,7 +15,20 @@ from aios_syscalls import Syscall
 class Request:
     """One accepted syscall; a Job to the scheduler. It waits for a turn, runs, may be paused, and ends once."""
 
-    __slots__ = ("_turn", "account", "call", "emit", "id", "pid", "priority", "program", "running", "snapshot")
+    __slots__ = (
+        "_turn",
+        "account",
+        "call",
+        "depth",
+        "emit",
+        "gang",
+        "id",
+        "pid",
+        "priority",
+        "program",
+        "running",
+        "snapshot",
+    )
 
     def __init__(
         self,
@@ -25,6 +38,8 @@ class Request:
         emit: Callable[[str], None],
         program: str = "user",
         account: Account = FREE,
+        gang: int = 0,
+        depth: int = 0,
     ) -> None:
         self.id = id
         self.pid = pid
@@ -33,6 +48,10 @@ class Request:
         self.emit = emit
         self.account = account
         self.priority = call.priority
+        self.gang = gang
+        """The id of the graph that it is a node of; 0 outside of graphs."""
+        self.depth = depth
+        """The nodes on the longest way from it to an end of its graph, itself included; 0 outside of graphs."""
         self.snapshot: Snapshot | None = None
         self.running = False
         """Whether it holds a slot of its lane."""

@@ -12,7 +12,9 @@ from pydantic_core import from_json
 
 from aios.sdk.conversation import Conversation
 from aios.sdk.filing import Filing
+from aios.sdk.graph import Graph
 from aios.sdk.points import At, point
+from aios.sdk.prompt import Prompt, messages
 from aios.sdk.stream import Stream
 from aios_syscalls import (
     AgentFailed,
@@ -26,7 +28,6 @@ from aios_syscalls import (
     ListProcesses,
     ListTools,
     Mail,
-    Message,
     ModelFailed,
     NotFound,
     ProcessInfo,
@@ -46,7 +47,6 @@ from aios_syscalls.wire import explain
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
-Prompt = str | Sequence[Message]
 
 
 class Agent(Filing):
@@ -80,7 +80,7 @@ class Agent(Filing):
         """A model's answer to a prompt or a conversation; greedy unless `sampling` says otherwise."""
         return await self.port.submit(
             Chat(
-                messages=_messages(prompt, system),
+                messages=messages(prompt, system),
                 tools=tuple(tools),
                 tool_choice=tool_choice,
                 response_schema=schema,
@@ -152,7 +152,7 @@ class Agent(Filing):
         """
         return await self.port.submit(
             Rank(
-                messages=_messages(prompt, system),
+                messages=messages(prompt, system),
                 tools=tuple(tools),
                 prefix=prefix,
                 options=tuple(options),
@@ -170,7 +170,7 @@ class Agent(Filing):
     async def stream(self, prompt: Prompt, *, system: str | None = None, **options: Any) -> AsyncIterator[Stream]:
         """An answer piece by piece: `async with agent.stream(...) as pieces: async for piece in pieces`."""
         stream = Stream()
-        call = Chat(messages=_messages(prompt, system), **options)
+        call = Chat(messages=messages(prompt, system), **options)
         failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(stream.run, self.port, call)
@@ -217,6 +217,16 @@ class Agent(Filing):
     async def tools(self, *names: str) -> tuple[ToolSpec, ...]:
         """Descriptions of the named tools, or of all."""
         return (await self.port.submit(ListTools(names=names))).tools
+
+    # -- several calls at once
+
+    def graph(self) -> Graph:
+        """Calls that are written down first, on each other's answers, and submitted in one syscall."""
+        return Graph(self.port)
+
+    async def gather(self, *awaitables: Awaitable[T], width: int = 32) -> list[T]:
+        """As the function; futures of one graph are one syscall."""
+        return await gather(*awaitables, width=width)
 
     # -- files: what needs a model as well
 
@@ -297,9 +307,3 @@ async def gather(*awaitables: Awaitable[T], width: int = 32) -> list[T]:
     if failures:
         raise failures[0]
     return [results[index] for index in range(len(awaitables))]
-
-
-def _messages(prompt: Prompt, system: str | None) -> tuple[Message, ...]:
-    head = (Message(role="system", content=system),) if system else ()
-    body = (Message(role="user", content=prompt),) if isinstance(prompt, str) else tuple(prompt)
-    return head + body

@@ -12,7 +12,8 @@ AiosError
 |   |-- ModelFailed        the model, its worker or its server           model_failed
 |   |-- ToolFailed         the tool raised, hung or answered nonsense    tool_failed
 |   |-- StorageFailed      the disk or the file system                   storage_failed
-|   `-- AgentFailed        another agent that was waited for             agent_failed
+|   |-- AgentFailed        another agent that was waited for             agent_failed
+|   `-- InputFailed        a node of a graph that this one needs         input_failed
 |-- LoadError          not now
 |   |-- Overloaded         a queue is full; see retry_after_s            overloaded
 |   |-- Expired            the call's deadline passed                    expired
@@ -126,6 +127,12 @@ class AgentFailed(WorldError):
     """An agent program raised, was killed or ran out of time."""
 
     code = "agent_failed"
+
+
+class InputFailed(WorldError):
+    """A node of a graph was not run, for one that it needs has failed: `node`, with an error of the code `cause`."""
+
+    code = "input_failed"
 
 
 class LoadError(AiosError):

@@ -1,4 +1,4 @@
-"""Family process: start, wait for, end and talk to other agents."""
+"""Family process: start, wait for, end and talk to other agents; `process.graph` has a module of its own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import ClassVar
 from pydantic import Field, JsonValue
 
 from aios_syscalls.base import Effect, Frozen, Reply, Syscall
+from aios_syscalls.graph import RunGraph
 
 
 class ProcessState(StrEnum):
@@ -143,4 +144,4 @@ class Receive(Syscall[Mail]):
     effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
 
 
-ProcessCall = Spawn | Wait | Kill | ListProcesses | Send | Receive
+ProcessCall = Spawn | Wait | Kill | ListProcesses | Send | Receive | RunGraph

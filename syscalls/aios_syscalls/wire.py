@@ -20,7 +20,7 @@ def explain(error: ValidationError, what: str) -> BadRequest:
     faults = error.errors(include_url=False, include_context=False, include_input=False)
     field = ".".join(str(part) for part in faults[0]["loc"])
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return BadRequest(f"{what}: {field or 'the object'}: {faults[0]['msg']}{more}", field)
+    return BadRequest(f"{what}: {field or 'the object'}: {faults[0]['msg'].removeprefix('Value error, ')}{more}", field)
 
 
 def call_to_json(call: Syscall[Any]) -> bytes:

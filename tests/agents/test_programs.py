@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 SHOP = "Maria Lopez opened a shop in Lisbon on 2 May 2023. It sells bread, and the rent is 900 euros a month.\n"
 BOAT = "# The boat\n\nThe boat left the harbour at noon, with four sailors and a cat on board. It carried 30 tonnes.\n"
 RUIN = b"\xff\x00 nothing that is a text \xfe"
-PROGRAMS = {"answer", "classify", "duet", "extract", "planner", "summarise", "tool_user", "writer"}
+PROGRAMS = {"answer", "classify", "digest", "duet", "extract", "planner", "summarise", "tool_user", "writer"}
 
 
 def asked(chat: Chat) -> str:
@@ -74,6 +74,43 @@ async def test_summarise_works_on_a_folder_in_order_and_cuts_what_is_long(tmp_pa
     assert (tmp_path / "results/notes.summary.md").read_text() == result + "\n"
 
 
+# -- digest
+
+
+async def test_digest_joins_what_was_said_of_each_text_until_one_is_left(tmp_path: Path) -> None:
+    def say(chat: Chat) -> str:
+        last = asked(chat)
+        return f"all of {last.count('- ')}" if "together" in last else f"about {last.split()[0]}"
+
+    files: dict[str, str | bytes] = {f"in/{number}.txt": f"T{number} is a text.\n" for number in range(9)}
+    model = ScriptedModel(say)
+    assert await run_agent("digest", "in", replies=model, files=files, root=tmp_path) == "all of 3"
+    joins = [asked(chat) for chat in model.calls if "together" in asked(chat)]
+    assert sorted(text.count("- ") for text in joins) == [3, 4, 4]
+    assert joins[-1].startswith("- all of 4\n- all of 4\n- about T8\n")
+    assert len(model.calls) == 12
+    written = (tmp_path / "results/digest.md").read_text()
+    assert written.startswith("all of 3\n\n- in/0.txt: about T0\n")
+
+
+async def test_digest_of_one_text_is_its_sentence_and_of_very_many_says_so() -> None:
+    assert await run_agent("digest", replies="A shop.", files={"shop.txt": SHOP}) == "A shop."
+    files: dict[str, str | bytes] = {f"{number:03}.txt": BOAT for number in range(200)}
+    assert await run_agent("digest", replies="Boats.", files=files) == "Boats.\n\n(Of the first 180 of 200 texts.)"
+
+
+async def test_digest_fails_with_the_reason_of_the_text_that_failed() -> None:
+    files: dict[str, str | bytes] = {"a.txt": SHOP, "b.txt": BOAT}
+
+    def say(chat: Chat) -> str:
+        if "boat" in asked(chat):
+            raise ModelFailed("the model is ill")
+        return "A shop."
+
+    with pytest.raises(AgentFailed, match="the model is ill"):
+        await run_agent("digest", replies=ScriptedModel(say), files=files)
+
+
 # -- extract
 
 
@@ -103,13 +140,13 @@ async def test_extract_finds_nothing_in_what_is_no_text() -> None:
     assert not any(json.loads(result).values())
 
 
-@pytest.mark.parametrize("program", ["extract", "planner"])
+@pytest.mark.parametrize("program", ["digest", "extract", "planner"])
 async def test_a_root_without_texts_is_an_error_that_says_so(program: str) -> None:
     with pytest.raises(AgentFailed, match=r"no \.txt or \.md file"):
         await run_agent(program, replies=[], files={"a.bin": RUIN})
 
 
-@pytest.mark.parametrize("program", ["classify", "extract", "planner", "summarise"])
+@pytest.mark.parametrize("program", ["classify", "digest", "extract", "planner", "summarise"])
 async def test_a_missing_path_is_an_error_that_names_it(program: str) -> None:
     with pytest.raises(AgentFailed, match=r"gone"):
         await run_agent(program, "gone.txt", replies=[])

@@ -21,6 +21,7 @@ DEVELOPMENT = Path("~/.cache/aios-dev/models/SmolLM2-135M-Instruct.Q4_1.gguf").e
 TASKS = {
     "answer": "Where was Elena Marchetti born?",
     "classify": "reviews/kettle.txt",
+    "digest": "reviews",
     "duet": "1 A fox found a golden key in the snow.",
     "extract": "press-release.txt",
     "planner": "reviews",
@@ -60,6 +61,7 @@ async def test_every_program_does_its_work(gguf: Path, tmp_path: Path) -> None:
     assert {"15 January 2025", "June 2027"} <= set(facts["dates"])
     assert all(fact in text for found in facts.values() for fact in found)
     assert facts == json.loads((root / "results/press-release.txt.facts.json").read_text())
+    assert (root / "results/digest.md").read_text().startswith(results["digest"])
     assert results["planner"].startswith("4 texts, 0 failed")
     assert (root / "results/report.md").read_text() in results["planner"]
     assert results["summarise"].startswith("town-news.txt: ")

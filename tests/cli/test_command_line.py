@@ -26,7 +26,20 @@ from aios.sdk import Agent
 from aios_syscalls import Budget
 
 COMMANDS = {"run", "demo", "bench", "ps", "trace", "runs", "agents", "models", "config", "doctor"}
-COMMANDS |= {"usage", "route", "index", "search", "history", "show", "diff", "restore", "undo", "shell", "files"}
+COMMANDS |= {
+    "estimate",
+    "usage",
+    "route",
+    "index",
+    "search",
+    "history",
+    "show",
+    "diff",
+    "restore",
+    "undo",
+    "shell",
+    "files",
+}
 IDENT = "20260102-030405-abcd"
 
 

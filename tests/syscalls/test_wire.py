@@ -16,6 +16,7 @@ from aios_syscalls import (
     AiosError,
     AppendFile,
     BadRequest,
+    CallTool,
     ChangeFiles,
     Chat,
     ChatReply,
@@ -50,7 +51,9 @@ from aios_syscalls import (
     FilesUndone,
     FileTags,
     FileVersion,
+    Fill,
     FollowLink,
+    GraphReply,
     GroupFiles,
     HistoryOfFile,
     JoinFiles,
@@ -61,7 +64,11 @@ from aios_syscalls import (
     ListTags,
     LockFile,
     Message,
+    ModelFailed,
     MoveFile,
+    Node,
+    Outcome,
+    Output,
     Overloaded,
     Point,
     PutFile,
@@ -72,6 +79,7 @@ from aios_syscalls import (
     RenameFile,
     Reply,
     RollbackFile,
+    RunGraph,
     Sampling,
     SavedQuery,
     SearchFiles,
@@ -80,6 +88,7 @@ from aios_syscalls import (
     StatusOfFiles,
     Syscall,
     TagFiles,
+    ToolReply,
     UndoFiles,
     UndoneFile,
     UnlinkFiles,
@@ -93,9 +102,23 @@ from aios_syscalls import (
 from aios_syscalls.base import MAX_CALL_BYTES
 from aios_syscalls.errors import BY_CODE, from_wire
 from aios_syscalls.table import TABLE
-from aios_syscalls.wire import call_from_json, call_to_json, outcome_to_json, reply_from_object
+from aios_syscalls.wire import (
+    call_from_json,
+    call_from_object,
+    call_to_json,
+    call_to_object,
+    outcome_to_json,
+    reply_from_object,
+)
 
 CHAT = Chat(messages=(Message(role="user", content="hällo \U0001f600"),), stop=("\n",), sampling=Sampling(seed=7))
+TOOL = CallTool(tool="t", arguments={"x": ["", {"output": "a"}]})
+GRAPH = RunGraph(
+    nodes=(
+        Node(id="a", run=CHAT),
+        Node(id="b", run=TOOL, fill=(Fill(at=("arguments", "x", 0), parts=("é", Output(output="a"))),), after=("a",)),
+    )
+)
 RANK = Rank(messages=CHAT.messages, prefix='"', options=('é"', 'b"'), neutral=("N/A",))
 
 
@@ -109,8 +132,16 @@ def test_every_syscall_is_in_the_table_and_names_its_reply() -> None:
 
 
 def test_a_call_survives_the_wire() -> None:
-    for call in (CHAT, CHAT.model_copy(update={"grammar": 'root ::= "é"'}), RANK):
+    for call in (CHAT, CHAT.model_copy(update={"grammar": 'root ::= "é"'}), RANK, GRAPH):
         assert call_from_json(call_to_json(call)) == call
+        assert call_from_object(call_to_object(call)) == call
+
+
+def test_the_reply_of_a_graph_survives_the_wire() -> None:
+    error = ModelFailed("it is ill").to_wire()
+    outcomes = {"a": Outcome(ok=ChatReply(text="é")), "b": Outcome(ok=ToolReply(value=None)), "c": Outcome(error=error)}
+    reply = GraphReply(outcomes=outcomes)
+    assert reply_from_object(GRAPH, json.loads(outcome_to_json(reply))) == reply
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=4))
@@ -151,6 +182,17 @@ def test_bytes_survive_the_wire(data: bytes, path: str) -> None:
         (b'{"call": "llm.embed", "texts": []}', "texts"),
         (b'{"call": "llm.embed", "texts": ["a", ""]}', "texts.1"),
         (b'{"call": "llm.embed", "texts": [' + b",".join([b'"a"'] * 257) + b"]}", "texts"),
+        (b'{"call": "process.graph", "nodes": [{"id": "", "run": {"call": "tool.call", "tool": "t"}}]}', "nodes.0.id"),
+        (
+            b'{"call": "process.graph", "nodes": [{"id": "a", "run": {"call": "file.read", "path": "p"}}]}',
+            "nodes.0.run",
+        ),
+        (b'{"call": "process.graph", "nodes": [{"id": "a", "run": {"call": "tool.call"}}]}', "nodes.0.run.tool"),
+        (
+            b'{"call": "process.graph", "nodes": [{"id": "a", "run": {"call": "tool.call", "tool": "t"}, '
+            b'"fill": [{"at": ["tool"], "parts": []}]}]}',
+            "nodes.0",
+        ),
         (b'{"call": "file.read", "path": "a", "deadline_s": -1}', "deadline_s"),
         (b'{"call": "file.read", "path": "a", "at": {}}', "at"),
         (b'{"call": "file.read", "path": "a", "at": {"number": 1, "tag": "x"}}', "at"),

@@ -162,4 +162,44 @@ def _execute(jobs: Sequence[Job], config: Config, as_json: bool, **options: Any)
     return outcome.code
 
 
-COMMANDS = (run, demo, bench)
+def estimate(
+    graph: Annotated[str, typer.Argument(metavar="GRAPH.json", help="A graph of calls as JSON; - is standard input.")],
+    cost: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,C", help="Seconds of a call, a token read, a token written; else they are measured."),
+    ] = None,
+    width: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Chats at once; default: the model's slots, or 8 with --cost."),
+    ] = None,
+    tool_seconds: Annotated[float, typer.Option(min=0, metavar="S", help="What a tool call takes.")] = 0.0,
+    model: flags.Model = None,
+    config: flags.ConfigFile = None,
+    as_json: flags.Json = False,
+) -> None:
+    """Tell what a graph of calls will take: makespan, critical path, lower bound.
+
+    For example: aios trace last --call 12 --json | aios estimate - --cost 0.2,0.001,0.02
+    """
+    import anyio
+
+    from aios.cli import estimate as told
+    from aios.cli.output import print_json, stdout
+    from aios.cli.settings import settings
+    from aios.estimate.plan import Cost, plan
+
+    call = told.read(graph)
+    if cost is not None:
+        costs, name, slots = Cost.parse(cost), None, 8
+    else:
+        from aios.estimate.measure import measure
+
+        costs, name, slots = anyio.run(measure, settings(config, model=model))
+    found = plan(call, costs, width or slots, tool_seconds)
+    if as_json:
+        print_json(told.to_json(found, costs, name))
+    else:
+        told.show(stdout(), call, found, costs, name)
+
+
+COMMANDS = (run, demo, bench, estimate)

@@ -1,0 +1,1 @@
+"""What a graph of calls will take, before it runs."""
