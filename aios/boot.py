@@ -93,7 +93,7 @@ async def boot(
         kernel = Kernel(
             [
                 *(
-                    Lane(f"llm:{name}", LlmCore(model), scheduler(config), model.slots)
+                    Lane(f"llm:{name}", LlmCore(model), scheduler(config, model.slots), model.slots)
                     for name, model in serving.items()
                 ),
                 # Tools and files bound themselves, a tool by its own limit, files by their threads.
@@ -119,13 +119,13 @@ async def boot(
         yield Run(directory.name, directory, await stack.enter_async_context(kernel), serving)
 
 
-def scheduler(config: Config) -> Scheduler:
-    """A new scheduler of the configured policy. Raises BadRequest for a policy that there is not."""
+def scheduler(config: Config, slots: int = 1) -> Scheduler:
+    """A new scheduler of the configured policy for so many slots. Raises BadRequest for a policy that there is not."""
     make = POLICIES.get(config.scheduler.policy)
     if make is None:
         known = ", ".join(sorted(POLICIES))
         raise BadRequest(f"no scheduling policy {config.scheduler.policy!r}; there are {known}", "scheduler.policy")
-    return make(config.scheduler.slice)
+    return make(config.scheduler.slice, slots, config.scheduler.weights)
 
 
 def make_models(config: Config, progress: Progress | None = None) -> list[Backend]:

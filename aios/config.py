@@ -89,6 +89,8 @@ class SchedulerConfig(Frozen):
 
     policy: str = "round_robin"
     slice: int = Field(default=32, ge=1)
+    weights: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
+    """Shares of tenants, the programs that the user starts, for policies that are fair; 1 where nothing is said."""
 
 
 class MemoryConfig(Frozen):

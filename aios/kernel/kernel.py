@@ -89,7 +89,7 @@ class Kernel:
         self._route = route
         self._journal = journal
         self._limits = limits
-        self._observers = [journal.record, *observers]
+        self._observers = [journal.record, self._tell_lanes, *observers]
         self._facts = facts or {}
         self._ids = itertools.count(1)
         self._calls = 0
@@ -108,7 +108,7 @@ class Kernel:
         process = self.processes.alive(pid)
         self._admit(process)
         account = FREE if call.family() == "process" else process.account
-        request = Request(next(self._ids), pid, call, emit, process.program, account)
+        request = Request(next(self._ids), pid, call, emit, process.program, account, process.tenant)
         self._calls += 1
         process.calls += 1
         try:
@@ -169,6 +169,16 @@ class Kernel:
         self._end(request, Kind.DONE, {**_outcome(reply), **passage.bill()})
         return reply
 
+    def _tell_lanes(self, event: Event) -> None:
+        """Policies about whole programs hear when one begins and ends."""
+        if event.kind is Kind.SPAWNED:
+            process = self.processes.alive(event.pid)
+            for lane in self.lanes.values():
+                lane.began(process.pid, process.program, process.tenant)
+        elif event.kind is Kind.EXITED:
+            for lane in self.lanes.values():
+                lane.ended(event.pid)
+
     def _end(self, request: Request, kind: Kind, data: Mapping[str, Any]) -> None:
         self._report(kind, request.pid, data, request.id)
 
@@ -195,7 +205,8 @@ class _Passage:
         self, lane: str, call: Syscall[Any] | None = None, emit: Callable[[str], None] | None = None
     ) -> Reply:
         # Each has a request of its own: two may be under way for one call.
-        request = Request(self.id, self.pid, call or self.call, emit or self.emit, self.program, self.account)
+        tenant = self._request.tenant
+        request = Request(self.id, self.pid, call or self.call, emit or self.emit, self.program, self.account, tenant)
         return await self._lanes[lane].run(request, self._report)
 
     def charge(self, tokens: int, usd: float | None) -> None:

@@ -9,13 +9,31 @@ import anyio
 
 from aios.context import Snapshot
 from aios.kernel.account import FREE, Account
-from aios_syscalls import Syscall
+from aios_syscalls import Chat, Syscall
+
+CHARACTERS = 4
+"""Of a prompt to a token, before any model has counted."""
 
 
 class Request:
     """One accepted syscall; a Job to the scheduler. It waits for a turn, runs, may be paused, and ends once."""
 
-    __slots__ = ("_turn", "account", "call", "emit", "id", "pid", "priority", "program", "running", "snapshot")
+    __slots__ = (
+        "_turn",
+        "account",
+        "call",
+        "emit",
+        "id",
+        "pid",
+        "priority",
+        "program",
+        "prompt",
+        "read",
+        "running",
+        "snapshot",
+        "tenant",
+        "written",
+    )
 
     def __init__(
         self,
@@ -25,14 +43,22 @@ class Request:
         emit: Callable[[str], None],
         program: str = "user",
         account: Account = FREE,
+        tenant: str = "user",
     ) -> None:
         self.id = id
         self.pid = pid
         self.program = program
+        self.tenant = tenant
+        """The program that the user started and that this is done for."""
         self.call = call
         self.emit = emit
         self.account = account
         self.priority = call.priority
+        self.prompt = _tokens(call)
+        self.read = False
+        """Whether the policy has been told what its prompt took."""
+        self.written = 0
+        """Tokens that its slices have generated so far."""
         self.snapshot: Snapshot | None = None
         self.running = False
         """Whether it holds a slot of its lane."""
@@ -49,3 +75,9 @@ class Request:
         if not self.running:
             self._turn = anyio.Event()
             await self._turn.wait()
+
+
+def _tokens(call: Syscall[Any]) -> int:
+    if not isinstance(call, Chat):
+        return 0
+    return sum(len(message.content or "") for message in call.messages) // CHARACTERS

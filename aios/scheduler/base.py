@@ -74,7 +74,7 @@ class Scheduler(Protocol):
         """Forget a waiting job; whether it was one."""
 
     def done(self, job: Job, now: int = 0) -> None:
-        """A job has ended, well or not; it waits no longer."""
+        """A job that does not wait has ended, well or not."""
 
     def began(self, pid: int, program: str, tenant: str, now: int = 0) -> None:
         """A run of a program begins."""

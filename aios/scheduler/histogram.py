@@ -40,7 +40,7 @@ class Histogram:
 
 
 class Ranks:
-    """The Gittins rank by service attained: over all amounts to be given next, the least of their mean by the chance to end.
+    """The Gittins rank by service attained: of all amounts to be given next, the least mean by the chance to end.
 
     With F the distribution of the total and I(x) the integral of 1 - F up to x, that is the smallest slope from
     (F(a), I(a)) to a later point of the curve (Gittins, 1989; Scully and Harchol-Balter, 2021): the lower convex hull,

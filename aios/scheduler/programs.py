@@ -88,7 +88,6 @@ class ProgramQueue(Deaf):
         self._place(program)
 
     def done(self, job: Job, now: int = 0) -> None:
-        self.remove(job)
         program = self.program(job, now)
         program.calls -= 1
         if program.calls <= 0 and (program.over or not job.pid):

@@ -121,7 +121,6 @@ class Vtc(Deaf):
         return True
 
     def done(self, job: Job, now: int = 0) -> None:
-        self.remove(job)
         self._charged.pop(job.id, None)
         self._account(job.tenant).queue.done(job, now)
 
@@ -132,10 +131,7 @@ class Vtc(Deaf):
     def ended(self, pid: int, now: int = 0) -> None:
         tenant = self._tenants.pop(pid, None)
         if tenant is not None:
-            account = self._account(tenant)
-            before = len(account.queue)
-            account.queue.ended(pid, now)
-            self._waiting -= before - len(account.queue)
+            self._account(tenant).queue.ended(pid, now)
 
     def _account(self, tenant: str) -> Account:
         account = self._accounts.get(tenant)
