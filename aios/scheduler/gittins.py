@@ -11,6 +11,10 @@ from aios.scheduler.programs import PREFILL, Program, ProgramQueue
 from aios.scheduler.round_robin import sliced
 
 BETA = 8.0
+USUAL = 2
+"""How many times the mean length a usual call is."""
+FADE = 1_000
+"""Calls after which the mean length forgets half."""
 T_MAX_US = 240_000_000
 
 
@@ -46,6 +50,15 @@ class Gittins(ProgramQueue):
         self._due: dict[int, int] = {}
         """Until when each waiting job may wait."""
         self._dues: list[tuple[int, int]] = []
+        self._lengths: dict[str, tuple[int, int]] = {}
+        """Of each program: tokens that its calls have written, and how many calls ended."""
+
+    def quantum(self, job: Job) -> int | None:
+        # Usual calls run through: half a call is work without a reply, and what a run does between calls (a tool, a
+        # person) goes on while others have the slot. A pause is for the unusually long.
+        tokens, calls = self._lengths.get(job.program, (0, 0))
+        usual = USUAL * tokens // calls if calls else 0
+        return max(self.slice or 1, usual)
 
     def key(self, program: Program) -> float:
         load = self.load
@@ -80,9 +93,14 @@ class Gittins(ProgramQueue):
 
     def served(self, job: Job, prefill: int, decode: int, now: int = 0) -> None:
         self.load.served(prefill * PREFILL + decode)
+        tokens, calls = self._lengths.get(job.program, (0, 0))
+        self._lengths[job.program] = tokens + decode, calls
         super().served(job, prefill, decode, now)
 
     def done(self, job: Job, now: int = 0) -> None:
+        tokens, calls = self._lengths.get(job.program, (0, 0))
+        # Old ones fade, as an agent's habits may change.
+        self._lengths[job.program] = (tokens, calls + 1) if calls < FADE else (tokens // 2, calls // 2)
         self._leave(job, now)
         super().done(job, now)
 

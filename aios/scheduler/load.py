@@ -8,7 +8,8 @@ HORIZON_US = 300_000_000
 """What the measured load forgets in."""
 WINDOW = 1_000_000.0
 """Tokens after which the measured speed has forgotten half."""
-ALPHA = 0.1
+ALPHA, MORE, CALM = 0.1, 0.03, 0.8
+"""Alpha of a slot, what is added to it at full load, and the load from which on."""
 
 
 class Load:
@@ -17,7 +18,8 @@ class Load:
     def __init__(self, slots: int = 1) -> None:
         self.slots = max(1, slots)
         self.busy = 0.5
-        self.alpha = ALPHA
+        self.alpha = ALPHA * self.slots
+        """How much a microsecond of earlier arrival counts beside one of index, which is time on one of the slots."""
         self.us_per_token = 10_000.0
         self._running = 0
         self._since = 0
@@ -49,3 +51,4 @@ class Load:
             keep = math.exp((self._since - now) / HORIZON_US)
             self.busy = keep * self.busy + (1 - keep) * min(1.0, self._running / self.slots)
             self._since = now
+            self.alpha = self.slots * (ALPHA + MORE * max(0.0, self.busy - CALM) / (1 - CALM))

@@ -212,7 +212,10 @@ class Simulation:
         self._draw(now)
 
     def _later(self, run: Run, index: int, waited: int, now: int) -> None:
-        wait = run.program.calls[index].wait_us
+        call = run.program.calls[index]
+        wait = call.wait_us
+        if call.align_us:
+            wait += -(now + wait) % call.align_us
         run.waits[index] = waited + wait
         if wait:
             self._last += 1

@@ -33,7 +33,7 @@ def tree(random: Random) -> tuple[Call, ...]:
     for _ in range(_count(random, 20, 60)):
         before = tuple(range(len(calls) - 8, len(calls))) if calls else ()
         for _ in range(8):
-            calls.append(Call(_length(random, 467, 0.4), _length(random, 73, 0.6), depth, 0, before))
+            calls.append(Call(_length(random, 467, 0.4), _length(random, 73, 0.6), depth, after=before))
         depth += 540
     return tuple(calls)
 
@@ -41,8 +41,8 @@ def tree(random: Random) -> tuple[Call, ...]:
 def map_reduce(random: Random) -> tuple[Call, ...]:
     """A plan, 8 to 24 pieces of work side by side, and one call that puts them together."""
     count = random.randint(8, 24)
-    pieces = [Call(_length(random, 500, 0.3), _length(random, 150, 0.5), 0, 0, (0,)) for _ in range(count)]
-    return (Call(300, 60), *pieces, Call(count * 150, 200, 0, 0, tuple(range(1, count + 1))))
+    pieces = [Call(_length(random, 500, 0.3), _length(random, 150, 0.5), after=(0,)) for _ in range(count)]
+    return (Call(300, 60), *pieces, Call(count * 150, 200, after=tuple(range(1, count + 1))))
 
 
 def equal(random: Random) -> tuple[Call, ...]:  # noqa: ARG001
@@ -61,9 +61,8 @@ def hung(random: Random) -> tuple[Call, ...]:
 
 
 def storm(random: Random) -> tuple[Call, ...]:
-    """Tool use whose tools answer 429 to all at once, so that everybody comes back in the same second of a minute."""
-    calls = tool(random)
-    return tuple(call._replace(wait_us=-(-call.wait_us // (60 * SECOND)) * 60 * SECOND) for call in calls)
+    """Tool use whose tools answer 429 until the minute is over, so that everybody comes back at once."""
+    return tuple(call._replace(align_us=60 * SECOND) if number else call for number, call in enumerate(tool(random)))
 
 
 KINDS: Mapping[str, Callable[[Random], tuple[Call, ...]]] = {

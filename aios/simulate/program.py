@@ -18,6 +18,8 @@ class Call(NamedTuple):
     """Of the context that its program has read and written before."""
     wait_us: int = 0
     """From the end of the last call that it comes after: a tool's time, or a person's."""
+    align_us: int = 0
+    """If there is one, it is made at the next multiple of this: everybody's tool answers at once."""
     after: tuple[int, ...] = ()
     """Which calls of its program it comes after; none, and it is made when the program begins."""
 
