@@ -247,6 +247,7 @@ class Simulation:
             task = cast(Task, policy.next(now))
             if self.watch_us:
                 self._waiting[task.tenant] -= 1
+            again = 0
             if contexts is not None:
                 again = contexts.take(task, running)
                 if self.spill:
@@ -254,9 +255,7 @@ class Simulation:
                 else:
                     self.result.recomputed += again
                     cold += again
-            quantum = policy.quantum(task)
-            task.planned = task.left if quantum is None or quantum > task.left else quantum
-            task.end = steps + task.planned
+            self._plan(task, again)
             running.append(task)
             if task.paused == steps:
                 continue  # it gave its slot up and got it back
@@ -268,6 +267,12 @@ class Simulation:
                 self.result.preemptions += 1
                 self._record(now, Kind.RESUMED, task.id)
         return cold if started else -1
+
+    def _plan(self, task: Task, restored: int) -> None:  # noqa: ARG002
+        """Set a task's next slice: all of it is for writing, whatever had to be restored before."""
+        quantum = self.policy.quantum(task)
+        task.planned = task.left if quantum is None or quantum > task.left else quantum
+        task.end = self._steps + task.planned
 
     def _count(self, stride: int, now: int) -> None:
         served, policy = self._served, self.policy
@@ -284,9 +289,7 @@ class Simulation:
             task.unread = 0
         if task.left:
             if not len(policy):
-                quantum = policy.quantum(task)
-                task.planned = task.left if quantum is None or quantum > task.left else quantum
-                task.end = self._steps + task.planned
+                self._plan(task, 0)
                 self._running.append(task)
                 return
             task.paused = self._steps

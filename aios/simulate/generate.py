@@ -128,3 +128,12 @@ def _count(random: Random, mean: float, most: int) -> int:
 def _length(random: Random, mean: int, sigma: float) -> int:
     """Log-normal, at least 1."""
     return max(1, round(mean * random.lognormvariate(-sigma * sigma / 2, sigma)))
+
+
+def windowed(programs: Sequence[Program], tokens: int) -> list[Program]:
+    """The programs with contexts of at most so many tokens, the oldest of each being dropped."""
+
+    def cut(call: Call) -> Call:
+        return call._replace(prefix=max(0, min(call.prefix, tokens - call.prompt - call.output)))
+
+    return [program._replace(calls=tuple(cut(call) for call in program.calls)) for program in programs]
