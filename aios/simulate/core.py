@@ -34,6 +34,22 @@ class Core(NamedTuple):
             ends[number] = took + max((ends[each] for each in call.after), default=0.0)
         return max(ends)
 
+    def greedy(self, program: Program, slots: int) -> float:
+        """Microseconds within which any order that leaves no slot idle ends a program that has a core of its own.
+
+        Graham's bound (1969): the critical path, and the rest of the work over the slots; reading is not shared out.
+        """
+        token = self.step(0, slots)
+        paths: list[tuple[float, float, float]] = [(0.0, 0.0, 0.0)] * len(program.calls)
+        for number in order(program):
+            call = program.calls[number]
+            _, read, written = max((paths[each] for each in call.after), default=(0.0, 0.0, 0.0))
+            read, written = read + self.prefill_us * call.prompt, written + token * call.output
+            paths[number] = read + written, read, written
+        longest, read, written = max(paths)
+        prompts = self.prefill_us * sum(call.prompt for call in program.calls)
+        return longest + prompts - read + (token * sum(call.output for call in program.calls) - written) / slots
+
 
 A10G = Core(step_us=38_000, prefill_us=400, decode_us=150)
 """Llama-2-7B on an A10G, fitted to the FCFS columns of the VTC artifact's 27-client trace."""

@@ -50,9 +50,14 @@ def equal(random: Random) -> tuple[Call, ...]:  # noqa: ARG001
     return chain([Call(256, 128, 384 * number) for number in range(5)])
 
 
-def huge(random: Random) -> tuple[Call, ...]:
-    """One in 200 programs has 2,000 calls, which come each after the one before."""
-    return chain([Call(64, 32) for _ in range(2_000 if random.random() < 0.005 else 5)])
+def short(random: Random) -> tuple[Call, ...]:
+    """One to nine small calls."""
+    return chain([Call(64, 32) for _ in range(random.randint(1, 9))])
+
+
+def huge(random: Random) -> tuple[Call, ...]:  # noqa: ARG001
+    """10,000 calls, which come each after the one before."""
+    return chain([Call(64, 32) for _ in range(10_000)])
 
 
 def hung(random: Random) -> tuple[Call, ...]:
@@ -67,17 +72,18 @@ def storm(random: Random) -> tuple[Call, ...]:
 
 KINDS: Mapping[str, Callable[[Random], tuple[Call, ...]]] = {
     "chat": chat, "tool": tool, "tree": tree, "map_reduce": map_reduce,
-    "equal": equal, "huge": huge, "hung": hung, "storm": storm,
+    "equal": equal, "short": short, "huge": huge, "hung": hung, "storm": storm,
 }  # fmt: skip
 """Name of an agent -> what a run of it does."""
 
 WORKLOADS: Mapping[str, Mapping[str, float]] = {
     "mixed": {"chat": 0.5, "tool": 0.4, "tree": 0.1},
     "chat": {"chat": 1}, "tool": {"tool": 1}, "tree": {"tree": 1}, "map_reduce": {"map_reduce": 1},
-    "equal": {"equal": 1}, "huge": {"huge": 1}, "hung": {"hung": 1}, "storm": {"storm": 1},
+    "equal": {"equal": 1}, "huge": {"short": 1}, "hung": {"hung": 1}, "storm": {"storm": 1},
     "flood": {"chat": 0.5, "tool": 0.5},
 }  # fmt: skip
-"""Name -> shares of agents among its programs; in `flood` one of ten tenants makes most of the programs."""
+"""Name -> shares of agents among its programs; in `flood` one of ten tenants makes most of the programs,
+in `huge` one of all programs is of 10,000 calls, and no part of the load."""
 
 
 def generate(workload: str, seed: int, count: int, load: float, core: Core, slots: int) -> list[Program]:
@@ -92,7 +98,11 @@ def generate(workload: str, seed: int, count: int, load: float, core: Core, slot
         name = random.choices(list(shares), list(shares.values()))[0]
         tenant = f"tenant{0 if workload == 'flood' and random.random() < 0.7 else random.randrange(10)}"
         programs.append(Program(0, KINDS[name](random), name, tenant))
-    return at_load(programs, Random(f"{workload} {seed} arrivals"), load, core, slots)
+    programs = at_load(programs, Random(f"{workload} {seed} arrivals"), load, core, slots)
+    if workload == "huge":
+        middle = programs[count // 4]
+        programs[count // 4] = middle._replace(calls=huge(Random()), name="huge")
+    return programs
 
 
 def at_load(programs: Sequence[Program], random: Random, load: float, core: Core, slots: int) -> list[Program]:
