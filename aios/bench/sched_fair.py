@@ -34,7 +34,11 @@ def artifact(data: Path) -> dict[str, float]:
 def overload() -> dict[str, float]:
     """Two clients of 1.5 and 3 calls a second for ten minutes: their difference in service."""
     figures = {}
-    policies = {"fifo_": Fifo(), "": Vtc(None, inner=Resuming), "preempting_": Vtc(16, inner=Resuming)}
+    policies: dict[str, Scheduler] = {
+        "fifo_": Fifo(),
+        "": Vtc(None, inner=Resuming),
+        "preempting_": Vtc(16, inner=Resuming),
+    }
     for name, policy in policies.items():
         samples = _overloaded(policy, [1.5, 3.0], admit_every=1 if name == "preempting_" else ADMIT_EVERY).samples
         gaps = [abs(sample.served["0"] - sample.served["1"]) for sample in samples]

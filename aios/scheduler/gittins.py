@@ -11,11 +11,11 @@ from aios.scheduler.programs import PREFILL, Program, ProgramQueue
 from aios.scheduler.round_robin import sliced
 
 BETA = 8.0
-USUAL = 2
+USUAL = 4
 """How many times the mean length a usual call is."""
 FADE = 1_000
 """Calls after which the mean length forgets half."""
-T_MAX_US = 240_000_000
+T_MAX_US = 120_000_000
 
 
 class Gittins(ProgramQueue):
@@ -69,7 +69,8 @@ class Gittins(ProgramQueue):
         self._leave(job, now)
         super().requeue(job, now)
         program = self._programs[job.pid or -job.id]
-        due = now + int(self._beta * program.slot_us) + self._t_max_us
+        usual = int(self.learnt.mean(program.name) * self.load.us_per_token)
+        due = now + int(self._beta * max(program.slot_us, usual)) + self._t_max_us
         self._due[job.id] = due
         heapq.heappush(self._dues, (due, job.id))
 

@@ -8,8 +8,11 @@ GROWTH = 2**0.25
 BUCKETS = 112
 """Up to 2 ** 28 tokens."""
 EDGES = [GROWTH**number for number in range(1, BUCKETS + 1)]
+SMOOTH = 1
 DECAY = 1 - 1 / 512
 """What an observation keeps of its weight at each later one."""
+KERNEL = [(offset, (SMOOTH + 1 - abs(offset)) / (SMOOTH + 1) ** 2) for offset in range(-SMOOTH, SMOOTH + 1)]
+"""How an observation is spread over the buckets beside its own."""
 TRUSTED = 30
 """Runs of its own from which on a name does without the pooled distribution."""
 FRESH = 1 / 8
@@ -22,11 +25,13 @@ class Histogram:
     def __init__(self) -> None:
         self.weights = [0.0] * BUCKETS
         self.count = 0
+        self.mean = 0.0
         self._unit = 1.0
 
     def add(self, total: float) -> None:
         """One more run took `total`."""
         self.count += 1
+        self.mean += (total - self.mean) / min(self.count, 1 / (1 - DECAY))
         self.weights[min(bisect_left(EDGES, total), BUCKETS - 1)] += self._unit
         self._unit /= DECAY
         if self._unit > 1e9:
@@ -36,7 +41,15 @@ class Histogram:
     def shares(self) -> list[float]:
         """The weights, summing to 1, or to 0 while there is none."""
         total = sum(self.weights)
-        return [weight / total for weight in self.weights] if total else list(self.weights)
+        if not total:
+            return list(self.weights)
+        # A few observations are points, behind each of which a run would look as if it were to last.
+        spread = [0.0] * BUCKETS
+        for number, weight in enumerate(self.weights):
+            if weight:
+                for offset, part in KERNEL:
+                    spread[min(max(number + offset, 0), BUCKETS - 1)] += weight * part / total
+        return spread
 
 
 class Ranks:
@@ -99,6 +112,10 @@ class Learnt:
             histogram = self._names[name] = Histogram()
         histogram.add(total)
 
+    def mean(self, name: str) -> float:
+        """Service that a run of `name` takes in the mean; 0 while nothing is known."""
+        return self._names.get(name, self.pooled).mean
+
     def rank(self, name: str, served: float) -> float:
         """Of a run of `name` that was served so much, in the unit of service; smaller is to go first."""
         pooled = self.pooled
@@ -112,7 +129,8 @@ class Learnt:
         known = self._ranks.get(name)
         if known is None or known[0] != trusted or version > known[1] * (1 + FRESH):
             known = self._ranks[name] = trusted, version, Ranks(self._shares(own, count))
-        return known[2](served)
+        # While little is known at all, arrival counts for more.
+        return known[2](served) * min(1.0, pooled.count / TRUSTED)
 
     def _shares(self, own: Histogram | None, count: int) -> list[float]:
         pooled = self.pooled.shares()

@@ -8,7 +8,7 @@ HORIZON_US = 300_000_000
 """What the measured load forgets in."""
 WINDOW = 1_000_000.0
 """Tokens after which the measured speed has forgotten half."""
-ALPHA, MORE, CALM = 0.1, 0.03, 0.8
+ALPHA, MORE, CALM = 0.08, 0.02, 0.8
 """Alpha of a slot, what is added to it at full load, and the load from which on."""
 
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Contexts:
-    """So many tokens; what runs is sure of its place, what rests goes, the longest unused first, where others need it."""
+    """So many tokens: what runs is sure of its place, what rests goes when others need it, the longest unused first."""
 
     def __init__(self, size: int) -> None:
         self.size = size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import math
+import sys
 from array import array
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
@@ -333,5 +334,7 @@ class Simulation:
 
     def _flush(self) -> None:
         if self._digest is not None:
+            if sys.byteorder == "big":
+                self._rows.byteswap()
             self._digest.update(self._rows.tobytes())
             self._rows = array("q")

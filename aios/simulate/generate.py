@@ -22,7 +22,7 @@ def chat(random: Random) -> tuple[Call, ...]:
 
 
 def tool(random: Random) -> tuple[Call, ...]:
-    """10.75 calls in the mean, 70 at most, 735 tokens read and 34 written; a tool runs between, and one in 100 hangs."""
+    """10.75 calls in the mean, 70 at most, 735 tokens read and 34 written; a tool runs between, 1 % hang."""
     return _conversation(random, 10.75, 70, 735, 34, SECOND, 1.3, hangs=0.01)
 
 

@@ -67,8 +67,8 @@ def _sessions(rows: Iterable[dict[str, str]], path: Path) -> Iterator[Program]:
             raise BadRequest(f"{where}: round {row['round_idx']} of session {row['session_id']} is not its next")
         arrivals.setdefault(row["session_id"], _whole(row, "arrival_time", where) if "arrival_time" in row else 0)
         wait = _whole(row, "tool_wait_after_ms", where) * 1000 if "tool_wait_after_ms" in row else 0
-        lengths = [_whole(row, name, where) for name in ("input_len", "output_len", "prefix_len")]
-        session.append((wait, Call(*lengths)))
+        read, written, prefix = (_whole(row, name, where) for name in ("input_len", "output_len", "prefix_len"))
+        session.append((wait, Call(read, written, prefix)))
     for number, session in sessions.items():
         waits = [0, *(wait for wait, _ in session)]
         calls = [call._replace(wait_us=wait) for wait, (_, call) in zip(waits, session, strict=False)]

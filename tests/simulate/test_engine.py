@@ -82,9 +82,9 @@ def test_no_call_waits_beyond_the_cap_though_shorter_ones_keep_coming() -> None:
 
 
 LOGS = {
-    "fifo": "",
-    "gittins": "",
-    "vtc": "",
+    "fifo": "ef1bed9126e35127756ad0e12e4f0c6dd70904b8681cb0681a437cae87b14e3b",
+    "gittins": "c01491daa92d6701b25265e98533bba4499ac10bf457edf6d84da77ed2aee898",
+    "vtc": "6f5f59a1267afbdd77027228d91ef4893afa2c21b2a306a42d43765bf463f1cf",
 }
 """SHA-256 of what happened to a mixed workload: an intended change of policy or simulator changes a line here."""
 
