@@ -139,7 +139,7 @@ def test_old_observations_fade() -> None:
     histogram = Histogram()
     for total in [10] * 2_000 + [10_000] * 2_000:
         histogram.add(total)
-    assert max(histogram.shares()) > 0.95
+    assert sum(sorted(histogram.shares())[-3:]) > 0.95
     assert sum(histogram.shares()) == pytest.approx(1)
 
 
