@@ -20,6 +20,8 @@ from aios.simulate.traces import read
 SEEDS = range(1_000, 1_006)
 """Not those that the default policy was tuned on, which were 0 to 3."""
 QUEUED = 100_000
+PROGRAMS = {True: 10_000, False: 100_000}
+"""Of ten calls each, on which the simulator's speed is measured, by whether it is to be quick."""
 TRACES = {
     "tau": "tau_bench_airline/sessions_first_half.csv",
     "tracelab": "tracelab/multi_session_large.csv",
@@ -146,7 +148,7 @@ def _decision() -> float:
 
 def _speed(quick: bool) -> dict[str, float]:
     """Events a second of the default policy, on ten calls a program; a million calls unless quick."""
-    count = 10_000 if quick else 100_000
+    count = PROGRAMS[quick]
 
     def programs() -> Iterator[Program]:
         random = Random(1)

@@ -17,6 +17,8 @@ ORACLE = "srpt_oracle"
 DEFAULT = "gittins"
 WINDOW = 8_192
 ROOM = 8 * WINDOW
+COUNTS = {True: 200, False: 400}
+"""Programs of a simulation, by whether it is to be quick."""
 COLUMNS = (
     "mean_s", "p50_s", "p95_s", "p99_s", "slowdown", "mean_gain", "p99_gain", "gap_closed", "fairness_gap",
     "preemptions", "recomputed", "makespan_s",
@@ -57,11 +59,13 @@ class Row(NamedTuple):
 
 def cases(quick: bool) -> list[Case]:
     """Every generated workload at the loads that are looked at, and the mixed one where memory is short."""
-    count = 200 if quick else 400
+    count = COUNTS[quick]
     loads = list(MAIN) if quick else [*MAIN, (8, 0.7), (8, 1.2), (1, 0.5), (1, 1.1)]
 
     def case(name: str, slots: int, load: float, **more: int) -> Case:
-        return Case(name, slots, load, lambda seed: generate(name, seed, count, load, A10G, slots), **more)
+        # A tree search is fifteen times the calls of others.
+        some = max(1, count // 4) if name == "tree" else count
+        return Case(name, slots, load, lambda seed: generate(name, seed, some, load, A10G, slots), **more)
 
     found = [case("mixed", slots, load) for slots, load in loads]
     for name in ("chat", "tool", "tree", "map_reduce", "equal", "huge", "hung", "storm"):
