@@ -85,7 +85,8 @@ def _gains(every: Sequence[Case], told: dict[str, dict[str, dict[str, float]]]) 
     of = {label: rows[DEFAULT] for label, rows in told.items()}
     named = {"mixed_s8_95", "mixed_s1_85", "pressure_s8_85", "tight_s8_85"}
     others = [columns for label, columns in of.items() if label not in named]
-    roomy = [case.label for case in every if case.memory is None]
+    # Overloaded, a run ends when the last conversation does, and that has its own pace.
+    roomy = [case.label for case in every if case.memory is None and case.load < 1]
     short = [case.label for case in every if case.memory is not None]
     pressed = [(of[label]["recomputed"], told[label]["fifo"]["recomputed"]) for label in short]
     return {
