@@ -23,7 +23,7 @@ class Atlas(ReadyQueue):
         self._own: dict[int, float] = {}
 
     def add(self, job: Job, now: int = 0) -> None:
-        self._own[job.id] = self._paths.get(job.pid, 0.0) if job.pid else 0.0
+        self._own[job.id] = self._paths.setdefault(job.pid, 0.0) if job.pid else 0.0
         self.requeue(job, now)
 
     def requeue(self, job: Job, now: int = 0) -> None:  # noqa: ARG002
@@ -35,8 +35,8 @@ class Atlas(ReadyQueue):
 
     def done(self, job: Job, now: int = 0) -> None:  # noqa: ARG002
         own = self._own.pop(job.id, 0.0)
-        if job.pid:
-            self._paths[job.pid] = max(self._paths.get(job.pid, 0.0), own)
+        if job.pid in self._paths:  # else its run was over before it
+            self._paths[job.pid] = max(self._paths[job.pid], own)
 
     def ended(self, pid: int, now: int = 0) -> None:  # noqa: ARG002
         self._paths.pop(pid, None)

@@ -120,6 +120,10 @@ class Simulation:
         self._steps = 0
         self._filled = -math.inf
         self._running: list[Task] = []
+        self._started: list[Task] = []
+        """Those of them that got their slots when the queue was last looked at."""
+        self._extra_us = 0.0
+        """What their restored contexts add to the next step."""
         self._counts = bool(watch_us) or bool(getattr(policy, "counts", False))
         self._served: dict[str, float] = {}
         self._waiting: dict[str, int] = {}
@@ -144,12 +148,7 @@ class Simulation:
         ns = 0
         """Below a microsecond, of the time that steps took."""
         while until_us is None or now < until_us:
-            while events and events[0][0] <= now:
-                time, _, run, index = heapq.heappop(events)
-                if run is None:
-                    self._begin(time)
-                else:
-                    self._ready(run, index, time)
+            self._arrive(now)
             if running:
                 steps = self._steps
                 over = [task for task in running if task.end == steps]
@@ -157,12 +156,7 @@ class Simulation:
                     running = self._running = [task for task in running if task.end != steps]
                     for task in over:
                         self._slice_over(task, now)
-                    while events and events[0][0] <= now:
-                        time, _, run, index = heapq.heappop(events)
-                        if run is None:
-                            self._begin(time)
-                        else:
-                            self._ready(run, index, time)
+                    self._arrive(now)
                     running = self._running
             cold = self._fill(now) if len(policy) and len(running) < slots else -1
             if not running:
@@ -173,18 +167,10 @@ class Simulation:
                 now = max(now, events[0][0])
                 continue
             if cold >= 0:
-                stride = 1
-                took = core.step(cold, len(running)) + self._extra_us
+                stride, took = 1, core.step(cold, len(running)) + self._extra_us
             else:
-                took = core.step_us + core.decode_us * len(running)
-                stride = min([task.end for task in running]) - self._steps
-                if len(running) < slots:
-                    if len(policy):
-                        stride = min(stride, max(1, int(self._filled) + self.admit_every - self._steps))
-                    elif events:
-                        stride = min(stride, max(1, math.ceil((events[0][0] - now) / took)))
-                if watched:
-                    stride = min(stride, max(1, math.ceil((watched - now) / took)))
+                took = core.step(0, len(running))
+                stride = self._stride(now, took, watched)
             ns += round(stride * took * 1000)
             now += ns // 1000
             ns %= 1000
@@ -204,6 +190,28 @@ class Simulation:
             self._flush()
             result.digest = self._digest.hexdigest()
         return result
+
+    def _stride(self, now: int, took: float, watched: int) -> int:
+        """How many steps go by until anything can change: a slice ends, or somebody comes for a free slot."""
+        stride = min([task.end for task in self._running]) - self._steps
+        if len(self._running) < self.slots:
+            if len(self.policy):
+                stride = min(stride, int(self._filled) + self.admit_every - self._steps)
+            elif self._events:
+                stride = min(stride, math.ceil((self._events[0][0] - now) / took))
+        if watched:
+            stride = min(stride, math.ceil((watched - now) / took))
+        return max(1, stride)
+
+    def _arrive(self, now: int) -> None:
+        """Let in what has come until now."""
+        events = self._events
+        while events and events[0][0] <= now:
+            time, _, run, index = heapq.heappop(events)
+            if run is None:
+                self._begin(time)
+            else:
+                self._ready(run, index, time)
 
     def _draw(self, now: int) -> None:
         program = next(self._coming, None)
@@ -249,8 +257,7 @@ class Simulation:
         if running and steps < self._filled + self.admit_every:
             return -1
         self._filled = steps
-        started: list[Task] = []
-        self._started = started
+        started = self._started = []
         cold = 0
         self._extra_us = 0.0
         while len(running) < self.slots and len(policy):
