@@ -27,7 +27,6 @@ class Request:
         "pid",
         "priority",
         "program",
-        "prompt",
         "read",
         "running",
         "snapshot",
@@ -54,7 +53,6 @@ class Request:
         self.emit = emit
         self.account = account
         self.priority = call.priority
-        self.prompt = _tokens(call)
         self.read = False
         """Whether the policy has been told what its prompt took."""
         self.written = 0
@@ -63,6 +61,13 @@ class Request:
         self.running = False
         """Whether it holds a slot of its lane."""
         self._turn: anyio.Event | None = None
+
+    @property
+    def prompt(self) -> int:
+        """Tokens of its prompt, by length; 0 for what is no chat."""
+        if not isinstance(self.call, Chat):
+            return 0
+        return sum(len(message.content) for message in self.call.messages) // CHARACTERS
 
     def wake(self) -> None:
         """Its turn has come."""
@@ -75,9 +80,3 @@ class Request:
         if not self.running:
             self._turn = anyio.Event()
             await self._turn.wait()
-
-
-def _tokens(call: Syscall[Any]) -> int:
-    if not isinstance(call, Chat):
-        return 0
-    return sum(len(message.content or "") for message in call.messages) // CHARACTERS
