@@ -1,4 +1,4 @@
-"""The default for agents: who is likely to be through soonest goes first, and who has waited long enough."""
+"""For agents: who is likely to be through soonest goes first, and who has waited long enough."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ class Gittins(ProgramQueue):
     The key is arrival + index / alpha, the index being time on a slot: the order of index + alpha * arrival, so that
     a large alpha is program FCFS. The index is the best order for the mean where totals are known as distributions
     (Gittins, 1989; on more than one server nearly, Scully et al., 2020); adding the arrival guards the tail, as boost
-    policies do (Yu and Scully, 2024). Alpha follows the load (load.py). Runs, of which nothing is known, are FCFS.
+    policies do (Yu and Scully, 2024). Alpha follows the load (load.py). Runs of which nothing is known go by arrival.
 
-    Cap: a call that has waited `beta` times the slot time of its run so far, and `t_max_us`, goes before all others,
-    of whatever priority, the longest overdue first. So it waits no longer than that and for those overdue before it.
+    Cap: a call that has waited `t_max_us` and `beta` times the slot time of its run, what it had or what its program
+    takes in the mean if that is more, goes before all others, of whatever priority, the longest overdue first. So it
+    waits no longer than that, and for those that are overdue before it and for a slot.
     """
 
     def __init__(

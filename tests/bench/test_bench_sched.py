@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aios.bench import sched, sched_runs
-from aios.bench.sched_fair import overload
+from aios.bench.sched_fair import overload, weighted
 from aios.scheduler import POLICIES
 
 ISSUED = [
@@ -57,3 +57,7 @@ def test_fifo_lets_the_gap_grow_and_vtc_does_not() -> None:
     assert figures["vtc_overload_gap"] <= 7_947
     assert figures["vtc_overload_growth"] < 1.5
     assert figures["vtc_preempting_overload_worst_gap"] < figures["vtc_overload_worst_gap"]
+
+
+def test_weights_are_kept_to_within_a_twentieth_over_any_minute() -> None:
+    assert weighted() <= 0.05
