@@ -15,6 +15,7 @@ from aios.simulate.generate import generate, windowed
 SLICE = 32
 ORACLE = "srpt_oracle"
 DEFAULT = "gittins"
+"""The policy that is held against FIFO."""
 WINDOW = 8_192
 ROOM = 8 * WINDOW
 COUNTS = {True: 200, False: 400}
