@@ -96,14 +96,18 @@ def simulate(case: Case, name: str, programs: Sequence[Program]) -> Result:
 
 
 MAIN = ((8, 0.95), (1, 0.85))
-"""Slots and load at which every policy is looked at; elsewhere FEW are."""
+"""Slots and load that are looked at first."""
 FEW = ("fifo", "program_fcfs", DEFAULT, ORACLE)
+
+
+def policies(case: Case, quick: bool) -> Sequence[str]:
+    """Every policy at the main loads, for the mixed workload alone when quick; elsewhere FEW."""
+    main = (case.slots, case.load) in MAIN or case.memory is not None
+    return [*POLICIES, ORACLE] if main and (case.name == "mixed" or not quick) else FEW
 
 
 def table(case: Case, names: Sequence[str], seeds: Sequence[int]) -> dict[str, dict[str, float]]:
     """For each policy its columns, means over seeds; gains are means of the ratios of FIFO's figure to the policy's."""
-    if (case.slots, case.load) not in MAIN and case.memory is None:
-        names = FEW
     rows: dict[str, list[Row]] = {name: [] for name in names}
     for seed in seeds:
         programs = case.make(seed)
