@@ -20,7 +20,7 @@ ISSUED = [
 
 @pytest.fixture
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sched_runs.COUNTS, True, 8)
+    monkeypatch.setattr(sched_runs, "COUNT", 8)
     monkeypatch.setitem(sched.PROGRAMS, True, 20)
     monkeypatch.setattr(sched, "QUEUED", 200)
     monkeypatch.setattr(sched, "SEEDS", range(1_000, 1_002))
