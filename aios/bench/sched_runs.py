@@ -19,7 +19,7 @@ DEFAULT = "gittins"
 WINDOW = 8_192
 ROOM = 8 * WINDOW
 COUNT = 400
-"""Programs of a simulation: with half as many, what is learnt from the first weighs twice."""
+"""Programs of a simulation: enough that the first, of which nothing is known yet, count little."""
 COLUMNS = (
     "mean_s", "p50_s", "p95_s", "p99_s", "slowdown", "mean_gain", "p99_gain", "gap_closed", "fairness_gap",
     "preemptions", "recomputed", "makespan_s",
