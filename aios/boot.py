@@ -23,6 +23,7 @@ from typing import Any
 from aios.config import (
     MEBIBYTE,
     Config,
+    LaneConfig,
     LocalModelConfig,
     ModelConfig,
     RemoteModelConfig,
@@ -108,7 +109,7 @@ async def boot(
         router = stack.enter_context(_router(config, serving, lanes, remember=models is None))
         for name, model in serving.items():
             core = LlmCore(model, router.forecast.speeds[name])
-            lanes[name] = Lane(f"llm:{name}", core, scheduler(config), model.slots)
+            lanes[name] = Lane(f"llm:{name}", core, scheduler(config, model.slots, name), model.slots)
         kernel = Kernel(
             # Tools and files bound themselves, a tool by its own limit, files by their threads.
             [*lanes.values(), Lane("tool", ToolCore(box), Fifo(), math.inf), Lane("file", files, Fifo(), math.inf)],
@@ -132,13 +133,17 @@ async def boot(
         yield Run(directory.name, directory, await stack.enter_async_context(kernel), serving)
 
 
-def scheduler(config: Config) -> Scheduler:
-    """A new scheduler of the configured policy. Raises BadRequest for a policy that there is not."""
-    make = POLICIES.get(config.scheduler.policy)
+def scheduler(config: Config, slots: int = 1, model: str = "") -> Scheduler:
+    """A new scheduler for a model's lane of so many slots. Raises BadRequest for a policy that there is not."""
+    lane = config.scheduler.lanes.get(model, LaneConfig())
+    policy, field = lane.policy or config.scheduler.policy, "scheduler.policy"
+    if lane.policy:
+        field = f"scheduler.lanes.{model}.policy"
+    make = POLICIES.get(policy)
     if make is None:
         known = ", ".join(sorted(POLICIES))
-        raise BadRequest(f"no scheduling policy {config.scheduler.policy!r}; there are {known}", "scheduler.policy")
-    return make(config.scheduler.slice)
+        raise BadRequest(f"no scheduling policy {policy!r}; there are {known}", field)
+    return make(lane.slice or config.scheduler.slice, slots, config.scheduler.weights)
 
 
 def make_models(config: Config, progress: Progress | None = None) -> list[Backend]:

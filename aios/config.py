@@ -124,11 +124,22 @@ ModelConfig = Annotated[
 ]
 
 
+class LaneConfig(Frozen):
+    """What the lane of one model does otherwise than the others."""
+
+    policy: str | None = None
+    slice: int | None = Field(default=None, ge=1)
+
+
 class SchedulerConfig(Frozen):
     """The policy of the model lanes; `slice` in tokens, for policies that preempt."""
 
     policy: str = "round_robin"
     slice: int = Field(default=32, ge=1)
+    weights: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
+    """Shares of tenants, the programs that the user starts, for policies that are fair; 1 where nothing is said."""
+    lanes: dict[str, LaneConfig] = {}
+    """By the model's name, for lanes that are to have a policy of their own."""
 
 
 class RouterConfig(Frozen):

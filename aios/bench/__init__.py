@@ -30,6 +30,7 @@ BENCHES: Mapping[str, str] = {
     "llm": "the local engine against its peers: agents in turns, chat servers, streams, more agents than slots",
     "crash": "a program that changes files and the owner of an index, killed hundreds of times: what is left",
     "route": "the router: which model serves a question (--data), what a decision takes, two queues, a judge",
+    "sched": "scheduling policies in virtual time: workloads, loads, fairness, traces (--data), what a decision costs",
     "search": "the file system: rankings on sets with known answers (--data), latency, indexing, the way back",
 }
 """Name -> what it measures; the module is `aios.bench.<name>`."""

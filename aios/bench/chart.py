@@ -26,7 +26,8 @@ class Chart:
     title: str
     unit: str
     series: Mapping[str, Mapping[str, str]]
-    kind: Literal["bar", "line"] = "bar"
+    kind: Literal["bar", "line", "table"] = "bar"
+    """A table is for what has no common unit, and is not drawn."""
 
     @property
     def labels(self) -> list[str]:
@@ -57,6 +58,8 @@ def draw(title: str, charts: Sequence[Chart], figures: Figures) -> str:
     """One SVG document with the charts below each other."""
     parts, top = [_text(MARGIN, 30, title, size=16)], 50
     for chart in charts:
+        if chart.kind == "table":
+            continue
         body, height = (_lines if chart.kind == "line" else _bars)(chart, figures)
         parts.append(f'<g transform="translate(0 {top})">{_text(MARGIN, 18, f"{chart.title}, {chart.unit}", 14)}')
         parts += [*_legend(chart), f'<g transform="translate(0 50)">{"".join(body)}</g></g>']

@@ -35,7 +35,9 @@ Programs = Annotated[
     typer.Argument(metavar="PROGRAM[=TASK]", help="Names (see `aios agents`) or paths.", autocompletion=_programs),
 ]
 Run = Annotated[str, typer.Argument(metavar="[RUN]", help="A run's id, its beginning, or `last`.", autocompletion=runs)]
-Policy = Annotated[str | None, typer.Option("--scheduler", metavar="NAME", help="fifo or round_robin.")]
+Policy = Annotated[
+    str | None, typer.Option("--scheduler", metavar="NAME", help="A policy: round_robin, fifo, gittins, ...")
+]
 Slice = Annotated[int | None, typer.Option(metavar="TOKENS", help="Tokens until a generation is preempted.")]
 Model = Annotated[
     str | None,

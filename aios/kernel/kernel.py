@@ -95,7 +95,7 @@ class Kernel:
         self._route = route
         self._journal = journal
         self._limits = limits
-        self._observers = [journal.record, *observers]
+        self._observers = [journal.record, self._tell_lanes, *observers]
         self._facts = facts or {}
         self._ids = itertools.count(1)
         self._calls = 0
@@ -115,7 +115,7 @@ class Kernel:
         if full := self._full(process):
             raise Overloaded(full)
         account = FREE if call.family() == "process" else process.account
-        request = Request(next(self._ids), pid, call, emit, process.program, account)
+        request = Request(next(self._ids), pid, call, emit, process.program, account, process.tenant)
         self._count(process, 1)
         try:
             return cast(R, await self._run(request))
@@ -145,7 +145,9 @@ class Kernel:
         async def submit(node: str, call: Syscall[Any]) -> Reply:
             await anyio.lowlevel.checkpoint()
             process, depth = self._open(pid), depths[node]
-            request = Request(next(self._ids), pid, call, discard, process.program, process.account, id, depth)
+            request = Request(
+                next(self._ids), pid, call, discard, process.program, process.account, process.tenant, id, depth
+            )
             return await self._run(request, {"graph": id, "node": node, "depth": depth})
 
         def place() -> bool:
@@ -213,6 +215,16 @@ class Kernel:
         self._end(request, Kind.DONE, {**_outcome(reply), **passage.bill()})
         return reply
 
+    def _tell_lanes(self, event: Event) -> None:
+        """Policies about whole programs hear when one begins and ends."""
+        if event.kind is Kind.SPAWNED:
+            process = self.processes.alive(event.pid)
+            for lane in self.lanes.values():
+                lane.began(process.pid, process.program, process.tenant)
+        elif event.kind is Kind.EXITED:
+            for lane in self.lanes.values():
+                lane.ended(event.pid)
+
     def _end(self, request: Request, kind: Kind, data: Mapping[str, Any]) -> None:
         self._report(kind, request.pid, data, request.id)
 
@@ -241,7 +253,15 @@ class _Passage:
         # Each has a request of its own: two may be under way for one call.
         own = self._request
         request = Request(
-            self.id, self.pid, call or self.call, emit or self.emit, self.program, self.account, own.gang, own.depth
+            self.id,
+            self.pid,
+            call or self.call,
+            emit or self.emit,
+            self.program,
+            self.account,
+            own.tenant,
+            own.gang,
+            own.depth,
         )
         return await self._lanes[lane].run(request, self._report)
 

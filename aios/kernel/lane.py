@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable
 from typing import Any, cast
 
+import anyio
+
 from aios.context import Snapshot
 from aios.kernel.core import Core, Turn
 from aios.kernel.instrument import Kind
 from aios.kernel.request import Request
 from aios.scheduler import Scheduler
-from aios_syscalls import Reply
+from aios_syscalls import ChatReply, Reply
 
 Report = Callable[[Kind, Request, dict[str, Any]], None]
 
@@ -37,28 +39,37 @@ class Lane:
 
     async def run(self, request: Request, report: Report) -> Reply:
         """Run a request to its reply, slice by slice; raises what its core raises."""
-        self.scheduler.add(request)
+        self.scheduler.add(request, _now())
         try:
             while True:
                 self._dispatch()
                 await request.turn()
                 report(Kind.STARTED, request, {"lane": self.name})
                 outcome = await self._slice(request)
+                self._count(request, outcome)
                 if isinstance(outcome, Reply):
                     return outcome
                 request.snapshot = outcome
                 report(Kind.PAUSED, request, {"lane": self.name, "tokens": outcome.tokens})
-                self.scheduler.requeue(request)
+                self.scheduler.requeue(request, _now())
                 self._release(request)
         finally:
             self._leave(request)
+
+    def began(self, pid: int, program: str, tenant: str) -> None:
+        """A process begins, whose requests may come."""
+        self.scheduler.began(pid, program, tenant, _now())
+
+    def ended(self, pid: int) -> None:
+        """A process has ended."""
+        self.scheduler.ended(pid, _now())
 
     async def _slice(self, request: Request) -> Reply | Snapshot:
         snapshot, request.snapshot = request.snapshot, None
         turn = Turn(
             request.call,
             request.pid,
-            self.scheduler.slice,
+            self.scheduler.quantum(request),
             snapshot,
             request.emit,
             request.program,
@@ -74,7 +85,22 @@ class Lane:
     def _dispatch(self) -> None:
         while self.running < self.width and len(self.scheduler):
             self.running += 1
-            cast(Request, self.scheduler.next()).wake()
+            cast(Request, self.scheduler.next(_now())).wake()
+
+    def _count(self, request: Request, outcome: Reply | Snapshot) -> None:
+        """Tell the policy what a slice got; the prompt is read in the first, and what was cached did not cost."""
+        read, written = 0, request.written
+        if isinstance(outcome, ChatReply):
+            written = outcome.usage.completion_tokens
+            if not request.read:
+                read = outcome.usage.prompt_tokens - outcome.usage.cached_tokens
+        elif isinstance(outcome, Snapshot):
+            written = outcome.tokens
+            if not request.read:
+                read = request.prompt
+        request.read = True
+        self.scheduler.served(request, max(0, read), max(0, written - request.written), _now())
+        request.written = written
 
     def _release(self, request: Request) -> None:
         if request.running:
@@ -83,8 +109,14 @@ class Lane:
 
     def _leave(self, request: Request) -> None:
         self.scheduler.remove(request)
+        self.scheduler.done(request, _now())
         self._release(request)
         if request.snapshot is not None:
             request.snapshot.drop()
             request.snapshot = None
         self._dispatch()
+
+
+def _now() -> int:
+    """The event loop's clock in microseconds, which is all that a policy gets to see of time."""
+    return int(anyio.current_time() * 1_000_000)

@@ -84,6 +84,8 @@ class Process:
     """Why it is being ended, once somebody has decided so."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     ended: anyio.Event = field(default_factory=anyio.Event)
+    tenant: str = "user"
+    """The program that the user started and that this one, its child or theirs works for."""
     waited: bool = False
     """Whether somebody has got its end, or will."""
 
@@ -211,6 +213,7 @@ class Processes:
         budget = tighter(call.budget, self._budgets.get(program, Budget()))
         account = Account(self._last, budget, self._get(parent).account)
         process = self._rows[self._last] = self._row(self._last, parent, program, task, account)
+        process.tenant = program if parent == USER else self._get(parent).tenant
         self._report(Kind.SPAWNED, process.pid, {"parent": parent, "program": program, "task": task})
         self._tasks.start_soon(self._main, process, name=f"process {process.pid} {program}")
         return process

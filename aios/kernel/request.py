@@ -9,7 +9,10 @@ import anyio
 
 from aios.context import Snapshot
 from aios.kernel.account import FREE, Account
-from aios_syscalls import Syscall
+from aios_syscalls import Chat, Syscall
+
+CHARACTERS = 4
+"""Of a prompt to a token, before any model has counted."""
 
 
 class Request:
@@ -26,8 +29,11 @@ class Request:
         "pid",
         "priority",
         "program",
+        "read",
         "running",
         "snapshot",
+        "tenant",
+        "written",
     )
 
     def __init__(
@@ -38,12 +44,15 @@ class Request:
         emit: Callable[[str], None],
         program: str = "user",
         account: Account = FREE,
+        tenant: str = "user",
         gang: int = 0,
         depth: int = 0,
     ) -> None:
         self.id = id
         self.pid = pid
         self.program = program
+        self.tenant = tenant
+        """The program that the user started and that this is done for."""
         self.call = call
         self.emit = emit
         self.account = account
@@ -52,10 +61,21 @@ class Request:
         """The id of the graph that it is a node of; 0 outside of graphs."""
         self.depth = depth
         """The nodes on the longest way from it to an end of its graph, itself included; 0 outside of graphs."""
+        self.read = False
+        """Whether the policy has been told what its prompt took."""
+        self.written = 0
+        """Tokens that its slices have generated so far."""
         self.snapshot: Snapshot | None = None
         self.running = False
         """Whether it holds a slot of its lane."""
         self._turn: anyio.Event | None = None
+
+    @property
+    def prompt(self) -> int:
+        """Tokens of its prompt, by length; 0 for what is no chat."""
+        if not isinstance(self.call, Chat):
+            return 0
+        return sum(len(message.content) for message in self.call.messages) // CHARACTERS
 
     def wake(self) -> None:
         """Its turn has come."""

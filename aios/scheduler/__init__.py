@@ -4,14 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from aios.scheduler.base import Job, Scheduler
-from aios.scheduler.fifo import Fifo
+from aios.scheduler.atlas import Atlas
+from aios.scheduler.base import Job, Maker, Scheduler
+from aios.scheduler.fair_gittins import FairGittins
+from aios.scheduler.fifo import Fifo, Resuming
+from aios.scheduler.gittins import Gittins
+from aios.scheduler.mlfq import Mlfq
+from aios.scheduler.plas import Plas
+from aios.scheduler.priority import Priority
+from aios.scheduler.program_fcfs import ProgramFcfs
 from aios.scheduler.round_robin import RoundRobin
+from aios.scheduler.srpt import SrptOracle
+from aios.scheduler.vtc import Vtc
 
-POLICIES: Mapping[str, Callable[[int], Scheduler]] = {
-    "fifo": lambda _slice: Fifo(),
-    "round_robin": RoundRobin,
+
+def _by_slice(make: Callable[[int], Scheduler]) -> Maker:
+    return lambda slice, slots=1, weights=None: make(slice)  # noqa: ARG005
+
+
+POLICIES: Mapping[str, Maker] = {
+    "fifo": _by_slice(lambda _slice: Fifo()),
+    "round_robin": _by_slice(RoundRobin),
+    "priority": _by_slice(Priority),
+    "mlfq": _by_slice(Mlfq),
+    "program_fcfs": _by_slice(lambda _slice: ProgramFcfs()),
+    "plas": _by_slice(Plas),
+    "atlas": _by_slice(Atlas),
+    "vtc": lambda slice, slots=1, weights=None: Vtc(slice, weights, inner=Resuming),  # noqa: ARG005
+    "gittins": lambda slice, slots=1, weights=None: Gittins(slice, slots),  # noqa: ARG005
+    "fair_gittins": FairGittins,
 }
-"""Name -> maker, which takes the slice in tokens."""
+"""Name -> maker. SrptOracle has no name: it knows what only a simulator can."""
 
-__all__ = ["POLICIES", "Fifo", "Job", "RoundRobin", "Scheduler"]
+__all__ = [
+    "POLICIES",
+    "Atlas",
+    "FairGittins",
+    "Fifo",
+    "Gittins",
+    "Job",
+    "Maker",
+    "Mlfq",
+    "Plas",
+    "Priority",
+    "ProgramFcfs",
+    "Resuming",
+    "RoundRobin",
+    "Scheduler",
+    "SrptOracle",
+    "Vtc",
+]

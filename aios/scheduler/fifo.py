@@ -8,13 +8,15 @@ from aios.scheduler.base import Job, ReadyQueue
 class Fifo(ReadyQueue):
     """Jobs run to their end in the order of arrival, within a priority."""
 
-    slice: int | None = None
-
-    def add(self, job: Job) -> None:
+    def add(self, job: Job, now: int = 0) -> None:  # noqa: ARG002
         self.push(job)
 
-    def next(self) -> Job:
-        return self.pop()
-
-    def requeue(self, job: Job) -> None:
+    def requeue(self, job: Job, now: int = 0) -> None:  # noqa: ARG002
         self.push(job)
+
+
+class Resuming(Fifo):
+    """As FIFO, but a paused job goes before those that have not begun."""
+
+    def requeue(self, job: Job, now: int = 0) -> None:  # noqa: ARG002
+        self.push(job, -1.0)

@@ -5,6 +5,13 @@ from __future__ import annotations
 from aios.scheduler.fifo import Fifo
 
 
+def sliced(slice: int) -> int:
+    """The slice, if it is one. Raises ValueError."""
+    if slice < 1:
+        raise ValueError(f"a slice of {slice} tokens never ends a generation; give 1 or more")
+    return slice
+
+
 class RoundRobin(Fifo):
     """As FIFO, but a job that used up `slice` tokens goes behind all others of its priority.
 
@@ -12,7 +19,5 @@ class RoundRobin(Fifo):
     """
 
     def __init__(self, slice: int) -> None:
-        if slice < 1:
-            raise ValueError(f"a slice of {slice} tokens never ends a generation; give 1 or more")
         super().__init__()
-        self.slice = slice
+        self.slice = sliced(slice)

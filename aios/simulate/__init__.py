@@ -1,1 +1,11 @@
-"""The kernel in virtual time: what is simulated is the kernel itself, never a model of it."""
+"""Policies in virtual time: what a scheduler does to thousands of programs, in seconds and always the same.
+
+`clock` runs the kernel itself, whole, on a virtual clock.
+"""
+
+from aios.simulate.core import A10G, Core
+from aios.simulate.engine import Kind, Simulation
+from aios.simulate.program import Call, Program, chain, check
+from aios.simulate.result import Result
+
+__all__ = ["A10G", "Call", "Core", "Kind", "Program", "Result", "Simulation", "chain", "check"]

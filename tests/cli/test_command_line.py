@@ -138,7 +138,7 @@ def test_a_configuration_that_is_not_there_is_not_found() -> None:
 def test_an_unknown_policy_is_usage() -> None:
     result = aios("run", "echo", "--scheduler", "lifo")
     assert result.exit_code == 2
-    assert "there are fifo, round_robin" in error(result)
+    assert "there are atlas, fair_gittins, fifo, gittins" in error(result)
 
 
 @pytest.mark.usefixtures("programs")

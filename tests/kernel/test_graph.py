@@ -146,7 +146,7 @@ async def test_nodes_are_calls_of_their_own_with_gang_and_depth(opened: Any, mon
     seen: dict[str, tuple[int, int]] = {}
 
     class Watching(Fifo):
-        def add(self, job: Any) -> None:
+        def add(self, job: Any, now: int = 0) -> None:
             seen[job.call.messages[0].content] = (job.gang, job.depth)
             super().add(job)
 

@@ -17,6 +17,9 @@ class Task:
     id: int
     pid: int = 1
     priority: int = 0
+    program: str = "agent"
+    tenant: str = "user"
+    prompt: int = 100
 
 
 def drain(scheduler: Scheduler) -> list[int]:

@@ -1,0 +1,118 @@
+"""For agents: who is likely to be through soonest goes first, and who has waited long enough."""
+
+from __future__ import annotations
+
+import heapq
+
+from aios.scheduler.base import Job
+from aios.scheduler.histogram import Learnt
+from aios.scheduler.load import Load
+from aios.scheduler.programs import PREFILL, Program, ProgramQueue
+from aios.scheduler.round_robin import sliced
+
+BETA = 8.0
+USUAL = 4
+"""How many times the mean length a usual call is."""
+FADE = 1_000
+"""Calls after which the mean length forgets half."""
+T_MAX_US = 120_000_000
+
+
+class Gittins(ProgramQueue):
+    """Runs by the Gittins index of their program's learnt service, and by when they arrived.
+
+    The key is arrival + index / alpha, the index being time on a slot: the order of index + alpha * arrival, so that
+    a large alpha is program FCFS. The index is the best order for the mean where totals are known as distributions
+    (Gittins, 1989; on more than one server nearly, Scully et al., 2020); adding the arrival guards the tail, as boost
+    policies do (Yu and Scully, 2024). Alpha follows the load (load.py). Runs of which nothing is known go by arrival.
+
+    Cap: a call that has waited `t_max_us` and `beta` times the slot time of its run, what it had or what its program
+    takes in the mean if that is more, goes before all others, of whatever priority, the longest overdue first. So it
+    waits no longer than that, and for those that are overdue before it and for a slot.
+    """
+
+    def __init__(
+        self,
+        slice: int,
+        slots: int = 1,
+        *,
+        learnt: Learnt | None = None,
+        load: Load | None = None,
+        beta: float = BETA,
+        t_max_us: int = T_MAX_US,
+    ) -> None:
+        super().__init__(sliced(slice))
+        self.learnt = learnt or Learnt()
+        self.load = load or Load(slots)
+        self._beta = beta
+        self._t_max_us = t_max_us
+        self._taken: dict[int, int] = {}
+        """When each running job got its slot."""
+        self._due: dict[int, int] = {}
+        """Until when each waiting job may wait."""
+        self._dues: list[tuple[int, int]] = []
+        self._lengths: dict[str, tuple[int, int]] = {}
+        """Of each program: tokens that its calls have written, and how many calls ended."""
+
+    def quantum(self, job: Job) -> int | None:
+        # Usual calls run through: half a call is work without a reply, and what a run does between calls (a tool, a
+        # person) goes on while others have the slot. A pause is for the unusually long.
+        tokens, calls = self._lengths.get(job.program, (0, 0))
+        usual = USUAL * tokens // calls if calls else 0
+        return max(self.slice or 1, usual)
+
+    def key(self, program: Program) -> float:
+        load = self.load
+        rank = self.learnt.rank(program.name, program.served)
+        return program.arrival + max(rank, 0.0) * load.us_per_token / load.alpha
+
+    def requeue(self, job: Job, now: int = 0) -> None:
+        self._leave(job, now)
+        super().requeue(job, now)
+        program = self._programs[job.pid or -job.id]
+        usual = int(self.learnt.mean(program.name) * self.load.us_per_token)
+        due = now + int(self._beta * max(program.slot_us, usual)) + self._t_max_us
+        self._due[job.id] = due
+        heapq.heappush(self._dues, (due, job.id))
+
+    def peek(self, now: int = 0) -> Job:
+        dues = self._dues
+        while dues and self._due.get(dues[0][1]) != dues[0][0]:
+            heapq.heappop(dues)
+        if dues and dues[0][0] <= now:
+            return self._waiting[dues[0][1]]
+        return super().peek(now)
+
+    def next(self, now: int = 0) -> Job:
+        job = super().next(now)
+        self._taken[job.id] = now
+        self.load.took(now)
+        return job
+
+    def take(self, job: Job) -> None:
+        del self._due[job.id]
+        super().take(job)
+
+    def served(self, job: Job, prefill: int, decode: int, now: int = 0) -> None:
+        self.load.served(prefill * PREFILL + decode)
+        tokens, calls = self._lengths.get(job.program, (0, 0))
+        self._lengths[job.program] = tokens + decode, calls
+        super().served(job, prefill, decode, now)
+
+    def done(self, job: Job, now: int = 0) -> None:
+        tokens, calls = self._lengths.get(job.program, (0, 0))
+        # Old ones fade, as an agent's habits may change.
+        self._lengths[job.program] = (tokens, calls + 1) if calls < FADE else (tokens // 2, calls // 2)
+        self._leave(job, now)
+        super().done(job, now)
+
+    def forget(self, program: Program) -> None:
+        super().forget(program)
+        if program.served:
+            self.learnt.add(program.name, program.served)
+
+    def _leave(self, job: Job, now: int) -> None:
+        taken = self._taken.pop(job.id, None)
+        if taken is not None:
+            self.program(job, now).slot_us += now - taken
+            self.load.left(now, now - taken)

@@ -1,0 +1,141 @@
+"""What policies about whole programs have in common: a queue of runs, each with its waiting jobs."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+
+from aios.scheduler.base import Deaf, Job
+
+PREFILL = 0.1
+"""What reading a token costs, in tokens written: engines read in batches."""
+SPARE = 1_000
+"""Outdated entries that a queue may keep beside as many as it has runs."""
+
+
+@dataclass(slots=True, eq=False)
+class Program:
+    """One run of a program: since when, what it got, and its jobs that wait."""
+
+    id: int
+    name: str
+    arrival: int
+    served: float = 0.0
+    """Service attained, in tokens written."""
+    jobs: list[tuple[int, int]] = field(default_factory=list)
+    """(-priority, id), a heap; those that were removed are still in it."""
+    entry: tuple[int, float, int, int] | None = None
+    """Its valid entry in the queue."""
+    calls: int = 0
+    """Its jobs that are not done."""
+    over: bool = False
+    slot_us: int = 0
+    """How long its jobs have held slots."""
+
+
+class ProgramQueue(Deaf):
+    """Waiting jobs by (priority, key of their run, arrival); a subclass says what a run's key is.
+
+    A key may change whenever its run is served or gets a job. O(log n) for each of these.
+    """
+
+    def __init__(self, slice: int | None = None) -> None:
+        self.slice = slice
+        self._heap: list[tuple[int, float, int, int]] = []
+        self._programs: dict[int, Program] = {}
+        self._waiting: dict[int, Job] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def key(self, program: Program) -> float:
+        """Runs with smaller keys go first."""
+        raise NotImplementedError
+
+    def add(self, job: Job, now: int = 0) -> None:
+        self.program(job, now).calls += 1
+        self.requeue(job, now)
+
+    def requeue(self, job: Job, now: int = 0) -> None:
+        program = self.program(job, now)
+        self._waiting[job.id] = job
+        # Its id keeps a paused job before its siblings: a context that is half done is worth more than two begun.
+        heapq.heappush(program.jobs, (-job.priority, job.id))
+        self._place(program)
+
+    def peek(self, now: int = 0) -> Job:  # noqa: ARG002
+        return self._waiting[self._first().jobs[0][1]]
+
+    def next(self, now: int = 0) -> Job:
+        job = self.peek(now)
+        self.take(job)
+        return job
+
+    def take(self, job: Job) -> None:
+        """Take a waiting job out, and move its run to where its next one belongs."""
+        del self._waiting[job.id]
+        self._place(self._programs[job.pid or -job.id])
+
+    def remove(self, job: Job) -> bool:
+        if self._waiting.get(job.id) is None:
+            return False
+        self.take(job)
+        return True
+
+    def served(self, job: Job, prefill: int, decode: int, now: int = 0) -> None:
+        program = self.program(job, now)
+        program.served += prefill * PREFILL + decode
+        self._place(program)
+
+    def done(self, job: Job, now: int = 0) -> None:
+        program = self.program(job, now)
+        program.calls -= 1
+        if program.calls <= 0 and (program.over or not job.pid):
+            self.forget(program)
+
+    def began(self, pid: int, program: str, tenant: str, now: int = 0) -> None:  # noqa: ARG002
+        self._programs.setdefault(pid, Program(pid, program, now))
+
+    def ended(self, pid: int, now: int = 0) -> None:  # noqa: ARG002
+        program = self._programs.get(pid)
+        if program is not None:
+            program.over = True
+            if program.calls <= 0:
+                self.forget(program)
+
+    def forget(self, program: Program) -> None:
+        """A run has ended, and so has the last of its jobs."""
+        del self._programs[program.id]
+
+    def program(self, job: Job, now: int) -> Program:
+        """The run that a job belongs to."""
+        number = job.pid or -job.id
+        program = self._programs.get(number)
+        if program is None:
+            program = self._programs[number] = Program(number, job.program, now)
+        return program
+
+    def _place(self, program: Program) -> None:
+        jobs, waiting = program.jobs, self._waiting
+        while jobs and jobs[0][1] not in waiting:
+            heapq.heappop(jobs)
+        if not jobs:
+            program.entry = None
+            return
+        level, job_id = jobs[0]
+        entry = (level, self.key(program), job_id, program.id)
+        if entry != program.entry:
+            program.entry = entry
+            heapq.heappush(self._heap, entry)
+            if len(self._heap) > 2 * len(self._programs) + SPARE:
+                self._heap = [each.entry for each in self._programs.values() if each.entry is not None]
+                heapq.heapify(self._heap)
+
+    def _first(self) -> Program:
+        heap, programs = self._heap, self._programs
+        while True:
+            entry = heap[0]
+            program = programs.get(entry[3])
+            if program is not None and program.entry == entry:
+                return program
+            heapq.heappop(heap)

@@ -1,0 +1,56 @@
+"""Memory for contexts: what runs, and what programs left there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aios.simulate.engine import Task
+
+
+class Contexts:
+    """So many tokens: what runs is sure of its place, what rests goes when others need it, the longest unused first."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._resting: dict[int, int] = {}
+        """Process -> tokens of its context, the least recently used first."""
+        self._sum = 0
+        self._peak = 0
+
+    def fits(self, task: Task, running: list[Task], steps: int) -> bool:
+        """Whether a task could run beside the others until all have ended: the peak as LightLLM reckons it."""
+        rows = [(task.left, task.context + task.call.output - task.left)]
+        for each in running:
+            done = each.planned - (each.end - steps)
+            left = each.left - done
+            rows.append((left, each.context + each.call.output - left))
+        rows.sort(key=lambda row: -row[0])
+        held = peak = 0
+        for number, (left, has) in enumerate(rows, 1):
+            held += has
+            peak = max(peak, held + left * number)
+        self._peak = peak
+        return peak <= self.size
+
+    def take(self, task: Task, running: list[Task]) -> int:
+        """A task starts: tokens that it has to read again, as they are no longer here."""
+        has = self._resting.pop(task.pid, 0)
+        self._sum -= has
+        written = task.call.output - task.left
+        needs = task.context + written if task.paused >= 0 else task.call.prefix
+        if task.paused < 0 and any(each.pid == task.pid for each in running):
+            has = needs  # a sibling has their common beginning there
+        while self._sum > self.size - self._peak and self._resting:
+            pid = next(iter(self._resting))
+            self._sum -= self._resting.pop(pid)
+        return max(0, needs - has)
+
+    def rest(self, pid: int, tokens: int) -> None:
+        """A context is not in use for now."""
+        self._sum += tokens - self._resting.pop(pid, 0)
+        self._resting[pid] = tokens
+
+    def drop(self, pid: int) -> None:
+        """A process has ended."""
+        self._sum -= self._resting.pop(pid, 0)
