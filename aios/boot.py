@@ -26,7 +26,6 @@ from aios.config import (
     LaneConfig,
     LocalModelConfig,
     ModelConfig,
-    RemoteModelConfig,
     home,
     journal_path,
     new_run_directory,
@@ -41,7 +40,7 @@ from aios.hosts.task import TaskHost
 from aios.kernel import Host, Kernel, Lane, Limits, Observer, SqliteJournal
 from aios.models.base import Backend
 from aios.models.local.residency import Residency
-from aios.models.prices import FREE, Price
+from aios.models.prices import Price
 from aios.models.retries import Retries
 from aios.models.router import Profile, Router
 from aios.models.routing.forecast import Load
@@ -329,8 +328,6 @@ def learnt(path: Path) -> tuple[int, str]:
 
 
 def _profile(config: Config, model: ModelConfig) -> Profile:
-    price: Price | None = FREE
-    if isinstance(model, RemoteModelConfig):
-        given = model.price or config.prices.get(model.model)
-        price = Price(given.input, given.output, given.cached) if given else None
-    return Profile(price, model.quality, model.fallbacks)
+    price = config.price(model)
+    dollars = Price(price.input, price.output, price.cached) if price else None
+    return Profile(dollars, model.quality, model.fallbacks)

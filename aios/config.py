@@ -230,6 +230,12 @@ class Config(Frozen):
     seed: int | None = None
     """Of the randomness behind sampled calls that name no seed; None takes the machine's."""
 
+    def price(self, model: ModelConfig) -> PriceConfig | None:
+        """What a model costs: its own price or that of the table, nothing for a local one; None where nobody knows."""
+        if isinstance(model, LocalModelConfig):
+            return PriceConfig(input=0, output=0)
+        return model.price or self.prices.get(model.model)
+
 
 def home(kind: Literal["config", "state", "cache"]) -> Path:
     """Where aios keeps things of a kind: XDG's place, or below `AIOS_HOME` when that is set."""

@@ -29,9 +29,18 @@ def models(config: Config, loaded: Mapping[str, Mapping[str, Any]] | None = None
     `loaded` is what the engine said of those that were loaded for this.
     """
     configured: Mapping[str, ModelConfig] = config.models or {DEFAULT_MODEL: LocalModelConfig(path=model_path())}
-    first = config.model or next(iter(configured))
+    first = config.model
+    if first is None and (len(configured) == 1 or config.router.strategy == "explicit"):
+        first = next(iter(configured))
     return [
-        {"name": name, "default": name == first, **_model(each), **(loaded or {}).get(name, {})}
+        {
+            "name": name,
+            "default": name == first,
+            "quality": each.quality,
+            "price": price.model_dump() if (price := config.price(each)) else None,
+            **_model(each),
+            **(loaded or {}).get(name, {}),
+        }
         for name, each in configured.items()
     ]
 
@@ -46,18 +55,38 @@ def agent_table(found: Sequence[Mapping[str, str]]) -> Table:
 
 def model_table(found: Sequence[Mapping[str, Any]]) -> Table:
     """Models for people."""
-    table = grid("NAME", "KIND", ">SLOTS", ">CONTEXT", ">GPU LAYERS", "EXACT", "IN MEMORY", "THERE", "~WHERE")
+    table = grid(
+        "NAME",
+        "KIND",
+        ">QUALITY",
+        ">USD PER MILLION",
+        ">SLOTS",
+        ">CONTEXT",
+        ">GPU LAYERS",
+        "EXACT",
+        "IN MEMORY",
+        "THERE",
+        "~WHERE",
+    )
     for each in found:
         name = each["name"] + (" (default)" if each["default"] else "")
         kind = f"{each['kind']}, embeds" if each["embeds"] else each["kind"]
         where = each.get("file", each["where"])
-        table.add_row(name, kind, str(each["slots"]), *_engine(each), _there(each), short(where))
+        quality, usd = f"{each['quality']:g}", _usd(each["price"])
+        table.add_row(name, kind, quality, usd, str(each["slots"]), *_engine(each), _there(each), short(where))
     return table
 
 
 def problems(found: Sequence[Mapping[str, Any]]) -> list[str]:
     """Why models would not load, or did not, a line each."""
     return [f"{each['name']}: {each['problem']}" for each in found if each.get("problem")]
+
+
+def _usd(price: Mapping[str, float | None] | None) -> str:
+    if price is None:
+        return "unknown"
+    read, written = price["input"], price["output"]
+    return f"{read:g} in, {written:g} out" if read or written else "free"
 
 
 def _engine(model: Mapping[str, Any]) -> tuple[str, str, str, str]:
@@ -114,4 +143,4 @@ def _model(config: ModelConfig) -> dict[str, Any]:
         }
     where = f"{config.base_url}#{config.model}"
     place = {"where": where, "present": None, "bytes": None}
-    return {"kind": config.kind, "embeds": False, **place, "slots": config.slots}
+    return {"kind": config.kind, "embeds": config.embed, **place, "slots": config.slots}
