@@ -116,7 +116,7 @@ def _graphs(seeds: Sequence[int]) -> float:
 class _Call:
     """A job that waits among many."""
 
-    priority, prompt, tenant = 0, 200, "user"
+    priority, prompt, context, tenant = 0, 200, 200, "user"
 
     def __init__(self, id: int) -> None:
         self.id = self.pid = id

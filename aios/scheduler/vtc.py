@@ -114,11 +114,29 @@ class Vtc(Deaf):
 
     def remove(self, job: Job) -> bool:
         account = self._account(job.tenant)
+        waited = len(account.queue)
         if not account.queue.remove(job):
             return False
+        if len(account.queue) < waited:  # else it was held back
+            self._waiting -= 1
+            self._settle(account)
+        return True
+
+    def hold(self, job: Job) -> None:
+        account = self._account(job.tenant)
+        account.queue.hold(job)
         self._waiting -= 1
         self._settle(account)
-        return True
+
+    def release(self, job: Job, now: int = 0) -> None:
+        account = self._account(job.tenant)
+        if not len(account.queue):
+            self._enter(account)  # it wanted service all the time, so there is nothing to lift
+        account.queue.release(job, now)
+        self._waiting += 1
+
+    def due(self, job: Job) -> int | None:
+        return self._account(job.tenant).queue.due(job)
 
     def done(self, job: Job, now: int = 0) -> None:
         self._charged.pop(job.id, None)
