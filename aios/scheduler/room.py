@@ -1,8 +1,9 @@
-"""Memory as a resource: whose contexts are in it, and whose calls wait until there is room."""
+"""Memory as a resource: whose contexts have a place in it, and whose calls wait outside until there is one."""
 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from aios.scheduler.base import Job, Scheduler
@@ -10,57 +11,60 @@ from aios.scheduler.pauses import Pauses
 
 FADE = 1_000
 """Calls after which the mean length of answers forgets half."""
+READ_US = 1_000.0
+"""What reading a token takes, where nobody knows better."""
 
 
 @dataclass(slots=True, eq=False)
-class Guest:
-    """A run of a program, and its context."""
+class Place:
+    """A run of a program, and what its contexts take."""
 
     id: int
     name: str
     priority: int = 0
-    inside: bool = False
-    """Whether its context is in memory."""
-    tokens: int = 0
-    """Of its last call's context, while none of its calls is under way."""
-    active: dict[int, int] = field(default_factory=dict)
-    """Calls that have begun and are not done -> tokens of their contexts, with what they are expected to write."""
+    """Of its last call."""
     calls: int = 0
-    """In the lane: waiting, running or held back."""
+    """In the lane: they wait, run or are held back."""
     running: int = 0
+    begun: dict[int, int] = field(default_factory=dict)
+    """Tokens of its calls that have a context: what they have, or if that is more, what they are likely to need."""
+    rest: int = 0
+    """Tokens that its last call left, while none has begun."""
     since: int = -1
-    """When the last of its calls was done; -1 while it has any."""
+    """When the last of its calls was done, while it has none."""
     until: int = 0
-    """When its context has not been worth its place any more."""
+    """For how long what it left was to be kept."""
     over: bool = False
 
     @property
-    def size(self) -> int:
-        """Tokens that it takes, or would."""
-        return sum(self.active.values()) if self.active else self.tokens
+    def tokens(self) -> int:
+        """Of all its contexts that are in memory."""
+        return sum(self.begun.values()) if self.begun else self.rest
 
 
 class Room:
     """Any policy, for as many programs at once as have their contexts in `capacity` tokens.
 
-    A run comes in with its first call that fits beside those that are in, and stays until it ends or is paused as a
-    whole. Calls of those outside wait; who is first of them in the policy's order comes in first, and none passes it
-    because it is smaller, so nobody starves of others' size. Calls of those inside go on in the policy's order.
+    A run comes in with a call that fits, and stays until it ends or is paused as a whole. Calls of those inside go in
+    the policy's order. Of those outside, the first in that order comes in first, and none of its priority passes it
+    for being smaller. A context is what the run's last call had read and written, or its first is to read, and what
+    its calls usually write; only what a running call writes beyond that can exceed the capacity, and until it pauses.
 
-    Between its calls a run keeps its place for as long as that pays: reading c tokens again holds up all that memory
-    could do for c * `read_us`, keeping them through a pause of t takes c of the capacity for t, so the pause that is
-    worth it is read_us * capacity, whatever c is (InferCept, Abhyankar et al., ICML 2024); for how long to bet on it
-    is what `Pauses` knows (Continuum, Li et al., 2025). After that it goes when others need the place.
+    Between its calls a run keeps its place while that pays. To read c tokens again is c * read_us in which all of the
+    memory does nothing; to keep them for t is c of it for t; so they are even at t = read_us * capacity, whatever c is
+    (InferCept, Abhyankar et al., ICML 2024). For how long to bet on a return, `Pauses` learns (Continuum, Li et al.,
+    2025). After that it goes when another needs the place, and not before.
 
-    Those inside that need more pause others: first those that are between calls, whose time is over and then the
-    smallest, then those whose calls only wait, the smallest first; never one that runs. Those outside do so where
-    nothing runs, to those of less priority, and where the policy's cap is over for them. What is larger than the
-    capacity runs alone.
+    Where those inside need more, they pause others: first those between their calls, of these first whose time is
+    over, then those whose calls wait; the smallest first, and none that has a call running. A run from outside pauses
+    only those between their calls whose time is over, and any of less priority; and all that do not run, if its call
+    is due by the policy's cap or no call inside can go. A call that is due and does not fit lets no other begin, so
+    the cap holds but for the calls that run. What is larger than the capacity runs alone.
 
-    A decision is O(log n) while there is room; a place that becomes free has all that wait outside looked at again.
+    O(log n) where there is room. Without, O(those inside), and whenever the first outside fits, all are looked at.
     """
 
-    def __init__(self, inner: Scheduler, capacity: int, read_us: float) -> None:
+    def __init__(self, inner: Scheduler, capacity: int, read_us: float = READ_US) -> None:
         if capacity < 1:
             raise ValueError(f"a memory of {capacity} tokens has room for no context; give 1 or more")
         self.inner = inner
@@ -68,15 +72,18 @@ class Room:
         self.counts = bool(getattr(inner, "counts", False))
         self.pauses = Pauses(read_us * capacity)
         self.used = 0
-        """Tokens that the contexts of those inside take."""
-        self._guests: dict[int, Guest] = {}
-        self._inside: dict[int, Guest] = {}
-        self._written: dict[int, int] = {}
+        """Tokens of all contexts inside."""
+        self._places: dict[int, Place] = {}
+        self._inside: dict[int, Place] = {}
         self._running: set[int] = set()
-        self._held: dict[int, Job] = {}
-        self._dues: list[tuple[int, int]] = []
+        self._written: dict[int, int] = {}
+        self._outside: dict[int, Job] = {}
+        """Calls held back until their run comes in, in the policy's order of when they were."""
+        self._short: dict[int, Job] = {}
+        """Calls of runs inside held back until another stops."""
         self._first: Job | None = None
-        """The first of those outside that did not fit."""
+        """The first outside, for whose run there was no place; it is not passed."""
+        self._dues: list[tuple[int, int]] = []
         self._lengths: dict[str, tuple[int, int]] = {}
         """Of each program: tokens that its calls have written, and how many calls ended."""
 
@@ -85,7 +92,7 @@ class Room:
         return self.inner.slice
 
     def __len__(self) -> int:
-        return len(self.inner) + len(self._held)
+        return len(self.inner) + len(self._outside) + len(self._short)
 
     def inside(self, pid: int) -> bool:
         """Whether a run's context has its place."""
@@ -102,9 +109,9 @@ class Room:
 
     def next(self, now: int = 0) -> Job:
         job = self.peek(now)
-        guest = self._guest(job)
-        self._make_room(guest, job, now)
-        guest.running += 1
+        place = self._place(job)
+        self._enter(place, job, now)
+        place.running += 1
         self._running.add(job.id)
         return self.inner.next(now)
 
@@ -115,12 +122,12 @@ class Room:
         return self.inner.due(job)
 
     def add(self, job: Job, now: int = 0) -> None:
-        guest = self._guest(job)
-        if guest.since >= 0:
-            self.pauses.add(guest.name, now - guest.since)
-            guest.since = -1
-        guest.priority = job.priority
-        guest.calls += 1
+        place = self._place(job)
+        if place.since >= 0:
+            self.pauses.add(place.name, now - place.since)
+            place.since = -1
+        place.priority = job.priority
+        place.calls += 1
         self._written[job.id] = 0
         self.inner.add(job, now)
 
@@ -129,19 +136,23 @@ class Room:
         tokens, calls = self._lengths.get(job.program, (0, 0))
         self._lengths[job.program] = tokens + decode, calls
         self._written[job.id] += decode
-        guest = self._guest(job)
-        if job.id in guest.active:
-            before = guest.size
-            guest.active[job.id] = max(guest.active[job.id], job.context + self._written[job.id])
-            self.used += guest.size - before
+        begun = self._place(job).begun
+        if job.id in begun:
+            more = job.context + self._written[job.id] - begun[job.id]
+            if more > 0:
+                begun[job.id] += more
+                self.used += more
+                if self.used > self.capacity:
+                    self._pause(self.capacity, self._pausable(self._place(job), job, now, anyone=True))
 
     def requeue(self, job: Job, now: int = 0) -> None:
-        self._stop(job)
+        self._stop(job, now)
         self.inner.requeue(job, now)
 
     def remove(self, job: Job) -> bool:
-        held = self._held.pop(job.id, None) is not None
-        return self.inner.remove(job) or held
+        self._outside.pop(job.id, None)
+        self._short.pop(job.id, None)
+        return self.inner.remove(job)
 
     def hold(self, job: Job) -> None:
         self.inner.hold(job)
@@ -150,146 +161,151 @@ class Room:
         self.inner.release(job, now)
 
     def done(self, job: Job, now: int = 0) -> None:
-        self._stop(job)
+        self._stop(job, now)
         tokens, calls = self._lengths.get(job.program, (0, 0))
         # Old ones fade, as an agent's habits may change.
         self._lengths[job.program] = (tokens, calls + 1) if calls < FADE else (tokens // 2, calls // 2)
-        guest = self._guest(job)
-        before = guest.size
-        guest.calls -= 1
-        written = self._written.pop(job.id, 0)
-        if guest.active.pop(job.id, None) is not None:
-            guest.tokens = job.context + written
-        if guest.id in self._inside:
-            self.used += guest.size - before
-        if guest.calls <= 0:
-            guest.since, guest.until = now, now + self.pauses.keep_us(guest.name)
-            if guest.over or not job.pid:
-                self._forget(guest)
+        written = self._written.pop(job.id)
+        place = self._place(job)
+        before = place.tokens
+        if place.begun.pop(job.id, None) is not None:
+            place.rest = job.context + written
+            self.used += place.tokens - before
+        place.calls -= 1
+        if not place.calls:
+            place.since, place.until = now, now + self.pauses.keep_us(place.name)
+            if place.over or not job.pid:
+                self._forget(place)
         self.inner.done(job, now)
 
     def began(self, pid: int, program: str, tenant: str, now: int = 0) -> None:
         self.inner.began(pid, program, tenant, now)
 
     def ended(self, pid: int, now: int = 0) -> None:
-        guest = self._guests.get(pid)
-        if guest is not None:
-            guest.over = True
-            if guest.calls <= 0:
-                self._forget(guest)
+        place = self._places.get(pid)
+        if place is not None:
+            place.over = True
+            if not place.calls:
+                self._forget(place)
         self.inner.ended(pid, now)
 
     def _find(self, now: int) -> Job | None:
-        """The first in the policy's order that fits; those before it are held back."""
-        self._let_go(now)
+        """The first call in the policy's order that fits; those before it are held back."""
+        self._look_again(now)
         while len(self.inner):
             job = self.inner.peek(now)
             if self._fits(job, now):
                 return job
-            if self._urgent(job, now):
-                return None  # nobody else gets a slot until it fits
-            if not self.inside(self._guest(job).id) and self._first is None:
-                self._first = job
-            self.inner.hold(job)
-            self._held[job.id] = job
             due = self.inner.due(job)
+            if due is not None and due <= now:
+                return None if self._running else job
+            if self.inside(self._place(job).id):
+                self._short[job.id] = job
+            else:
+                self._outside[job.id] = job
+                self._first = self._first or job
+            self.inner.hold(job)
             if due is not None:
                 heapq.heappush(self._dues, (due, job.id))
+        if self._running:
+            return None
+        for held in (self._short, self._outside):
+            if held:  # whoever is first, lest the core be idle
+                return self._release(held, next(iter(held)), now)
         return None
 
-    def _let_go(self, now: int) -> None:
-        """Give held calls back to the policy: all when the first fits, those inside, and those overdue."""
+    def _look_again(self, now: int) -> None:
+        """Give back to the policy what is due, and all outside when the first of them fits, or is gone."""
         first = self._first
-        if first is not None and (first.id not in self._held or self._fits(first, now)):
+        if first is not None and (first.id not in self._outside or self._fits(first, now)):
             self._first = None
-            for job in list(self._held.values()):
-                self._release(job, now)
+            for job_id in list(self._outside):
+                self._release(self._outside, job_id, now)
         while self._dues and self._dues[0][0] <= now:
             job_id = heapq.heappop(self._dues)[1]
-            if job_id in self._held:
-                self._release(self._held[job_id], now)
+            for held in (self._short, self._outside):
+                if job_id in held:
+                    self._release(held, job_id, now)
 
-    def _release(self, job: Job, now: int) -> None:
-        del self._held[job.id]
+    def _release(self, held: dict[int, Job], job_id: int, now: int) -> Job:
+        job = held.pop(job_id)
         self.inner.release(job, now)
+        return job
 
-    def _urgent(self, job: Job, now: int) -> bool:
+    def _due(self, job: Job, now: int) -> bool:
         due = self.inner.due(job)
         return due is not None and due <= now
 
     def _fits(self, job: Job, now: int) -> bool:
-        guest = self._guest(job)
-        first = self._first
-        inside = guest.id in self._inside
-        if not inside and first is not None and first is not job and job.priority <= first.priority:
-            if self._running and not self._urgent(job, now):
-                return False
-        more = self._more(guest, job) - (self.capacity - self.used)
-        if more <= 0 or not self._running:
-            return True
-        return more <= sum(each.size for each in self._victims(guest, job, now))
+        place, first = self._place(job), self._first
+        passes = first is None or first is job or job.priority > first.priority
+        if not (passes or place.id in self._inside or self._due(job, now)):
+            return False
+        lacking = self.used + self._more(place, job) - self.capacity
+        return lacking <= 0 or lacking <= sum(each.tokens for each in self._pausable(place, job, now))
 
-    def _more(self, guest: Guest, job: Job) -> int:
-        """Tokens that a call takes more than its run has already."""
-        if job.id in guest.active:
+    def _more(self, place: Place, job: Job) -> int:
+        """Tokens that a call takes beyond what its run has inside."""
+        if job.id in place.begun:
             return 0
-        has = guest.tokens if guest.id in self._inside and not guest.active else 0
-        return self._needs(job) - has
+        return self._needs(job) - (0 if place.begun else place.rest)
 
     def _needs(self, job: Job) -> int:
         tokens, calls = self._lengths.get(job.program, (0, 0))
-        usual = tokens // calls if calls else 0
-        return job.context + max(usual, self._written[job.id])
+        return job.context + max(tokens // calls if calls else 0, self._written[job.id])
 
-    def _victims(self, guest: Guest, job: Job, now: int) -> list[Guest]:
-        """Those inside that may be paused for a call, the first to go first."""
-        anyone = guest.id in self._inside or not self._running or self._urgent(job, now)
+    def _pausable(self, place: Place, job: Job, now: int, *, anyone: bool = False) -> list[Place]:
+        """Those that may be paused for a call, in the order in which they are."""
+        anyone = anyone or place.id in self._inside or self._due(job, now)
         found = [
             each
             for each in self._inside.values()
-            if not each.running
-            and each is not guest
+            if each is not place
+            and not each.running
             and (anyone or each.priority < job.priority or (not each.calls and each.until <= now))
         ]
-        found.sort(key=lambda each: (each.calls > 0, each.until > now, each.size))
-        return found
+        return sorted(found, key=lambda each: (each.calls > 0, each.until > now, each.tokens))
 
-    def _make_room(self, guest: Guest, job: Job, now: int) -> None:
-        free = self.capacity - self.used
-        more = self._more(guest, job)
-        if more > free:
-            for each in self._victims(guest, job, now):
-                free += each.size
-                self._leave(each)
-                if free >= more:
-                    break
-        before = guest.size if guest.id in self._inside else 0
-        self._inside[guest.id] = guest
-        if job.id not in guest.active:
-            guest.active[job.id] = self._needs(job)
-        self.used += guest.size - before
+    def _enter(self, place: Place, job: Job, now: int) -> None:
+        """Make room for a call whose turn it is, and give it that."""
+        most = self.capacity - self._more(place, job)
+        if self.used > most:
+            self._pause(most, self._pausable(place, job, now))
+            self._pause(most, self._pausable(place, job, now, anyone=True))
+        before = place.tokens
+        if job.id not in place.begun:
+            place.begun[job.id] = self._needs(job)
+        self._inside[place.id] = place
+        self.used += place.tokens - before
 
-    def _leave(self, guest: Guest) -> None:
-        """A run gives up its place."""
-        if self._inside.pop(guest.id, None) is not None:
-            self.used -= guest.size
-        guest.active.clear()
-        guest.tokens = 0
+    def _pause(self, most: int, pausable: Sequence[Place]) -> None:
+        """Let the first of these go until no more than `most` tokens are used."""
+        for each in pausable:
+            if self.used <= most:
+                return
+            self._leave(each)
 
-    def _forget(self, guest: Guest) -> None:
-        self._leave(guest)
-        self._guests.pop(guest.id, None)
+    def _leave(self, place: Place) -> None:
+        if self._inside.pop(place.id, None) is not None:
+            self.used -= place.tokens
+        place.begun.clear()
+        place.rest = 0
 
-    def _stop(self, job: Job) -> None:
+    def _forget(self, place: Place) -> None:
+        self._leave(place)
+        del self._places[place.id]
+
+    def _stop(self, job: Job, now: int) -> None:
+        """A call gives its slot back, if it had one; others' runs may be paused for those inside again."""
         if job.id in self._running:
             self._running.remove(job.id)
-            self._guest(job).running -= 1
-            for each in [each for each in self._held.values() if self.inside(self._guest(each).id)]:
-                self._release(each, 0)
+            self._place(job).running -= 1
+            for job_id in list(self._short):
+                self._release(self._short, job_id, now)
 
-    def _guest(self, job: Job) -> Guest:
+    def _place(self, job: Job) -> Place:
         number = job.pid or -job.id
-        guest = self._guests.get(number)
-        if guest is None:
-            guest = self._guests[number] = Guest(number, job.program)
-        return guest
+        place = self._places.get(number)
+        if place is None:
+            place = self._places[number] = Place(number, job.program)
+        return place

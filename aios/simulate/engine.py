@@ -307,7 +307,7 @@ class Simulation:
             policy.served(task, task.unread, task.planned, now)
             task.unread = 0
         if task.left:
-            if not policy.ready(now):
+            if not len(policy):
                 self._plan(task, 0)
                 self._running.append(task)
                 return
