@@ -142,8 +142,7 @@ class Room:
             if more > 0:
                 begun[job.id] += more
                 self.used += more
-                if self.used > self.capacity:
-                    self._pause(self.capacity, self._pausable(self._place(job), job, now, anyone=True))
+                self._shrink(now)
 
     def requeue(self, job: Job, now: int = 0) -> None:
         self._stop(job, now)
@@ -254,29 +253,35 @@ class Room:
         tokens, calls = self._lengths.get(job.program, (0, 0))
         return job.context + max(tokens // calls if calls else 0, self._written[job.id])
 
-    def _pausable(self, place: Place, job: Job, now: int, *, anyone: bool = False) -> list[Place]:
-        """Those that may be paused for a call, in the order in which they are."""
-        anyone = anyone or place.id in self._inside or self._due(job, now)
-        found = [
-            each
-            for each in self._inside.values()
-            if each is not place
-            and not each.running
-            and (anyone or each.priority < job.priority or (not each.calls and each.until <= now))
-        ]
+    def _idle(self, now: int) -> list[Place]:
+        """Those inside that have no call running, in the order in which they are paused."""
+        found = [each for each in self._inside.values() if not each.running]
         return sorted(found, key=lambda each: (each.calls > 0, each.until > now, each.tokens))
+
+    def _pausable(self, place: Place, job: Job, now: int) -> list[Place]:
+        """Those of them that may be paused for a call."""
+        anyone = place.id in self._inside or self._due(job, now)
+        return [
+            each
+            for each in self._idle(now)
+            if each is not place and (anyone or each.priority < job.priority or (not each.calls and each.until <= now))
+        ]
 
     def _enter(self, place: Place, job: Job, now: int) -> None:
         """Make room for a call whose turn it is, and give it that."""
         most = self.capacity - self._more(place, job)
         if self.used > most:
             self._pause(most, self._pausable(place, job, now))
-            self._pause(most, self._pausable(place, job, now, anyone=True))
+            self._pause(most, [each for each in self._idle(now) if each is not place])
         before = place.tokens
         if job.id not in place.begun:
             place.begun[job.id] = self._needs(job)
         self._inside[place.id] = place
         self.used += place.tokens - before
+
+    def _shrink(self, now: int) -> None:
+        if self.used > self.capacity:
+            self._pause(self.capacity, self._idle(now))
 
     def _pause(self, most: int, pausable: Sequence[Place]) -> None:
         """Let the first of these go until no more than `most` tokens are used."""
@@ -300,6 +305,7 @@ class Room:
         if job.id in self._running:
             self._running.remove(job.id)
             self._place(job).running -= 1
+            self._shrink(now)
             for job_id in list(self._short):
                 self._release(self._short, job_id, now)
 
