@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from aios.scheduler.base import Job, Scheduler
 from aios.scheduler.pauses import Pauses
+from aios.scheduler.programs import SPARE
 
 FADE = 1_000
 """Calls after which the mean length of answers forgets half."""
@@ -59,7 +60,8 @@ class Room:
     over, then those whose calls wait; the smallest first, and none that has a call running. A run from outside pauses
     only those between their calls whose time is over, and any of less priority; and all that do not run, if its call
     is due by the policy's cap or no call inside can go. A call that is due and does not fit lets no other begin, so
-    the cap holds but for the calls that run. What is larger than the capacity runs alone.
+    the cap holds but for the calls that run; a policy without one may let a run wait until enough of those inside have
+    ended. What is larger than the capacity runs alone.
 
     O(log n) where there is room. Without, O(those inside), and whenever the first outside fits, all are looked at.
     """
@@ -205,7 +207,7 @@ class Room:
                 self._first = self._first or job
             self.inner.hold(job)
             if due is not None:
-                heapq.heappush(self._dues, (due, job.id))
+                self._note(due, job)
         if self._running:
             return None
         for held in (self._short, self._outside):
@@ -225,6 +227,12 @@ class Room:
             for held in (self._short, self._outside):
                 if job_id in held:
                     self._release(held, job_id, now)
+
+    def _note(self, due: int, job: Job) -> None:
+        if len(self._dues) > 2 * (len(self._outside) + len(self._short)) + SPARE:
+            # Whoever is held back again is noted again.
+            self._dues = sorted({each for each in self._dues if each[1] in self._outside or each[1] in self._short})
+        heapq.heappush(self._dues, (due, job.id))
 
     def _release(self, held: dict[int, Job], job_id: int, now: int) -> Job:
         job = held.pop(job_id)

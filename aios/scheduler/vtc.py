@@ -23,6 +23,8 @@ class Account:
     counter: float = 0.0
     version: int = 0
     """Of its entry among the backlogged; others are outdated."""
+    held: int = 0
+    """Its calls that are held back."""
 
 
 class Vtc(Deaf):
@@ -70,8 +72,9 @@ class Vtc(Deaf):
     def add(self, job: Job, now: int = 0) -> None:
         account = self._account(job.tenant)
         if not len(account.queue):
-            first = self._first()
-            account.counter = max(account.counter, self._left if first is None else first.counter)
+            if not account.held:
+                first = self._first()
+                account.counter = max(account.counter, self._left if first is None else first.counter)
             self._enter(account)
         account.queue.add(job, now)
         self._charged[job.id] = -1
@@ -117,7 +120,9 @@ class Vtc(Deaf):
         waited = len(account.queue)
         if not account.queue.remove(job):
             return False
-        if len(account.queue) < waited:  # else it was held back
+        if len(account.queue) == waited:
+            account.held -= 1
+        else:
             self._waiting -= 1
             self._settle(account)
         return True
@@ -125,14 +130,15 @@ class Vtc(Deaf):
     def hold(self, job: Job) -> None:
         account = self._account(job.tenant)
         account.queue.hold(job)
+        account.held += 1
         self._waiting -= 1
-        self._settle(account)
 
     def release(self, job: Job, now: int = 0) -> None:
         account = self._account(job.tenant)
         if not len(account.queue):
             self._enter(account)  # it wanted service all the time, so there is nothing to lift
         account.queue.release(job, now)
+        account.held -= 1
         self._waiting += 1
 
     def due(self, job: Job) -> int | None:
