@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from aios.scheduler.base import Job, Scheduler
 from aios.scheduler.pauses import Pauses
@@ -12,6 +13,8 @@ from aios.scheduler.programs import SPARE
 
 FADE = 1_000
 """Calls after which the mean length of answers forgets half."""
+LOOK = 64
+"""Calls outside among which the policy chooses who comes in next."""
 READ_US = 1_000.0
 """What reading a token takes, where nobody knows better."""
 
@@ -63,7 +66,8 @@ class Room:
     the cap holds but for the calls that run; a policy without one may let a run wait until enough of those inside have
     ended. What is larger than the capacity runs alone.
 
-    O(log n) where there is room. Without, O(those inside), and whenever the first outside fits, all are looked at.
+    O(log n) where there is room. Without, O(those inside), and O(LOOK * log n) when the first outside fits: the policy
+    then chooses among LOOK, which are joined by others in the order in which they were held back.
     """
 
     def __init__(self, inner: Scheduler, capacity: int, read_us: float = READ_US) -> None:
@@ -80,9 +84,12 @@ class Room:
         self._running: set[int] = set()
         self._written: dict[int, int] = {}
         self._outside: dict[int, Job] = {}
-        """Calls held back until their run comes in, in the policy's order of when they were."""
+        """Calls held back until their run comes in, LOOK of them, in the policy's order when it was last asked."""
+        self._behind: dict[int, Job] = {}
+        """The others, which come to be among these as they came."""
         self._short: dict[int, Job] = {}
         """Calls of runs inside held back until another stops."""
+        self._held = (self._short, self._outside, self._behind)
         self._first: Job | None = None
         """The first outside, for whose run there was no place; it is not passed."""
         self._dues: list[tuple[int, int]] = []
@@ -94,7 +101,7 @@ class Room:
         return self.inner.slice
 
     def __len__(self) -> int:
-        return len(self.inner) + len(self._outside) + len(self._short)
+        return len(self.inner) + sum(map(len, self._held))
 
     def inside(self, pid: int) -> bool:
         """Whether a run's context has its place."""
@@ -151,8 +158,8 @@ class Room:
         self.inner.requeue(job, now)
 
     def remove(self, job: Job) -> bool:
-        self._outside.pop(job.id, None)
-        self._short.pop(job.id, None)
+        for held in self._held:
+            held.pop(job.id, None)
         return self.inner.remove(job)
 
     def hold(self, job: Job) -> None:
@@ -193,7 +200,7 @@ class Room:
     def _find(self, now: int) -> Job | None:
         """The first call in the policy's order that fits; those before it are held back."""
         self._look_again(now)
-        while len(self.inner):
+        while len(self.inner) or self._join(LOOK, now):
             job = self.inner.peek(now)
             if self._fits(job, now):
                 return job
@@ -202,36 +209,47 @@ class Room:
                 return None if self._running else job
             if self.inside(self._place(job).id):
                 self._short[job.id] = job
-            else:
+            elif len(self._outside) < LOOK:
                 self._outside[job.id] = job
                 self._first = self._first or job
+            else:
+                self._behind[job.id] = job
             self.inner.hold(job)
             if due is not None:
                 self._note(due, job)
         if self._running:
             return None
-        for held in (self._short, self._outside):
+        for held in self._held:
             if held:  # whoever is first, lest the core be idle
                 return self._release(held, next(iter(held)), now)
         return None
 
     def _look_again(self, now: int) -> None:
-        """Give back to the policy what is due, and all outside when the first of them fits, or is gone."""
+        """Give back to the policy what is due, and LOOK from outside when the first of them fits, or is gone."""
         first = self._first
         if first is not None and (first.id not in self._outside or self._fits(first, now)):
             self._first = None
+            free = LOOK - len(self._outside)
             for job_id in list(self._outside):
                 self._release(self._outside, job_id, now)
+            self._join(free, now)
         while self._dues and self._dues[0][0] <= now:
             job_id = heapq.heappop(self._dues)[1]
-            for held in (self._short, self._outside):
+            for held in self._held:
                 if job_id in held:
                     self._release(held, job_id, now)
 
+    def _join(self, count: int, now: int) -> bool:
+        """Give back to the policy so many of those that it did not choose among, if those came in."""
+        joining = [] if self._first is not None else list(islice(self._behind, count))
+        for job_id in joining:
+            self._release(self._behind, job_id, now)
+        return bool(joining)
+
     def _note(self, due: int, job: Job) -> None:
-        if len(self._dues) > 2 * (len(self._outside) + len(self._short)) + SPARE:
+        if len(self._dues) > 2 * sum(map(len, self._held)) + SPARE:
             # Whoever is held back again is noted again.
-            self._dues = sorted({each for each in self._dues if each[1] in self._outside or each[1] in self._short})
+            self._dues = sorted({each for each in self._dues if any(each[1] in held for held in self._held)})
         heapq.heappush(self._dues, (due, job.id))
 
     def _release(self, held: dict[int, Job], job_id: int, now: int) -> Job:

@@ -229,6 +229,23 @@ def test_a_call_takes_what_calls_of_its_program_usually_write() -> None:
     assert scheduler.used == 60
 
 
+def test_of_those_outside_a_number_is_looked_at_and_all_come_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aios.scheduler.room.LOOK", 2)
+    scheduler = room(100)
+    tasks = [call(1, 1, 100), *(call(id, id, 20) for id in range(2, 9))]
+    for each in tasks:
+        scheduler.add(each)
+    assert taken(scheduler) == [1]
+    assert len(scheduler) == 7
+    finish(scheduler, tasks[0], ends=True)
+    assert taken(scheduler) == [2, 3, 4, 5, 6]
+    scheduler.remove(tasks[6])
+    scheduler.done(tasks[6])
+    assert taken(scheduler) == []
+    finish(scheduler, tasks[1], ends=True)
+    assert taken(scheduler) == [8]
+
+
 def test_a_memory_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="no context"):
         Room(Fifo(), 0)
@@ -309,7 +326,10 @@ class Checked(Room):
     """Says when those that were let in need more than there is, unless it is one alone or what one writes beyond."""
 
     def next(self, now: int = 0) -> Job:
+        first = self.peek(now)
+        assert self.ready(now)
         job = super().next(now)
+        assert job is first
         assert self.used <= self.capacity or len(self._inside) == 1
         assert self.used == sum(place.tokens for place in self._inside.values())
         assert all(place.tokens == 0 for place in self._places.values() if place.id not in self._inside)
@@ -318,16 +338,18 @@ class Checked(Room):
 
 @pytest.mark.parametrize("policy", ["fifo", "round_robin", "mlfq", "gittins", "fair_gittins"])
 @settings(max_examples=60, deadline=None)
-@given(PROGRAMS, st.integers(1, 4), st.integers(20, 200))
+@given(PROGRAMS, st.integers(1, 4), st.integers(20, 200), st.sampled_from([1, 2, 64]))
 def test_all_run_to_their_end_and_those_inside_fit(
-    policy: str, given: list[tuple[int, list[Call], bool, int, str]], slots: int, capacity: int
+    policy: str, given: list[tuple[int, list[Call], bool, int, str]], slots: int, capacity: int, look: int
 ) -> None:
     programs = [
         Program(at, chain(calls) if chained else tuple(calls), name, name, priority)
         for at, calls, chained, priority, name in sorted(given, key=lambda row: row[0])
     ]
     scheduler = Checked(POLICIES[policy](8, slots=slots), capacity, read_us=1)
-    result = Simulation(scheduler, A10G, slots).run(programs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aios.scheduler.room.LOOK", look)
+        result = Simulation(scheduler, A10G, slots).run(programs)
     assert result.calls == sum(len(program.calls) for program in programs)
     assert len(result.ended) == len(programs)
     assert (len(scheduler), scheduler.used) == (0, 0)
