@@ -92,6 +92,8 @@ class Room:
         self._held = (self._short, self._outside, self._behind)
         self._first: Job | None = None
         """The first outside, for whose run there was no place; it is not passed."""
+        self._found: tuple[int, Job | None] | None = None
+        """What was found, and when, until anything changes: `ready`, `peek` and `next` are to say the same."""
         self._dues: list[tuple[int, int]] = []
         self._lengths: dict[str, tuple[int, int]] = {}
         """Of each program: tokens that its calls have written, and how many calls ended."""
@@ -108,16 +110,17 @@ class Room:
         return pid in self._inside
 
     def ready(self, now: int = 0) -> bool:
-        return self._find(now) is not None
+        return self._choice(now) is not None
 
     def peek(self, now: int = 0) -> Job:
-        job = self._find(now)
+        job = self._choice(now)
         if job is None:
             raise IndexError("none waits that fits")
         return job
 
     def next(self, now: int = 0) -> Job:
         job = self.peek(now)
+        self._found = None
         place = self._place(job)
         self._enter(place, job, now)
         place.running += 1
@@ -131,6 +134,7 @@ class Room:
         return self.inner.due(job)
 
     def add(self, job: Job, now: int = 0) -> None:
+        self._found = None
         place = self._place(job)
         if place.since >= 0:
             self.pauses.add(place.name, now - place.since)
@@ -141,6 +145,7 @@ class Room:
         self.inner.add(job, now)
 
     def served(self, job: Job, prefill: int, decode: int, now: int = 0) -> None:
+        self._found = None
         self.inner.served(job, prefill, decode, now)
         tokens, calls = self._lengths.get(job.program, (0, 0))
         self._lengths[job.program] = tokens + decode, calls
@@ -154,21 +159,26 @@ class Room:
                 self._shrink(now)
 
     def requeue(self, job: Job, now: int = 0) -> None:
+        self._found = None
         self._stop(job, now)
         self.inner.requeue(job, now)
 
     def remove(self, job: Job) -> bool:
+        self._found = None
         for held in self._held:
             held.pop(job.id, None)
         return self.inner.remove(job)
 
     def hold(self, job: Job) -> None:
+        self._found = None
         self.inner.hold(job)
 
     def release(self, job: Job, now: int = 0) -> None:
+        self._found = None
         self.inner.release(job, now)
 
     def done(self, job: Job, now: int = 0) -> None:
+        self._found = None
         self._stop(job, now)
         tokens, calls = self._lengths.get(job.program, (0, 0))
         # Old ones fade, as an agent's habits may change.
@@ -190,12 +200,18 @@ class Room:
         self.inner.began(pid, program, tenant, now)
 
     def ended(self, pid: int, now: int = 0) -> None:
+        self._found = None
         place = self._places.get(pid)
         if place is not None:
             place.over = True
             if not place.calls:
                 self._forget(place)
         self.inner.ended(pid, now)
+
+    def _choice(self, now: int) -> Job | None:
+        if self._found is None or self._found[0] != now:
+            self._found = now, self._find(now)
+        return self._found[1]
 
     def _find(self, now: int) -> Job | None:
         """The first call in the policy's order that fits; those before it are held back."""
