@@ -82,6 +82,7 @@ async def test_a_caller_that_gives_up_outside_leaves_the_next_its_turn(opened: A
                 others.start_soon(bench.kernel.submit, say(words("b", 50), tokens=1))
                 await anyio.sleep(0.1)
                 tasks.start_soon(bench.kernel.submit, say(words("c", 30), tokens=1))
+        await anyio.sleep(0.1)
         assert core.running == 2
     assert [text[0] for text, _, _ in core.slices] == ["c", "a"]
     assert (len(scheduler), scheduler.used) == (0, 0)
