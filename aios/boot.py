@@ -46,7 +46,7 @@ from aios.models.router import Profile, Router
 from aios.models.routing.forecast import Load
 from aios.models.routing.outcomes import Outcomes
 from aios.models.routing.strategies import Weights
-from aios.scheduler import POLICIES, Fifo, Scheduler
+from aios.scheduler import POLICIES, Fifo, Room, Scheduler
 from aios.setup import default_embedder, model_path
 from aios.tools.builtin import BUILTIN
 from aios.tools.registry import ToolBox, load_tools
@@ -142,7 +142,12 @@ def scheduler(config: Config, slots: int = 1, model: str = "") -> Scheduler:
     if make is None:
         known = ", ".join(sorted(POLICIES))
         raise BadRequest(f"no scheduling policy {policy!r}; there are {known}", field)
-    return make(lane.slice or config.scheduler.slice, slots, config.scheduler.weights)
+    made = make(lane.slice or config.scheduler.slice, slots, config.scheduler.weights)
+    room = lane.memory or config.scheduler.memory
+    if room == "auto":
+        local = config.models.get(model, LocalModelConfig(path=model_path()) if model == DEFAULT_MODEL else None)
+        room = slots * local.context if isinstance(local, LocalModelConfig) else None
+    return made if room is None else Room(made, room, config.scheduler.read_us)
 
 
 def make_models(config: Config, progress: Progress | None = None) -> list[Backend]:

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from platformdirs import user_cache_path, user_config_path, user_state_path
 from pydantic import AfterValidator, Discriminator, Field, HttpUrl, Tag, ValidationError
 
+from aios.scheduler import READ_US
 from aios_syscalls import BadRequest, Budget, Frozen, NotFound
 from aios_syscalls.wire import explain
 
@@ -124,11 +125,16 @@ ModelConfig = Annotated[
 ]
 
 
+Tokens = Annotated[int, Field(ge=1)] | Literal["auto"]
+"""Tokens of contexts; auto is what a local model's slots hold together, and no bound for others."""
+
+
 class LaneConfig(Frozen):
     """What the lane of one model does otherwise than the others."""
 
     policy: str | None = None
     slice: int | None = Field(default=None, ge=1)
+    memory: Tokens | None = None
 
 
 class SchedulerConfig(Frozen):
@@ -138,6 +144,11 @@ class SchedulerConfig(Frozen):
     slice: int = Field(default=32, ge=1)
     weights: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
     """Shares of tenants, the programs that the user starts, for policies that are fair; 1 where nothing is said."""
+    memory: Tokens | None = None
+    """How much there is for the contexts of programs that have begun; others wait until they fit. None lets all in:
+    a local model keeps what leaves its KV cache in memory and on disk, which costs less than to read it again."""
+    read_us: float = Field(default=READ_US, gt=0, allow_inf_nan=False)
+    """Microseconds that a token of a prompt takes to be read, by which a pause is too long to keep its context."""
     lanes: dict[str, LaneConfig] = {}
     """By the model's name, for lanes that are to have a policy of their own."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
-from aios.scheduler import POLICIES, Scheduler, SrptOracle
+from aios.scheduler import POLICIES, Room, Scheduler, SrptOracle
 from aios.scheduler.programs import PREFILL
 from aios.simulate import A10G, Program, Result, Simulation
 from aios.simulate.engine import Task
@@ -90,19 +90,29 @@ def total(program: Program) -> float:
 
 
 def simulate(case: Case, name: str, programs: Sequence[Program]) -> Result:
-    """The programs under a policy."""
-    scheduler = policy(name, case.slots)
+    """The programs under a policy, or one in a Room."""
+    scheduler = policy(name.removeprefix(IN_ROOM), case.slots)
+    if name.startswith(IN_ROOM):
+        if case.memory is None:
+            raise ValueError(f"{case.label} has no bound of memory for {name}")
+        scheduler = Room(scheduler, case.memory, A10G.prefill_us)
     return Simulation(scheduler, A10G, case.slots, memory=case.memory, watch_us=case.watch_us).run(programs)
 
 
 MAIN = ((8, 0.95), (1, 0.85))
 """Slots and load that are looked at first."""
+IN_ROOM = "room_"
 FEW = ("fifo", "program_fcfs", DEFAULT, ORACLE)
 
 
 def policies(case: Case, quick: bool) -> Sequence[str]:
-    """Every policy at the main loads, for the mixed workload alone when quick; elsewhere FEW."""
-    main = (case.slots, case.load) in MAIN or case.memory is not None
+    """Every policy at the main loads, for the mixed workload alone when quick; elsewhere FEW.
+
+    Where memory is short, the default policy in a Room as well, and FIFO, whose own gain that shows.
+    """
+    if case.memory is not None:
+        return [*(FEW if quick else (*POLICIES, ORACLE)), IN_ROOM + "fifo", IN_ROOM + DEFAULT]
+    main = (case.slots, case.load) in MAIN
     return [*POLICIES, ORACLE] if main and (case.name == "mixed" or not quick) else FEW
 
 

@@ -63,6 +63,7 @@ class Lane:
     def ended(self, pid: int) -> None:
         """A process has ended."""
         self.scheduler.ended(pid, _now())
+        self._dispatch()  # its place may be another's
 
     async def _slice(self, request: Request) -> Reply | Snapshot:
         snapshot, request.snapshot = request.snapshot, None
@@ -83,7 +84,7 @@ class Lane:
         return len(self.scheduler) > 0
 
     def _dispatch(self) -> None:
-        while self.running < self.width and len(self.scheduler):
+        while self.running < self.width and self.scheduler.ready(_now()):
             self.running += 1
             cast(Request, self.scheduler.next(_now())).wake()
 

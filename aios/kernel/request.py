@@ -77,6 +77,11 @@ class Request:
             return 0
         return sum(len(message.content) for message in self.call.messages) // CHARACTERS
 
+    @property
+    def context(self) -> int:
+        """The same: a chat brings its whole conversation."""
+        return self.prompt
+
     def wake(self) -> None:
         """Its turn has come."""
         self.running = True

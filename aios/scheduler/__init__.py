@@ -13,6 +13,7 @@ from aios.scheduler.mlfq import Mlfq
 from aios.scheduler.plas import Plas
 from aios.scheduler.priority import Priority
 from aios.scheduler.program_fcfs import ProgramFcfs
+from aios.scheduler.room import READ_US, Room
 from aios.scheduler.round_robin import RoundRobin
 from aios.scheduler.srpt import SrptOracle
 from aios.scheduler.vtc import Vtc
@@ -38,6 +39,7 @@ POLICIES: Mapping[str, Maker] = {
 
 __all__ = [
     "POLICIES",
+    "READ_US",
     "Atlas",
     "FairGittins",
     "Fifo",
@@ -49,6 +51,7 @@ __all__ = [
     "Priority",
     "ProgramFcfs",
     "Resuming",
+    "Room",
     "RoundRobin",
     "Scheduler",
     "SrptOracle",

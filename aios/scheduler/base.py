@@ -36,6 +36,10 @@ class Job(Protocol):
     def prompt(self) -> int:
         """Tokens to read before the first is written, as far as anybody can tell before it runs."""
 
+    @property
+    def context(self) -> int:
+        """Tokens that are in its context before it writes: its prompt, and what went before that. Just as far."""
+
 
 class Scheduler(Protocol):
     """Decides which waiting job runs next, and for how long; is told what arrives, is served and ends.
@@ -51,6 +55,9 @@ class Scheduler(Protocol):
 
     def __len__(self) -> int:
         """How many jobs wait."""
+
+    def ready(self, now: int = 0) -> bool:
+        """Whether one waits that `next` would give."""
 
     def add(self, job: Job, now: int = 0) -> None:
         """A job arrives."""
@@ -71,7 +78,16 @@ class Scheduler(Protocol):
         """A job that used up its slice waits again."""
 
     def remove(self, job: Job) -> bool:
-        """Forget a waiting job; whether it was one."""
+        """Forget a waiting job, or one that is held back; whether it was one."""
+
+    def hold(self, job: Job) -> None:
+        """Leave a waiting job out until it is released: it does not wait, and keeps its place."""
+
+    def release(self, job: Job, now: int = 0) -> None:
+        """A job that was held back waits again, where it did."""
+
+    def due(self, job: Job) -> int | None:
+        """From when on a job that waits, or is held back, goes before all others, if the policy has such a cap."""
 
     def done(self, job: Job, now: int = 0) -> None:
         """A job that does not wait has ended, well or not."""
@@ -95,6 +111,15 @@ class Deaf:
 
     slice: int | None = None
 
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def ready(self, now: int = 0) -> bool:  # noqa: ARG002
+        return len(self) > 0
+
+    def due(self, job: Job) -> int | None:  # noqa: ARG002
+        return None
+
     def quantum(self, job: Job) -> int | None:  # noqa: ARG002
         return self.slice
 
@@ -111,6 +136,10 @@ class Deaf:
         pass
 
 
+Entry = tuple[float, float, int, int]
+"""Of a waiting job: level, key, ticket and id."""
+
+
 class ReadyQueue(Deaf):
     """Waiting jobs by (priority, key, ticket): larger priorities first, then smaller keys, then smaller tickets.
 
@@ -118,8 +147,9 @@ class ReadyQueue(Deaf):
     """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, float, int, int]] = []
-        self._waiting: dict[int, tuple[int, Job]] = {}
+        self._heap: list[Entry] = []
+        self._waiting: dict[int, tuple[Entry, Job]] = {}
+        self._held: dict[int, tuple[Entry, Job]] = {}
         self._tickets = itertools.count()
 
     def __len__(self) -> int:
@@ -127,27 +157,35 @@ class ReadyQueue(Deaf):
 
     def push(self, job: Job, key: float = 0.0, level: float | None = None) -> None:
         """Put a job behind all others of its key and of its priority, or of the level that stands in for that."""
-        ticket = next(self._tickets)
-        self._waiting[job.id] = ticket, job
-        heapq.heappush(self._heap, (-job.priority if level is None else level, key, ticket, job.id))
+        entry = (-job.priority if level is None else level, key, next(self._tickets), job.id)
+        self._waiting[job.id] = entry, job
+        heapq.heappush(self._heap, entry)
 
     def peek(self, now: int = 0) -> Job:  # noqa: ARG002
         while True:
-            _, _, ticket, job_id = self._heap[0]
-            entry = self._waiting.get(job_id)
-            if entry is not None and entry[0] == ticket:
-                return entry[1]
+            entry = self._heap[0]
+            found = self._waiting.get(entry[3])
+            if found is not None and found[0] == entry:
+                return found[1]
             heapq.heappop(self._heap)
 
     def next(self, now: int = 0) -> Job:  # noqa: ARG002
         heap, waiting = self._heap, self._waiting
         while True:
-            _, _, ticket, job_id = heapq.heappop(heap)
-            entry = waiting.get(job_id)
-            if entry is not None and entry[0] == ticket:
-                del waiting[job_id]
-                return entry[1]
+            entry = heapq.heappop(heap)
+            found = waiting.get(entry[3])
+            if found is not None and found[0] == entry:
+                del waiting[entry[3]]
+                return found[1]
 
     def remove(self, job: Job) -> bool:
-        """Drop a job; whether it waited."""
-        return self._waiting.pop(job.id, None) is not None
+        """Drop a job; whether it waited, or was held back."""
+        found = self._waiting.pop(job.id, None) or self._held.pop(job.id, None)
+        return found is not None
+
+    def hold(self, job: Job) -> None:
+        self._held[job.id] = self._waiting.pop(job.id)
+
+    def release(self, job: Job, now: int = 0) -> None:  # noqa: ARG002
+        entry, _ = self._waiting[job.id] = self._held.pop(job.id)
+        heapq.heappush(self._heap, entry)

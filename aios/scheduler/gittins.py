@@ -49,7 +49,7 @@ class Gittins(ProgramQueue):
         self._taken: dict[int, int] = {}
         """When each running job got its slot."""
         self._due: dict[int, int] = {}
-        """Until when each waiting job may wait."""
+        """Until when each waiting job may wait, and each that is held back."""
         self._dues: list[tuple[int, int]] = []
         self._lengths: dict[str, tuple[int, int]] = {}
         """Of each program: tokens that its calls have written, and how many calls ended."""
@@ -77,7 +77,7 @@ class Gittins(ProgramQueue):
 
     def peek(self, now: int = 0) -> Job:
         dues = self._dues
-        while dues and self._due.get(dues[0][1]) != dues[0][0]:
+        while dues and (dues[0][1] not in self._waiting or self._due[dues[0][1]] != dues[0][0]):
             heapq.heappop(dues)
         if dues and dues[0][0] <= now:
             return self._waiting[dues[0][1]]
@@ -85,13 +85,21 @@ class Gittins(ProgramQueue):
 
     def next(self, now: int = 0) -> Job:
         job = super().next(now)
+        del self._due[job.id]
         self._taken[job.id] = now
         self.load.took(now)
         return job
 
-    def take(self, job: Job) -> None:
-        del self._due[job.id]
-        super().take(job)
+    def due(self, job: Job) -> int | None:
+        return self._due.get(job.id)
+
+    def remove(self, job: Job) -> bool:
+        self._due.pop(job.id, None)
+        return super().remove(job)
+
+    def release(self, job: Job, now: int = 0) -> None:
+        super().release(job, now)
+        heapq.heappush(self._dues, (self._due[job.id], job.id))
 
     def served(self, job: Job, prefill: int, decode: int, now: int = 0) -> None:
         self.load.served(prefill * PREFILL + decode)

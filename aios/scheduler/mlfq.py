@@ -67,4 +67,9 @@ class Mlfq(ReadyQueue):
             if now - since < self._promote_us:
                 return
             del self._since[job_id]
-            self._place(self._waiting[job_id][1], 0, now)
+            held = self._held.get(job_id)
+            if held is None:
+                self._place(self._waiting[job_id][1], 0, now)
+            else:
+                self._place(held[1], 0, now)
+                self.hold(held[1])

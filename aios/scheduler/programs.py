@@ -44,6 +44,7 @@ class ProgramQueue(Deaf):
         self._heap: list[tuple[int, float, int, int]] = []
         self._programs: dict[int, Program] = {}
         self._waiting: dict[int, Job] = {}
+        self._held: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -57,7 +58,9 @@ class ProgramQueue(Deaf):
         self.requeue(job, now)
 
     def requeue(self, job: Job, now: int = 0) -> None:
-        program = self.program(job, now)
+        self._wait(self.program(job, now), job)
+
+    def _wait(self, program: Program, job: Job) -> None:
         self._waiting[job.id] = job
         # Its id keeps a paused job before its siblings: a context that is half done is worth more than two begun.
         heapq.heappush(program.jobs, (-job.priority, job.id))
@@ -77,10 +80,21 @@ class ProgramQueue(Deaf):
         self._place(self._programs[job.pid or -job.id])
 
     def remove(self, job: Job) -> bool:
+        if job.id in self._held:
+            self._held.remove(job.id)
+            return True
         if self._waiting.get(job.id) is None:
             return False
         self.take(job)
         return True
+
+    def hold(self, job: Job) -> None:
+        self.take(job)
+        self._held.add(job.id)
+
+    def release(self, job: Job, now: int = 0) -> None:
+        self._held.remove(job.id)
+        self._wait(self.program(job, now), job)
 
     def served(self, job: Job, prefill: int, decode: int, now: int = 0) -> None:
         program = self.program(job, now)

@@ -23,6 +23,8 @@ class Account:
     counter: float = 0.0
     version: int = 0
     """Of its entry among the backlogged; others are outdated."""
+    held: int = 0
+    """Its calls that are held back."""
 
 
 class Vtc(Deaf):
@@ -70,8 +72,9 @@ class Vtc(Deaf):
     def add(self, job: Job, now: int = 0) -> None:
         account = self._account(job.tenant)
         if not len(account.queue):
-            first = self._first()
-            account.counter = max(account.counter, self._left if first is None else first.counter)
+            if not account.held:
+                first = self._first()
+                account.counter = max(account.counter, self._left if first is None else first.counter)
             self._enter(account)
         account.queue.add(job, now)
         self._charged[job.id] = -1
@@ -114,11 +117,32 @@ class Vtc(Deaf):
 
     def remove(self, job: Job) -> bool:
         account = self._account(job.tenant)
+        waited = len(account.queue)
         if not account.queue.remove(job):
             return False
-        self._waiting -= 1
-        self._settle(account)
+        if len(account.queue) == waited:
+            account.held -= 1
+        else:
+            self._waiting -= 1
+            self._settle(account)
         return True
+
+    def hold(self, job: Job) -> None:
+        account = self._account(job.tenant)
+        account.queue.hold(job)
+        account.held += 1
+        self._waiting -= 1
+
+    def release(self, job: Job, now: int = 0) -> None:
+        account = self._account(job.tenant)
+        if not len(account.queue):
+            self._enter(account)  # it wanted service all the time, so there is nothing to lift
+        account.queue.release(job, now)
+        account.held -= 1
+        self._waiting += 1
+
+    def due(self, job: Job) -> int | None:
+        return self._account(job.tenant).queue.due(job)
 
     def done(self, job: Job, now: int = 0) -> None:
         self._charged.pop(job.id, None)

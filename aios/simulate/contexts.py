@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,10 +10,14 @@ if TYPE_CHECKING:
 
 
 class Contexts:
-    """So many tokens: what runs is sure of its place, what rests goes when others need it, the longest unused first."""
+    """So many tokens: what runs is sure of its place, what rests goes when others need it, the longest unused first.
 
-    def __init__(self, size: int) -> None:
+    Where a policy says whose contexts are worth their place, the others go before these.
+    """
+
+    def __init__(self, size: int, inside: Callable[[int], bool] | None = None) -> None:
         self.size = size
+        self._inside = inside
         self._resting: dict[int, int] = {}
         """Process -> tokens of its context, the least recently used first."""
         self._sum = 0
@@ -41,10 +46,18 @@ class Contexts:
         needs = task.context + written if task.paused >= 0 else task.call.prefix
         if task.paused < 0 and any(each.pid == task.pid for each in running):
             has = needs  # a sibling has their common beginning there
-        while self._sum > self.size - self._peak and self._resting:
-            pid = next(iter(self._resting))
-            self._sum -= self._resting.pop(pid)
+        if self._sum > self.size - self._peak:
+            self._evict(self.size - self._peak)
         return max(0, needs - has)
+
+    def _evict(self, most: int) -> None:
+        pids = list(self._resting)
+        if self._inside is not None:
+            pids.sort(key=self._inside)
+        for pid in pids:
+            self._sum -= self._resting.pop(pid)
+            if self._sum <= most:
+                break
 
     def rest(self, pid: int, tokens: int) -> None:
         """A context is not in use for now."""

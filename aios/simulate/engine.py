@@ -106,7 +106,7 @@ class Simulation:
         self.policy = policy
         self.core = core
         self.slots = slots
-        self.contexts = Contexts(memory) if memory else None
+        self.contexts = Contexts(memory, getattr(policy, "inside", None)) if memory else None
         self.spill = spill
         self.admit_every = admit_every
         self.watch_us = watch_us
@@ -260,7 +260,7 @@ class Simulation:
         started = self._started = []
         cold = 0
         self._extra_us = 0.0
-        while len(running) < self.slots and len(policy):
+        while len(running) < self.slots and policy.ready(now):
             if contexts is not None and not contexts.fits(cast(Task, policy.peek(now)), running, steps):
                 break
             task = cast(Task, policy.next(now))

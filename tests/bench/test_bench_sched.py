@@ -35,6 +35,8 @@ def test_every_policy_has_a_row_and_the_figures_have_names() -> None:
     assert "--live" in told["missing"]["live_log_error"]
     for name in [*POLICIES, "srpt_oracle"]:
         assert told["figures"][f"mixed_s8_95_{name}_mean_s"] > 0
+    for name in ("gittins", "room_gittins", "room_fifo"):
+        assert told["figures"][f"tight_s8_85_{name}_mean_s"] > 0
     for workload in ("huge_s1_85", "pressure_s8_85", "storm_s8_95"):
         assert told["figures"][f"{workload}_gittins_mean_s"] > 0
     assert report.plot().count("<svg") == 1

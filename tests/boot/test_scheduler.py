@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from aios.boot import scheduler
-from aios.config import Config, LaneConfig, SchedulerConfig, load
-from aios.scheduler import POLICIES, Fifo, Gittins, RoundRobin
+from aios.boot import DEFAULT_MODEL, scheduler
+from aios.config import Config, LaneConfig, LocalModelConfig, RemoteModelConfig, SchedulerConfig, load
+from aios.scheduler import POLICIES, Fifo, Gittins, Room, RoundRobin
 from aios_syscalls import BadRequest
 
 
@@ -41,3 +43,25 @@ def test_an_unknown_policy_is_told_with_those_that_there_are() -> None:
 def test_a_weight_of_zero_is_refused_where_it_is_written() -> None:
     with pytest.raises(BadRequest, match="bob"):
         load({"scheduler": {"policy": "vtc", "weights": {"alice": 1, "bob": 0}}})
+
+
+def test_memory_is_no_bound_unless_it_is_said_and_auto_is_what_a_local_models_slots_hold() -> None:
+    models = {
+        "here": LocalModelConfig(path=Path("here.gguf"), context=512),
+        "there": RemoteModelConfig.model_validate({"kind": "openai", "base_url": "http://host/v1", "model": "large"}),
+    }
+    bounded = SchedulerConfig.model_validate({"memory": "auto", "lanes": {"small": {"memory": 1_000}}})
+    chosen = Config(models=models, scheduler=bounded)
+    here, small = scheduler(chosen, 4, "here"), scheduler(chosen, 4, "small")
+    assert isinstance(here, Room)
+    assert isinstance(small, Room)
+    assert (here.capacity, small.capacity) == (4 * 512, 1_000)
+    assert here.slice == chosen.scheduler.slice
+    assert isinstance(scheduler(chosen, 4, "there"), RoundRobin)
+    assert isinstance(scheduler(Config(models=models), 4, "here"), RoundRobin)
+    assert isinstance(scheduler(config(memory="auto"), 4, DEFAULT_MODEL), Room)
+
+
+def test_a_memory_of_nothing_is_refused_where_it_is_written() -> None:
+    with pytest.raises(BadRequest, match="memory"):
+        load({"scheduler": {"memory": 0}})

@@ -17,6 +17,7 @@ class Task:
     program: str = "agent"
     tenant: str = "user"
     prompt: int = 100
+    context: int = 100
 
 
 def drain(scheduler: Scheduler, now: int = 0) -> list[int]:

@@ -76,6 +76,21 @@ def test_a_smaller_charge_brings_the_tenant_forward_again() -> None:
     assert drain(scheduler) == [3, 4]
 
 
+def test_a_tenant_whose_calls_are_held_back_is_not_idle() -> None:
+    scheduler = fair()
+    held, other = Task(1, tenant="held"), Task(2, tenant="other")
+    scheduler.add(held)
+    scheduler.hold(held)
+    scheduler.add(other)
+    assert scheduler.next() == other
+    scheduler.served(other, 100, 50)
+    scheduler.requeue(other)
+    scheduler.add(Task(3, tenant="held"))
+    assert scheduler.counter("held") == 0
+    scheduler.release(held)
+    assert drain(scheduler) == [1, 3, 2]
+
+
 def test_fair_gittins_is_fair_between_tenants_and_quick_inside_one() -> None:
     scheduler = FairGittins(8)
     for number in range(60):
