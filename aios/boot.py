@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from aios.config import (
     MEBIBYTE,
@@ -47,7 +47,8 @@ from aios.models.router import Profile, Router
 from aios.models.routing.forecast import Load
 from aios.models.routing.outcomes import Outcomes
 from aios.models.routing.strategies import Weights
-from aios.scheduler import POLICIES, Fifo, Scheduler
+from aios.scheduler import POLICIES, Fifo, Quantum, Scheduler
+from aios.scheduler.quantum import LEAST
 from aios.setup import default_embedder, model_path
 from aios.tools.builtin import BUILTIN
 from aios.tools.registry import ToolBox, load_tools
@@ -108,8 +109,10 @@ async def boot(
         lanes: dict[str, Lane] = {}
         router = stack.enter_context(_router(config, serving, lanes, remember=models is None))
         for name, model in serving.items():
-            core = LlmCore(model, router.forecast.speeds[name])
-            lanes[name] = Lane(f"llm:{name}", core, scheduler(config, model.slots, name), model.slots)
+            quantum = Quantum()
+            core = LlmCore(model, router.forecast.speeds[name], quantum.observe)
+            auto = quantum if _slice(config, name) == "auto" else None
+            lanes[name] = Lane(f"llm:{name}", core, scheduler(config, model.slots, name), model.slots, auto)
         kernel = Kernel(
             # Tools and files bound themselves, a tool by its own limit, files by their threads.
             [*lanes.values(), Lane("tool", ToolCore(box), Fifo(), math.inf), Lane("file", files, Fifo(), math.inf)],
@@ -125,7 +128,7 @@ async def boot(
                 "began": datetime.now(UTC).isoformat(timespec="milliseconds"),
                 "os_pid": os.getpid(),
                 "scheduler": config.scheduler.policy,
-                "slice": scheduler(config).slice,
+                "slice": scheduler(config).slice and config.scheduler.slice,
                 "router": router.name,
                 "models": {name: model.slots for name, model in serving.items()},
             },
@@ -143,7 +146,14 @@ def scheduler(config: Config, slots: int = 1, model: str = "") -> Scheduler:
     if make is None:
         known = ", ".join(sorted(POLICIES))
         raise BadRequest(f"no scheduling policy {policy!r}; there are {known}", field)
-    return make(lane.slice or config.scheduler.slice, slots, config.scheduler.weights)
+    slice = _slice(config, model)
+    # What it chooses itself is what it would if switching were free; the lane lengthens that.
+    return make(LEAST if slice == "auto" else slice, slots, config.scheduler.weights)
+
+
+def _slice(config: Config, model: str) -> int | Literal["auto"]:
+    lane = config.scheduler.lanes.get(model)
+    return (lane and lane.slice) or config.scheduler.slice
 
 
 def make_models(config: Config, progress: Progress | None = None) -> list[Backend]:

@@ -7,6 +7,7 @@ import pytest
 from aios.boot import scheduler
 from aios.config import Config, LaneConfig, SchedulerConfig, load
 from aios.scheduler import POLICIES, Fifo, Gittins, RoundRobin
+from aios.scheduler.quantum import LEAST
 from aios_syscalls import BadRequest
 
 
@@ -41,3 +42,11 @@ def test_an_unknown_policy_is_told_with_those_that_there_are() -> None:
 def test_a_weight_of_zero_is_refused_where_it_is_written() -> None:
     with pytest.raises(BadRequest, match="bob"):
         load({"scheduler": {"policy": "vtc", "weights": {"alice": 1, "bob": 0}}})
+
+
+def test_a_slice_is_tokens_or_auto() -> None:
+    assert scheduler(config(slice="auto"), 4).slice == LEAST
+    assert load({"scheduler": {"slice": "16"}}).scheduler.slice == 16
+    for wrong in ("0", "-3", "fast", 0, 1.5, True):
+        with pytest.raises(BadRequest, match="no length of a slice; give tokens, 1 or more, or auto"):
+            load({"scheduler": {"slice": wrong}})

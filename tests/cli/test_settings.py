@@ -51,7 +51,7 @@ def test_flags_win_over_the_environment_and_the_file(tmp_path: Path, monkeypatch
 
 
 def test_a_policy_that_there_is_not_is_refused() -> None:
-    with pytest.raises(BadRequest, match="no scheduling policy 'lifo'; there are fifo, round_robin"):
+    with pytest.raises(BadRequest, match=r"no scheduling policy 'lifo'; there are atlas, .*round_robin"):
         settings(scheduler="lifo")
 
 
