@@ -57,7 +57,7 @@ def test_a_policy_that_there_is_not_is_refused() -> None:
 
 def test_a_slice_of_nothing_is_refused() -> None:
     with pytest.raises(BadRequest, match=r"scheduler\.slice"):
-        settings(slice=0)
+        settings(slice="0")
 
 
 def test_a_file_becomes_the_only_model(tmp_path: Path) -> None:
