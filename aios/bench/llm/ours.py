@@ -42,7 +42,7 @@ async def kernel_over(
     """A kernel with a lane for a running model and a journal, as `aios run` has them; FIFO by default."""
     with tempfile.TemporaryDirectory() as directory:
         async with SqliteJournal(Path(directory) / "journal.db") as journal:
-            lane = Lane("llm", LlmCore(model), scheduler or Fifo(), model.slots)
+            lane = Lane("llm", LlmCore(model), Fifo() if scheduler is None else scheduler, model.slots)
             async with Kernel([lane], by_family, TaskHost(mains=mains), journal) as kernel:
                 yield kernel
 
