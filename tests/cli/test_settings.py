@@ -55,6 +55,10 @@ def test_a_policy_that_there_is_not_is_refused() -> None:
         settings(scheduler="lifo")
 
 
+def test_a_slice_may_be_measured() -> None:
+    assert settings(slice="auto").scheduler.slice == "auto"
+
+
 def test_a_slice_of_nothing_is_refused() -> None:
     with pytest.raises(BadRequest, match=r"scheduler\.slice"):
         settings(slice="0")
