@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from aios.boot import scheduler
+from aios.boot import boot, scheduler
 from aios.config import Config, LaneConfig, SchedulerConfig, load
+from aios.kernel import Event, Kind
+from aios.kernel.history import History
+from aios.models.scripted import ScriptedModel
 from aios.scheduler import POLICIES, Fifo, Gittins, RoundRobin
 from aios.scheduler.quantum import LEAST
-from aios_syscalls import BadRequest
+from aios_syscalls import BadRequest, Chat, Message
 
 
 def config(**fields: object) -> Config:
@@ -50,3 +55,17 @@ def test_a_slice_is_tokens_or_auto() -> None:
     for wrong in ("0", "-3", "fast", 0, 1.5, True):
         with pytest.raises(BadRequest, match="no length of a slice; give tokens, 1 or more, or auto"):
             load({"scheduler": {"slice": wrong}})
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("slice", "told"), [("auto", [32, 32, 32, 64]), (32, [None] * 4)])
+async def test_a_measured_slice_is_in_the_record(tmp_path: Path, slice: object, told: list[object]) -> None:
+    events: list[Event] = []
+    model = ScriptedModel("word " * 100)
+    chosen = config(slice=slice).model_copy(update={"root": tmp_path})
+    async with boot(chosen, models=[model], observers=[events.append], directory=tmp_path / "run") as run:
+        await run.kernel.submit(Chat(messages=(Message(role="user", content="hi"),), max_tokens=100))
+    history = History.of(events)
+    assert history.facts["slice"] == slice
+    assert [each.data.get("slice") for each in events if each.kind is Kind.STARTED] == told
+    assert list(history.slices.values()) == told[-1:] * (slice == "auto")
