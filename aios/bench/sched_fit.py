@@ -19,6 +19,8 @@ ENDLESS = r"root ::= [^\x00-\x08] root"
 SIZES = ((8, 8), (8, 32), (120, 8))
 """Words read and tokens written by each of a batch."""
 TIMES = 3
+ENOUGH_S = 20.0
+"""After which nothing is measured once more."""
 
 Batch = tuple[int, int, int]
 """Steps, tokens read and tokens written, of all calls that run together."""
@@ -36,7 +38,10 @@ async def measured(model: LocalModel) -> tuple[Core, int]:
     seconds: dict[Batch, float] = {}
     async with kernel_over(model) as kernel:
         beside = (await _together(kernel, 1, 1, 1, "cold"))[0][1] - 1
+        began = time.perf_counter()
         for turn in range(TIMES):
+            if turn and time.perf_counter() - began > ENOUGH_S:
+                break
             for width in sorted({1, max(1, model.slots // 2), model.slots}):
                 for words, tokens in SIZES:
                     batch, took = await _together(kernel, width, words, tokens, f"{turn} {width} {words} {tokens}")
