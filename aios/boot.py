@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from aios.config import (
     MEBIBYTE,
@@ -46,7 +46,8 @@ from aios.models.router import Profile, Router
 from aios.models.routing.forecast import Load
 from aios.models.routing.outcomes import Outcomes
 from aios.models.routing.strategies import Weights
-from aios.scheduler import POLICIES, Fifo, Room, Scheduler
+from aios.scheduler import POLICIES, Fifo, Quantum, Room, Scheduler
+from aios.scheduler.quantum import LEAST
 from aios.setup import default_embedder, model_path
 from aios.tools.builtin import BUILTIN
 from aios.tools.registry import ToolBox, load_tools
@@ -107,8 +108,10 @@ async def boot(
         lanes: dict[str, Lane] = {}
         router = stack.enter_context(_router(config, serving, lanes, remember=models is None))
         for name, model in serving.items():
-            core = LlmCore(model, router.forecast.speeds[name])
-            lanes[name] = Lane(f"llm:{name}", core, scheduler(config, model.slots, name), model.slots)
+            quantum = Quantum()
+            core = LlmCore(model, router.forecast.speeds[name], quantum.observe)
+            auto = quantum if _slice(config, name) == "auto" else None
+            lanes[name] = Lane(f"llm:{name}", core, scheduler(config, model.slots, name), model.slots, auto)
         kernel = Kernel(
             # Tools and files bound themselves, a tool by its own limit, files by their threads.
             [*lanes.values(), Lane("tool", ToolCore(box), Fifo(), math.inf), Lane("file", files, Fifo(), math.inf)],
@@ -124,7 +127,7 @@ async def boot(
                 "began": datetime.now(UTC).isoformat(timespec="milliseconds"),
                 "os_pid": os.getpid(),
                 "scheduler": config.scheduler.policy,
-                "slice": scheduler(config).slice,
+                "slice": scheduler(config).slice and config.scheduler.slice,
                 "router": router.name,
                 "models": {name: model.slots for name, model in serving.items()},
             },
@@ -142,12 +145,19 @@ def scheduler(config: Config, slots: int = 1, model: str = "") -> Scheduler:
     if make is None:
         known = ", ".join(sorted(POLICIES))
         raise BadRequest(f"no scheduling policy {policy!r}; there are {known}", field)
-    made = make(lane.slice or config.scheduler.slice, slots, config.scheduler.weights)
+    slice = _slice(config, model)
+    # What it chooses itself is what it would if switching were free; the lane lengthens that.
+    made = make(LEAST if slice == "auto" else slice, slots, config.scheduler.weights)
     room = lane.memory or config.scheduler.memory
     if room == "auto":
         local = config.models.get(model, LocalModelConfig(path=model_path()) if model == DEFAULT_MODEL else None)
         room = slots * local.context if isinstance(local, LocalModelConfig) else None
     return made if room is None else Room(made, room, config.scheduler.read_us)
+
+
+def _slice(config: Config, model: str) -> int | Literal["auto"]:
+    lane = config.scheduler.lanes.get(model)
+    return (lane and lane.slice) or config.scheduler.slice
 
 
 def make_models(config: Config, progress: Progress | None = None) -> list[Backend]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from platformdirs import user_cache_path, user_config_path, user_state_path
-from pydantic import AfterValidator, Discriminator, Field, HttpUrl, Tag, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, HttpUrl, Tag, ValidationError
 
 from aios.scheduler import READ_US
 from aios_syscalls import BadRequest, Budget, Frozen, NotFound
@@ -129,19 +129,36 @@ Tokens = Annotated[int, Field(ge=1)] | Literal["auto"]
 """Tokens of contexts; auto is what a local model's slots hold together, and no bound for others."""
 
 
+def _tokens(value: Any) -> Any:
+    """What a slice can be, so that what is neither is told once and not for each of both."""
+    if value == "auto":
+        return value
+    try:
+        tokens = int(value) if isinstance(value, str) else value
+    except ValueError:
+        tokens = None
+    if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 1:
+        raise ValueError(f"{value!r} is no length of a slice; give tokens, 1 or more, or auto")
+    return tokens
+
+
+Slice = Annotated[int | Literal["auto"], BeforeValidator(_tokens)]
+"""Tokens, or `auto`: by what a switch costs, as aios/scheduler/quantum.py measures it."""
+
+
 class LaneConfig(Frozen):
     """What the lane of one model does otherwise than the others."""
 
     policy: str | None = None
-    slice: int | None = Field(default=None, ge=1)
+    slice: Slice | None = None
     memory: Tokens | None = None
 
 
 class SchedulerConfig(Frozen):
-    """The policy of the model lanes; `slice` in tokens, for policies that preempt."""
+    """The policy of the model lanes; `slice` in tokens, for policies that preempt, or by what a switch costs: auto."""
 
     policy: str = "round_robin"
-    slice: int = Field(default=32, ge=1)
+    slice: Slice = 32
     weights: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
     """Shares of tenants, the programs that the user starts, for policies that are fair; 1 where nothing is said."""
     memory: Tokens | None = None

@@ -1,4 +1,4 @@
-"""Benchmarks: one module each, with `main(quick: bool) -> Report`, or `main(quick, data)`."""
+"""Benchmarks: one module each, with `main(quick: bool) -> Report`, or with `data`, `model` or `live` too."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BENCHES: Mapping[str, str] = {
     "llm": "the local engine against its peers: agents in turns, chat servers, streams, more agents than slots",
     "crash": "a program that changes files and the owner of an index, killed hundreds of times: what is left",
     "route": "the router: which model serves a question (--data), what a decision takes, two queues, a judge",
-    "sched": "scheduling policies in virtual time: workloads, loads, fairness, traces (--data), what a decision costs",
+    "sched": "scheduling policies in virtual time: workloads, fairness, traces (--data), the local model (--live)",
     "search": "the file system: rankings on sets with known answers (--data), latency, indexing, the way back",
 }
 """Name -> what it measures; the module is `aios.bench.<name>`."""
@@ -167,8 +167,8 @@ class Report:
         return table
 
 
-def run(name: str, quick: bool, **given: Path) -> Report:
-    """Run the benchmark `name`, smaller when `quick`, with the `data` or the `model` that was given, if it takes that.
+def run(name: str, quick: bool, **given: Path | bool) -> Report:
+    """Run the benchmark `name`, smaller when `quick`, with what else was given, if it takes that.
 
     Raises NotFound for a name that there is not, BadRequest for what the bench does not take.
     """

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 
-from aios.bench import Bound, Report, at_least, at_most
+from aios.bench import Bound, Report, at_least, at_most, sched_live
 from aios.bench.chart import Chart
 from aios.bench.sched_fair import artifact, overload, weighted
 from aios.bench.sched_runs import COLUMNS, DEFAULT, IN_ROOM, ORACLE, Case, cases, flat, policies, policy, table
@@ -26,7 +26,7 @@ TRACES = {
     "tracelab": "tracelab/multi_session_large.csv",
     "azure": "azure_llm_2023/AzureLLMInferenceTrace_code.csv",
 }
-LIVE = "the simulator's prediction is held against the local model by --live, which there is not yet"
+LIVE = "the simulator's prediction is held against the local model, which takes minutes: give --live"
 NO_DATA = "it takes the traces: give --data DIR with vtc_lmsys_real in it"
 GOALS = (
     at_most("vtc_overload_gap", 7_947),
@@ -46,19 +46,19 @@ GOALS = (
     at_most("makespan_ratio", 1.01),
     at_most("decision_p99_us", 100),
     at_least("events_per_s", 150_000),
-    at_most("live_log_error", 0.15),
 )
+LIVE_GOAL = at_most("live_log_error", 0.15)
 MEASURED = {"first_token_fcfs_s": 46.8, "first_token_vtc_s": 39.7, "latency_fcfs_s": 58.2, "latency_vtc_s": 51.2}
 """Means of the columns of the VTC artifact's 27-client trace."""
 
 
-def main(quick: bool, data: Path | None = None) -> Report:
-    """Every policy on every workload and load, the suites of fairness, and the simulator's own speed."""
+def main(quick: bool, data: Path | None = None, live: bool = False) -> Report:
+    """Every policy on every workload and load, the suites of fairness, the simulator's own speed, the local model."""
     seeds = SEEDS[:4] if quick else SEEDS
     every = [*cases(quick), *(_traces(data, quick) if data else [])]
     told = {case.label: table(case, policies(case, quick), seeds) for case in every}
-    figures: dict[str, float | None] = {"live_log_error": None}
-    missing = {"live_log_error": LIVE}
+    figures: dict[str, float | None] = {**sched_live.live(quick)} if live else {"live_log_error": None}
+    missing = {} if live else {"live_log_error": LIVE}
     if data:
         figures |= artifact(data)
     else:
@@ -78,6 +78,9 @@ def main(quick: bool, data: Path | None = None) -> Report:
         "events_per_s is by processor time, as others may have the cores too",
         "58.2 s and 51.2 s are means of the artifact's whole latencies; of its first tokens they are 46.8 and 39.7 s",
     ]
+    if live:
+        goals.append(LIVE_GOAL)
+        notes.append(sched_live.NOTE)
     return Report.of("sched", figures, goals, missing=missing, notes=notes, charts=_charts(every, told))
 
 

@@ -38,7 +38,10 @@ Run = Annotated[str, typer.Argument(metavar="[RUN]", help="A run's id, its begin
 Policy = Annotated[
     str | None, typer.Option("--scheduler", metavar="NAME", help="A policy: round_robin, fifo, gittins, ...")
 ]
-Slice = Annotated[int | None, typer.Option(metavar="TOKENS", help="Tokens until a generation is preempted.")]
+Slice = Annotated[
+    str | None,
+    typer.Option(metavar="TOKENS", help="Tokens until a generation is preempted, or auto: by what a switch costs."),
+]
 Model = Annotated[
     str | None,
     typer.Option(metavar="MODEL", help="A configured name, a path FILE.gguf, or an OpenAI endpoint URL#NAME."),

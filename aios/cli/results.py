@@ -31,6 +31,7 @@ def to_json(history: History, journal: Path, failure: AiosError | None = None) -
         "run": facts.get("run"),
         "scheduler": facts.get("scheduler"),
         "slice": facts.get("slice"),
+        **({"slices": history.slices} if history.slices else {}),
         "models": facts.get("models", {}),
         "processes": figures(history),
         "syscalls": syscalls(history),

@@ -17,7 +17,7 @@ def settings(
     file: Path | None = None,
     *,
     scheduler: str | None = None,
-    slice: int | None = None,
+    slice: str | None = None,
     model: str | None = None,
     root: Path | None = None,
     isolate: bool | None = None,

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from aios.cli import calls, gantt
 from aios.cli.chrome import trace
-from aios.cli.output import me, print_json
+from aios.cli.output import clean, me, print_json
 from aios.kernel.history import History
 from aios_syscalls import StorageFailed
 
@@ -18,6 +18,8 @@ def show_calls(console: Console, history: History) -> None:
     """The calls as a table, and how to see more."""
     calls.show_all(console, history)
     run = history.facts["run"]
+    for lane, tokens in history.slices.items():
+        console.print(f"\n{clean(lane)}: slices of {tokens} tokens at last, by what a switch costs", soft_wrap=True)
     console.print(f"\n{me()} trace {run} --gantt | --call N | --chrome FILE", style="dim", soft_wrap=True)
 
 

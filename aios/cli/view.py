@@ -193,7 +193,8 @@ def status(history: History, now: float) -> str:
 def policy(history: History) -> str:
     """The scheduler by name, with its slice where it has one."""
     name, slice = history.facts["scheduler"], history.facts["slice"]
-    return f"{name}, slice {slice}" if slice else str(name)
+    measured = ", ".join(str(tokens) for tokens in history.slices.values())
+    return f"{name}, slice {slice}{measured and f' ({measured})'}" if slice else str(name)
 
 
 def obituary(row: Mapping[str, Any]) -> str:

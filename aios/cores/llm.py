@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import assert_never, cast
 from weakref import WeakKeyDictionary
 
@@ -17,11 +18,17 @@ from aios_syscalls import Chat, Embed, LlmCall, Rank, Reply
 class LlmCore:
     """Runs chats on a model, a slice at a time, or at once rankings on a model and texts through an embedder.
 
-    Whatever the backend refuses must not come here: that is the router's to see to. It tells `speed` what chats take.
+    Whatever the backend refuses must not come here: that is the router's to see to. It tells `speed` what chats
+    take, and `resumed` the tokens and seconds of each slice that goes on with one.
     """
 
-    def __init__(self, backend: Backend, speed: Speed | None = None) -> None:
-        self._backend, self._speed = backend, speed or Speed()
+    def __init__(
+        self,
+        backend: Backend,
+        speed: Speed | None = None,
+        resumed: Callable[[int, float], None] = lambda _tokens, _seconds: None,
+    ) -> None:
+        self._backend, self._speed, self._resumed = backend, speed or Speed(), resumed
         self._taken: WeakKeyDictionary[Snapshot, float] = WeakKeyDictionary()
         """Seconds that paused chats have had."""
 
@@ -46,6 +53,8 @@ class LlmCore:
         seconds = max(0.0, anyio.current_time() - began)
         written = outcome.tokens if isinstance(outcome, Snapshot) else outcome.usage.completion_tokens
         self._speed.observe(0 if turn.snapshot else guess_tokens(call), max(0, written - before), seconds)
+        if turn.snapshot:
+            self._resumed(written - before, seconds)
         if isinstance(outcome, Snapshot):
             self._taken[outcome] = taken + seconds
         else:

@@ -218,6 +218,8 @@ class History:
         self._ended: deque[int] = deque()
         self._twice = 0
         self.facts: dict[str, Any] = {}
+        self.slices: dict[str, int] = {}
+        """Lane -> tokens of its last slice, where that is measured rather than configured."""
         self.processes: dict[int, ProcessRecord] = {}
         self.forgotten = 0
         """Processes that have ended and are not kept."""
@@ -266,6 +268,8 @@ class History:
             case Kind.STARTED:
                 call = self.calls[event.call]
                 call.start(event.at, data.get("lane", ""))
+                if data.get("slice"):
+                    self.slices[data["lane"]] = data["slice"]
                 call.state = "running"
             case Kind.PAUSED:
                 call = self.calls[event.call]

@@ -12,7 +12,7 @@ from aios.context import Snapshot
 from aios.kernel.core import Core, Turn
 from aios.kernel.instrument import Kind
 from aios.kernel.request import Request
-from aios.scheduler import Scheduler
+from aios.scheduler import Quantum, Scheduler
 from aios_syscalls import ChatReply, Reply
 
 Report = Callable[[Kind, Request, dict[str, Any]], None]
@@ -25,11 +25,20 @@ class Lane:
     takes its request with it, an error reaches its caller and nobody else, and there is no thread to die.
     """
 
-    def __init__(self, name: str, core: Core, scheduler: Scheduler, width: float = math.inf) -> None:
+    def __init__(
+        self,
+        name: str,
+        core: Core,
+        scheduler: Scheduler,
+        width: float = math.inf,
+        quantum: Quantum | None = None,
+    ) -> None:
         self.name = name
         self.scheduler = scheduler
         self.width = width
         self.running = 0
+        self.quantum = quantum
+        """What lengthens slices to what a switch costs here; None leaves them to the scheduler."""
         self._core = core
 
     @property
@@ -44,8 +53,9 @@ class Lane:
             while True:
                 self._dispatch()
                 await request.turn()
-                report(Kind.STARTED, request, {"lane": self.name})
-                outcome = await self._slice(request)
+                budget = self._budget(request)
+                report(Kind.STARTED, request, {"lane": self.name, **({"slice": budget} if self.quantum else {})})
+                outcome = await self._slice(request, budget)
                 self._count(request, outcome)
                 if isinstance(outcome, Reply):
                     return outcome
@@ -65,12 +75,16 @@ class Lane:
         self.scheduler.ended(pid, _now())
         self._dispatch()  # its place may be another's
 
-    async def _slice(self, request: Request) -> Reply | Snapshot:
+    def _budget(self, request: Request) -> int | None:
+        tokens = self.scheduler.quantum(request)
+        return tokens if tokens is None or self.quantum is None else self.quantum.next(tokens)
+
+    async def _slice(self, request: Request, budget: int | None) -> Reply | Snapshot:
         snapshot, request.snapshot = request.snapshot, None
         turn = Turn(
             request.call,
             request.pid,
-            self.scheduler.quantum(request),
+            budget,
             snapshot,
             request.emit,
             request.program,

@@ -13,6 +13,7 @@ from aios.scheduler.mlfq import Mlfq
 from aios.scheduler.plas import Plas
 from aios.scheduler.priority import Priority
 from aios.scheduler.program_fcfs import ProgramFcfs
+from aios.scheduler.quantum import Quantum
 from aios.scheduler.room import READ_US, Room
 from aios.scheduler.round_robin import RoundRobin
 from aios.scheduler.srpt import SrptOracle
@@ -50,6 +51,7 @@ __all__ = [
     "Plas",
     "Priority",
     "ProgramFcfs",
+    "Quantum",
     "Resuming",
     "Room",
     "RoundRobin",

@@ -115,6 +115,21 @@ def at_load(programs: Sequence[Program], random: Random, load: float, core: Core
     return arriving
 
 
+def scaled(programs: Sequence[Program], read: float, written: float, waits: float, calls: int) -> list[Program]:
+    """The first calls of each program, with all lengths so many times shorter: for models that are small and live."""
+
+    def less(call: Call) -> Call:
+        return call._replace(
+            prompt=max(1, round(call.prompt / read)),
+            output=max(1, round(call.output / written)),
+            prefix=round(call.prefix / read),
+            wait_us=round(call.wait_us / waits),
+        )
+
+    # A call comes after earlier ones only, so the first of them are a whole program.
+    return [program._replace(calls=tuple(map(less, program.calls[:calls]))) for program in programs]
+
+
 def _conversation(
     random: Random, calls: float, most: int, read: int, written: int, gap_us: int, sigma: float, hangs: float = 0.0
 ) -> tuple[Call, ...]:

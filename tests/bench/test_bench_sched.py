@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from aios.bench import sched, sched_runs
+from aios import bench
+from aios.bench import sched, sched_live, sched_runs
 from aios.bench.sched_fair import overload, weighted
 from aios.scheduler import POLICIES
+from aios_syscalls import BadRequest
 
 ISSUED = [
     "vtc_overload_gap", "vtc_first_token_fcfs_s", "vtc_first_token_vtc_s", "mix_s8_mean_gain", "mix_s8_p99_gain",
@@ -33,6 +35,7 @@ def test_every_policy_has_a_row_and_the_figures_have_names() -> None:
     assert set(ISSUED) <= set(told["figures"])
     assert "traces" in told["missing"]["vtc_first_token_fcfs_s"]
     assert "--live" in told["missing"]["live_log_error"]
+    assert "live_log_error" not in [target["name"] for target in told["targets"]]
     for name in [*POLICIES, "srpt_oracle"]:
         assert told["figures"][f"mixed_s8_95_{name}_mean_s"] > 0
     for name in ("gittins", "room_gittins", "room_fifo"):
@@ -41,6 +44,17 @@ def test_every_policy_has_a_row_and_the_figures_have_names() -> None:
         assert told["figures"][f"{workload}_gittins_mean_s"] > 0
     assert report.plot().count("<svg") == 1
     assert told["figures"]["mixed_s8_95_fifo_mean_gain"] == 1
+
+
+@pytest.mark.usefixtures("little")
+def test_a_prediction_that_was_held_against_the_local_model_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sched_live, "live", lambda _quick: {"live_log_error": 0.2})
+    report = bench.run("sched", True, live=True)
+    (target,) = [each for each in report.targets if each.name == "live_log_error"]
+    assert (target.value, target.bound, target.met) == (0.2, "<= 0.15", False)
+    assert "live_log_error" not in report.missing
+    with pytest.raises(BadRequest, match="takes no live; leave --live out"):
+        bench.run("overhead", True, live=True)
 
 
 def test_traces_are_read_where_they_are(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_fault_in_the_environment_or_a_flag_names_it(monkeypatch: pytest.Monke
     with pytest.raises(BadRequest, match=r"the command line: scheduler\.slice"):
         load({"scheduler": {"slice": 0}})
     monkeypatch.setenv("AIOS_SLICE", "many")
-    with pytest.raises(BadRequest, match=r"AIOS_SLICE: scheduler\.slice.*integer"):
+    with pytest.raises(BadRequest, match=r"AIOS_SLICE: scheduler\.slice.*tokens, 1 or more, or auto"):
         load()
 
 

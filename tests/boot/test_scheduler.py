@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from aios.boot import DEFAULT_MODEL, scheduler
+from aios.boot import DEFAULT_MODEL, boot, scheduler
 from aios.config import Config, LaneConfig, LocalModelConfig, RemoteModelConfig, SchedulerConfig, load
+from aios.kernel import Event, Kind
+from aios.kernel.history import History
+from aios.models.scripted import ScriptedModel
 from aios.scheduler import POLICIES, Fifo, Gittins, Room, RoundRobin
-from aios_syscalls import BadRequest
+from aios.scheduler.quantum import LEAST
+from aios_syscalls import BadRequest, Chat, Message
 
 
 def config(**fields: object) -> Config:
@@ -65,3 +69,25 @@ def test_memory_is_no_bound_unless_it_is_said_and_auto_is_what_a_local_models_sl
 def test_a_memory_of_nothing_is_refused_where_it_is_written() -> None:
     with pytest.raises(BadRequest, match="memory"):
         load({"scheduler": {"memory": 0}})
+
+
+def test_a_slice_is_tokens_or_auto() -> None:
+    assert scheduler(config(slice="auto"), 4).slice == LEAST
+    assert load({"scheduler": {"slice": "16"}}).scheduler.slice == 16
+    for wrong in ("0", "-3", "fast", 0, 1.5, True):
+        with pytest.raises(BadRequest, match="no length of a slice; give tokens, 1 or more, or auto"):
+            load({"scheduler": {"slice": wrong}})
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("slice", "told"), [("auto", [32, 32, 32, 64]), (32, [None] * 4)])
+async def test_a_measured_slice_is_in_the_record(tmp_path: Path, slice: object, told: list[object]) -> None:
+    events: list[Event] = []
+    model = ScriptedModel("word " * 100)
+    chosen = config(slice=slice).model_copy(update={"root": tmp_path})
+    async with boot(chosen, models=[model], observers=[events.append], directory=tmp_path / "run") as run:
+        await run.kernel.submit(Chat(messages=(Message(role="user", content="hi"),), max_tokens=100))
+    history = History.of(events)
+    assert history.facts["slice"] == slice
+    assert [each.data.get("slice") for each in events if each.kind is Kind.STARTED] == told
+    assert list(history.slices.values()) == told[-1:] * (slice == "auto")

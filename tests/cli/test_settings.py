@@ -51,13 +51,17 @@ def test_flags_win_over_the_environment_and_the_file(tmp_path: Path, monkeypatch
 
 
 def test_a_policy_that_there_is_not_is_refused() -> None:
-    with pytest.raises(BadRequest, match="no scheduling policy 'lifo'; there are fifo, round_robin"):
+    with pytest.raises(BadRequest, match=r"no scheduling policy 'lifo'; there are atlas, .*round_robin"):
         settings(scheduler="lifo")
+
+
+def test_a_slice_may_be_measured() -> None:
+    assert settings(slice="auto").scheduler.slice == "auto"
 
 
 def test_a_slice_of_nothing_is_refused() -> None:
     with pytest.raises(BadRequest, match=r"scheduler\.slice"):
-        settings(slice=0)
+        settings(slice="0")
 
 
 def test_a_file_becomes_the_only_model(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from aios.cli.view import LiveView, PlainView, status
+from aios.cli.view import LiveView, PlainView, policy, status
 from aios.kernel.history import History
 
 
@@ -73,3 +73,11 @@ def test_the_status_counts_what_is_under_way(story: Any) -> None:
     run.call(1, 1, 0.0, [(0.0, 1.0)], tokens=30)
     run.call(2, 1, 1.0, [(1.0, 2.0)], tokens=10, end=None)
     assert status(run.history, 4.0) == "fifo · 4.0s · 10 tokens/s · 1 calls done · 1 open"
+
+
+def test_a_slice_that_is_measured_is_told_with_what_it_is(story: Any) -> None:
+    run = story(scheduler="round_robin", slice="auto")
+    assert policy(run.history) == "round_robin, slice auto"
+    history = run.history
+    history.slices["llm:small"] = 57
+    assert policy(history) == "round_robin, slice auto (57)"

@@ -16,7 +16,7 @@ from aios.hosts.task import TaskHost
 from aios.kernel import Event, Kernel, Lane, Limits, Route, Turn, by_family
 from aios.kernel.account import UNLIMITED
 from aios.kernel.history import History
-from aios.scheduler import Fifo, Scheduler
+from aios.scheduler import Fifo, Quantum, Scheduler
 from aios_syscalls import Budget, Chat, ChatReply, Message, Reply, Usage
 
 
@@ -113,9 +113,10 @@ def opened() -> Open:
         route: Route = by_family,
         budget: Budget = UNLIMITED,
         budgets: Mapping[str, Budget] | None = None,
+        quantum: Quantum | None = None,
         **mains: Main,
     ) -> AsyncIterator[Bench]:
-        lane = Lane("llm", core, Fifo() if scheduler is None else scheduler, width)
+        lane = Lane("llm", core, Fifo() if scheduler is None else scheduler, width, quantum)
         journal = MemoryJournal()
         kernel = Kernel(
             [lane],

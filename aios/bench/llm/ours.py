@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ import anyio
 
 from aios.bench.llm.workload import Script
 from aios.cores.llm import LlmCore
+from aios.hosts.program import Main
 from aios.hosts.task import TaskHost
 from aios.kernel import Kernel, Lane, SqliteJournal, by_family
 from aios.models.local.client import LocalModel
@@ -35,12 +36,14 @@ def loaded(path: Path, slots: int, context: int, **settings: Any) -> LocalModel:
 
 
 @asynccontextmanager
-async def kernel_over(model: LocalModel, scheduler: Scheduler | None = None) -> AsyncIterator[Kernel]:
+async def kernel_over(
+    model: LocalModel, scheduler: Scheduler | None = None, mains: Mapping[str, Main] | None = None
+) -> AsyncIterator[Kernel]:
     """A kernel with a lane for a running model and a journal, as `aios run` has them; FIFO by default."""
     with tempfile.TemporaryDirectory() as directory:
         async with SqliteJournal(Path(directory) / "journal.db") as journal:
-            lane = Lane("llm", LlmCore(model), scheduler or Fifo(), model.slots)
-            async with Kernel([lane], by_family, TaskHost(), journal) as kernel:
+            lane = Lane("llm", LlmCore(model), Fifo() if scheduler is None else scheduler, model.slots)
+            async with Kernel([lane], by_family, TaskHost(mains=mains), journal) as kernel:
                 yield kernel
 
 

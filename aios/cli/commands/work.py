@@ -102,6 +102,9 @@ def bench(
     model: Annotated[
         Path | None, typer.Option(metavar="GGUF", help="A stronger model, for a bench that compares with one.")
     ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Hold what was simulated against the local model, for a bench that does.")
+    ] = False,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the figures too, as SVG.")] = None,
     as_json: flags.Json = False,
 ) -> Code:
@@ -120,7 +123,7 @@ def bench(
     else:
         if plot:
             _write(plot, "")  # now, for a file that cannot be written should not cost twenty minutes
-        given = {option: path for option, path in (("data", data), ("model", model)) if path is not None}
+        given = {option: value for option, value in (("data", data), ("model", model), ("live", live)) if value}
         report = bench.run(name, quick, **given)
         if plot:
             _write(plot, report.plot())

@@ -1,0 +1,57 @@
+"""The length of a slice, by what a switch costs."""
+
+from __future__ import annotations
+
+from random import Random
+
+from aios.scheduler.quantum import LEAST, MOST, SHARE, UNKNOWN, Quantum
+
+
+def learnt(switch_s: float, token_s: float, noise: float = 0.0, count: int = 100) -> Quantum:
+    quantum, random = Quantum(), Random(1)
+    for _ in range(count):
+        tokens = quantum.next(1)
+        quantum.observe(tokens, (switch_s + token_s * tokens) * random.lognormvariate(0, noise))
+    return quantum
+
+
+def test_before_anything_is_known_it_is_the_stated_default() -> None:
+    assert Quantum().slice == UNKNOWN == 32
+    assert learnt(1.0, 0.01, count=4).slice == UNKNOWN
+
+
+def test_a_switch_takes_at_most_its_share_of_the_time_of_the_tokens() -> None:
+    quantum = learnt(0.1, 0.02)
+    assert quantum.slice == 100
+    assert quantum.costs is not None
+    switch, token = quantum.costs
+    assert switch <= SHARE * token * quantum.slice * 1.01
+
+
+def test_costly_switches_make_long_slices_and_free_ones_short_within_bounds() -> None:
+    assert learnt(0.0, 0.02).slice == LEAST
+    assert learnt(10.0, 0.02).slice == MOST
+    assert learnt(1.0, 0.0).slice == MOST
+
+
+def test_noise_moves_it_little() -> None:
+    assert 60 <= learnt(0.1, 0.02, noise=0.1, count=400).slice <= 160
+
+
+def test_slices_of_one_length_tell_nothing() -> None:
+    quantum = Quantum()
+    for _ in range(100):
+        quantum.observe(32, 1.0)
+    assert quantum.slice == UNKNOWN
+
+
+def test_it_follows_what_changes() -> None:
+    quantum = learnt(0.1, 0.02)
+    for _ in range(600):
+        tokens = quantum.next(1)
+        quantum.observe(tokens, 0.001 + 0.02 * tokens)
+    assert quantum.slice < 12
+
+
+def test_a_policy_that_wants_longer_slices_gets_them() -> None:
+    assert learnt(0.0, 0.02).next(200) == 200
