@@ -26,6 +26,7 @@ from aios.config import (
     LaneConfig,
     LocalModelConfig,
     ModelConfig,
+    RemoteModelConfig,
     home,
     journal_path,
     new_run_directory,
@@ -181,7 +182,15 @@ def make_model(
     residency: Residency | None = None,
 ) -> Backend:
     """One model of a configuration, not started yet; local ones share the memory of `residency`."""
-    if isinstance(config, LocalModelConfig) and config.embed:
+    if isinstance(config, LocalModelConfig):
+        return _local(name, config, dice, progress, residency)
+    return _remote(name, config)
+
+
+def _local(
+    name: str, config: LocalModelConfig, dice: random.Random, progress: Progress | None, residency: Residency | None
+) -> Backend:
+    if config.embed:
         from aios.models.local.embedder import LocalEmbedder
 
         return LocalEmbedder(
@@ -195,27 +204,30 @@ def make_model(
             rss_limit_bytes=config.rss_limit_mb * MEBIBYTE if config.rss_limit_mb else None,
             residency=residency,
         )
-    if isinstance(config, LocalModelConfig):
-        from aios.models.local.client import LocalModel
+    from aios.models.local.client import LocalModel
 
-        return LocalModel(
-            config.path,
-            name=name,
-            slots=config.slots,
-            context=config.context,
-            requantize=config.requantize,
-            mode=config.mode,
-            memory_bytes=config.memory_mb * MEBIBYTE,
-            disk_bytes=config.disk_mb * MEBIBYTE,
-            random=dice,
-            on_progress=progress,
-            gpu_layers=config.n_gpu_layers,
-            rss_limit_bytes=None if config.rss_limit_mb is None else config.rss_limit_mb * MEBIBYTE,
-            residency=residency,
-        )
+    return LocalModel(
+        config.path,
+        name=name,
+        slots=config.slots,
+        context=config.context,
+        requantize=config.requantize,
+        mode=config.mode,
+        memory_bytes=config.memory_mb * MEBIBYTE,
+        disk_bytes=config.disk_mb * MEBIBYTE,
+        random=dice,
+        on_progress=progress,
+        gpu_layers=config.n_gpu_layers,
+        rss_limit_bytes=None if config.rss_limit_mb is None else config.rss_limit_mb * MEBIBYTE,
+        residency=residency,
+    )
+
+
+def _remote(name: str, config: RemoteModelConfig) -> Backend:
+    from aios.models.remote.endpoint import Settings
     from aios.models.remote.model import RemoteEmbedder, RemoteModel
 
-    common: dict[str, Any] = {
+    settings: Settings = {
         "name": name,
         "api_key_env": config.api_key_env,
         "slots": config.slots,
@@ -226,7 +238,7 @@ def make_model(
         "local": config.local,
     }
     if config.embed:
-        return RemoteEmbedder(str(config.base_url), config.model, **common)
+        return RemoteEmbedder(str(config.base_url), config.model, **settings)
     return RemoteModel(
         str(config.base_url),
         config.model,
@@ -239,7 +251,7 @@ def make_model(
         resume=config.resume,
         priority=config.priority,
         program_field=config.program_field,
-        **common,
+        **settings,
     )
 
 

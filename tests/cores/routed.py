@@ -6,8 +6,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
@@ -26,6 +25,7 @@ from aios.models.routing.strategies import Weights
 from aios.models.scripted import ScriptedModel
 from aios.scheduler import Fifo, Scheduler
 from aios_syscalls import AiosError, Budget, BudgetExceeded, Chat, ChatReply, Message
+from tests.kernel.conftest import MemoryJournal
 
 
 def chat(text: str = "hi", **fields: Any) -> Chat:
@@ -49,25 +49,6 @@ class Breaking(ScriptedModel):
             if isinstance(outcome, Snapshot):
                 outcome.drop()
         raise self.error.with_traceback(None)
-
-
-class _Journal:
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def record(self, event: Event) -> None:
-        self.events.append(event)
-
-    async def room(self) -> None:
-        return None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
 
 @dataclass
@@ -126,7 +107,7 @@ async def routed(
         for name, model in served.items():
             core = LlmCore(model, router.forecast.speeds[name])
             lanes[name] = Lane(f"llm:{name}", core, policy(), model.slots)
-        journal = _Journal()
+        journal = MemoryJournal()
         dispatch = Dispatch(router, Retries(random.Random(7)), hedge=hedge)
         kernel = Kernel(lanes.values(), dispatch, TaskHost(mains=mains), journal, budget=budget or Budget())
         async with kernel:

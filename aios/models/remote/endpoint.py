@@ -7,10 +7,11 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypedDict, TypeVar
 
 import anyio
 import httpx2
+from pydantic import JsonValue
 from pydantic_core import from_json
 
 from aios.models.remote.limits import COOL_DOWN_S, MAX_FAILURES, Breaker, Entry, Rates
@@ -39,11 +40,28 @@ T = TypeVar("T")
 Chunks = AsyncGenerator[bytes]
 
 
-class Endpoint:
-    """Posts to `base_url` + `path`, for what users know as model `name` and the server as `model`.
+class Settings(TypedDict, total=False):
+    """What is said of any model behind a server.
 
-    The key is read from the environment variable `api_key_env` for each request and never kept; `headers` makes
-    headers of it. `rpm` and `tpm` bound the requests and the tokens of a minute.
+    `name` is what users know it by, the server's own name for it unless given. `api_key_env` names the environment
+    variable that holds the key, `slots` is how many calls it gets at once, `rpm` and `tpm` bound the requests and the
+    tokens of a minute, `extra` adds fields to each request, and `local` says that it is on this machine.
+    """
+
+    name: str | None
+    api_key_env: str | None
+    slots: int
+    timeout_s: float
+    rpm: int | None
+    tpm: int | None
+    extra: Mapping[str, JsonValue] | None
+    local: bool
+
+
+class Endpoint:
+    """Posts to `base_url` + `path`, for what the server knows as `model`; the other settings are as in `Settings`.
+
+    The key is read from its environment variable for each request and never kept; `headers` makes headers of it.
 
     Raises BadRequest for a base_url that is none.
     """
@@ -52,18 +70,21 @@ class Endpoint:
         self,
         base_url: str,
         path: str,
-        *,
-        name: str,
         model: str,
         headers: Callable[[str], Mapping[str, str]],
-        api_key_env: str | None,
-        timeout_s: float,
-        connections: int,
+        *,
+        name: str | None = None,
+        api_key_env: str | None = None,
+        slots: int = 8,
+        timeout_s: float = 120.0,
         rpm: int | None = None,
         tpm: int | None = None,
+        extra: Mapping[str, JsonValue] | None = None,
+        local: bool = False,
     ) -> None:
-        self._name, self._model, self._headers = name, model, headers
-        self._api_key_env, self._timeout_s, self._connections = api_key_env, timeout_s, connections
+        self.name, self.slots, self.local = name or model, slots, local
+        self._model, self._headers, self._extra = model, headers, dict(extra or {})
+        self._api_key_env, self._timeout_s = api_key_env, timeout_s
         self._url = endpoint(base_url, path)
         self._origin = f"{self._url.scheme}://{self._url.netloc.decode()}"
         self._transport: httpx2.AsyncHTTPTransport | None = None
@@ -80,7 +101,7 @@ class Endpoint:
         return self._rates.queue_s
 
     async def __aenter__(self) -> Self:
-        self._transport = open_transport(self._url, self._connections)
+        self._transport = open_transport(self._url, self.slots)
         return self
 
     async def __aexit__(
@@ -140,11 +161,11 @@ class Endpoint:
 
     def failure(self, why: str, **data: Any) -> ModelFailed:
         """The error of a model that failed, `why` being already without secrets."""
-        return ModelFailed(f"model {self._name!r} at {self._origin}: {why}", **data)
+        return ModelFailed(f"model {self.name!r} at {self._origin}: {why}", **data)
 
     async def _exchange(self, content: bytes, take: Callable[[httpx2.Response, Chunks], Awaitable[T]]) -> T:
         if self._transport is None:
-            raise KernelBug(f"model {self._name!r} was called before it was entered")
+            raise KernelBug(f"model {self.name!r} was called before it was entered")
         try:
             response = await send(self._transport, self._request(content))
             try:
@@ -194,7 +215,7 @@ class Endpoint:
         if status in (400, 413, 422):
             reason = "context_length" if status == 413 or TOO_LONG.search(said) else None
             return BadRequest(
-                f"model {self._name!r} at {self._origin} refused the call: {why}; change it",
+                f"model {self.name!r} at {self._origin} refused the call: {why}; change it",
                 status=status,
                 reason=reason,
             )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Unpack
 
 import httpx2
 from pydantic import JsonValue
@@ -22,7 +21,7 @@ from aios.models.base import (
     too_long,
 )
 from aios.models.remote import anthropic_wire, openai_wire
-from aios.models.remote.endpoint import Chunks, Endpoint
+from aios.models.remote.endpoint import Chunks, Endpoint, Settings
 from aios.models.remote.sse import EventReader
 from aios.models.remote.transport import drain, read
 from aios_syscalls import BadRequest, Chat, ChatReply, Embed, EmbedReply, KernelBug, LlmCall, Rank, Usage
@@ -63,14 +62,13 @@ class RemoteSnapshot(Snapshot):
 class RemoteModel(Endpoint):
     """Sends each chat to the server at `base_url`, for its model `model`, in one of the `protocols`.
 
-    `extra` adds fields to each request, and a None in it removes one:
-    `{"max_tokens": None, "max_completion_tokens": 1024}`. What the server's model can do is what is said here:
-    `context` in tokens, whether it calls `tools`, whether it keeps to `schemas` (`json_object`: by the older JSON
-    mode), whether it can `stream`, whether it tells `logprobs`, by which a cascade judges. How it goes on with an
-    answer of which it is given the beginning is `resume`: from an assistant's message at the end, or with a flag
-    `continue_final_message` beside that; None if it cannot, and then no
-    call is paused. `priority` says how the server orders the field of that name, `program_field` what it calls the
-    program that a call is from.
+    A None in the settings' `extra` removes a field: `{"max_tokens": None, "max_completion_tokens": 1024}`. What the
+    server's model can do is what is said here: `context` in tokens, whether it calls `tools`, whether it keeps to
+    `schemas` (`json_object`: by the older JSON mode), whether it can `stream`, whether it tells `logprobs`, by which a
+    cascade judges. How it goes on with an answer of which it is given the beginning is `resume`: from an assistant's
+    message at the end, or with a flag `continue_final_message` beside that; None if it cannot, and then no call is
+    paused. `priority` says how the server orders the field of that name, `program_field` what it calls the program
+    that a call is from.
 
     Raises BadRequest for a base_url that is none.
     """
@@ -80,14 +78,7 @@ class RemoteModel(Endpoint):
         base_url: str,
         model: str,
         *,
-        name: str | None = None,
         protocol: Protocols = "openai",
-        api_key_env: str | None = None,
-        slots: int = 8,
-        timeout_s: float = 120.0,
-        rpm: int | None = None,
-        tpm: int | None = None,
-        extra: Mapping[str, JsonValue] | None = None,
         context: int | None = None,
         tools: bool = True,
         schemas: bool | Literal["json_object"] = True,
@@ -96,25 +87,13 @@ class RemoteModel(Endpoint):
         resume: Resume | None = None,
         priority: Literal["high_first", "low_first"] | None = None,
         program_field: str | None = None,
-        local: bool = False,
+        **settings: Unpack[Settings],
     ) -> None:
         wire = anthropic_wire if protocol == "anthropic" else openai_wire
-        super().__init__(
-            base_url,
-            wire.PATH,
-            name=name or model,
-            model=model,
-            headers=wire.headers,
-            api_key_env=api_key_env,
-            timeout_s=timeout_s,
-            connections=slots,
-            rpm=rpm,
-            tpm=tpm,
-        )
-        self.name, self.slots, self.local = name or model, slots, local
-        self._protocol = protocol
-        told: dict[str, JsonValue] = {"logprobs": True, "top_logprobs": 2} if logprobs and protocol == "openai" else {}
-        self._extra, self._stream = told | dict(extra or {}), stream
+        super().__init__(base_url, wire.PATH, model, wire.headers, **settings)
+        self._protocol, self._stream = protocol, stream
+        if logprobs and protocol == "openai":
+            self._extra = {"logprobs": True, "top_logprobs": 2} | self._extra
         self._context, self._tools, self._schemas = context, tools, schemas
         self._resume, self._priority, self._program_field = resume, priority, program_field
 
@@ -250,36 +229,10 @@ class _Slice:
 
 
 class RemoteEmbedder(Endpoint):
-    """Sends each text to embed to `base_url`/embeddings, in the OpenAI protocol; all else as in `RemoteModel`."""
+    """Sends each text to embed to `base_url`/embeddings, in the OpenAI protocol."""
 
-    def __init__(
-        self,
-        base_url: str,
-        model: str,
-        *,
-        name: str | None = None,
-        api_key_env: str | None = None,
-        slots: int = 8,
-        timeout_s: float = 120.0,
-        rpm: int | None = None,
-        tpm: int | None = None,
-        extra: Mapping[str, JsonValue] | None = None,
-        local: bool = False,
-    ) -> None:
-        super().__init__(
-            base_url,
-            openai_wire.EMBED_PATH,
-            name=name or model,
-            model=model,
-            headers=openai_wire.headers,
-            api_key_env=api_key_env,
-            timeout_s=timeout_s,
-            connections=slots,
-            rpm=rpm,
-            tpm=tpm,
-        )
-        self.name, self.slots, self.local = name or model, slots, local
-        self._extra = dict(extra or {})
+    def __init__(self, base_url: str, model: str, **settings: Unpack[Settings]) -> None:
+        super().__init__(base_url, openai_wire.EMBED_PATH, model, openai_wire.headers, **settings)
 
     def refusal(self, call: LlmCall) -> str:
         """As `Backend.refusal`."""
