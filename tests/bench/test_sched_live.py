@@ -6,7 +6,6 @@ import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from random import Random
-from typing import Self
 
 import anyio
 import pytest
@@ -14,13 +13,14 @@ from trio.testing import MockClock
 
 from aios.bench import sched_live
 from aios.bench.paired import Pairs, interval, ratio
+from aios.bench.route.queues import Unkept
 from aios.bench.sched_fit import Batch, core
 from aios.bench.sched_live import Took, figures, run, simulate, workload
 from aios.context import Snapshot
 from aios.cores.llm import LlmCore
 from aios.hosts.program import Main
 from aios.hosts.task import TaskHost
-from aios.kernel import Event, Kernel, Lane, by_family
+from aios.kernel import Kernel, Lane, by_family
 from aios.models.base import NOBODY, Caller, Emit
 from aios.models.scripted import ScriptedModel
 from aios.scheduler import Scheduler
@@ -169,7 +169,7 @@ async def test_a_kernel_over_a_model_that_is_as_its_core_takes_what_the_simulato
             model = Batched()
             tasks.start_soon(model.step)
             lane = Lane("llm", LlmCore(model), scheduler, model.slots)
-            async with Kernel([lane], by_family, TaskHost(mains=mains), Unrecorded()) as kernel:
+            async with Kernel([lane], by_family, TaskHost(mains=mains), Unkept()) as kernel:
                 yield kernel
             tasks.cancel_scope.cancel()
 
@@ -177,19 +177,3 @@ async def test_a_kernel_over_a_model_that_is_as_its_core_takes_what_the_simulato
     live, simulated = await run(over, name, programs, BESIDE), simulate(name, programs, CORE)
     assert sum(live.net) == pytest.approx(sum(simulated.net), rel=0.03)
     assert live.all == pytest.approx(simulated.all, rel=0.02)
-
-
-class Unrecorded:
-    """A journal that keeps nothing."""
-
-    def record(self, event: Event) -> None:
-        pass
-
-    async def room(self) -> None:
-        pass
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        pass

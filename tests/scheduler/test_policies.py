@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aios.scheduler import POLICIES, Fifo, RoundRobin, Scheduler
-
-
-@dataclass(frozen=True)
-class Task:
-    id: int
-    pid: int = 1
-    priority: int = 0
-    program: str = "agent"
-    tenant: str = "user"
-    prompt: int = 100
-    context: int = 100
-
-
-def drain(scheduler: Scheduler) -> list[int]:
-    return [scheduler.next().id for _ in range(len(scheduler))]
+from aios.scheduler import POLICIES, Fifo, RoundRobin
+from tests.scheduler.jobs import Task, drain
 
 
 def test_fifo_keeps_the_order_of_arrival() -> None:

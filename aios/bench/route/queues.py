@@ -73,7 +73,7 @@ async def _latency(strategy: str, load: Workload) -> float:
         lanes[name] = Lane(f"llm:{name}", LlmCore(model, router.forecast.speeds[name]), Fifo(), model.slots)
     dispatch = Dispatch(router, Retries(random.Random(load.seed)))
     taken: list[float] = []
-    async with Kernel(lanes.values(), dispatch, TaskHost(), _Unkept()) as kernel, anyio.create_task_group() as tasks:
+    async with Kernel(lanes.values(), dispatch, TaskHost(), Unkept()) as kernel, anyio.create_task_group() as tasks:
 
         async def ask(number: int, at: float, model: str | None) -> None:
             await anyio.sleep(at * load.pace)
@@ -109,7 +109,7 @@ def _arrivals(dice: random.Random, rate: float, count: int) -> Iterator[float]:
         yield at
 
 
-class _Unkept:
+class Unkept:
     """No journal: its thread would have a time of its own."""
 
     def record(self, event: Event) -> None:
