@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import random
 import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -161,7 +163,8 @@ class Recovery:
 
     def _flushed(self) -> Iterator[tuple[str, tuple[int, int]]]:
         """The files of the graph, which are written at a flush, as they look."""
-        for path in (self.root / ".aios" / "index").glob("store-*/*/*.bin"):
+        # Path.glob raises where the folder it lists is being made anew; glob.glob then finds nothing.
+        for path in map(Path, glob.glob(str(self.root / ".aios" / "index" / "store-*" / "*" / "*.bin"))):
             try:
                 info = path.stat()
             except FileNotFoundError:
@@ -170,11 +173,10 @@ class Recovery:
 
     def _bytes(self) -> int:
         total = 0
-        for path in (self.root / ".aios" / "index").rglob("*"):
-            try:
-                total += path.stat().st_size
-            except FileNotFoundError:  # it is being made anew
-                continue
+        for folder, _, names in os.walk(self.root / ".aios" / "index"):
+            for name in names:
+                with suppress(FileNotFoundError):  # it is being made anew
+                    total += os.stat(os.path.join(folder, name)).st_size
         return total
 
 
