@@ -39,6 +39,7 @@ from aios.hosts.process import ProcessHost
 from aios.hosts.program import Main, default_directories
 from aios.hosts.task import TaskHost
 from aios.kernel import Host, Kernel, Lane, Limits, Observer, SqliteJournal
+from aios.kernel.totals import Totals
 from aios.models.base import Backend
 from aios.models.local.residency import Residency
 from aios.models.prices import Price
@@ -47,7 +48,7 @@ from aios.models.router import Profile, Router
 from aios.models.routing.forecast import Load
 from aios.models.routing.outcomes import Outcomes
 from aios.models.routing.strategies import Weights
-from aios.scheduler import POLICIES, Fifo, Quantum, Room, Scheduler
+from aios.scheduler import POLICIES, Fifo, Learnt, Quantum, Room, Scheduler
 from aios.scheduler.quantum import LEAST
 from aios.setup import default_embedder, model_path
 from aios.tools.builtin import BUILTIN
@@ -87,14 +88,17 @@ async def boot(
     observers: Iterable[Observer] = (),
     progress: Progress | None = None,
     directory: Path | None = None,
+    remember: bool = True,
 ) -> AsyncIterator[Run]:
     """A running kernel. `models` replace the configured ones; `mains` are programs that are functions.
 
-    The run's record goes to `directory`, whose name is the run's id.
+    The run's record goes to `directory`, whose name is the run's id. What the router and the schedulers learn is kept
+    for the next run, and used in this one, if they are to remember it and the models are those of the configuration.
 
     Raises BadRequest for a configuration that cannot be, ModelFailed when a model does not load.
     """
     directory = directory or new_run_directory()
+    remember = remember and models is None
     async with AsyncExitStack() as stack:
         box = ToolBox([*BUILTIN, *(tool for path in config.tools for tool in load_tools(path))])
         _check_root(config.root)
@@ -107,12 +111,16 @@ async def boot(
         files = FileCore(partial(library, config), directory.name, config.files.private, config.files.homes)
         stack.callback(files.close)
         lanes: dict[str, Lane] = {}
-        router = stack.enter_context(_router(config, serving, lanes, remember=models is None))
+        router = stack.enter_context(_router(config, serving, lanes, remember=remember))
+        totals = Totals(memory("scheduler")) if remember and config.scheduler.remember else None
+        if totals is not None:
+            stack.callback(totals.close)
         for name, model in serving.items():
+            learnt = totals.learnt(name) if totals is not None else None
             quantum = Quantum()
             core = LlmCore(model, router.forecast.speeds[name], quantum.observe)
             auto = quantum if _slice(config, name) == "auto" else None
-            lanes[name] = Lane(f"llm:{name}", core, scheduler(config, model.slots, name), model.slots, auto)
+            lanes[name] = Lane(f"llm:{name}", core, scheduler(config, model.slots, name, learnt), model.slots, auto)
         kernel = Kernel(
             # Tools and files bound themselves, a tool by its own limit, files by their threads.
             [*lanes.values(), Lane("tool", ToolCore(box), Fifo(), math.inf), Lane("file", files, Fifo(), math.inf)],
@@ -133,11 +141,17 @@ async def boot(
                 "models": {name: model.slots for name, model in serving.items()},
             },
         )
-        yield Run(directory.name, directory, await stack.enter_async_context(kernel), serving)
+        await stack.enter_async_context(kernel)
+        if totals is not None:
+            stack.callback(totals.close)  # before the kernel, which cuts off what still runs
+        yield Run(directory.name, directory, kernel, serving)
 
 
-def scheduler(config: Config, slots: int = 1, model: str = "") -> Scheduler:
-    """A new scheduler for a model's lane of so many slots. Raises BadRequest for a policy that there is not."""
+def scheduler(config: Config, slots: int = 1, model: str = "", learnt: Learnt | None = None) -> Scheduler:
+    """A new scheduler for a model's lane of so many slots, with what was learnt there before.
+
+    Raises BadRequest for a policy that there is not.
+    """
     lane = config.scheduler.lanes.get(model, LaneConfig())
     policy, field = lane.policy or config.scheduler.policy, "scheduler.policy"
     if lane.policy:
@@ -148,7 +162,7 @@ def scheduler(config: Config, slots: int = 1, model: str = "") -> Scheduler:
         raise BadRequest(f"no scheduling policy {policy!r}; there are {known}", field)
     slice = _slice(config, model)
     # What it chooses itself is what it would if switching were free; the lane lengthens that.
-    made = make(LEAST if slice == "auto" else slice, slots, config.scheduler.weights)
+    made = make(LEAST if slice == "auto" else slice, slots, config.scheduler.weights, learnt)
     room = lane.memory or config.scheduler.memory
     if room == "auto":
         local = config.models.get(model, LocalModelConfig(path=model_path()) if model == DEFAULT_MODEL else None)
@@ -333,7 +347,7 @@ def _router(
 
     settings = config.router
     several = remember and settings.remember and len(models) > 1
-    outcomes = Outcomes(home("state") / "router.db") if several else None
+    outcomes = Outcomes(memory("router")) if several else None
     try:
         yield Router(
             _preferred(models, config.model),
@@ -348,10 +362,21 @@ def _router(
             outcomes.close()
 
 
-def learnt(path: Path) -> tuple[int, str]:
-    """How many answers the router remembers in a file, and what is wrong with that, if anything."""
-    with closing(Outcomes(path)) as outcomes:
+def memory(kind: Literal["router", "scheduler"]) -> Path:
+    """Where what one of these has learnt is kept for the next run."""
+    return home("state") / f"{kind}.db"
+
+
+def learnt_answers() -> tuple[int, str]:
+    """How many answers the router remembers, and what is wrong with that, if anything."""
+    with closing(Outcomes(memory("router"))) as outcomes:
         return outcomes.count(), outcomes.trouble
+
+
+def learnt_programs() -> tuple[int, int, str]:
+    """How many runs of how many programs the scheduler remembers, and what is wrong with that, if anything."""
+    with closing(Totals(memory("scheduler"))) as totals:
+        return *totals.count(), totals.trouble
 
 
 def _profile(config: Config, model: ModelConfig) -> Profile:

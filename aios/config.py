@@ -157,7 +157,7 @@ class LaneConfig(Frozen):
 class SchedulerConfig(Frozen):
     """The policy of the model lanes; `slice` in tokens, for policies that preempt, or by what a switch costs: auto."""
 
-    policy: str = "round_robin"
+    policy: str = "gittins"
     slice: Slice = 32
     weights: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
     """Shares of tenants, the programs that the user starts, for policies that are fair; 1 where nothing is said."""
@@ -166,6 +166,8 @@ class SchedulerConfig(Frozen):
     a local model keeps what leaves its KV cache in memory and on disk, which costs less than to read it again."""
     read_us: float = Field(default=READ_US, gt=0, allow_inf_nan=False)
     """Microseconds that a token of a prompt takes to be read, by which a pause is too long to keep its context."""
+    remember: bool = True
+    """Keep what is learnt of how much programs take, by their names, for later runs."""
     lanes: dict[str, LaneConfig] = {}
     """By the model's name, for lanes that are to have a policy of their own."""
 

@@ -130,7 +130,9 @@ async def _with(
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text)
         config = Config(root=root, models={"model": LocalModelConfig(path=path)} if path else {})
-        async with boot(config, models=None if path else [], directory=Path(directory, "run")) as started:
+        async with boot(
+            config, models=None if path else [], directory=Path(directory, "run"), remember=False
+        ) as started:
             port = Watched(started.kernel.port(0))
             agent = Agent(port, 0)
             found = {name: [await way(agent, prompt.text) for prompt, _ in prompts] for name, way in ways.items()}

@@ -108,7 +108,7 @@ async def _measure(stride: int) -> dict[str, float]:
     labelled = [(label, request) for label, requests in REQUESTS.items() for request in requests][::stride]
     found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as directory:
-        async with boot(Config(root=Path(directory)), directory=Path(directory) / "run") as run:
+        async with boot(Config(root=Path(directory)), directory=Path(directory) / "run", remember=False) as run:
             agent = Agent(run.kernel.port(0), 0)
             tools = await agent.tools(*(label for label in REQUESTS if label != NONE))
             for name, way in WAYS.items():

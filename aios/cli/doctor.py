@@ -17,10 +17,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Literal
 
 import psutil
 
-from aios.boot import learnt
+from aios.boot import learnt_answers, learnt_programs, memory
 from aios.config import home
 from aios.setup import ARTIFACTS, Artifact, is_whole
 from aios_storage import beneath
@@ -59,7 +60,8 @@ def checks() -> list[Check]:
         *map(_artifact, ARTIFACTS),
         _writable("cache directory", home("cache")),
         _writable("state directory", home("state")),
-        _learnt(home("state") / "router.db"),
+        _learnt("router", "agents teach it by `agent.feedback`"),
+        _learnt("scheduler", "programs that end teach it what they take"),
         _disk(),
         _memory(),
         _cores(),
@@ -67,14 +69,19 @@ def checks() -> list[Check]:
     ]
 
 
-def _learnt(path: Path) -> Check:
-    name = "router's memory"
+def _learnt(kind: Literal["router", "scheduler"], teacher: str) -> Check:
+    name, path = f"{kind}'s memory", memory(kind)
     if not path.exists():
-        return Check(name, True, "nothing is learnt yet: agents teach it by `agent.feedback`", optional=True)
-    known, trouble = learnt(path)
+        return Check(name, True, f"nothing is learnt yet: {teacher}", optional=True)
+    if kind == "router":
+        answers, trouble = learnt_answers()
+        known = f"{answers} answers and how good they were"
+    else:
+        runs, programs, trouble = learnt_programs()
+        known = f"{runs} runs of {programs} programs and what they took"
     if trouble:
         return Check(name, False, trouble, f"rm {shlex.quote(str(path))}*", optional=True)
-    return Check(name, True, f"{known} answers and how good they were, in {path}", optional=True)
+    return Check(name, True, f"{known}, in {path}", optional=True)
 
 
 def _python() -> Check:

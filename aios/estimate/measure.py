@@ -28,7 +28,7 @@ async def measure(config: Config, progress: Progress | None = None) -> tuple[Cos
     Raises what `boot` raises, and ModelFailed when the model writes nothing.
     """
     with tempfile.TemporaryDirectory(prefix="aios-estimate-") as scratch:
-        async with boot(config, progress=progress, directory=Path(scratch, "run")) as run:
+        async with boot(config, progress=progress, directory=Path(scratch, "run"), remember=False) as run:
             name = config.model or next(iter(run.models))
             return await costs(run, name), name, run.models[name].slots
 

@@ -25,8 +25,8 @@ class Turn:
     """What process `pid` runs."""
     id: int = 0
     """Of the request, in this run."""
-    crowded: Callable[[], bool] = lambda: True
-    """Whether somebody waits for the slot that this takes."""
+    crowded: Callable[[int], bool] = lambda _tokens: True
+    """Whether, after so many tokens of this slice, somebody waits who is to have the slot first."""
 
 
 class Core(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import anyio
@@ -89,13 +90,13 @@ class Lane:
             request.emit,
             request.program,
             request.id,
-            self._crowded,
+            partial(self._crowded, request),
         )
         with request.account.running():
             return await self._core.run(turn)
 
-    def _crowded(self) -> bool:
-        return len(self.scheduler) > 0
+    def _crowded(self, request: Request, tokens: int) -> bool:
+        return self.scheduler.passed(request, tokens, _now())
 
     def _dispatch(self) -> None:
         while self.running < self.width and self.scheduler.ready(_now()):

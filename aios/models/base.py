@@ -24,8 +24,8 @@ class Caller:
 
     pid: int = 0
     program: str = "user"
-    crowded: Callable[[], bool] = lambda: True
-    """Whether somebody waits for the slot that it has."""
+    crowded: Callable[[int], bool] = lambda _tokens: True
+    """Whether, after so many tokens of this slice, somebody waits who is to have the slot first."""
 
 
 NOBODY = Caller()

@@ -9,6 +9,7 @@ from aios.scheduler.base import Job, Maker, Scheduler
 from aios.scheduler.fair_gittins import FairGittins
 from aios.scheduler.fifo import Fifo, Resuming
 from aios.scheduler.gittins import Gittins
+from aios.scheduler.histogram import Learnt
 from aios.scheduler.mlfq import Mlfq
 from aios.scheduler.plas import Plas
 from aios.scheduler.priority import Priority
@@ -21,7 +22,7 @@ from aios.scheduler.vtc import Vtc
 
 
 def _by_slice(make: Callable[[int], Scheduler]) -> Maker:
-    return lambda slice, slots=1, weights=None: make(slice)  # noqa: ARG005
+    return lambda slice, slots=1, weights=None, learnt=None: make(slice)  # noqa: ARG005
 
 
 POLICIES: Mapping[str, Maker] = {
@@ -32,8 +33,8 @@ POLICIES: Mapping[str, Maker] = {
     "program_fcfs": _by_slice(lambda _slice: ProgramFcfs()),
     "plas": _by_slice(Plas),
     "atlas": _by_slice(Atlas),
-    "vtc": lambda slice, slots=1, weights=None: Vtc(slice, weights, inner=Resuming),  # noqa: ARG005
-    "gittins": lambda slice, slots=1, weights=None: Gittins(slice, slots),  # noqa: ARG005
+    "vtc": lambda slice, slots=1, weights=None, learnt=None: Vtc(slice, weights, inner=Resuming),  # noqa: ARG005
+    "gittins": lambda slice, slots=1, weights=None, learnt=None: Gittins(slice, slots, learnt=learnt),  # noqa: ARG005
     "fair_gittins": FairGittins,
 }
 """Name -> maker. SrptOracle has no name: it knows what only a simulator can."""
@@ -46,6 +47,7 @@ __all__ = [
     "Fifo",
     "Gittins",
     "Job",
+    "Learnt",
     "Maker",
     "Mlfq",
     "Plas",

@@ -10,6 +10,8 @@ import itertools
 from collections.abc import Mapping
 from typing import Protocol
 
+from aios.scheduler.histogram import Learnt
+
 
 class Job(Protocol):
     """What a policy may know of a request."""
@@ -71,6 +73,9 @@ class Scheduler(Protocol):
     def quantum(self, job: Job) -> int | None:
         """Tokens that the job taken may generate before it is paused, if others do not get the same."""
 
+    def passed(self, job: Job, tokens: int, now: int = 0) -> bool:
+        """Whether one that waits would go before the job taken, were that paused after so many tokens of its slice."""
+
     def served(self, job: Job, prefill: int, decode: int, now: int = 0) -> None:
         """A job has read so many tokens and written so many; what is read again to restore it does not count."""
 
@@ -102,8 +107,18 @@ class Scheduler(Protocol):
 class Maker(Protocol):
     """Makes a policy's scheduler for a lane."""
 
-    def __call__(self, slice: int, /, slots: int = 1, weights: Mapping[str, float] | None = None) -> Scheduler:
-        """For slices of so many tokens, a core of so many slots, and tenants' weights, which are 1 unless given."""
+    def __call__(
+        self,
+        slice: int,
+        /,
+        slots: int = 1,
+        weights: Mapping[str, float] | None = None,
+        learnt: Learnt | None = None,
+    ) -> Scheduler:
+        """For slices of so many tokens, and a core of so many slots.
+
+        Tenants weigh 1 unless weights are given; of programs nothing is known unless it was learnt before.
+        """
 
 
 class Deaf:
@@ -122,6 +137,9 @@ class Deaf:
 
     def quantum(self, job: Job) -> int | None:  # noqa: ARG002
         return self.slice
+
+    def passed(self, job: Job, tokens: int, now: int = 0) -> bool:  # noqa: ARG002
+        return len(self) > 0
 
     def served(self, job: Job, prefill: int, decode: int, now: int = 0) -> None:
         pass

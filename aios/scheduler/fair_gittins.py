@@ -14,6 +14,12 @@ from aios.scheduler.vtc import Vtc
 class FairGittins(Vtc):
     """VTC between tenants, with its bound, and Gittins inside each, on what all tenants' runs have taught."""
 
-    def __init__(self, slice: int, slots: int = 1, weights: Mapping[str, float] | None = None) -> None:
-        inner = partial(Gittins, slice, slots, learnt=Learnt(), load=Load(slots))
+    def __init__(
+        self,
+        slice: int,
+        slots: int = 1,
+        weights: Mapping[str, float] | None = None,
+        learnt: Learnt | None = None,
+    ) -> None:
+        inner = partial(Gittins, slice, slots, learnt=learnt or Learnt(), load=Load(slots))
         super().__init__(slice, weights, inner=inner)

@@ -90,6 +90,12 @@ class Gittins(ProgramQueue):
         self.load.took(now)
         return job
 
+    def passed(self, job: Job, tokens: int, now: int = 0) -> bool:
+        if super().passed(job, tokens, now):
+            return True
+        first = self._due.get(self.peek(now).id) if self._waiting else None
+        return first is not None and first <= now
+
     def due(self, job: Job) -> int | None:
         return self._due.get(job.id)
 

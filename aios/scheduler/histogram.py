@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable
 
 GROWTH = 2**0.25
 BUCKETS = 112
@@ -101,6 +102,8 @@ class Learnt:
 
     def __init__(self) -> None:
         self.pooled = Histogram()
+        self.heard: Callable[[str, float], None] | None = None
+        """Is told each name and total too, to keep them for another time."""
         self._names: dict[str, Histogram] = {}
         self._ranks: dict[str, tuple[bool, int, Ranks]] = {}
 
@@ -111,6 +114,8 @@ class Learnt:
         if histogram is None:
             histogram = self._names[name] = Histogram()
         histogram.add(total)
+        if self.heard is not None:
+            self.heard(name, total)
 
     def mean(self, name: str) -> float:
         """Service that a run of `name` takes in the mean; 0 while nothing is known."""

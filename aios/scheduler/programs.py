@@ -96,6 +96,18 @@ class ProgramQueue(Deaf):
         self._held.remove(job.id)
         self._wait(self.program(job, now), job)
 
+    def passed(self, job: Job, tokens: int, now: int = 0) -> bool:
+        if not self._waiting:
+            return False
+        program = self.program(job, now)
+        before = program.served
+        program.served += tokens  # its siblings would wait with the same key
+        self._place(program)
+        first, own = self._first().entry, (-job.priority, self.key(program), job.id)
+        program.served = before
+        self._place(program)
+        return first is not None and first[:3] < own
+
     def served(self, job: Job, prefill: int, decode: int, now: int = 0) -> None:
         program = self.program(job, now)
         program.served += prefill * PREFILL + decode

@@ -106,6 +106,13 @@ class Vtc(Deaf):
         self._settle(account)
         return job
 
+    def passed(self, job: Job, tokens: int, now: int = 0) -> bool:
+        account = self._account(job.tenant)
+        own = account.counter + OUTPUT * tokens / account.weight
+        if any(len(each.queue) and each.counter < own for each in self._accounts.values() if each is not account):
+            return True
+        return account.queue.passed(job, tokens, now)
+
     def served(self, job: Job, prefill: int, decode: int, now: int = 0) -> None:
         account = self._account(job.tenant)
         # What was charged in advance was a guess; now it is known.

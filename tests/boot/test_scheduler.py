@@ -26,7 +26,7 @@ def test_every_policy_can_be_chosen_by_name(policy: str) -> None:
 
 
 def test_a_lane_may_have_a_policy_and_a_slice_of_its_own() -> None:
-    chosen = config(slice=16, lanes={"big": {"policy": "gittins"}, "small": {"slice": 4}})
+    chosen = config(policy="round_robin", slice=16, lanes={"big": {"policy": "gittins"}, "small": {"slice": 4}})
     assert isinstance(scheduler(chosen, 4, "big"), Gittins)
     assert scheduler(chosen, 4, "big").slice == 16
     small = scheduler(chosen, 4, "small")
@@ -54,7 +54,9 @@ def test_memory_is_no_bound_unless_it_is_said_and_auto_is_what_a_local_models_sl
         "here": LocalModelConfig(path=Path("here.gguf"), context=512),
         "there": RemoteModelConfig.model_validate({"kind": "openai", "base_url": "http://host/v1", "model": "large"}),
     }
-    bounded = SchedulerConfig.model_validate({"memory": "auto", "lanes": {"small": {"memory": 1_000}}})
+    bounded = SchedulerConfig.model_validate(
+        {"policy": "round_robin", "memory": "auto", "lanes": {"small": {"memory": 1_000}}}
+    )
     chosen = Config(models=models, scheduler=bounded)
     here, small = scheduler(chosen, 4, "here"), scheduler(chosen, 4, "small")
     assert isinstance(here, Room)
@@ -62,7 +64,7 @@ def test_memory_is_no_bound_unless_it_is_said_and_auto_is_what_a_local_models_sl
     assert (here.capacity, small.capacity) == (4 * 512, 1_000)
     assert here.slice == chosen.scheduler.slice
     assert isinstance(scheduler(chosen, 4, "there"), RoundRobin)
-    assert isinstance(scheduler(Config(models=models), 4, "here"), RoundRobin)
+    assert isinstance(scheduler(Config(models=models), 4, "here"), Gittins)
     assert isinstance(scheduler(config(memory="auto"), 4, DEFAULT_MODEL), Room)
 
 

@@ -272,7 +272,7 @@ def test_a_model_that_does_not_load_is_an_error_only_if_it_was_to_be_loaded(tmp_
 
 
 def test_the_configuration_in_force_is_printed() -> None:
-    assert 'scheduler.policy = "round_robin"' in aios("config").stdout
+    assert 'scheduler.policy = "gittins"' in aios("config").stdout
     assert json.loads(aios("config", "--json").stdout)["scheduler"]["slice"] == 32
 
 

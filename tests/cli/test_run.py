@@ -55,7 +55,7 @@ MAINS: Mapping[str, Main] = {"say": say, "fail": fail, "mother": mother, "resili
 async def outcome_of(*jobs: Job, config: Config | None = None, **options: Any) -> tuple[Outcome, str]:
     stream = StringIO()
     options = {"models": [ScriptedModel(SIX, slots=1)], "mains": MAINS, **options}
-    config = config or Config(scheduler=SchedulerConfig(slice=2))
+    config = config or Config(scheduler=SchedulerConfig(policy="round_robin", slice=2))
     return await execute(jobs, config, PlainView(stream), **options), stream.getvalue()
 
 

@@ -82,3 +82,33 @@ def test_no_job_is_lost_or_doubled(steps: list[tuple[str, int, int]]) -> None:
             scheduler.remove(task)
         assert len(scheduler) == len(waiting)
     assert Counter(drain(scheduler)) == Counter(waiting.keys())
+
+
+@pytest.mark.parametrize("policy", sorted(POLICIES))
+@given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 200)), min_size=1, max_size=12), st.integers(1, 300))
+def test_nobody_is_paused_who_would_be_next_again(policy: str, others: list[tuple[int, int]], tokens: int) -> None:
+    scheduler = POLICIES[policy](8)
+    for number, (pid, decode) in enumerate(others, 1):
+        task = Task(number, pid, program=f"agent{pid}", tenant=f"tenant{pid % 2}", prompt=0)
+        scheduler.add(task, number)
+        if number % 3 == 0:
+            scheduler.served(scheduler.next(number), 0, decode, number)
+            scheduler.done(task, number)
+    now = len(others) + 1
+    for number in range(100, 103):
+        scheduler.add(Task(number, number % 3 + 1, prompt=0), now)
+    job = scheduler.next(now)
+    passed = scheduler.passed(job, tokens, now)
+    scheduler.served(job, 0, tokens, now)
+    scheduler.requeue(job, now)
+    if not passed:
+        assert scheduler.peek(now) is job
+    elif policy in ("gittins", "plas", "program_fcfs"):
+        assert scheduler.peek(now) is not job
+
+
+def test_alone_nobody_is_passed() -> None:
+    for make in POLICIES.values():
+        scheduler = make(8)
+        scheduler.add(Task(1))
+        assert not scheduler.passed(scheduler.next(), 1_000)

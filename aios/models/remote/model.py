@@ -205,7 +205,7 @@ class _Slice:
     def _pauses(self) -> bool:
         # What is finished is not gone on with: the server would say more.
         used = self._budget is not None and len(self._pieces) >= self._budget
-        if not used or self._draft.finished or not self._caller.crowded():
+        if not used or self._draft.finished or not self._caller.crowded(len(self._pieces)):
             return False
         # Where a stop text may have begun, the server alone knows, and it would begin to look for it anew.
         text = "".join(self._pieces)

@@ -25,8 +25,8 @@ pytestmark = pytest.mark.anyio
 
 USER = Message(role="user", content="Count.")
 CHAT = Chat(messages=(USER,), max_tokens=10)
-CROWDED = Caller(7, "counter", lambda: True)
-ALONE = Caller(7, "counter", lambda: False)
+CROWDED = Caller(7, "counter", lambda _tokens: True)
+ALONE = Caller(7, "counter", lambda _tokens: False)
 
 
 def delta(content: str | None = None, finish: str | None = None) -> dict[str, Any]:
@@ -94,7 +94,7 @@ async def test_a_cut_stream_goes_on_from_its_text(resume: Any, flags: dict[str, 
 
 async def test_only_where_somebody_waits_is_it_cut() -> None:
     crowds = iter([False, False, True])
-    caller = Caller(1, "counter", lambda: next(crowds))
+    caller = Caller(1, "counter", lambda _tokens: next(crowds))
     with FaultServer([says("a ", "b ", "c ", "d ", "e "), says("e")]) as server:
         async with RemoteModel(server.url, "served", resume="assistant") as model:
             whole, paused, _ = await slices(model, CHAT, 1, ALONE)
@@ -183,7 +183,7 @@ async def test_a_finished_answer_is_not_gone_on_with(apart: bool) -> None:
     def heard(piece: str) -> None:
         crowd[0] = piece == "b" and not apart
 
-    def crowded() -> bool:
+    def crowded(_tokens: int) -> bool:
         now, crowd[0] = crowd[0], True  # with `apart`, from after the last word on
         return now
 
