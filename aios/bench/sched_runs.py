@@ -69,7 +69,7 @@ def cases(quick: bool) -> list[Case]:
         return Case(name, slots, load, lambda seed: generate(name, seed, some, load, A10G, slots), **more)
 
     found = [case("mixed", slots, load) for slots, load in loads]
-    for name in ("chat", "tool", "tree", "map_reduce", "equal", "huge", "hung", "storm"):
+    for name in ("chat", "tool", "tree", "map_reduce", "ragged", "equal", "huge", "hung", "storm"):
         found += [case(name, slots, load) for slots, load in loads]
     found += [case("flood", slots, load, watch_us=10_000_000) for slots, load in loads]
     for name, room in (("pressure", ROOM), ("tight", ROOM * 6 // 10)):

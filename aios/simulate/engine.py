@@ -15,7 +15,7 @@ from typing import cast
 from aios.scheduler import Scheduler
 from aios.simulate.contexts import Contexts
 from aios.simulate.core import Core
-from aios.simulate.program import Call, Program, following
+from aios.simulate.program import Call, Program, depths, following
 from aios.simulate.result import Ended, Result
 from aios_syscalls import BadRequest
 
@@ -40,8 +40,8 @@ class Task:
     """One call on its way; a Job to the policy."""
 
     __slots__ = (
-        "call", "cold", "context", "end", "id", "index", "left", "paused", "pid", "planned", "priority",
-        "program", "prompt", "ready", "run", "tenant", "unread",
+        "call", "cold", "context", "depth", "end", "gang", "id", "index", "left", "paused", "pid", "planned",
+        "priority", "program", "prompt", "ready", "run", "tenant", "unread",
     )  # fmt: skip
 
     def __init__(self, id: int, run: Run, index: int, call: Call, ready: int) -> None:
@@ -52,6 +52,8 @@ class Task:
         self.program = program.name
         self.tenant = program.tenant
         self.prompt = call.prompt
+        self.gang = run.pid if program.graph else 0
+        self.depth = run.depths[index] if program.graph else 0
         self.run = run
         self.index = index
         self.call = call
@@ -70,7 +72,7 @@ class Task:
 class Run:
     """One program on its way."""
 
-    __slots__ = ("followers", "left", "missing", "pid", "program", "waits")
+    __slots__ = ("depths", "followers", "left", "missing", "pid", "program", "waits")
 
     def __init__(self, pid: int, program: Program) -> None:
         self.pid = pid
@@ -78,6 +80,7 @@ class Run:
         self.left = len(program.calls)
         self.missing = [len(call.after) for call in program.calls]
         self.followers = following(program)
+        self.depths = depths(program) if program.graph else []
         self.waits = [0] * self.left
         """For tools, on the way to each call."""
 
