@@ -24,6 +24,7 @@ PROGRAMS = {True: 10_000, False: 100_000}
 TRACES = {
     "tau": "tau_bench_airline/sessions_first_half.csv",
     "tracelab": "tracelab/multi_session_large.csv",
+    "coding": "tracelab/example_round_trace.sanitized.jsonl",
     "azure": "azure_llm_2023/AzureLLMInferenceTrace_code.csv",
 }
 LIVE = "the simulator's prediction is held against the local model, which takes minutes: give --live"
