@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 
-from aios.bench import Bound, Report, at_least, at_most, sched_live
+from aios.bench import Bound, Report, at_least, at_most, sched_live, sched_runs
 from aios.bench.chart import Chart
 from aios.bench.sched_fair import artifact, overload, weighted
 from aios.bench.sched_runs import COLUMNS, DEFAULT, IN_ROOM, ORACLE, Case, cases, flat, policies, policy, table
@@ -197,7 +197,7 @@ def _traces(data: Path, quick: bool) -> list[Case]:
 
         def make(seed: int, slots: int, load: float, recorded: list[Program] = recorded) -> list[Program]:
             random = Random(f"trace {seed}")
-            return at_load(random.choices(recorded, k=min(400, 3 * len(recorded))), random, load, A10G, slots)
+            return at_load(random.choices(recorded, k=sched_runs.COUNT), random, load, A10G, slots)
 
         for slots, load in [(8, 0.95), (1, 0.85)]:
             found.append(
