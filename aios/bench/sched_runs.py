@@ -8,8 +8,7 @@ from typing import NamedTuple, cast
 
 from aios.scheduler import POLICIES, Room, Scheduler, SrptOracle
 from aios.scheduler.programs import PREFILL
-from aios.simulate import A10G, Program, Result, Simulation
-from aios.simulate.engine import Task
+from aios.simulate import A10G, Program, Result, Simulation, Task
 from aios.simulate.generate import generate, windowed
 
 SLICE = 32
