@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import cast
 
-from aios.scheduler import Scheduler
+from aios.scheduler import Quantum, Scheduler
 from aios.simulate.contexts import Contexts
 from aios.simulate.log import Kind, Log
 from aios.simulate.result import Result
@@ -22,6 +22,7 @@ class Batch:
         slots: int,
         admit_every: int,
         contexts: Contexts | None,
+        quantum: Quantum | None,
         result: Result,
         log: Log,
         watch: Watch | None,
@@ -40,7 +41,7 @@ class Batch:
         """Tokens of theirs that come back from the host's memory."""
         self.counts = watch is not None or bool(getattr(policy, "counts", False))
         """Whether service is told step by step."""
-        self._policy, self._contexts = policy, contexts
+        self._policy, self._contexts, self._quantum = policy, contexts, quantum
         self._result, self._log, self._watch = result, log, watch
 
     def fill(self, now: int) -> bool:
@@ -65,7 +66,7 @@ class Batch:
                 else:
                     self._result.recomputed += again
                     self.cold += again
-            self.plan(task, again)
+            self.plan(task, again, now)
             running.append(task)
             if task.paused == steps:
                 continue  # it gave its slot up and got it back
@@ -78,9 +79,12 @@ class Batch:
                 self._log.record(now, Kind.RESUMED, task.id)
         return bool(started)
 
-    def plan(self, task: Task, restored: int) -> None:  # noqa: ARG002
+    def plan(self, task: Task, restored: int, now: int) -> None:  # noqa: ARG002
         """Set a task's next slice: all of it is for writing, whatever had to be restored before."""
         tokens = self._policy.quantum(task)
+        if self._quantum is not None and tokens is not None:
+            tokens = self._quantum.next(tokens)
+            task.since = now
         task.planned = task.left if tokens is None or tokens > task.left else tokens
         task.end = self.steps + task.planned
 
@@ -105,6 +109,8 @@ class Batch:
     def stop(self, task: Task, now: int) -> bool:
         """A slice has ended, and its call waits again, or keeps its slot if no other waits; whether it is done."""
         policy = self._policy
+        if self._quantum is not None and task.left < task.call.output:
+            self._quantum.observe(task.planned, (now - task.since) / 1e6)
         task.left -= task.planned
         if not self.counts:
             policy.served(task, task.unread, task.planned, now)
@@ -116,7 +122,7 @@ class Batch:
                 self._contexts.rest(task.pid, task.context + task.call.output)
             return True
         if not len(policy):
-            self.plan(task, 0)
+            self.plan(task, 0, now)
             self.running.append(task)
             return False
         task.paused = self.steps

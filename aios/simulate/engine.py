@@ -6,7 +6,7 @@ import gc
 import math
 from collections.abc import Iterable
 
-from aios.scheduler import Scheduler
+from aios.scheduler import Quantum, Scheduler
 from aios.simulate.arrivals import Arrivals
 from aios.simulate.batch import Batch
 from aios.simulate.contexts import Contexts
@@ -23,7 +23,8 @@ class Simulation:
 
     Steps go by in lockstep: each lets every running call write a token, and reads the prompts of those that start.
     `memory` bounds the tokens of contexts; those that leave it are read again, or with `spill` come back from the
-    host's memory at the core's restore_us a token. `admit_every` is how many steps pass between
+    host's memory at the core's restore_us a token. `quantum` lengthens slices to what a switch costs, as a lane's does,
+    and is shown each slice that goes on with a call, its restore and all. `admit_every` is how many steps pass between
     two looks at the queue; `watch_us` samples what tenants got. Time is whole microseconds; nothing is random.
     """
 
@@ -35,6 +36,7 @@ class Simulation:
         *,
         memory: int | None = None,
         spill: bool = False,
+        quantum: Quantum | None = None,
         admit_every: int = 1,
         watch_us: int = 0,
         log: bool = False,
@@ -43,7 +45,7 @@ class Simulation:
         self.result, self._log = Result(), Log(log)
         self._watch = Watch(watch_us, self.result.samples) if watch_us else None
         self._contexts = Contexts(memory, spill, getattr(policy, "inside", None)) if memory else None
-        self._batch = Batch(policy, slots, admit_every, self._contexts, self.result, self._log, self._watch)
+        self._batch = Batch(policy, slots, admit_every, self._contexts, quantum, self.result, self._log, self._watch)
 
     def run(self, programs: Iterable[Program], until_us: int | None = None) -> Result:
         """Run to the end, or until a moment. Raises BadRequest where a call needs more memory than there is."""

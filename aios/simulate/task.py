@@ -26,7 +26,7 @@ class Task:
 
     __slots__ = (
         "call", "cold", "context", "depth", "end", "gang", "id", "index", "left", "paused", "pid", "planned",
-        "priority", "program", "prompt", "ready", "run", "tenant", "unread",
+        "priority", "program", "prompt", "ready", "run", "since", "tenant", "unread",
     )  # fmt: skip
 
     def __init__(self, id: int, run: Run, index: int, call: Call, ready: int) -> None:
@@ -54,5 +54,7 @@ class Task:
         """Tokens of its slice."""
         self.end = 0
         """The step with which that is over."""
+        self.since = 0
+        """When it began."""
         self.paused = -1
         """The step at which it last gave up its slot."""

@@ -49,8 +49,8 @@ def test_an_idle_tenant_gains_no_credit() -> None:
 class Charging(Batch):
     """The restored context is taken out of the quantum."""
 
-    def plan(self, task: Task, restored: int) -> None:
-        super().plan(task, restored)
+    def plan(self, task: Task, restored: int, now: int) -> None:
+        super().plan(task, restored, now)
         if restored:
             task.planned = max(1, task.planned - restored)
             task.end = self.steps + task.planned
