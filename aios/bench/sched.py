@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
+from statistics import fmean
 
 from aios.bench import Bound, Report, at_least, at_most, sched_live, sched_runs
 from aios.bench.chart import Chart
 from aios.bench.sched_fair import artifact, overload, weighted
-from aios.bench.sched_runs import COLUMNS, DEFAULT, IN_ROOM, ORACLE, Case, cases, flat, policies, policy, table
+from aios.bench.sched_runs import COLUMNS, DEFAULT, IN_ROOM, MAIN, ORACLE, Case, cases, flat, policies, policy, table
 from aios.scheduler.base import Job
 from aios.simulate import A10G, Call, Program, Simulation, chain
 from aios.simulate.generate import at_load, generate
@@ -112,25 +114,20 @@ def _gains(every: Sequence[Case], told: dict[str, dict[str, dict[str, float]]]) 
 
 def _graphs(seeds: Sequence[int]) -> float:
     """Of programs alone on 8 slots, the largest makespan over what any order without idle slots keeps to."""
-    ratios = []
-    for workload in ("tree", "map_reduce", "ragged"):
-        for seed in seeds:
-            (program,) = generate(workload, seed, 1, 0.5, A10G, 8)
-            took = Simulation(policy(DEFAULT, 8), A10G, 8).run([program]).makespan_us - program.arrival_us
-            ratios.append(took / A10G.greedy(program, 8))
-    return max(ratios)
+    workloads = ("tree", "map_reduce", "ragged")
+    drawn = [generate(workload, seed, 1, 0.5, A10G, 8)[0] for workload in workloads for seed in seeds]
+    return max(_alone(program, 8) / A10G.greedy(program, 8) for program in drawn)
 
 
 def _critical(seeds: Sequence[int]) -> float:
     """Of map-reduces whose pieces are chains of different length, alone on 2 to 8 slots, the mean over the bound."""
-    ratios = []
-    for slots in (2, 3, 4, 6, 8):
-        for seed in seeds:
-            for program in generate("ragged", seed, 5, 0.5, A10G, slots):
-                alone = program._replace(arrival_us=0)
-                took = Simulation(policy(DEFAULT, slots), A10G, slots).run([alone]).makespan_us
-                ratios.append(took / A10G.least(alone, slots))
-    return sum(ratios) / len(ratios)
+    drawn = [program for seed in seeds for program in generate("ragged", seed, 5, 0.5, A10G, 8)]
+    return fmean(_alone(program, slots) / A10G.least(program, slots) for slots in (2, 3, 4, 6, 8) for program in drawn)
+
+
+def _alone(program: Program, slots: int) -> int:
+    """Microseconds that a program takes by the default policy where there is no other."""
+    return Simulation(policy(DEFAULT, slots), A10G, slots).run([program._replace(arrival_us=0)]).makespan_us
 
 
 class _Call:
@@ -194,16 +191,13 @@ def _traces(data: Path, quick: bool) -> list[Case]:
     found = []
     for name, file in TRACES.items():
         recorded = read(data / file)[: 400 if quick else 2_000]
-
-        def make(seed: int, slots: int, load: float, recorded: list[Program] = recorded) -> list[Program]:
-            random = Random(f"trace {seed}")
-            return at_load(random.choices(recorded, k=sched_runs.COUNT), random, load, A10G, slots)
-
-        for slots, load in [(8, 0.95), (1, 0.85)]:
-            found.append(
-                Case(name, slots, load, lambda seed, make=make, slots=slots, load=load: make(seed, slots, load))  # type: ignore[misc]
-            )
+        found += [Case(name, slots, load, partial(_drawn, recorded, slots, load)) for slots, load in MAIN]
     return found
+
+
+def _drawn(recorded: Sequence[Program], slots: int, load: float, seed: int) -> list[Program]:
+    random = Random(f"trace {seed}")
+    return at_load(random.choices(recorded, k=sched_runs.COUNT), random, load, A10G, slots)
 
 
 def _within(name: str, value: float) -> list[Bound]:
