@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import NamedTuple, cast
 
 from aios.scheduler import POLICIES, Room, Scheduler, SrptOracle
 from aios.scheduler.programs import PREFILL
-from aios.simulate import A10G, Program, Result, Simulation
-from aios.simulate.engine import Task
+from aios.simulate import A10G, Program, Result, Simulation, Task
 from aios.simulate.generate import generate, windowed
 
 SLICE = 32
@@ -69,7 +69,7 @@ def cases(quick: bool) -> list[Case]:
         return Case(name, slots, load, lambda seed: generate(name, seed, some, load, A10G, slots), **more)
 
     found = [case("mixed", slots, load) for slots, load in loads]
-    for name in ("chat", "tool", "tree", "map_reduce", "equal", "huge", "hung", "storm"):
+    for name in ("chat", "tool", "tree", "map_reduce", "ragged", "equal", "huge", "hung", "storm"):
         found += [case(name, slots, load) for slots, load in loads]
     found += [case("flood", slots, load, watch_us=10_000_000) for slots, load in loads]
     for name, room in (("pressure", ROOM), ("tight", ROOM * 6 // 10)):
@@ -124,13 +124,13 @@ def table(case: Case, names: Sequence[str], seeds: Sequence[int]) -> dict[str, d
         for name in names:
             rows[name].append(_row(simulate(case, name, programs)))
     fifo = rows["fifo"]
-    best = _mean([row.mean_s for row in rows[ORACLE]]) if ORACLE in rows else None
-    worst = _mean([row.mean_s for row in fifo])
+    best = fmean([row.mean_s for row in rows[ORACLE]]) if ORACLE in rows else None
+    worst = fmean([row.mean_s for row in fifo])
     told = {}
     for name, found in rows.items():
-        columns = {column: _mean([getattr(row, column) for row in found]) for column in Row._fields}
-        columns["mean_gain"] = _mean([first.mean_s / row.mean_s for first, row in zip(fifo, found, strict=True)])
-        columns["p99_gain"] = _mean([first.p99_s / row.p99_s for first, row in zip(fifo, found, strict=True)])
+        columns = {column: fmean([getattr(row, column) for row in found]) for column in Row._fields}
+        columns["mean_gain"] = fmean([first.mean_s / row.mean_s for first, row in zip(fifo, found, strict=True)])
+        columns["p99_gain"] = fmean([first.p99_s / row.p99_s for first, row in zip(fifo, found, strict=True)])
         if best is not None and worst > best:
             columns["gap_closed"] = (worst - columns["mean_s"]) / (worst - best)
         told[name] = columns
@@ -153,10 +153,6 @@ def _row(result: Result) -> Row:
         result.recomputed,
         result.makespan_us / 1e6,
     )
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
 
 
 def flat(label: str, told: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

@@ -42,6 +42,14 @@ class Job(Protocol):
     def context(self) -> int:
         """Tokens that are in its context before it writes: its prompt, and what went before that. Just as far."""
 
+    @property
+    def gang(self) -> int:
+        """Of the graph that it is a node of: an id that no other graph and no call has; 0 outside of graphs."""
+
+    @property
+    def depth(self) -> int:
+        """The nodes on the longest way from it to an end of its graph, itself included; 0 outside of graphs."""
+
 
 class Scheduler(Protocol):
     """Decides which waiting job runs next, and for how long; is told what arrives, is served and ends.

@@ -13,6 +13,10 @@ SPARE = 1_000
 """Outdated entries that a queue may keep beside as many as it has runs."""
 
 
+Turn = tuple[int, bool, int, int, int]
+"""Of a waiting job among those of its run: -priority, whether it is new, when its graph came, -depth and id."""
+
+
 @dataclass(slots=True, eq=False)
 class Program:
     """One run of a program: since when, what it got, and its jobs that wait."""
@@ -22,8 +26,8 @@ class Program:
     arrival: int
     served: float = 0.0
     """Service attained, in tokens written."""
-    jobs: list[tuple[int, int]] = field(default_factory=list)
-    """(-priority, id), a heap; those that were removed are still in it."""
+    jobs: list[Turn] = field(default_factory=list)
+    """A heap; those that were removed are still in it."""
     entry: tuple[int, float, int, int] | None = None
     """Its valid entry in the queue."""
     calls: int = 0
@@ -36,7 +40,9 @@ class Program:
 class ProgramQueue(Deaf):
     """Waiting jobs by (priority, key of their run, arrival); a subclass says what a run's key is.
 
-    A key may change whenever its run is served or gets a job. O(log n) for each of these.
+    Within a run those that have begun go before new ones, graphs and calls outside of them in the order in which they
+    came, and in a graph the nodes with the longest way to its end (highest level first, Hu, 1961). A key may change
+    whenever its run is served or gets a job. O(log n) for each of these.
     """
 
     def __init__(self, slice: int | None = None) -> None:
@@ -45,6 +51,8 @@ class ProgramQueue(Deaf):
         self._programs: dict[int, Program] = {}
         self._waiting: dict[int, Job] = {}
         self._held: set[int] = set()
+        self._begun: set[int] = set()
+        """Jobs that have had a slot and are not done."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -62,16 +70,18 @@ class ProgramQueue(Deaf):
 
     def _wait(self, program: Program, job: Job) -> None:
         self._waiting[job.id] = job
-        # Its id keeps a paused job before its siblings: a context that is half done is worth more than two begun.
-        heapq.heappush(program.jobs, (-job.priority, job.id))
+        # A paused job goes before its siblings: a context that is half done is worth more than two begun.
+        new = job.id not in self._begun
+        heapq.heappush(program.jobs, (-job.priority, new, job.gang or job.id, -job.depth, job.id))
         self._place(program)
 
     def peek(self, now: int = 0) -> Job:  # noqa: ARG002
-        return self._waiting[self._first().jobs[0][1]]
+        return self._waiting[self._first().jobs[0][-1]]
 
     def next(self, now: int = 0) -> Job:
         job = self.peek(now)
         self.take(job)
+        self._begun.add(job.id)
         return job
 
     def take(self, job: Job) -> None:
@@ -114,6 +124,7 @@ class ProgramQueue(Deaf):
         self._place(program)
 
     def done(self, job: Job, now: int = 0) -> None:
+        self._begun.discard(job.id)
         program = self.program(job, now)
         program.calls -= 1
         if program.calls <= 0 and (program.over or not job.pid):
@@ -143,13 +154,12 @@ class ProgramQueue(Deaf):
 
     def _place(self, program: Program) -> None:
         jobs, waiting = program.jobs, self._waiting
-        while jobs and jobs[0][1] not in waiting:
+        while jobs and jobs[0][-1] not in waiting:
             heapq.heappop(jobs)
         if not jobs:
             program.entry = None
             return
-        level, job_id = jobs[0]
-        entry = (level, self.key(program), job_id, program.id)
+        entry = (jobs[0][0], self.key(program), jobs[0][-1], program.id)
         if entry != program.entry:
             program.entry = entry
             heapq.heappush(self._heap, entry)

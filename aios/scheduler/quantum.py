@@ -16,6 +16,8 @@ SPREAD = 1e-3
 """Share of its mean square that 1 / tokens has to vary by, or one cannot tell a switch from the tokens after it."""
 LONGER = 4
 """One slice in so many has another length, so that lengths do vary."""
+GOLDEN = (math.sqrt(5) - 1) / 2
+"""Its multiples are spread evenly over 0 to 1, and so is each second or fourth of them (Weyl, 1916)."""
 
 
 class Quantum:
@@ -70,6 +72,7 @@ class Quantum:
         """Tokens of the next slice, which a policy would give `usual` where switching is free."""
         self._turns += 1
         slice = self.slice
-        if self._turns % LONGER == 0:
+        # Every fourth would always be the same caller's, where two or four take turns.
+        if self._turns * GOLDEN % 1 < 1 / LONGER:
             slice = 2 * slice if 2 * slice <= MOST else slice // 2
         return max(usual, slice)

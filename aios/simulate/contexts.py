@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from aios.simulate.engine import Task
+from aios.simulate.task import Task
 
 
 class Contexts:
     """So many tokens: what runs is sure of its place, what rests goes when others need it, the longest unused first.
 
-    Where a policy says whose contexts are worth their place, the others go before these.
+    Where a policy says whose contexts are worth their place, the others go before these. With `spill` they go to the
+    host's memory.
     """
 
-    def __init__(self, size: int, inside: Callable[[int], bool] | None = None) -> None:
-        self.size = size
+    def __init__(self, size: int, spill: bool = False, inside: Callable[[int], bool] | None = None) -> None:
+        self.size, self.spill = size, spill
         self._inside = inside
         self._resting: dict[int, int] = {}
         """Process -> tokens of its context, the least recently used first."""
@@ -39,7 +38,7 @@ class Contexts:
         return peak <= self.size
 
     def take(self, task: Task, running: list[Task]) -> int:
-        """A task starts: tokens that it has to read again, as they are no longer here."""
+        """A task starts: tokens that it has to read again, or have back, as they are no longer here."""
         has = self._resting.pop(task.pid, 0)
         self._sum -= has
         written = task.call.output - task.left

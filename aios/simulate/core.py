@@ -34,6 +34,10 @@ class Core(NamedTuple):
             ends[number] = took + max((ends[each] for each in call.after), default=0.0)
         return max(ends)
 
+    def least(self, program: Program, slots: int) -> float:
+        """Microseconds within which no order ends a program: its critical path, or its work with no slot idle."""
+        return max(self.alone(program), self.work(program, slots))
+
     def greedy(self, program: Program, slots: int) -> float:
         """Microseconds within which any order that leaves no slot idle ends a program that has a core of its own.
 

@@ -45,6 +45,18 @@ def map_reduce(random: Random) -> tuple[Call, ...]:
     return (Call(300, 60), *pieces, Call(count * 150, 200, after=tuple(range(1, count + 1))))
 
 
+def ragged(random: Random) -> tuple[Call, ...]:
+    """A plan, 4 to 12 pieces of work side by side that take one to twelve calls each, and one that joins them."""
+    calls, ends = [Call(300, 60)], []
+    for _ in range(random.randint(4, 12)):
+        before, depth = 0, 0
+        for _ in range(_count(random, 4, 12)):
+            calls.append(Call(_length(random, 500, 0.3), _length(random, 150, 0.5), depth, after=(before,)))
+            before, depth = len(calls) - 1, depth + 650
+        ends.append(before)
+    return (*calls, Call(len(ends) * 150, 200, after=tuple(ends)))
+
+
 def equal(random: Random) -> tuple[Call, ...]:  # noqa: ARG001
     """Five calls of one length, like those of every other program: nothing to be learnt, and to be lost by trying."""
     return chain([Call(256, 128, 384 * number) for number in range(5)])
@@ -71,15 +83,18 @@ def storm(random: Random) -> tuple[Call, ...]:
 
 
 KINDS: Mapping[str, Callable[[Random], tuple[Call, ...]]] = {
-    "chat": chat, "tool": tool, "tree": tree, "map_reduce": map_reduce,
+    "chat": chat, "tool": tool, "tree": tree, "map_reduce": map_reduce, "ragged": ragged,
     "equal": equal, "short": short, "huge": huge, "hung": hung, "storm": storm,
 }  # fmt: skip
 """Name of an agent -> what a run of it does."""
 
+GRAPHS = frozenset({"map_reduce", "ragged"})
+"""Those that know all their calls when they begin. A tree search does not: what it found says how it goes on."""
+
 WORKLOADS: Mapping[str, Mapping[str, float]] = {
     "mixed": {"chat": 0.5, "tool": 0.4, "tree": 0.1},
     "chat": {"chat": 1}, "tool": {"tool": 1}, "tree": {"tree": 1}, "map_reduce": {"map_reduce": 1},
-    "equal": {"equal": 1}, "huge": {"short": 1}, "hung": {"hung": 1}, "storm": {"storm": 1},
+    "ragged": {"ragged": 1}, "equal": {"equal": 1}, "huge": {"short": 1}, "hung": {"hung": 1}, "storm": {"storm": 1},
     "flood": {"chat": 0.5, "tool": 0.5},
 }  # fmt: skip
 """Name -> shares of agents among its programs; in `flood` one of ten tenants makes most of the programs,
@@ -97,7 +112,7 @@ def generate(workload: str, seed: int, count: int, load: float, core: Core, slot
         random = Random(f"{workload} {seed} {number}")
         name = random.choices(list(shares), list(shares.values()))[0]
         tenant = f"tenant{0 if workload == 'flood' and random.random() < 0.7 else random.randrange(10)}"
-        programs.append(Program(0, KINDS[name](random), name, tenant))
+        programs.append(Program(0, KINDS[name](random), name, tenant, graph=name in GRAPHS))
     programs = at_load(programs, Random(f"{workload} {seed} arrivals"), load, core, slots)
     if workload == "huge":
         middle = programs[count // 4]

@@ -32,6 +32,8 @@ class Program(NamedTuple):
     name: str = "agent"
     tenant: str = "user"
     priority: int = 0
+    graph: bool = False
+    """Whether all calls are submitted at once, so that the policy knows what comes after each."""
 
 
 def chain(calls: list[Call]) -> tuple[Call, ...]:
@@ -69,6 +71,15 @@ def order(program: Program, where: str = "the program") -> list[int]:
         stuck = [number for number, count in enumerate(missing) if count]
         raise BadRequest(f"calls {stuck[:8]} of {where} wait for each other in a cycle; a call may only follow others")
     return ready
+
+
+def depths(program: Program) -> list[int]:
+    """For each call the calls on the longest way from it to an end, itself included."""
+    found = [1] * len(program.calls)
+    for number in reversed(order(program)):
+        for each in program.calls[number].after:
+            found[each] = max(found[each], found[number] + 1)
+    return found
 
 
 def following(program: Program) -> list[list[int]]:

@@ -42,10 +42,6 @@ class Result:
     digest: str = ""
     """SHA-256 of the event log, if it was kept."""
 
-    def sample(self, at_us: int, served: Mapping[str, float], waiting: Mapping[str, int]) -> None:
-        """Keep what tenants have."""
-        self.samples.append(Sample(at_us, dict(served), dict(waiting)))
-
     def mean_s(self) -> float:
         """Of programs' latencies net of tools."""
         return sum(each.net_us for each in self.ended) / len(self.ended) / 1e6

@@ -64,7 +64,7 @@ def test_traces_are_read_where_they_are(tmp_path: Path) -> None:
         path.write_text("session_id,round_idx,prefix_len,input_len,output_len\n0,0,0,9,5\n0,1,14,9,5\n")
     cases = sched._traces(tmp_path, quick=True)
     assert {case.label for case in cases} >= {"tau_s8_95", "azure_s1_85"}
-    assert all(len(case.make(1)) == 3 for case in cases)
+    assert all(len(case.make(1)) == sched_runs.COUNT for case in cases)
 
 
 def test_fifo_lets_the_gap_grow_and_vtc_does_not() -> None:

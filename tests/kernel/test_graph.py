@@ -15,7 +15,7 @@ from aios.hosts.task import TaskHost
 from aios.kernel import Event, Kernel, Kind, Lane, Limits, Passage, SqliteJournal, Turn, by_family
 from aios.kernel.graph import fill
 from aios.kernel.request import Request
-from aios.scheduler import Fifo
+from aios.scheduler import Fifo, ProgramFcfs, Scheduler
 from aios.sdk import Agent
 from aios_syscalls import (
     BadRequest,
@@ -159,6 +159,32 @@ async def test_nodes_are_calls_of_their_own_with_gang_and_depth(opened: Any, mon
     assert {key: told["b"].data[key] for key in ("graph", "node", "depth")} == {"graph": 1, "node": "b", "depth": 2}
     assert "graph" not in told["alone"].data
     assert bench.history.ended_once()
+
+
+@VIRTUAL
+@pytest.mark.parametrize(
+    ("policy", "place"),
+    # A slot that falls free is given away before what comes after its call is there: that goes first the next time.
+    [(ProgramFcfs, 3), (Fifo, 5)],
+)
+async def test_a_policy_of_programs_lets_the_longest_way_to_an_end_pass_those_that_came_before(
+    opened: Any, policy: Callable[[], Scheduler], place: int
+) -> None:
+    core = Answers()
+
+    async def main(agent: Agent, task: str) -> None:
+        path = node("start"), node("mid", after=("start",)), node("end", after=("mid",))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(agent.ask, "first")
+            await anyio.sleep(0.5)
+            tasks.start_soon(agent.port.submit, graph(*path, *(node(each) for each in "abc")))
+
+    async with opened(core, policy(), width=1, main=main) as bench:
+        pid = (await bench.kernel.submit(Spawn(program="main"))).pid
+        await bench.kernel.submit(Wait(pid=pid))
+    order = [each[1:] for each in core.log if each[0] == "+"]
+    assert order.index("mid") == place
+    assert order[1] == "start" or policy is Fifo
 
 
 @VIRTUAL

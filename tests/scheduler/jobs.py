@@ -18,6 +18,8 @@ class Task:
     tenant: str = "user"
     prompt: int = 100
     context: int = 100
+    gang: int = 0
+    depth: int = 0
 
 
 def drain(scheduler: Scheduler, now: int = 0) -> list[int]:

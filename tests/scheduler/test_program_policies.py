@@ -49,6 +49,40 @@ def test_program_fcfs_serves_the_run_that_arrived_first_whenever_its_calls_come(
     assert drain(scheduler) == [2, 4, 1, 3]
 
 
+def test_within_a_run_the_node_with_the_longest_way_to_its_graphs_end_goes_first() -> None:
+    scheduler = ProgramFcfs()
+    for id, depth in [(11, 1), (12, 3), (13, 2), (14, 3)]:
+        scheduler.add(Task(id, gang=10, depth=depth))
+    assert drain(scheduler) == [12, 14, 13, 11]
+
+
+def test_a_paused_node_goes_before_deeper_ones_and_a_priority_before_both() -> None:
+    scheduler = ProgramFcfs()
+    paused = Task(11, gang=10, depth=1)
+    scheduler.add(paused)
+    assert scheduler.next() == paused
+    scheduler.add(Task(12, gang=10, depth=5))
+    scheduler.requeue(paused)
+    scheduler.hold(paused)
+    scheduler.add(Task(13, gang=10, depth=1, priority=1))
+    scheduler.release(paused)
+    assert drain(scheduler) == [13, 11, 12]
+
+
+def test_the_nodes_of_a_graph_stay_together_in_the_order_in_which_graphs_and_calls_came() -> None:
+    scheduler = ProgramFcfs()
+    for task in [Task(21, gang=20, depth=9), Task(15), Task(30, gang=10, depth=1), Task(31, gang=10, depth=2)]:
+        scheduler.add(task)
+    assert drain(scheduler) == [31, 30, 15, 21]
+
+
+def test_how_deep_a_node_is_says_nothing_between_runs() -> None:
+    scheduler = Gittins(8)
+    scheduler.add(Task(1, pid=1, depth=0), 0)
+    scheduler.add(Task(3, pid=2, gang=2, depth=9), 1)
+    assert drain(scheduler, 1) == [1, 3]
+
+
 def test_plas_puts_whoever_had_most_last_also_while_it_waits() -> None:
     scheduler = Plas(8)
     run(scheduler, Task(1, pid=1), 100)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
-from aios.scheduler import POLICIES, Fifo, Gittins, RoundRobin, Scheduler
-from aios.simulate import Call, Core, Program, Simulation, chain
+from aios.scheduler import POLICIES, Fifo, Gittins, ProgramFcfs, RoundRobin, Scheduler
+from aios.simulate import A10G, Call, Core, Program, Simulation, chain
 from aios.simulate.generate import KINDS, WORKLOADS, generate
+from aios.simulate.program import depths
 from aios.simulate.result import percentile
 from aios_syscalls import BadRequest
 
@@ -33,6 +36,34 @@ def test_a_program_ends_with_its_longest_path() -> None:
     (ended,) = Simulation(Fifo(), CORE, 4).run([Program(0, calls)]).ended
     assert ended.net_us == 101 + 2 * 102 + 3 * 101 + 101
     assert CORE.alone(ended.program) == 7 * 101
+
+
+def test_a_graphs_critical_path_goes_first_and_what_is_no_graph_by_the_order_of_its_calls() -> None:
+    singles, path = [Call(0, 9, after=(0,))] * 3, [Call(0, 9, after=(each,)) for each in (0, 4, 5)]
+    program = Program(0, (Call(0, 9), *singles, *path))
+    assert depths(program) == [4, 1, 1, 1, 3, 2, 1]
+
+    def makespan(graph: bool) -> int:
+        return Simulation(ProgramFcfs(), CORE, 2).run([program._replace(graph=graph)]).makespan_us
+
+    assert makespan(graph=True) == 9 * 101 + 3 * 9 * 102
+    assert makespan(graph=False) == 9 * 101 + 2 * 9 * 102 + 2 * 9 * 101
+
+
+def test_graphs_of_pieces_that_differ_in_length_end_near_the_bound() -> None:
+    def over_the_bound(graph: bool) -> float:
+        programs = [each._replace(arrival_us=0, graph=graph) for each in generate("ragged", 3, 20, 1, A10G, 4)]
+        return sum(
+            Simulation(POLICIES["gittins"](32, slots=4), A10G, 4).run([each]).makespan_us / A10G.least(each, 4)
+            for each in programs
+        ) / len(programs)
+
+    assert 1 < over_the_bound(graph=True) < 1.1
+    assert over_the_bound(graph=False) > 1.12
+
+
+def test_the_depths_of_a_long_chain_are_counted_in_one_pass() -> None:
+    assert depths(Program(0, KINDS["huge"](Random()))) == [*range(10_000, 0, -1)]
 
 
 def test_calls_that_align_are_made_together() -> None:
