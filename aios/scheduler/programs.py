@@ -70,10 +70,13 @@ class ProgramQueue(Deaf):
 
     def _wait(self, program: Program, job: Job) -> None:
         self._waiting[job.id] = job
-        # A paused job goes before its siblings: a context that is half done is worth more than two begun.
-        new = job.id not in self._begun
-        heapq.heappush(program.jobs, (-job.priority, new, job.gang or job.id, -job.depth, job.id))
+        heapq.heappush(program.jobs, self._order(job))
         self._place(program)
+
+    def _order(self, job: Job) -> tuple[int, bool, int, int, int]:
+        """Of its run's jobs, those with smaller ones go first."""
+        # A paused job goes before its siblings: a context that is half done is worth more than two begun.
+        return -job.priority, job.id not in self._begun, job.gang or job.id, -job.depth, job.id
 
     def peek(self, now: int = 0) -> Job:  # noqa: ARG002
         return self._waiting[self._first().jobs[0][-1]]
@@ -113,10 +116,14 @@ class ProgramQueue(Deaf):
         before = program.served
         program.served += tokens  # its siblings would wait with the same key
         self._place(program)
-        first, own = self._first().entry, (-job.priority, self.key(program), job.id)
+        first, own = self._first(), (-job.priority, self.key(program), job.id)
+        if first is program:
+            passed = program.jobs[0] < self._order(job)
+        else:
+            passed = first.entry is not None and first.entry[:3] < own
         program.served = before
         self._place(program)
-        return first is not None and first[:3] < own
+        return passed
 
     def served(self, job: Job, prefill: int, decode: int, now: int = 0) -> None:
         program = self.program(job, now)
