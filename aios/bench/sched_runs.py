@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 from typing import NamedTuple, cast
 
@@ -20,6 +21,8 @@ WINDOW = 8_192
 ROOM = 8 * WINDOW
 COUNT = 400
 """Programs of a simulation: enough that the first, of which nothing is known yet, count little."""
+COLD = 20
+"""Programs of a first run."""
 COLUMNS = (
     "mean_s", "p50_s", "p95_s", "p99_s", "slowdown", "mean_gain", "p99_gain", "gap_closed", "fairness_gap",
     "preemptions", "recomputed", "makespan_s",
@@ -71,6 +74,8 @@ def cases(quick: bool) -> list[Case]:
     found = [case("mixed", slots, load) for slots, load in loads]
     for name in ("chat", "tool", "tree", "map_reduce", "ragged", "equal", "huge", "hung", "storm"):
         found += [case(name, slots, load) for slots, load in loads]
+    # What a kernel does that has learnt nothing yet.
+    found += [Case("cold", slots, load, partial(_cold, slots, load)) for slots, load in MAIN]
     found += [case("flood", slots, load, watch_us=10_000_000) for slots, load in loads]
     for name, room in (("pressure", ROOM), ("tight", ROOM * 6 // 10)):
         found.append(Case(name, 8, 0.85, lambda seed: _windowed(seed, count), memory=room))
@@ -139,6 +144,10 @@ def table(case: Case, names: Sequence[str], seeds: Sequence[int]) -> dict[str, d
 
 def _windowed(seed: int, count: int) -> list[Program]:
     return windowed(generate("mixed", seed, count, 0.85, A10G, 8), WINDOW)
+
+
+def _cold(slots: int, load: float, seed: int) -> list[Program]:
+    return generate("mixed", seed, COLD, load, A10G, slots)
 
 
 def _row(result: Result) -> Row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from aios.simulate.paths import least_steps
 from aios.simulate.program import Program, order
 
 
@@ -35,8 +36,13 @@ class Core(NamedTuple):
         return max(ends)
 
     def least(self, program: Program, slots: int) -> float:
-        """Microseconds within which no order ends a program: its critical path, or its work with no slot idle."""
-        return max(self.alone(program), self.work(program, slots))
+        """Microseconds within which no order ends a program that has a core of its own and waits for no tool.
+
+        Reading is shared out to nobody, and writing takes as many steps as the critical path, or more (paths.py).
+        """
+        written = sum(call.output for call in program.calls)
+        read = self.prefill_us * sum(call.prompt for call in program.calls)
+        return self.step_us * least_steps(program, slots) + self.decode_us * written + read
 
     def greedy(self, program: Program, slots: int) -> float:
         """Microseconds within which any order that leaves no slot idle ends a program that has a core of its own.

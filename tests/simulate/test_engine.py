@@ -58,8 +58,8 @@ def test_graphs_of_pieces_that_differ_in_length_end_near_the_bound() -> None:
             for each in programs
         ) / len(programs)
 
-    assert 1 < over_the_bound(graph=True) < 1.1
-    assert over_the_bound(graph=False) > 1.12
+    assert 1 < over_the_bound(graph=True) < 1.04
+    assert over_the_bound(graph=False) > 1.06
 
 
 def test_the_depths_of_a_long_chain_are_counted_in_one_pass() -> None:
