@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aios.simulate import Call, Program, check
-from aios.simulate.traces import arriving, read
+from aios.simulate.traces import read
 from aios_syscalls import BadRequest
 
 CLIENTS = "arrival_s,client,prompt_tokens,output_tokens\n0.5,3,10,20\n0.25,1,5,6\n"
@@ -74,11 +74,6 @@ def test_rounds_of_agents_wait_for_their_tools_and_not_for_the_model(trace: Path
         Call(30, 7, 300, after=(2,)),
     )
     assert second.calls == (Call(30, 7),)
-
-
-def test_sessions_are_given_times_of_arrival(trace: Path) -> None:
-    trace.write_text(SESSIONS)
-    assert [each.arrival_us for each in arriving(read(trace), [5, 9])] == [5, 9]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from aios.simulate.program import Program
@@ -25,8 +24,3 @@ def read(path: Path) -> list[Program]:
     except UnicodeDecodeError as error:
         raise BadRequest(f"{path} is no text in UTF-8: {error.reason}; give a CSV or JSON Lines file") from error
     return sorted(programs, key=lambda program: program.arrival_us)
-
-
-def arriving(programs: Sequence[Program], times_us: Sequence[int]) -> list[Program]:
-    """The programs at other times of arrival, as many as there are of these, from the first again where they end."""
-    return [programs[number % len(programs)]._replace(arrival_us=time) for number, time in enumerate(times_us)]
