@@ -40,6 +40,8 @@ class Lane:
         self.quantum = quantum
         """What lengthens slices to what a switch costs here; None leaves them to the scheduler."""
         self._core = core
+        self._alarm = anyio.CancelScope()
+        """Its deadline is when the scheduler wants to be asked again."""
 
     @property
     def waiting(self) -> int:
@@ -75,6 +77,22 @@ class Lane:
         self.scheduler.ended(pid, _now())
         self._dispatch()  # its place may be another's
 
+    async def watch(self) -> None:
+        """Ask the scheduler again when it said to; until cancelled. Without this, only calls' coming and going does."""
+        while True:
+            with anyio.CancelScope() as self._alarm:
+                self._set_alarm()
+                await anyio.sleep_forever()
+            self._dispatch()
+
+    def _set_alarm(self) -> None:
+        """Have it ring when the scheduler says, if there is a slot for whoever is ready then."""
+        at = self.scheduler.wake(_now()) if self.waiting and self.running < self.width else None
+        # A moment later, as seconds round to either side.
+        deadline = math.inf if at is None else (at + 1) / 1_000_000
+        if deadline != self._alarm.deadline:
+            self._alarm.deadline = deadline
+
     def _budget(self, request: Request) -> int | None:
         tokens = self.scheduler.quantum(request)
         return tokens if tokens is None or self.quantum is None else self.quantum.next(tokens)
@@ -101,6 +119,7 @@ class Lane:
         while self.running < self.width and self.scheduler.ready(_now()):
             self.running += 1
             cast(Request, self.scheduler.next(_now())).wake()
+        self._set_alarm()
 
     def _count(self, request: Request, outcome: Reply | Snapshot) -> None:
         """Tell the policy what a slice got; the prompt is read in the first, and what was cached did not cost."""

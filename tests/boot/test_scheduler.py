@@ -59,7 +59,7 @@ def test_memory_is_no_bound_unless_it_is_said_and_auto_is_what_a_local_models_sl
     here, small = scheduler(chosen, 4, "here"), scheduler(chosen, 4, "small")
     assert isinstance(here, Room)
     assert isinstance(small, Room)
-    assert (here.capacity, small.capacity) == (4 * 512, 1_000)
+    assert (here.places.capacity, small.places.capacity) == (4 * 512, 1_000)
     assert here.slice == chosen.scheduler.slice
     assert isinstance(scheduler(chosen, 4, "there"), RoundRobin)
     assert isinstance(scheduler(Config(models=models), 4, "here"), RoundRobin)
