@@ -15,11 +15,12 @@ from aios_syscalls import Kill, Spawn, Wait
 
 pytestmark = pytest.mark.anyio
 VIRTUAL = pytest.mark.parametrize("anyio_backend", [("trio", {"clock": MockClock(autojump_threshold=0)})])
-CHARACTERS = 4
+CHARACTERS, FRAMES = 4, 15
+"""Of a token, and tokens of the frames of a message alone, as a lane believes at first."""
 
 
 def words(name: str, tokens: int) -> str:
-    return name * (tokens * CHARACTERS)
+    return name * ((tokens - FRAMES) * CHARACTERS)
 
 
 def twice(pause_s: float, tokens: int) -> Any:
