@@ -15,7 +15,7 @@ FORGET = 0.98
 FIRST = 5.0, 0.25
 """Tokens of a message's frame, and of a character, before anything is known."""
 BELIEF = 1e-3, 2.0
-"""How sure that is, in sums of (parts / tokens)^2 and of (characters / tokens)^2; a prompt adds about 16 to the latter."""
+"""How sure that is, in sums of (parts / tokens)^2 and (characters / tokens)^2; a prompt adds some 16 to the latter."""
 STAYS = 0.01
 """Of that, what is never forgotten: from prompts all of one shape, one cannot tell frames from characters."""
 

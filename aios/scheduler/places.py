@@ -50,7 +50,7 @@ class Places:
     takes(c) (InferCept, Abhyankar et al., ICML 2024). For how long to bet on a return, `Pauses` learns (Continuum, Li
     et al., 2025). After that it goes when another needs the place, and not before.
 
-    `on_left` hears of each run that is outside from now on: what is kept of it may go first.
+    `on_left` hears of each process that is outside from now on: what is kept of it may go first.
     """
 
     def __init__(
@@ -215,7 +215,8 @@ class Places:
     def _leave(self, place: Place) -> None:
         if self._inside.pop(place.id, None) is not None:
             self.used -= place.size
-            self._on_left(place.id)
+            if place.id > 0:
+                self._on_left(place.id)
         place.begun.clear()
         place.rest = 0
 

@@ -182,7 +182,9 @@ def test_a_prompts_tokens_are_guessed_by_its_length(template: Template) -> None:
     errors: dict[str, list[float]] = {"learnt": [], "quarter": [], "going on": []}
     for number in range(200):
         messages = [Message(role="system", content=piece())] * random.randint(0, 1)
-        messages += [Message(role=("user", "assistant")[each % 2], content=piece()) for each in range(random.choice((1, 3, 5)))]
+        messages += [
+            Message(role=("user", "assistant")[each % 2], content=piece()) for each in range(random.choice((1, 3, 5)))
+        ]
         for turn in range(2):
             chat = Chat(messages=tuple(messages))
             length, tokens = Length.of(chat), len(template.codes(chat))
