@@ -122,9 +122,9 @@ class Lane:
         return len(self.scheduler) > 0
 
     def _dispatch(self) -> None:
-        while self.running < self.width and self.scheduler.ready(_now()):
+        while self.running < self.width and self.scheduler.ready(now := _now()):
             self.running += 1
-            cast(Request, self.scheduler.next(_now())).wake()
+            cast(Request, self.scheduler.next(now)).wake()
         self._set_alarm()
 
     def _learn(self, request: Request, outcome: Reply | Snapshot) -> None:

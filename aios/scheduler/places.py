@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from aios.scheduler.base import Job
@@ -31,6 +31,8 @@ class Place:
     """When the last of its calls was done, while it has none."""
     until: int = 0
     """For how long what it left was to be kept."""
+    soon: int = 0
+    """For how long nobody else comes in for it where no call runs at all."""
     over: bool = False
 
     @property
@@ -48,7 +50,8 @@ class Places:
     Between its calls a run stays while that pays. To read c tokens again is c * read_us in which all of the memory
     does nothing; to keep them for t is their share of it for t; so they are even at t = c * read_us * capacity /
     takes(c) (InferCept, Abhyankar et al., ICML 2024). For how long to bet on a return, `Pauses` learns (Continuum, Li
-    et al., 2025). After that it goes when another needs the place, and not before.
+    et al., 2025). After that it goes when another needs the place, and not before. Where no call runs, to wait for the
+    next has all of the memory do nothing, and pays for c * read_us.
 
     `on_left` hears of each process that is outside from now on: what is kept of it may go first.
     """
@@ -104,15 +107,15 @@ class Places:
         """Whether a call fits, or would if all went that may be paused for it."""
         place = self.of(job)
         lacking = self.used + self._more(place, job) - self.capacity
-        return lacking <= 0 or lacking <= sum(each.size for each in self._pausable(place, job, now, due=due))
+        return lacking <= 0 or lacking <= sum(each.size for each in self._pausable(job, now, due=due))
 
     def enter(self, job: Job, now: int, *, due: bool) -> None:
         """Make room for a call that gets a slot, and give it that."""
         place = self.of(job)
         most = self.capacity - self._more(place, job)
         if self.used > most:
-            self._pause(most, self._pausable(place, job, now, due=due))
-            self._pause(most, [each for each in self._idle(now) if each is not place])
+            self._pause(most, self._pausable(job, now, due=due), now)
+            self._pause(most, (each for each in self._idle() if each is not place), now)
         before = place.size
         if job.id not in place.begun:
             place.begun[job.id] = self._needs(job)
@@ -156,7 +159,9 @@ class Places:
             self.used += place.size - before
         place.calls -= 1
         if not place.calls:
-            place.since, place.until = now, now + self.pauses.keep_us(place.name, self._worth_us(left))
+            keep_us = self.pauses.keep_us(place.name, self._worth_us(left))
+            place.since, place.until = now, now + keep_us
+            place.soon = now + min(keep_us, int(self._read_us() * left))
             if place.over or not job.pid:
                 self._forget(place)
 
@@ -170,7 +175,9 @@ class Places:
 
     def over(self, now: int) -> int | None:
         """When the next of those between their calls has been kept for as long as it was to be, if any is."""
-        return min((each.until for each in self._inside.values() if not each.calls and each.until > now), default=None)
+        idle = (each for each in self._inside.values() if not each.calls)
+        times = (each.until if self.running else each.soon for each in idle)
+        return min((each for each in times if each > now), default=None)
 
     def _worth_us(self, tokens: int) -> float:
         """The pause through which a context costs as much as to be read again."""
@@ -187,27 +194,27 @@ class Places:
         tokens, calls = self._lengths.get(job.program, (0, 0))
         return self._takes(job.context + max(tokens // calls if calls else 0, self._written[job.id]))
 
-    def _idle(self, now: int) -> list[Place]:
-        """Those inside that have no call running, in the order in which they are paused."""
-        found = [each for each in self._inside.values() if not each.running]
-        return sorted(found, key=lambda each: (each.calls > 0, each.until > now, each.size))
+    def _idle(self) -> Iterator[Place]:
+        """Those inside that have no call running."""
+        return (each for each in self._inside.values() if not each.running)
 
-    def _pausable(self, place: Place, job: Job, now: int, *, due: bool) -> list[Place]:
+    def _pausable(self, job: Job, now: int, *, due: bool) -> Iterator[Place]:
         """Those of them that may be paused for a call, which may be due by the policy's cap."""
+        place = self.of(job)
         anyone = due or place.id in self._inside
-        return [
+        return (
             each
-            for each in self._idle(now)
+            for each in self._idle()
             if each is not place and (anyone or each.priority < job.priority or (not each.calls and each.until <= now))
-        ]
+        )
 
     def _shrink(self, now: int) -> None:
         if self.used > self.capacity:
-            self._pause(self.capacity, self._idle(now))
+            self._pause(self.capacity, self._idle(), now)
 
-    def _pause(self, most: int, pausable: Sequence[Place]) -> None:
-        """Let the first of these go until no more than `most` is used."""
-        for each in pausable:
+    def _pause(self, most: int, pausable: Iterable[Place], now: int) -> None:
+        """Let some of these go, until no more than `most` is used."""
+        for each in sorted(pausable, key=lambda each: (each.calls > 0, each.until > now, each.soon > now, each.size)):
             if self.used <= most:
                 return
             self._leave(each)

@@ -27,12 +27,13 @@ class Room:
     Where those inside need more, they pause others: first those between their calls, of these first whose time is
     over, then those whose calls wait; the smallest first, and none that has a call running. A run from outside pauses
     only those between their calls whose time is over, and any of less priority; and all that do not run, if its call
-    is due by the policy's cap or no call inside can go. A call that is due and does not fit lets no other begin, so
-    the cap holds but for the calls that run; a policy without one may let a run wait until enough of those inside have
-    ended. What is larger than the capacity runs alone.
+    is due by the policy's cap, or if no call inside can go and none is about to come. A call that is due and does not
+    fit lets no other begin, so the cap holds but for the calls that run; a policy without one may let a run wait until
+    enough of those inside have ended. What is larger than the capacity runs alone.
 
-    O(log n) where there is room. Without, O(those inside), and O(LOOK * log n) when the first outside fits: the policy
-    then chooses among LOOK, which are joined by others in the order in which they were held back.
+    O(log n) where there is room. Without, each call is held back once as it comes; a look is O(those inside), and
+    O(LOOK * log n) when the first outside fits: the policy then chooses among LOOK, which are joined by others in the
+    order in which they were held back.
     """
 
     def __init__(
@@ -171,8 +172,9 @@ class Room:
                 self._note(due, job)
         if self.places.running:
             return None
-        for held in self._held:
-            if held:  # whoever is first, lest the core be idle
+        outside = () if self.places.over(now) else (self._outside, self._behind)
+        for held in (self._short, *outside):
+            if held:  # whoever is first, lest the core be idle for longer than it pays
                 return self._release(held, next(iter(held)), now)
         return None
 

@@ -160,11 +160,14 @@ class Simulation:
                     running = self._running
             cold = self._fill(now) if len(policy) and len(running) < slots else -1
             if not running:
-                if not events:
+                later = [events[0][0]] if events else []
+                if len(policy) and (wake := policy.wake(now)) is not None:
+                    later.append(wake)
+                if not later:
                     if len(policy):
                         raise BadRequest(f"a call needs more than the memory of {self.contexts and self.contexts.size}")
                     break
-                now = max(now, events[0][0])
+                now = max(now, min(later))
                 continue
             if cold >= 0:
                 stride, took = 1, core.step(cold, len(running)) + self._extra_us

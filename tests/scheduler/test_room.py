@@ -167,19 +167,38 @@ def test_a_program_larger_than_the_memory_runs_alone() -> None:
         scheduler.add(each)
     assert taken(scheduler) == [1]
     finish(scheduler, small)
-    assert taken(scheduler) == [2]
+    assert taken(scheduler, 10) == [2]
     assert not scheduler.inside(1)
     finish(scheduler, large, ends=True)
     assert taken(scheduler) == [3]
 
 
-def test_an_idle_core_keeps_no_place_for_those_between_calls() -> None:
+def test_an_idle_core_waits_no_longer_than_it_takes_to_read_again() -> None:
+    for comes_back in (False, True):
+        scheduler = room()
+        scheduler.add(call(1, 1, 60))
+        assert taken(scheduler) == [1]
+        finish(scheduler, call(1, 1, 60), 10)
+        scheduler.add(call(2, 2, 90), 11)
+        assert taken(scheduler, 11) == []
+        # Another 40 it would be kept through where others run.
+        assert scheduler.wake(11) == 10 + 60
+        if comes_back:
+            scheduler.add(call(3, 1, 70), 69)
+            assert taken(scheduler, 69) == [3]
+        else:
+            assert taken(scheduler, 70) == [2]
+
+
+def test_an_idle_core_lets_in_whoever_there_is_where_none_is_about_to_come() -> None:
     scheduler = room()
-    scheduler.add(call(1, 1, 90))
+    for each in (call(1, 1, 60), call(2, 2, 90, priority=-1)):
+        scheduler.add(each)
     assert taken(scheduler) == [1]
-    finish(scheduler, call(1, 1, 90))
-    scheduler.add(call(2, 2, 90), 1)
-    assert taken(scheduler, 1) == [2]
+    finish(scheduler, call(1, 1, 60), 10)
+    assert taken(scheduler, 10) == []
+    assert taken(scheduler, 70) == [2]
+    assert not scheduler.inside(1)
 
 
 def test_whoever_has_more_priority_takes_the_place_of_who_does_not_run() -> None:
