@@ -41,14 +41,16 @@ from aios.hosts.task import TaskHost
 from aios.kernel import Host, Kernel, Lane, Limits, Observer, SqliteJournal
 from aios.kernel.totals import Totals
 from aios.models.base import Backend
+from aios.models.local.memory import kept
 from aios.models.local.residency import Residency
 from aios.models.prices import Price
 from aios.models.retries import Retries
 from aios.models.router import Profile, Router
 from aios.models.routing.forecast import Load
 from aios.models.routing.outcomes import Outcomes
+from aios.models.routing.speed import Speed
 from aios.models.routing.strategies import Weights
-from aios.scheduler import POLICIES, Fifo, Learnt, Quantum, Room, Scheduler
+from aios.scheduler import POLICIES, READ_US, Fifo, Learnt, Quantum, Room, Scheduler
 from aios.scheduler.quantum import LEAST
 from aios.setup import default_embedder, model_path
 from aios.tools.builtin import BUILTIN
@@ -120,7 +122,8 @@ async def boot(
             quantum = Quantum()
             core = LlmCore(model, router.forecast.speeds[name], quantum.observe)
             auto = quantum if _slice(config, name) == "auto" else None
-            lanes[name] = Lane(f"llm:{name}", core, scheduler(config, model.slots, name, learnt), model.slots, auto)
+            policy = scheduler(config, model.slots, name, learnt, router.forecast.speeds[name], _let_go(model))
+            lanes[name] = Lane(f"llm:{name}", core, policy, model.slots, auto)
         kernel = Kernel(
             # Tools and files bound themselves, a tool by its own limit, files by their threads.
             [*lanes.values(), Lane("tool", ToolCore(box), Fifo(), math.inf), Lane("file", files, Fifo(), math.inf)],
@@ -147,10 +150,18 @@ async def boot(
         yield Run(directory.name, directory, kernel, serving)
 
 
-def scheduler(config: Config, slots: int = 1, model: str = "", learnt: Learnt | None = None) -> Scheduler:
-    """A new scheduler for a model's lane of so many slots, with what was learnt there before.
+def scheduler(
+    config: Config,
+    slots: int = 1,
+    model: str = "",
+    learnt: Learnt | None = None,
+    speed: Speed | None = None,
+    on_left: Callable[[int], None] = lambda _pid: None,
+) -> Scheduler:
+    """A new scheduler for a model's lane of so many slots. Raises BadRequest for a policy that there is not.
 
-    Raises BadRequest for a policy that there is not.
+    `learnt` is what is known of programs and `speed` what the model is known to take; `on_left` hears of processes
+    whose contexts have no place any more.
     """
     lane = config.scheduler.lanes.get(model, LaneConfig())
     policy, field = lane.policy or config.scheduler.policy, "scheduler.policy"
@@ -163,11 +174,40 @@ def scheduler(config: Config, slots: int = 1, model: str = "", learnt: Learnt | 
     slice = _slice(config, model)
     # What it chooses itself is what it would if switching were free; the lane lengthens that.
     made = make(LEAST if slice == "auto" else slice, slots, config.scheduler.weights, learnt)
-    room = lane.memory or config.scheduler.memory
-    if room == "auto":
-        local = config.models.get(model, LocalModelConfig(path=model_path()) if model == DEFAULT_MODEL else None)
-        room = slots * local.context if isinstance(local, LocalModelConfig) else None
-    return made if room is None else Room(made, room, config.scheduler.read_us)
+    return _in_room(made, config, slots, model, speed, on_left)
+
+
+def _let_go(model: Backend) -> Callable[[int], None]:
+    """How a model is told that nobody is about to need what it keeps of a process."""
+    from aios.models.local.client import LocalModel
+
+    return model.let_go if isinstance(model, LocalModel) else lambda _pid: None
+
+
+def _in_room(
+    policy: Scheduler,
+    config: Config,
+    slots: int,
+    model: str,
+    speed: Speed | None,
+    on_left: Callable[[int], None],
+) -> Scheduler:
+    """A policy for as many programs as a model has memory for; the policy itself where there is no bound."""
+    lane = config.scheduler.lanes.get(model, LaneConfig())
+    memory = lane.memory or config.scheduler.memory
+    measured = READ_US if speed is None else partial(getattr, speed, "read_us")
+    read_us = config.scheduler.read_us or measured
+    if isinstance(memory, int):
+        return Room(policy, memory, read_us, on_left=on_left)
+    local = config.models.get(model, LocalModelConfig(path=model_path()) if model == DEFAULT_MODEL else None)
+    if memory == "unlimited" or not isinstance(local, LocalModelConfig) or local.embed:
+        return policy
+    bytes = local.memory_mb * MEBIBYTE, local.disk_mb * MEBIBYTE
+    try:
+        found = kept(local.path, slots, local.context, *bytes)
+    except ModelFailed:  # who loads it says so
+        return policy
+    return policy if found is None else Room(policy, found.capacity, read_us, found.takes, on_left)
 
 
 def _slice(config: Config, model: str) -> int | Literal["auto"]:

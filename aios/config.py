@@ -17,7 +17,6 @@ from typing import Annotated, Any, Literal
 from platformdirs import user_cache_path, user_config_path, user_state_path
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, HttpUrl, Tag, ValidationError
 
-from aios.scheduler import READ_US
 from aios_syscalls import BadRequest, Budget, Frozen, NotFound
 from aios_syscalls.wire import explain
 
@@ -125,8 +124,17 @@ ModelConfig = Annotated[
 ]
 
 
-Tokens = Annotated[int, Field(ge=1)] | Literal["auto"]
-"""Tokens of contexts; auto is what a local model's slots hold together, and no bound for others."""
+def _memory(value: Any) -> Any:
+    """What a memory can be, so that what is none of it is told once."""
+    if value in ("auto", "unlimited"):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{value!r} is no memory for contexts; give tokens, 1 or more, auto, or unlimited")
+    return value
+
+
+Tokens = Annotated[int | Literal["auto", "unlimited"], BeforeValidator(_memory)]
+"""Of contexts; `auto` is what a local model keeps in its KV cache, in memory and on disk, and no bound for others."""
 
 
 def _tokens(value: Any) -> Any:
@@ -161,11 +169,11 @@ class SchedulerConfig(Frozen):
     slice: Slice = 32
     weights: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
     """Shares of tenants, the programs that the user starts, for policies that are fair; 1 where nothing is said."""
-    memory: Tokens | None = None
-    """How much there is for the contexts of programs that have begun; others wait until they fit. None lets all in:
-    a local model keeps what leaves its KV cache in memory and on disk, which costs less than to read it again."""
-    read_us: float = Field(default=READ_US, gt=0, allow_inf_nan=False)
-    """Microseconds that a token of a prompt takes to be read, by which a pause is too long to keep its context."""
+    memory: Tokens = "auto"
+    """How much there is for the contexts of programs that have begun; others wait until they fit."""
+    read_us: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Microseconds that a token of a prompt takes to be read, by which a pause is too long to keep its context; None
+    is as measured."""
     remember: bool = True
     """Keep what is learnt of how much programs take, by their names, for later runs."""
     lanes: dict[str, LaneConfig] = {}

@@ -24,6 +24,7 @@ BENCHES: Mapping[str, str] = {
     "overhead": "what a syscall costs: latency, throughput, 10,000 queued",
     "batching": "eight agents at once against one after the other, and against llama-cpp-python alone",
     "preemption": "200 random preemption points: the same text, no token generated twice",
+    "memory": "more agents than contexts are kept of: what is read again where all begin, and in a Room",
     "fairness": "first token of a late short call beside long ones: round robin against FIFO",
     "tools": "tools chosen by writing, under a grammar and by ranking, on 66 labelled requests",
     "fs": "requests in plain words to operations on files: by rule, by SmolLM2, by a --model",

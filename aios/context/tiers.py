@@ -94,6 +94,12 @@ class Tiers:
         """Where a state is."""
         return "memory" if key in self._memory else "disk" if key in self._disk else None
 
+    def leave_first(self, key: int) -> None:
+        """Let a state be the next that goes down from where it is."""
+        for tier in (self._memory, self._disk):
+            if key in tier:
+                tier.move_to_end(key, last=False)
+
     def drop(self, key: int) -> None:
         """Forget a state, if there is one."""
         if (state := self._memory.pop(key, None)) is not None:

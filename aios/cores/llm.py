@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import assert_never, cast
 from weakref import WeakKeyDictionary
 
@@ -12,7 +13,7 @@ from aios.context import Snapshot
 from aios.kernel.core import Turn
 from aios.models.base import Backend, Caller, Embedder, Model, Ranker, guess_tokens
 from aios.models.routing.speed import Speed
-from aios_syscalls import Chat, Embed, LlmCall, Rank, Reply
+from aios_syscalls import Chat, ChatReply, Embed, LlmCall, Rank, Reply
 
 
 class LlmCore:
@@ -29,8 +30,8 @@ class LlmCore:
         resumed: Callable[[int, float], None] = lambda _tokens, _seconds: None,
     ) -> None:
         self._backend, self._speed, self._resumed = backend, speed or Speed(), resumed
-        self._taken: WeakKeyDictionary[Snapshot, float] = WeakKeyDictionary()
-        """Seconds that paused chats have had."""
+        self._begun: WeakKeyDictionary[Snapshot, _Begun] = WeakKeyDictionary()
+        """What paused chats have taken so far."""
 
     async def run(self, turn: Turn) -> Reply | Snapshot:
         call = cast(LlmCall, turn.call)
@@ -47,16 +48,36 @@ class LlmCore:
     async def _chat(self, call: Chat, turn: Turn) -> Reply | Snapshot:
         caller = Caller(turn.pid, turn.program, turn.crowded)
         before = turn.snapshot.tokens if turn.snapshot else 0
-        taken = self._taken.pop(turn.snapshot, 0.0) if turn.snapshot else 0.0
+        begun = self._begun.pop(turn.snapshot, None) if turn.snapshot else None
         began = anyio.current_time() + self._backend.wait_s  # what rate limits take is no work
         outcome = await cast(Model, self._backend).generate(call, turn.snapshot, turn.budget, turn.emit, caller)
         seconds = max(0.0, anyio.current_time() - began)
         written = outcome.tokens if isinstance(outcome, Snapshot) else outcome.usage.completion_tokens
-        self._speed.observe(0 if turn.snapshot else guess_tokens(call), max(0, written - before), seconds)
+        written = max(0, written - before)
         if turn.snapshot:
-            self._resumed(written - before, seconds)
+            self._speed.observe(0, written, seconds)
+            self._resumed(written, seconds)
+        first = begun.first if begun else (written, seconds)
+        taken = seconds + (begun.seconds if begun else 0.0)
         if isinstance(outcome, Snapshot):
-            self._taken[outcome] = taken + seconds
+            self._begun[outcome] = _Begun(taken, first)
         else:
-            self._speed.served(taken + seconds)
+            # How much of the prompt had to be read is known only now.
+            self._speed.observe(_read(call, outcome), *first)
+            self._speed.served(taken)
         return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A paused chat: the seconds that it has had, and what it wrote in its first slice, in how many seconds."""
+
+    seconds: float
+    first: tuple[int, float]
+
+
+def _read(call: Chat, reply: ChatReply) -> int:
+    """The tokens that were read, in the measure in which the forecast counts them; what was cached was not."""
+    usage = reply.usage
+    cached = usage.cached_tokens / usage.prompt_tokens if usage.prompt_tokens else 0.0
+    return round(guess_tokens(call) * max(0.0, 1 - cached))

@@ -100,6 +100,7 @@ class Kernel:
         self._ids = itertools.count(1)
         self._calls = 0
         self._closing = False
+        self._watching = anyio.CancelScope()
 
     def port(self, pid: int) -> Port:
         """The way in for process `pid`: who calls is fixed here, never by the call."""
@@ -127,6 +128,7 @@ class Kernel:
         self._report(Kind.RUN, USER, self._facts)
         self._tasks = anyio.create_task_group()
         self.processes.start(await self._tasks.__aenter__())
+        self._tasks.start_soon(self._watch)
         return self
 
     async def __aexit__(
@@ -135,7 +137,14 @@ class Kernel:
         self._closing = True
         with anyio.CancelScope(shield=True):
             await self.processes.stop("the kernel stops")
+        self._watching.cancel()
         await self._tasks.__aexit__(None, None, None)
+
+    async def _watch(self) -> None:
+        with self._watching:
+            async with anyio.create_task_group() as tasks:
+                for lane in self.lanes.values():
+                    tasks.start_soon(lane.watch)
 
     async def _run_graph(self, call: RunGraph, id: int, pid: int) -> Reply:
         """Run a graph within its own call, whose place its first node under way takes."""

@@ -12,9 +12,10 @@ import anyio
 from aios.context import Snapshot
 from aios.kernel.core import Core, Turn
 from aios.kernel.instrument import Kind
+from aios.kernel.lengths import Length, Lengths
 from aios.kernel.request import Request
 from aios.scheduler import Quantum, Scheduler
-from aios_syscalls import ChatReply, Reply
+from aios_syscalls import Chat, ChatReply, Reply
 
 Report = Callable[[Kind, Request, dict[str, Any]], None]
 
@@ -41,6 +42,9 @@ class Lane:
         self.quantum = quantum
         """What lengthens slices to what a switch costs here; None leaves them to the scheduler."""
         self._core = core
+        self._lengths = Lengths()
+        self._alarm = anyio.CancelScope()
+        """Its deadline is when the scheduler wants to be asked again."""
 
     @property
     def waiting(self) -> int:
@@ -49,6 +53,9 @@ class Lane:
 
     async def run(self, request: Request, report: Report) -> Reply:
         """Run a request to its reply, slice by slice; raises what its core raises."""
+        if isinstance(request.call, Chat):
+            request.length = Length.of(request.call)
+            request.prompt = request.context = self._lengths.guess(request.pid, request.length)
         self.scheduler.add(request, _now())
         try:
             while True:
@@ -73,8 +80,25 @@ class Lane:
 
     def ended(self, pid: int) -> None:
         """A process has ended."""
+        self._lengths.ended(pid)
         self.scheduler.ended(pid, _now())
         self._dispatch()  # its place may be another's
+
+    async def watch(self) -> None:
+        """Ask the scheduler again when it said to; until cancelled. Without this, only calls' coming and going does."""
+        while True:
+            with anyio.CancelScope() as self._alarm:
+                self._set_alarm()
+                await anyio.sleep_forever()
+            self._dispatch()
+
+    def _set_alarm(self) -> None:
+        """Have it ring when the scheduler says, if there is a slot for whoever is ready then."""
+        at = self.scheduler.wake(_now()) if self.waiting and self.running < self.width else None
+        # A moment later, as seconds round to either side.
+        deadline = math.inf if at is None else (at + 1) / 1_000_000
+        if deadline != self._alarm.deadline:
+            self._alarm.deadline = deadline
 
     def _budget(self, request: Request) -> int | None:
         tokens = self.scheduler.quantum(request)
@@ -99,12 +123,23 @@ class Lane:
         return self.scheduler.passed(request, tokens, _now())
 
     def _dispatch(self) -> None:
-        while self.running < self.width and self.scheduler.ready(_now()):
+        while self.running < self.width and self.scheduler.ready(now := _now()):
             self.running += 1
-            cast(Request, self.scheduler.next(_now())).wake()
+            cast(Request, self.scheduler.next(now)).wake()
+        self._set_alarm()
+
+    def _learn(self, request: Request, outcome: Reply | Snapshot) -> None:
+        """Take what the model has counted for the request's context, and for what prompts of such lengths have."""
+        if isinstance(outcome, ChatReply) and isinstance(request.call, Chat):
+            usage = outcome.usage
+            if usage.prompt_tokens and not usage.estimated:
+                request.context = usage.prompt_tokens
+                if not request.call.truncate:  # else it may not have read all
+                    self._lengths.observe(request.pid, request.length, usage.prompt_tokens)
 
     def _count(self, request: Request, outcome: Reply | Snapshot) -> None:
         """Tell the policy what a slice got; the prompt is read in the first, and what was cached did not cost."""
+        self._learn(request, outcome)
         read, written = 0, request.written
         if isinstance(outcome, ChatReply):
             written = outcome.usage.completion_tokens

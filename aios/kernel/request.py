@@ -9,10 +9,8 @@ import anyio
 
 from aios.context import Snapshot
 from aios.kernel.account import FREE, Account
-from aios_syscalls import Chat, Syscall
-
-CHARACTERS = 4
-"""Of a prompt to a token, before any model has counted."""
+from aios.kernel.lengths import NOTHING, Length
+from aios_syscalls import Syscall
 
 
 class Request:
@@ -22,13 +20,16 @@ class Request:
         "_turn",
         "account",
         "call",
+        "context",
         "depth",
         "emit",
         "gang",
         "id",
+        "length",
         "pid",
         "priority",
         "program",
+        "prompt",
         "read",
         "running",
         "snapshot",
@@ -61,6 +62,12 @@ class Request:
         """The id of the graph that it is a node of; 0 outside of graphs."""
         self.depth = depth
         """The nodes on the longest way from it to an end of its graph, itself included; 0 outside of graphs."""
+        self.length: Length = NOTHING
+        """Of its prompt."""
+        self.prompt = 0
+        """Tokens of its prompt as its lane guesses; 0 for what is no chat."""
+        self.context = 0
+        """The same, as a chat brings its whole conversation; once it has a reply, as the model counted."""
         self.read = False
         """Whether the policy has been told what its prompt took."""
         self.written = 0
@@ -69,18 +76,6 @@ class Request:
         self.running = False
         """Whether it holds a slot of its lane."""
         self._turn: anyio.Event | None = None
-
-    @property
-    def prompt(self) -> int:
-        """Tokens of its prompt, by length; 0 for what is no chat."""
-        if not isinstance(self.call, Chat):
-            return 0
-        return sum(len(message.content) for message in self.call.messages) // CHARACTERS
-
-    @property
-    def context(self) -> int:
-        """The same: a chat brings its whole conversation."""
-        return self.prompt
 
     def wake(self) -> None:
         """Its turn has come."""

@@ -69,6 +69,9 @@ class Scheduler(Protocol):
     def ready(self, now: int = 0) -> bool:
         """Whether one waits that `next` would give."""
 
+    def wake(self, now: int = 0) -> int | None:
+        """When to ask again whether one is ready, if none is and none comes or stops before; None: no need."""
+
     def add(self, job: Job, now: int = 0) -> None:
         """A job arrives."""
 
@@ -139,6 +142,9 @@ class Deaf:
 
     def ready(self, now: int = 0) -> bool:  # noqa: ARG002
         return len(self) > 0
+
+    def wake(self, now: int = 0) -> int | None:  # noqa: ARG002
+        return None
 
     def due(self, job: Job) -> int | None:  # noqa: ARG002
         return None

@@ -11,11 +11,10 @@ KNOWN = 4
 class Pauses:
     """Pauses in microseconds by the name of a program, and how long to keep a context when the next one begins."""
 
-    def __init__(self, worth_us: float) -> None:
-        self.worth_us = worth_us
-        """The pause through which a context costs as much as to be read again."""
+    def __init__(self) -> None:
         self._names: dict[str, Histogram] = {}
-        self._keeps: dict[str, tuple[int, int]] = {}
+        self._keeps: dict[str, tuple[int, float, int]] = {}
+        """Of each name: how long, and with how many pauses and for what worth that was reckoned."""
 
     def add(self, name: str, pause_us: int) -> None:
         """A run of `name` made its next call after so long."""
@@ -24,25 +23,28 @@ class Pauses:
             histogram = self._names[name] = Histogram()
         histogram.add(max(1, pause_us))
 
-    def keep_us(self, name: str) -> int:
+    def keep_us(self, name: str, worth_us: float) -> int:
         """For how long a context is kept: what costs least in the mean of the pauses known.
 
-        Kept until t, a pause x costs min(x, t), and `worth_us` more where x > t (Continuum, Li et al., 2025). The
-        least over t; of a name that is not known, `worth_us`, which is never worse than twice the best (ski rental).
+        Kept through `worth_us` it costs as much as to be read again. Kept until t, a pause x costs min(x, t), and
+        `worth_us` more where x > t (Continuum, Li et al., 2025). The least over t; of a name that is not known,
+        `worth_us`, which is never worse than twice the best (ski rental).
         """
         own = self._names.get(name)
         if own is None or own.count < KNOWN:
-            return int(self.worth_us)
-        known = self._keeps.get(name)
-        if known is None or own.count > known[0] * (1 + FRESH):
-            known = self._keeps[name] = own.count, self._least(own.shares())
-        return known[1]
+            return int(worth_us)
+        count, worth, keep = self._keeps.get(name, (0, 0.0, 0))
+        if own.count > count * (1 + FRESH) or abs(worth_us - worth) > FRESH * worth:
+            keep = _least(own.shares(), worth_us)
+            self._keeps[name] = own.count, worth_us, keep
+        return keep
 
-    def _least(self, shares: list[float]) -> int:
-        best, keep, past, left = self.worth_us, 0.0, 0.0, 1.0
-        for edge, share in zip(EDGES, shares, strict=True):
-            past, left = past + share * edge, left - share
-            cost = past + max(0.0, left) * (edge + self.worth_us)
-            if share and cost < best:
-                best, keep = cost, edge
-        return int(keep)
+
+def _least(shares: list[float], worth_us: float) -> int:
+    best, keep, past, left = worth_us, 0.0, 0.0, 1.0
+    for edge, share in zip(EDGES, shares, strict=True):
+        past, left = past + share * edge, left - share
+        cost = past + max(0.0, left) * (edge + worth_us)
+        if share and cost < best:
+            best, keep = cost, edge
+    return int(keep)

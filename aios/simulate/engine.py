@@ -73,12 +73,15 @@ class Simulation:
                 arrivals.until(now)
             fresh = len(policy) > 0 and len(batch.running) < batch.slots and batch.fill(now)
             if not batch.running:
-                if not arrivals.events:
+                later = [arrivals.events[0][0]] if arrivals.events else []
+                if len(policy) and (wake := policy.wake(now)) is not None:
+                    later.append(wake)
+                if not later:
                     if len(policy):
                         size = self._contexts and self._contexts.size
                         raise BadRequest(f"a call needs more than the memory of {size}")
                     break
-                now = max(now, arrivals.events[0][0])
+                now = max(now, min(later))
                 continue
             if fresh:
                 restore = core.restore_us * batch.restored

@@ -10,6 +10,8 @@ from aios.boot import DEFAULT_MODEL, boot, scheduler
 from aios.config import Config, LaneConfig, LocalModelConfig, RemoteModelConfig, SchedulerConfig, load
 from aios.kernel import Event, Kind
 from aios.kernel.history import History
+from aios.models.local.memory import Kept
+from aios.models.routing.speed import Speed
 from aios.models.scripted import ScriptedModel
 from aios.scheduler import POLICIES, Fifo, Gittins, Room, RoundRobin
 from aios.scheduler.quantum import LEAST
@@ -49,28 +51,71 @@ def test_a_weight_of_zero_is_refused_where_it_is_written() -> None:
         load({"scheduler": {"policy": "vtc", "weights": {"alice": 1, "bob": 0}}})
 
 
-def test_memory_is_no_bound_unless_it_is_said_and_auto_is_what_a_local_models_slots_hold() -> None:
-    models = {
-        "here": LocalModelConfig(path=Path("here.gguf"), context=512),
-        "there": RemoteModelConfig.model_validate({"kind": "openai", "base_url": "http://host/v1", "model": "large"}),
-    }
-    bounded = SchedulerConfig.model_validate(
-        {"policy": "round_robin", "memory": "auto", "lanes": {"small": {"memory": 1_000}}}
-    )
-    chosen = Config(models=models, scheduler=bounded)
-    here, small = scheduler(chosen, 4, "here"), scheduler(chosen, 4, "small")
+MODELS = {
+    "here": LocalModelConfig(path=Path("here.gguf"), context=512),
+    "there": RemoteModelConfig.model_validate({"kind": "openai", "base_url": "http://host/v1", "model": "large"}),
+}
+KEPT = Kept(4, 512, 1_000, 1 << 30, 2 << 30)
+
+
+@pytest.fixture
+def readable(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """Every file is of a model whose tokens take 1,000 bytes; what was asked of it."""
+    asked: list[tuple[object, ...]] = []
+
+    def answer(*arguments: object) -> Kept:
+        asked.append(arguments)
+        return KEPT
+
+    monkeypatch.setattr("aios.boot.kept", answer)
+    return asked
+
+
+def test_a_local_models_memory_is_what_it_keeps_and_a_remote_one_has_no_bound(
+    readable: list[tuple[object, ...]],
+) -> None:
+    chosen = Config(models=MODELS)
+    here = scheduler(chosen, 4, "here")
     assert isinstance(here, Room)
-    assert isinstance(small, Room)
-    assert (here.capacity, small.capacity) == (4 * 512, 1_000)
+    assert here.places.capacity == KEPT.capacity > 4 * 512 + 2_000_000
+    assert readable == [(Path("here.gguf"), 4, 512, 1 << 30, 2 << 30)]
     assert here.slice == chosen.scheduler.slice
-    assert isinstance(scheduler(chosen, 4, "there"), RoundRobin)
-    assert isinstance(scheduler(Config(models=models), 4, "here"), Gittins)
-    assert isinstance(scheduler(config(memory="auto"), 4, DEFAULT_MODEL), Room)
+    assert isinstance(scheduler(chosen, 4, "there"), Gittins)
+    assert isinstance(scheduler(Config(), 4, DEFAULT_MODEL), Room)
 
 
-def test_a_memory_of_nothing_is_refused_where_it_is_written() -> None:
-    with pytest.raises(BadRequest, match="memory"):
-        load({"scheduler": {"memory": 0}})
+def test_a_memory_is_tokens_auto_or_unlimited_for_all_lanes_or_for_one(readable: list[tuple[object, ...]]) -> None:
+    chosen = config(memory="unlimited", lanes={"small": {"memory": 1_000}, "here": {"memory": "auto"}})
+    chosen = chosen.model_copy(update={"models": MODELS})
+    small = scheduler(chosen, 4, "small")
+    assert isinstance(small, Room)
+    assert small.places.capacity == 1_000
+    assert isinstance(scheduler(chosen, 4, "here"), Room)
+    assert isinstance(scheduler(chosen, 4, DEFAULT_MODEL), Gittins)
+    assert len(readable) == 1
+    for wrong in (0, -5, "none", 1.5, True):
+        with pytest.raises(BadRequest, match="no memory for contexts; give tokens, 1 or more, auto, or unlimited"):
+            load({"scheduler": {"memory": wrong}})
+
+
+def test_a_model_that_cannot_be_read_has_no_bound_until_somebody_loads_it() -> None:
+    assert isinstance(scheduler(Config(models=MODELS), 4, "here"), Gittins)
+
+
+def test_what_reading_takes_is_what_the_model_took_unless_it_is_said(readable: list[tuple[object, ...]]) -> None:
+    def kept_us(chosen: Config, speed: Speed | None) -> float:
+        room = scheduler(chosen, 1, "here", None, speed)
+        assert isinstance(room, Room)
+        return room.places._worth_us(512)
+
+    speed = Speed()
+    assert kept_us(Config(models=MODELS), speed) == pytest.approx(kept_us(Config(models=MODELS), None))
+    said = config(read_us=1_000).model_copy(update={"models": MODELS})
+    before = kept_us(said, speed)
+    for read in range(100, 2_000, 10):
+        speed.observe(read, 5, 0.1 + read * 0.004)
+    assert kept_us(Config(models=MODELS), speed) == pytest.approx(4 * before, rel=0.1)
+    assert kept_us(said, speed) == before
 
 
 def test_a_slice_is_tokens_or_auto() -> None:

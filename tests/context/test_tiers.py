@@ -60,6 +60,18 @@ def test_what_is_kept_comes_up_and_counts_as_used(tmp_path: Path) -> None:
     assert [load(tiers, key) == whole(key) for key in range(4)] == [True, False, True, True]
 
 
+def test_what_is_to_leave_first_goes_down_next(tmp_path: Path) -> None:
+    lost: list[int] = []
+    tiers = Tiers(2 * GRAIN, 2 * GRAIN, tmp_path, lost.append)
+    for key in range(4):
+        save(tiers, key)
+    for key in (1, 3, 9):
+        tiers.leave_first(key)
+    save(tiers, 4)
+    assert lost == [1]
+    assert [tiers.tier(key) for key in range(5)] == ["disk", None, "memory", "disk", "memory"]
+
+
 def test_buffers_are_used_again(tmp_path: Path) -> None:
     tiers = Tiers(4 * GRAIN, 0, tmp_path)
     for key in range(20):

@@ -60,7 +60,7 @@ async def test_a_policy_is_told_of_runs_and_of_what_each_slice_got(opened: Any, 
         ("began", 1, "parent", "parent", 0),
         ("began", 2, "child", "parent", 0),
         ("add", 2, "child", "parent", 0),
-        ("served", 2, 10, 2, 2),
+        ("served", 2, 10 + 15, 2, 2),  # by length: 40 characters, and the frames of a message
         ("served", 2, 0, 1, 3),
         ("done", 2, 3),
         ("ended", 2, 3),

@@ -11,15 +11,16 @@ from trio.testing import MockClock
 
 from aios.scheduler import POLICIES, Fifo, Room, RoundRobin
 from aios.sdk import Agent
-from aios_syscalls import Spawn, Wait
+from aios_syscalls import Kill, Spawn, Wait
 
 pytestmark = pytest.mark.anyio
 VIRTUAL = pytest.mark.parametrize("anyio_backend", [("trio", {"clock": MockClock(autojump_threshold=0)})])
-CHARACTERS = 4
+CHARACTERS, FRAMES = 4, 15
+"""Of a token, and tokens of the frames of a message alone, as a lane believes at first."""
 
 
 def words(name: str, tokens: int) -> str:
-    return name * (tokens * CHARACTERS)
+    return name * ((tokens - FRAMES) * CHARACTERS)
 
 
 def twice(pause_s: float, tokens: int) -> Any:
@@ -43,8 +44,8 @@ async def order(opened: Any, core: Any, scheduler: Room, pause_s: float, tokens:
         for each in spawned:
             await bench.kernel.submit(Wait(pid=each.pid))
     assert bench.history.ended_once()
-    assert (bench.lane.running, bench.lane.waiting, scheduler.used, core.held) == (0, 0, 0, 0)
-    assert not scheduler._places
+    assert (bench.lane.running, bench.lane.waiting, scheduler.places.used, core.held) == (0, 0, 0, 0)
+    assert not scheduler.places
     return "".join(text[0] for text, _, _ in core.slices)
 
 
@@ -62,6 +63,32 @@ async def test_a_program_whose_tool_takes_too_long_gives_its_place_up(opened: An
     assert brief.startswith("abb")
     assert "c" in brief[3:5]  # at the same time as b's third
     assert (await order(opened, counting(tick_s=1), Room(RoundRobin(1), 100, 100_000), pause_s=60))[:6] == "abbbbc"
+
+
+@pytest.mark.parametrize(
+    ("anyio_backend", "second"),
+    [(("trio", {"clock": MockClock(autojump_threshold=0)}), 1.0), (("asyncio", {}), 0.05)],
+)
+async def test_a_place_kept_for_long_enough_is_given_up_though_nothing_else_happens(
+    opened: Any, counting: Any, say: Any, second: float
+) -> None:
+    # One long call without slices, a run whose tool hangs, and a call outside, for which one of two slots is free.
+    async def main(agent: Agent, task: str) -> str:
+        await agent.ask(words(task, 40), max_tokens=1)
+        await anyio.sleep(60 * second)
+        return ""
+
+    # Worth five seconds, when the first of the others has fifteen to go.
+    core = counting(tick_s=second)
+    async with opened(core, Room(Fifo(), 100, 50_000 * second), width=2, agent=main) as bench:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(bench.kernel.submit, say(words("a", 30), tokens=20))
+            hangs = await bench.kernel.submit(Spawn(program="agent", task="b"))
+            await anyio.sleep(2 * second)
+            await bench.kernel.submit(say(words("c", 40), tokens=1))
+            await bench.kernel.submit(Kill(pid=hangs.pid))
+    assert [text[0] for text, _, _ in core.slices] == ["b", "c", "a"]
+    assert (bench.lane.running, bench.lane.waiting) == (0, 0)
 
 
 @VIRTUAL
@@ -85,7 +112,7 @@ async def test_a_caller_that_gives_up_outside_leaves_the_next_its_turn(opened: A
         await anyio.sleep(0.1)
         assert core.running == 2
     assert [text[0] for text, _, _ in core.slices] == ["c", "a"]
-    assert (len(scheduler), scheduler.used) == (0, 0)
+    assert (len(scheduler), scheduler.places.used) == (0, 0)
 
 
 @VIRTUAL
@@ -109,6 +136,6 @@ async def test_every_policy_answers_all_where_memory_is_short(
         with anyio.move_on_after(3):
             await bench.kernel.submit(say(tokens=100))
     assert bench.history.ended_once()
-    assert (bench.lane.running, bench.lane.waiting, core.held, scheduler.used) == (0, 0, 0, 0)
-    assert not scheduler._places
-    assert not scheduler._written
+    assert (bench.lane.running, bench.lane.waiting, core.held, scheduler.places.used) == (0, 0, 0, 0)
+    assert not scheduler.places
+    assert not scheduler.places._written

@@ -50,7 +50,7 @@ def test_who_does_not_fit_waits_outside_until_a_run_has_ended() -> None:
     for each in (first, *others):
         scheduler.add(each)
     assert taken(scheduler) == [1, 2]
-    assert (scheduler.used, len(scheduler)) == (80, 2)
+    assert (scheduler.places.used, len(scheduler)) == (80, 2)
     with pytest.raises(IndexError, match="fits"):
         scheduler.next()
     finish(scheduler, first)
@@ -78,7 +78,7 @@ def test_calls_of_those_inside_pass_those_outside() -> None:
     finish(scheduler, call(1, 1), 10)
     scheduler.add(call(5, 1, 50), 20)
     assert taken(scheduler, 20) == [5]
-    assert scheduler.used == 90
+    assert scheduler.places.used == 90
 
 
 def test_a_context_is_kept_while_it_pays_and_then_goes_when_another_needs_the_place() -> None:
@@ -92,6 +92,28 @@ def test_a_context_is_kept_while_it_pays_and_then_goes_when_another_needs_the_pl
     assert taken(scheduler, 1_000 + WORTH - 1) == []
     assert taken(scheduler, 1_000 + WORTH) == [3]
     assert [scheduler.inside(pid) for pid in (1, 2, 3)] == [False, True, True]
+
+
+def test_it_says_when_to_look_again_for_whoever_waits_outside() -> None:
+    scheduler = room()
+    tasks = [call(1, 1, 50), call(2, 2, 50), call(3, 3, 50)]
+    for each in tasks:
+        scheduler.add(each)
+    assert taken(scheduler) == [1, 2]
+    assert scheduler.wake() is None
+    finish(scheduler, tasks[0], 10)
+    assert taken(scheduler, 10) == []
+    assert scheduler.wake(10) == 10 + WORTH
+    assert taken(scheduler, 10 + WORTH) == [3]
+    assert scheduler.wake(10 + WORTH) is None
+
+
+def test_it_says_when_the_next_call_outside_is_due() -> None:
+    scheduler = room(inner=Gittins(8, t_max_us=1_000))
+    for id in (1, 2):
+        scheduler.add(call(id, id, 60), id)
+    assert taken(scheduler, 5) == [1]
+    assert scheduler.wake(5) == 1_002
 
 
 def test_nobody_loses_a_place_that_none_needs() -> None:
@@ -120,7 +142,7 @@ def test_those_inside_pause_first_who_is_between_calls_then_who_waits_the_smalle
     assert [scheduler.inside(pid) for pid in (1, 2, 3, 4)] == [False, True, False, True]
     scheduler.served(tasks[4], 0, 20)
     assert [scheduler.inside(pid) for pid in (1, 2, 3, 4)] == [False, False, False, True]
-    assert scheduler.used == 95
+    assert scheduler.places.used == 95
 
 
 def test_what_grew_beyond_the_memory_waits_until_another_stops() -> None:
@@ -135,7 +157,7 @@ def test_what_grew_beyond_the_memory_waits_until_another_stops() -> None:
     assert taken(scheduler) == []
     finish(scheduler, two, ends=True)
     assert taken(scheduler) == [1]
-    assert scheduler.used == 65
+    assert scheduler.places.used == 65
 
 
 def test_a_program_larger_than_the_memory_runs_alone() -> None:
@@ -145,19 +167,38 @@ def test_a_program_larger_than_the_memory_runs_alone() -> None:
         scheduler.add(each)
     assert taken(scheduler) == [1]
     finish(scheduler, small)
-    assert taken(scheduler) == [2]
+    assert taken(scheduler, 10) == [2]
     assert not scheduler.inside(1)
     finish(scheduler, large, ends=True)
     assert taken(scheduler) == [3]
 
 
-def test_an_idle_core_keeps_no_place_for_those_between_calls() -> None:
+def test_an_idle_core_waits_no_longer_than_it_takes_to_read_again() -> None:
+    for comes_back in (False, True):
+        scheduler = room()
+        scheduler.add(call(1, 1, 60))
+        assert taken(scheduler) == [1]
+        finish(scheduler, call(1, 1, 60), 10)
+        scheduler.add(call(2, 2, 90), 11)
+        assert taken(scheduler, 11) == []
+        # Another 40 it would be kept through where others run.
+        assert scheduler.wake(11) == 10 + 60
+        if comes_back:
+            scheduler.add(call(3, 1, 70), 69)
+            assert taken(scheduler, 69) == [3]
+        else:
+            assert taken(scheduler, 70) == [2]
+
+
+def test_an_idle_core_lets_in_whoever_there_is_where_none_is_about_to_come() -> None:
     scheduler = room()
-    scheduler.add(call(1, 1, 90))
+    for each in (call(1, 1, 60), call(2, 2, 90, priority=-1)):
+        scheduler.add(each)
     assert taken(scheduler) == [1]
-    finish(scheduler, call(1, 1, 90))
-    scheduler.add(call(2, 2, 90), 1)
-    assert taken(scheduler, 1) == [2]
+    finish(scheduler, call(1, 1, 60), 10)
+    assert taken(scheduler, 10) == []
+    assert taken(scheduler, 70) == [2]
+    assert not scheduler.inside(1)
 
 
 def test_whoever_has_more_priority_takes_the_place_of_who_does_not_run() -> None:
@@ -201,7 +242,7 @@ def test_a_cancelled_call_makes_room_held_back_or_running() -> None:
     assert taken(scheduler) == [3]
     scheduler.done(tasks[0])
     scheduler.ended(1)
-    assert (scheduler.used, len(scheduler)) == (40, 0)
+    assert (scheduler.places.used, len(scheduler)) == (40, 0)
 
 
 def test_the_users_calls_are_runs_of_their_own() -> None:
@@ -211,7 +252,7 @@ def test_the_users_calls_are_runs_of_their_own() -> None:
         scheduler.add(each)
     assert taken(scheduler) == [1]
     finish(scheduler, tasks[0])
-    assert scheduler.used == 0
+    assert scheduler.places.used == 0
     assert taken(scheduler) == [2]
 
 
@@ -226,7 +267,7 @@ def test_a_call_takes_what_calls_of_its_program_usually_write() -> None:
     for id in (2, 3):
         scheduler.add(call(id, id, 10))
     assert taken(scheduler) == [2]
-    assert scheduler.used == 60
+    assert scheduler.places.used == 60
 
 
 def test_of_those_outside_a_number_is_looked_at_and_all_come_in(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,25 +293,34 @@ def test_a_memory_of_nothing_is_refused() -> None:
 
 
 def test_pauses_are_kept_through_while_most_end_before_it_is_not_worth_it() -> None:
-    pauses = Pauses(worth_us=10_000)
-    assert pauses.keep_us("never seen") == 10_000
+    pauses = Pauses()
+    assert pauses.keep_us("never seen", 10_000) == 10_000
     for _ in range(50):
         pauses.add("tool", 1_000)
         pauses.add("person", 1_000_000)
-    assert 1_000 <= pauses.keep_us("tool") <= 2_000
-    assert pauses.keep_us("person") == 0
+    assert 1_000 <= pauses.keep_us("tool", 10_000) <= 2_000
+    assert pauses.keep_us("person", 10_000) == 0
     # Nine tools of ten answer soon, one hangs: it is given up soon after.
     for number in range(500):
         pauses.add("mixed", 100_000 if number % 10 == 0 else 1_000)
-    assert 1_000 <= pauses.keep_us("mixed") <= 2_000
+    assert 1_000 <= pauses.keep_us("mixed", 10_000) <= 2_000
 
 
 def test_a_bet_on_a_pause_needs_a_few_of_them() -> None:
-    pauses = Pauses(worth_us=10_000)
+    pauses = Pauses()
     for number in range(KNOWN):
-        assert pauses.keep_us("person") == 10_000, number
+        assert pauses.keep_us("person", 10_000) == 10_000, number
         pauses.add("person", 1_000_000)
-    assert pauses.keep_us("person") == 0
+    assert pauses.keep_us("person", 10_000) == 0
+
+
+def test_a_context_that_is_dearer_to_read_again_is_kept_for_longer() -> None:
+    pauses = Pauses()
+    for _ in range(50):
+        pauses.add("tool", 1_000)
+    assert pauses.keep_us("tool", 100) == 0
+    assert 1_000 <= pauses.keep_us("tool", 10_000) <= 2_000
+    assert pauses.keep_us("tool", 100) == 0
 
 
 @pytest.mark.parametrize("policy", sorted(POLICIES))
@@ -330,9 +380,10 @@ class Checked(Room):
         assert self.ready(now)
         job = super().next(now)
         assert job is first
-        assert self.used <= self.capacity or len(self._inside) == 1
-        assert self.used == sum(place.tokens for place in self._inside.values())
-        assert all(place.tokens == 0 for place in self._places.values() if place.id not in self._inside)
+        places = self.places
+        assert places.used <= places.capacity or len(places._inside) == 1
+        assert places.used == sum(place.size for place in places._inside.values())
+        assert all(place.size == 0 for place in places._all.values() if place.id not in places._inside)
         return job
 
 
@@ -352,9 +403,9 @@ def test_all_run_to_their_end_and_those_inside_fit(
         result = Simulation(scheduler, A10G, slots).run(programs)
     assert result.calls == sum(len(program.calls) for program in programs)
     assert len(result.ended) == len(programs)
-    assert (len(scheduler), scheduler.used) == (0, 0)
-    assert not scheduler._places
-    assert not scheduler._written
+    assert (len(scheduler), scheduler.places.used) == (0, 0)
+    assert not scheduler.places
+    assert not scheduler.places._written
 
 
 @pytest.mark.parametrize("policy", ["fifo", "gittins", "vtc"])

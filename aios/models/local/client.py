@@ -29,8 +29,8 @@ from aios_syscalls.port import discard
 class _Call:
     """One generation, with what it takes to continue it on another worker."""
 
-    def __init__(self, id: int, chat: Chat, seed: int, salt: int) -> None:
-        self.id, self.chat, self.seed = id, chat, seed
+    def __init__(self, id: int, chat: Chat, pid: int, seed: int, salt: int) -> None:
+        self.id, self.chat, self.pid, self.seed = id, chat, pid, seed
         self.salt = salt
         """Makes the ids of its tool uses unlike those of others."""
         self.tokens: list[int] = []
@@ -152,14 +152,14 @@ class LocalModel:
         snapshot: Snapshot | None,
         budget: int | None,
         emit: Emit,
-        caller: Caller = NOBODY,  # noqa: ARG002 - a pause costs nothing here, so none is worth avoiding
+        caller: Caller = NOBODY,  # how crowded it is does not matter: a pause costs nothing here
     ) -> ChatReply | Snapshot:
         """As `Model.generate`; the budget counts generated tokens, whatever it takes to read the prompt.
 
         Raises BadRequest, or ModelFailed: the model is down, or this call ends its workers.
         """
         if snapshot is None:
-            call = self._begin(chat)
+            call = self._begin(chat, caller.pid)
         elif isinstance(snapshot, LocalSnapshot):
             call = snapshot.take(self)
         else:
@@ -185,6 +185,11 @@ class LocalModel:
         if call.worker is not None and call.worker is self._keeper.worker:
             call.worker.send({"drop": call.id})
         self._end(call)
+
+    def let_go(self, pid: int) -> None:
+        """Nobody is about to need what is kept of a process: it may go before all else."""
+        if self._keeper.worker is not None:
+            self._keeper.worker.send({"let_go": pid})
 
     async def ask(self, command: str, **fields: Any) -> dict[str, Any]:
         """What the worker answers to a command that is no generation.
@@ -226,13 +231,13 @@ class LocalModel:
                 return {**end["stats"], **lives, "resident": True}
         return {**self.info, **lives, "resident": False}
 
-    def _begin(self, chat: Chat) -> _Call:
+    def _begin(self, chat: Chat, pid: int) -> _Call:
         self._ids += 1
         self._place.begin()
         seed = chat.sampling.seed
         if seed is None:
             seed = self._random.getrandbits(63) if chat.sampling.temperature else 0
-        return _Call(self._ids, chat, seed, self._random.getrandbits(32) if chat.tools else 0)
+        return _Call(self._ids, chat, pid, seed, self._random.getrandbits(32) if chat.tools else 0)
 
     def _end(self, call: _Call) -> None:
         self._quarantine.forget(call.id)
@@ -275,7 +280,7 @@ class LocalModel:
         if call.worker is worker:
             return {"resume": slice}
         call.worker = worker
-        return {"start": {**slice, "chat": call.chat, "seed": call.seed, "tokens": call.tokens}}
+        return {"start": {**slice, "chat": call.chat, "pid": call.pid, "seed": call.seed, "tokens": call.tokens}}
 
     def _finished(self, call: _Call, reply: ChatReply) -> ChatReply:
         uses = tuple(use.model_copy(update={"id": f"call-{call.salt:08x}-{use.id}"}) for use in reply.tool_uses)

@@ -46,6 +46,11 @@ class State:
     usable: Sequence[int] = field(default_factory=list)
     """The codes of the tokens at its beginning that others may begin with; it is indexed under these."""
     used: int = 0
+    """When, by the clock of uses; 0 is for those that go first."""
+    pid: int = 0
+    """Of the process whose it is."""
+    shared: int = 0
+    """Tokens at its beginning that others have begun with."""
 
 
 class Contexts:
@@ -78,7 +83,7 @@ class Contexts:
         state = self._of.get(generation.id)
         if state is None:
             generation.computed = 0
-            state = self._of[generation.id] = State(next(self._keys), generation.salt, generation)
+            state = self._of[generation.id] = State(next(self._keys), generation.salt, generation, pid=generation.pid)
             self._states[state.key] = state
             if not self._take_over(state, generation):
                 self._sit(state, self._free(running))
@@ -100,6 +105,7 @@ class Contexts:
             return
         source = max(found, key=lambda each: (each.seat is not None, self._tiers.tier(each.key) == "memory", each.used))
         source.used = self._clock
+        source.shared = max(source.shared, length)
         if source.seat is not None:
             self.reuse.resident += 1
             restored = self._restore(state, self._read(source.seat, 0))
@@ -124,6 +130,18 @@ class Contexts:
         else:
             self._learn(state, generation.codes[: generation.computed])
 
+    def let_go(self, pid: int) -> None:
+        """Nobody is about to need what is kept of a process: it goes first, but for a beginning that others have."""
+        for state in [each for each in self._states.values() if each.pid == pid]:
+            if beginning := state.usable[: state.shared]:
+                _, found = self._index[state.salt].longest(beginning)
+                heir = next((each for each in found if each is not state and each.used), None)
+                if heir is None:
+                    continue
+                heir.shared = max(heir.shared, len(beginning))
+            state.used = 0
+            self._tiers.leave_first(state.key)
+
     def _take_over(self, state: State, generation: Generation) -> bool:
         """Go on in the sequence of a finished state that the prompt begins with, if none has more of the prompt."""
         index, prompt = self._index[generation.salt], generation.codes[: generation.start]
@@ -132,6 +150,7 @@ class Contexts:
         if best is None or best.seat is None or len(best.usable) < index.longest(prompt)[0]:
             return False
         seat, length = best.seat, generation.begin(len(best.usable))
+        state.shared = best.shared
         self._unlearn(best)
         del self._states[best.key]
         self._sit(state, seat)
@@ -150,6 +169,7 @@ class Contexts:
             self._context.cut(state.seat, 0)
             length = 0
         generation.computed = length
+        generation.cached = max(generation.cached, length)
         self.reuse.shared_tokens += length
 
     def _free(self, running: Collection[Generation]) -> int:
@@ -185,6 +205,7 @@ class Contexts:
     def _learn(self, state: State, codes: Sequence[int]) -> None:
         index = self._index[state.salt]
         for other in [each for each in index.prefixes(codes) if each.owner is None and each is not state]:
+            state.shared = max(state.shared, other.shared)
             self._forget(other)
         state.usable = codes
         index.insert(codes, state)

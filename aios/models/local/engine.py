@@ -85,6 +85,10 @@ class Engine:
         for generation in [each for each in (*self._running, *self._paused.values()) if each.id == id]:
             self._leave(generation)
 
+    def let_go(self, pid: int) -> None:
+        """What is kept of a process's contexts goes before that of others."""
+        self._contexts.let_go(pid)
+
     def step(self) -> list[Output]:
         """Compute once for everybody; what came of it for whom."""
         self.work.steps += 1

@@ -43,8 +43,9 @@ class Generation:
         generated: Sequence[int] = (),
         salt: str = "",
         exact: bool = True,
+        pid: int = 0,
     ) -> None:
-        self.id = id
+        self.id, self.pid = id, pid
         self.salt = salt
         """It shares beginnings with those of the same salt only."""
         self.codes, self._runs = _in_runs(prompt)
@@ -56,6 +57,8 @@ class Generation:
         self.text = text or Text()
         self.computed = 0
         """How many of the tokens' states are in the KV cache, or saved."""
+        self.cached = 0
+        """How many of the prompt's were there when it began."""
         self.budget: int | None = None
         """Tokens left in this slice; None has no end."""
         self._model, self._sampling, self._seed, self._grammar = model, sampling, seed, grammar

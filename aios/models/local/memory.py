@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from aios.context.tiers import GRAIN
 from aios.models.local.gguf import Header
 from aios_syscalls import ModelFailed
 
@@ -49,6 +51,46 @@ class Needs:
                 f"its slots, {mb(self.work)} to work with) and {mb(free)} are free; configure fewer slots, a shorter "
                 "context or a smaller model, or memory.models_mb, so that models take turns"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How much is kept of the contexts of programs: each slot has one in its part of the KV cache, the others' states
+    are in memory and on disk. `token_bytes` is what a token takes there.
+    """
+
+    slots: int
+    context: int
+    token_bytes: int
+    memory_bytes: int
+    disk_bytes: int
+
+    @property
+    def capacity(self) -> int:
+        """Tokens, where contexts are as long as a slot lets them be."""
+        return int(self.context * self.contexts(self.context))
+
+    def contexts(self, tokens: int) -> float:
+        """How many of so many tokens each are kept; a state that fits into no memory does not get to the disk either.
+
+        One less than fit: to bring a state up, that which gives its slot away is saved first.
+        """
+        size = tokens * self.token_bytes
+        buffer = -(-size // GRAIN) * GRAIN
+        if buffer > self.memory_bytes:
+            return self.slots
+        return self.slots + max(0.0, self.memory_bytes // buffer + self.disk_bytes / size - 1)
+
+    def takes(self, tokens: int) -> int:
+        """The share of the capacity that a context of so many tokens takes."""
+        return math.ceil(self.capacity / self.contexts(min(max(1, tokens), self.context)))
+
+
+def kept(path: Path, slots: int, context: int, memory_bytes: int, disk_bytes: int) -> Kept | None:
+    """What a model's file says of it, without loading that; None where that is no bound. Raises ModelFailed."""
+    # A model without attention has a state of one size, which its header does not tell.
+    token_bytes = Header.read(path).token_bytes
+    return Kept(slots, context, token_bytes, memory_bytes, disk_bytes) if token_bytes else None
 
 
 def mb(count: int) -> str:

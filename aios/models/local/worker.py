@@ -1,9 +1,9 @@
 """The process that owns the model: `python -m aios.models.local.worker FD`, where FD is a connected Unix socket.
 
 Objects as JSON lines. It gets its settings first, says what memory it needs and waits until it may load; then it gets
-commands: start, resume, drop, stats. It answers with progress and ready or failed, then with what came of its steps for
-each generation: at once when somebody reads along or a slice is over, else now and then; and within a long step with a
-beat when that gets on. It ends when the socket does.
+commands: start, resume, drop, let_go, stats. It answers with progress and ready or failed, then with what came of its
+steps for each generation: at once when somebody reads along or a slice is over, else now and then; and within a long
+step with a beat when that gets on. It ends when the socket does.
 """
 
 from __future__ import annotations
@@ -179,6 +179,8 @@ class Worker:
                 self._forget(id)
                 self._news.pop(id, None)
                 self._rankings.pop(id, None)
+            case {"let_go": int(pid)}:
+                self._engine.let_go(pid)
             case {"stats": int(id)}:
                 rss = psutil.Process().memory_info().rss
                 statistics = {**self._info, **self._engine.statistics(), "rss_bytes": rss}
@@ -208,6 +210,7 @@ class Worker:
             generated=job["tokens"],
             salt=chat.cache_salt,
             exact=self._shape.exact,
+            pid=job["pid"],
         )
         self._chats[id] = chat
         self._run(generation, job["budget"], job["stream"])
@@ -283,7 +286,11 @@ class Worker:
             tool_uses=tuple(uses),
             finish="tool_use" if uses else output.end,
             mode="exact" if self._info["exact"] else "throughput",
-            usage=Usage(prompt_tokens=generation.start, completion_tokens=len(generation.generated)),
+            usage=Usage(
+                prompt_tokens=generation.start,
+                completion_tokens=len(generation.generated),
+                cached_tokens=generation.cached,
+            ),
         )
 
 

@@ -52,6 +52,11 @@ class Speed:
         return float(self._weights @ np.array([1.0, read, written]))
 
     @property
+    def read_us(self) -> float:
+        """What a token takes to be read, in microseconds."""
+        return float(self._weights[1]) * 1e6
+
+    @property
     def typical_s(self) -> float | None:
         """What calls have taken of late; None before the first."""
         return self._mean if self._calls else None

@@ -15,6 +15,7 @@ import anyio
 import psutil
 import pytest
 
+from aios.models.base import Caller
 from aios.models.local import keeper
 from aios.models.local.client import LocalModel, LocalSnapshot
 from aios_syscalls import BadRequest, Chat, ChatReply, KernelBug, Message, ModelFailed, Rank, Sampling
@@ -194,3 +195,33 @@ async def test_a_worker_ends_with_its_client(gguf: Path) -> None:
     with anyio.fail_after(10):
         while worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE:
             await anyio.sleep(0.05)
+
+
+@ONE_LOOP
+async def test_a_reply_tells_what_of_its_prompt_was_there_already(opened: Open) -> None:
+    async with opened() as model:
+        first = await model.generate(say(), None, None, ignore)
+        assert first.usage.cached_tokens == 0
+        longer = (*say().messages, first.message, Message(role="user", content="Write on."))
+        second = await model.generate(say().model_copy(update={"messages": longer}), None, None, ignore)
+        # All but the last token of the answer, which was not computed.
+        assert second.usage.cached_tokens == first.usage.total - 1
+        assert second.usage.prompt_tokens > first.usage.total
+
+
+@ONE_LOOP
+async def test_the_worker_hears_whose_contexts_may_go(opened: Open) -> None:
+    async with opened(memory_bytes=0, disk_bytes=0) as model:
+
+        async def turn(pid: int) -> int:
+            chat = Chat(messages=(Message(role="user", content=f"{pid} is a number. " * 12),), max_tokens=1)
+            reply = await model.generate(chat, None, None, ignore, Caller(pid))
+            return int(reply.usage.cached_tokens)
+
+        model.let_go(9)
+        await turn(1)
+        await turn(2)
+        model.let_go(2)
+        await turn(3)
+        assert await turn(1) > 60
+    model.let_go(1)

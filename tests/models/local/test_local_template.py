@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
+from aios.kernel.lengths import Length, Lengths
 from aios.models.local.llama import LlamaModel
 from aios.models.local.template import Template, parse_tool_uses
 from aios_syscalls import BadRequest, Chat, Message, ModelFailed, ToolSpec, ToolUse
@@ -164,3 +167,33 @@ def test_what_a_model_wrote_is_told_from_what_it_was_asked() -> None:
     assert alone(plain.replace("message.content", "message.content[:-1]")) == ""
     text = Letters(plain).read(Template(Letters(plain)).tokens(chat))
     assert text == "[<|im_start|>]a[<|im_start|>]b<s>[<|im_start|>]c!"
+
+
+def test_a_prompts_tokens_are_guessed_by_its_length(template: Template) -> None:
+    # Pieces of this project's own texts, in one to six messages, half of them with a system message.
+    random, lengths = Random(1), Lengths()
+    texts = [path.read_text("utf-8") for path in Path(__file__).parents[3].rglob("*.md") if path.stat().st_size > 9_000]
+
+    def piece() -> str:
+        text, size = random.choice(texts), random.randint(40, 1_500)
+        start = random.randrange(len(text) - size)
+        return text[start : start + size]
+
+    errors: dict[str, list[float]] = {"learnt": [], "quarter": [], "going on": []}
+    for number in range(200):
+        messages = [Message(role="system", content=piece())] * random.randint(0, 1)
+        messages += [
+            Message(role=("user", "assistant")[each % 2], content=piece()) for each in range(random.choice((1, 3, 5)))
+        ]
+        for turn in range(2):
+            chat = Chat(messages=tuple(messages))
+            length, tokens = Length.of(chat), len(template.codes(chat))
+            if number >= 20:
+                errors["going on" if turn else "learnt"].append(abs(lengths.guess(number, length) / tokens - 1))
+                errors["quarter"].append(abs(length.characters / 4 / tokens - 1))
+            lengths.observe(number, length, tokens)
+            messages += [Message(role="assistant", content=piece()[:200]), Message(role="user", content=piece()[:200])]
+    means = {name: sum(each) / len(each) for name, each in errors.items()}
+    assert means["learnt"] < 0.14
+    assert means["going on"] < 0.06
+    assert means["learnt"] < 0.6 * means["quarter"]
