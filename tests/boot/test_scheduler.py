@@ -67,7 +67,7 @@ def readable(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
         asked.append(arguments)
         return KEPT
 
-    monkeypatch.setattr("aios.boot.kept", answer)
+    monkeypatch.setattr("aios.boot.lanes.kept", answer)
     return asked
 
 

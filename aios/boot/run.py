@@ -1,0 +1,195 @@
+"""From a Config to a running kernel."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from aios.boot.lanes import llm_lane, scheduler
+from aios.boot.models import Progress, make_models
+from aios.boot.remembered import memory
+from aios.config import (
+    Config,
+    ModelConfig,
+    journal_path,
+    new_run_directory,
+)
+from aios.cores.dispatch import Dispatch
+from aios.cores.file import FileCore
+from aios.cores.tool import ToolCore
+from aios.hosts.process import ProcessHost
+from aios.hosts.program import Main, default_directories
+from aios.hosts.task import TaskHost
+from aios.kernel import Host, Kernel, Lane, Limits, Observer, SqliteJournal
+from aios.kernel.totals import Totals
+from aios.models.base import Backend
+from aios.models.prices import Price
+from aios.models.retries import Retries
+from aios.models.router import Profile, Router
+from aios.models.routing.forecast import Load
+from aios.models.routing.outcomes import Outcomes
+from aios.models.routing.strategies import Weights
+from aios.scheduler import Fifo
+from aios.setup import default_embedder
+from aios.tools.builtin import BUILTIN
+from aios.tools.registry import ToolBox, load_tools
+from aios_storage import Root
+from aios_storage.client import Meaning
+from aios_storage.library import Library
+from aios_syscalls import BadRequest, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A booted kernel and where its record is."""
+
+    id: str
+    directory: Path
+    kernel: Kernel
+    models: Mapping[str, Backend]
+
+    @property
+    def journal(self) -> Path:
+        """The run's journal file."""
+        return journal_path(self.directory)
+
+
+@asynccontextmanager
+async def boot(
+    config: Config,
+    *,
+    models: Sequence[Backend] | None = None,
+    mains: Mapping[str, Main] | None = None,
+    observers: Iterable[Observer] = (),
+    progress: Progress | None = None,
+    directory: Path | None = None,
+    remember: bool = True,
+) -> AsyncIterator[Run]:
+    """A running kernel. `models` replace the configured ones; `mains` are programs that are functions.
+
+    The run's record goes to `directory`, whose name is the run's id. What the router and the schedulers learn is kept
+    for the next run, and used in this one, if they are to remember it and the models are those of the configuration.
+
+    Raises BadRequest for a configuration that cannot be, ModelFailed when a model does not load.
+    """
+    directory = directory or new_run_directory()
+    remember = remember and models is None
+    async with AsyncExitStack() as stack:
+        box = ToolBox([*BUILTIN, *(tool for path in config.tools for tool in load_tools(path))])
+        _check_root(config.root)
+        serving = {}
+        for model in models if models is not None else make_models(config, progress):
+            serving[model.name] = await stack.enter_async_context(model)
+        # After the models: what does not come to start leaves no record of a run.
+        journal = await stack.enter_async_context(SqliteJournal(journal_path(directory)))
+        host = await stack.enter_async_context(_host(config, directory, mains))
+        files = FileCore(partial(library, config), directory.name, config.files.private, config.files.homes)
+        stack.callback(files.close)
+        lanes: dict[str, Lane] = {}
+        router = stack.enter_context(_router(config, serving, lanes, remember=remember))
+        totals = Totals(memory("scheduler")) if remember and config.scheduler.remember else None
+        if totals is not None:
+            stack.callback(totals.close)
+        for name, model in serving.items():
+            lanes[name] = llm_lane(config, model, router.forecast.speeds[name], totals)
+        kernel = Kernel(
+            # Tools and files bound themselves, a tool by its own limit, files by their threads.
+            [*lanes.values(), Lane("tool", ToolCore(box), Fifo(), math.inf), Lane("file", files, Fifo(), math.inf)],
+            Dispatch(router, Retries(random.Random(config.seed)), hedge=config.router.hedge),
+            host,
+            journal,
+            limits=Limits(**config.limits.model_dump()),
+            budget=config.budget,
+            budgets=config.budgets,
+            observers=observers,
+            facts={
+                "run": directory.name,
+                "began": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "os_pid": os.getpid(),
+                "scheduler": config.scheduler.policy,
+                "slice": scheduler(config).slice and config.scheduler.slice,
+                "router": router.name,
+                "models": {name: model.slots for name, model in serving.items()},
+            },
+        )
+        await stack.enter_async_context(kernel)
+        if totals is not None:
+            stack.callback(totals.close)  # before the kernel, which cuts off what still runs
+        yield Run(directory.name, directory, kernel, serving)
+
+
+def library(config: Config) -> Library:
+    """The files of the configured root. Meaning is asked of the index's owner, which the first such question starts."""
+    spec = config.files.embedder or default_embedder()
+    return Library(config.root, nearest=Meaning(config.root, spec) if spec and spec != "none" else None)
+
+
+def _check_root(path: Path) -> None:
+    """Raises NotFound or BadRequest for what is no directory, Denied for one that may not be read."""
+    if not path.exists():
+        raise NotFound(f"there is no directory {path} to keep agents' files in; make it: mkdir -p {path}", field="root")
+    if not path.is_dir():
+        raise BadRequest(f"{path} is no directory, and agents' files need one; give another as --root", "root")
+    Root(path).close()
+
+
+def _host(config: Config, directory: Path, mains: Mapping[str, Main] | None) -> AbstractAsyncContextManager[Host]:
+    directories = (*config.agents, *default_directories())
+    if config.isolate and not mains:
+        return ProcessHost(directory / "agents", directories)
+    return nullcontext(TaskHost(directories, mains))
+
+
+def _preferred(models: Mapping[str, Backend], first: str | None) -> Mapping[str, Backend]:
+    """The models with the preferred one in front. Raises BadRequest when there is none of that name."""
+    if first is None:
+        return models
+    if first not in models:
+        raise BadRequest(f"no model {first!r} is configured; there are {', '.join(models)}", "model")
+    return {first: models[first], **models}
+
+
+@contextmanager
+def _router(
+    config: Config, models: Mapping[str, Backend], lanes: Mapping[str, Lane], *, remember: bool
+) -> Iterator[Router]:
+    """The router of a kernel whose lanes are about to be; what it learns is kept for the next run."""
+
+    def load(name: str) -> Load:
+        lane = lanes[name]
+        return Load(lane.running, lane.waiting, lane.width)
+
+    settings = config.router
+    several = remember and settings.remember and len(models) > 1
+    outcomes = Outcomes(memory("router")) if several else None
+    try:
+        yield Router(
+            _preferred(models, config.model),
+            "explicit" if config.model else settings.strategy,
+            profiles={name: _profile(config, each) for name, each in config.models.items()},
+            weights=Weights(settings.usd, settings.second, settings.explore),
+            load=load,
+            outcomes=outcomes,
+        )
+    finally:
+        if outcomes is not None:
+            outcomes.close()
+
+
+def _profile(config: Config, model: ModelConfig) -> Profile:
+    price = config.price(model)
+    dollars = Price(price.input, price.output, price.cached) if price else None
+    return Profile(dollars, model.quality, model.fallbacks)
