@@ -108,7 +108,7 @@ async def _run(agents: int, memory_mb: int, memory: str) -> Took:
             root=Path(directory),
             isolate=False,
         )
-        async with boot(config, mains={"agent": main}, directory=Path(directory) / "run") as run:
+        async with boot(config, mains={"agent": main}, directory=Path(directory) / "run", remember=False) as run:
             local = run.models[MODEL]
             assert isinstance(local, LocalModel)
             assert isinstance(run.kernel.lanes[f"llm:{MODEL}"].scheduler, Room) == (memory == "auto")
