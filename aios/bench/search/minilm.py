@@ -14,6 +14,7 @@ import numpy as np
 
 from aios.bench.search.sets import Set, ndcg
 from aios_storage.embedders import Floats
+from aios_storage.embedders.onnx import load_onnxruntime
 
 VARIABLE = "AIOS_MINILM"
 TOKENS = 256
@@ -40,13 +41,12 @@ def measure(each: Set, weights: Path) -> float:
 
 class _MiniLm:
     def __init__(self, weights: Path) -> None:
-        import onnxruntime
         from tokenizers import Tokenizer
 
         self._tokenizer = Tokenizer.from_file(str(weights / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(TOKENS)
-        self._session: Any = onnxruntime.InferenceSession(str(weights / "model.onnx"))
+        self._session: Any = load_onnxruntime().InferenceSession(str(weights / "model.onnx"))
         self._inputs = {each.name for each in self._session.get_inputs()}
 
     def embed(self, text: str) -> Floats:

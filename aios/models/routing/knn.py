@@ -81,5 +81,7 @@ class Nearest:
             client = chromadb.EphemeralClient(Settings(anonymized_telemetry=False))
             # All clients in memory share one store, where the name of one that is gone would be taken.
             name = f"questions-{uuid.uuid4()}"
-            self._made = client.create_collection(name, configuration={"hnsw": {"space": "cosine"}})
+            self._made = client.create_collection(
+                name, configuration={"hnsw": {"space": "cosine"}}, embedding_function=None
+            )
         return self._made

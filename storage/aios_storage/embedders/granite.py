@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from aios_storage.embedders import Floats
-from aios_storage.embedders.onnx import MICROSOFT, Graph
+from aios_storage.embedders.onnx import MICROSOFT, Graph, load_onnxruntime
 from aios_storage.embedders.pack import Pack, read
 from aios_syscalls.errors import ModelFailed
 
@@ -79,12 +79,13 @@ class Granite:
 
 
 def _session(model: bytes) -> Any:
-    import onnxruntime
-
+    onnxruntime = load_onnxruntime()
     options = onnxruntime.SessionOptions()
     # One thread a text: texts side by side use cores better than one text on several, and a search's is short.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    # Processors without VNNI would add products of bytes in sixteen bits, which overflow: vectors unlike others'.
+    options.add_session_config_entry("session.x64quantprecision", "1")
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 

@@ -5,6 +5,7 @@ Field numbers are those of onnx.proto, version IR 9; tensors carry their bytes r
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,14 @@ KINDS = {"float32": 1, "uint8": 2, "int8": 3, "int64": 7}
 IR_VERSION = 9
 OPSET = 18
 MICROSOFT = "com.microsoft"
+
+
+def load_onnxruntime() -> Any:
+    """The module, told not to send to its makers what it does, as it does unless told before it is loaded."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime
 
 
 def _varint(number: int) -> bytes:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aios.models.remote.anthropic_wire import PATH, Draft, headers, request_body
@@ -437,6 +437,7 @@ EVENTS = st.fixed_dictionaries(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(EVENTS, max_size=6))
 def test_events_out_of_shape_and_order_are_faults_at_worst(events: list[Any]) -> None:
     check(*(json.dumps(event).encode() for event in events))
