@@ -11,6 +11,7 @@ from statistics import fmean
 
 from aios.bench import Bound, Report, at_least, at_most, sched_live, sched_runs
 from aios.bench.chart import Chart
+from aios.bench.progress import progress
 from aios.bench.sched_fair import artifact, overload, weighted
 from aios.bench.sched_runs import COLUMNS, DEFAULT, IN_ROOM, MAIN, ORACLE, Case, cases, flat, policies, policy, table
 from aios.scheduler import Room, Scheduler
@@ -65,17 +66,25 @@ def main(quick: bool, data: Path | None = None, live: bool = False) -> Report:
     """Every policy on every workload and load, the suites of fairness, the simulator's own speed, the local model."""
     seeds = SEEDS[:4] if quick else SEEDS
     every = [*cases(quick), *(_traces(data, quick) if data else [])]
-    told = {case.label: table(case, policies(case, quick), seeds) for case in every}
-    figures: dict[str, float | None] = {**sched_live.live(quick)} if live else {"live_log_error": None}
+    told: dict[str, dict[str, dict[str, float]]] = {}
+    figures: dict[str, float | None] = {"live_log_error": None}
     missing = {} if live else {"live_log_error": LIVE}
-    if data:
-        figures |= artifact(data)
-    else:
-        for name in MEASURED:
-            figures[f"vtc_{name}"] = None
-            missing[f"vtc_{name}"] = NO_DATA
-    figures |= {**overload(), "weights_off": weighted(), **_gains(every, told)}
-    figures |= {"graph_makespan_ratio": _graphs(seeds), **_critical(seeds), **_decisions(), **_speed(quick)}
+    with progress() as tell:
+        for number, case in enumerate(every, 1):
+            tell(f"{number} of {len(every)} cases: {case.label}")
+            told[case.label] = table(case, policies(case, quick), seeds)
+        if live:
+            tell("the same programs on the local model")
+            figures |= sched_live.live(quick)
+        tell("fairness, graphs, and the time of decisions")
+        if data:
+            figures |= artifact(data)
+        else:
+            for name in MEASURED:
+                figures[f"vtc_{name}"] = None
+                missing[f"vtc_{name}"] = NO_DATA
+        figures |= {**overload(), "weights_off": weighted(), **_gains(every, told)}
+        figures |= {"graph_makespan_ratio": _graphs(seeds), **_critical(seeds), **_decisions(), **_speed(quick)}
     for label, rows in told.items():
         figures |= flat(label, rows)
     goals = [*GOALS, *(bound for name, value in MEASURED.items() for bound in _within(f"vtc_{name}", value))]
