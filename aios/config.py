@@ -51,7 +51,7 @@ class LocalModelConfig(RoutedConfig):
     memory_mb: int = Field(default=1024, ge=0)
     """For paused generations that were pushed out of the KV cache."""
     disk_mb: int = Field(default=2048, ge=0)
-    """For those that were pushed out of memory."""
+    """For those that were pushed out of memory; where that is 0, nothing comes here either."""
     rss_limit_mb: int | None = Field(default=None, ge=1)
     """Of the worker's memory, above which it is replaced; None is 500 more than it should take."""
     n_gpu_layers: int | None = Field(default=None, ge=0)
