@@ -8,11 +8,10 @@ from pathlib import Path
 
 from aios.bench.llm.ours import kernel_over, loaded, rate, say, streams
 from aios.bench.llm.workload import chats, long_chat
-from aios.boot import scheduler as configured
-from aios.config import Config
+from aios.config import SchedulerConfig
 from aios.context import Snapshot
 from aios.models.local.client import LocalModel
-from aios.scheduler import Fifo
+from aios.scheduler import Fifo, RoundRobin
 from aios_syscalls import Chat, KernelBug
 
 CONTEXT, SENTENCES = 2048, 116
@@ -70,11 +69,12 @@ def _paused(outcome: object) -> Snapshot:
 
 async def round_robin(model: Path, tokens: int, rounds: int) -> dict[str, float | None]:
     """Throughput of twice as many long generations as slots, FIFO and round robin at the default slice."""
+    slice = int(SchedulerConfig().slice)
     fifo: list[float] = []
     robin: list[float] = []
     async with loaded(model, SLOTS, 512) as local:
         for round in range(rounds):
-            for scheduler, rates in ((Fifo(), fifo), (configured(Config()), robin)):
+            for scheduler, rates in ((Fifo(), fifo), (RoundRobin(slice), robin)):
                 say(f"{2 * SLOTS} long generations on {SLOTS} slots, {type(scheduler).__name__}, round {round + 1}")
                 async with kernel_over(local, scheduler) as kernel:
                     # Other words for each, so that neither has its prompts read by the other.
