@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 
+from aios.scheduler.answers import Answers
 from aios.scheduler.base import Job
 from aios.scheduler.histogram import Learnt
 from aios.scheduler.load import Load
@@ -13,8 +14,6 @@ from aios.scheduler.round_robin import sliced
 BETA = 8.0
 USUAL = 4
 """How many times the mean length a usual call is."""
-FADE = 1_000
-"""Calls after which the mean length forgets half."""
 T_MAX_US = 120_000_000
 
 
@@ -51,15 +50,12 @@ class Gittins(ProgramQueue):
         self._due: dict[int, int] = {}
         """Until when each waiting job may wait, and each that is held back."""
         self._dues: list[tuple[int, int]] = []
-        self._lengths: dict[str, tuple[int, int]] = {}
-        """Of each program: tokens that its calls have written, and how many calls ended."""
+        self._answers = Answers()
 
     def quantum(self, job: Job) -> int | None:
         # Usual calls run through: half a call is work without a reply, and what a run does between calls (a tool, a
         # person) goes on while others have the slot. A pause is for the unusually long.
-        tokens, calls = self._lengths.get(job.program, (0, 0))
-        usual = USUAL * tokens // calls if calls else 0
-        return max(self.slice or 1, usual)
+        return max(self.slice or 1, self._answers.times(job.program, USUAL))
 
     def key(self, program: Program) -> float:
         load = self.load
@@ -109,14 +105,11 @@ class Gittins(ProgramQueue):
 
     def served(self, job: Job, prefill: int, decode: int, now: int = 0) -> None:
         self.load.served(prefill * PREFILL + decode)
-        tokens, calls = self._lengths.get(job.program, (0, 0))
-        self._lengths[job.program] = tokens + decode, calls
+        self._answers.wrote(job.program, decode)
         super().served(job, prefill, decode, now)
 
     def done(self, job: Job, now: int = 0) -> None:
-        tokens, calls = self._lengths.get(job.program, (0, 0))
-        # Old ones fade, as an agent's habits may change.
-        self._lengths[job.program] = (tokens, calls + 1) if calls < FADE else (tokens // 2, calls // 2)
+        self._answers.ended(job.program)
         self._leave(job, now)
         super().done(job, now)
 

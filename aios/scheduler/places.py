@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from aios.scheduler.answers import Answers
 from aios.scheduler.base import Job
 from aios.scheduler.pauses import Pauses
-
-FADE = 1_000
-"""Calls after which the mean length of answers forgets half."""
 
 
 @dataclass(slots=True, eq=False)
@@ -74,8 +72,7 @@ class Places:
         self._inside: dict[int, Place] = {}
         self._written: dict[int, int] = {}
         """Tokens that each call in the lane has written."""
-        self._lengths: dict[str, tuple[int, int]] = {}
-        """Of each program: tokens that its calls have written, and how many calls ended."""
+        self._answers = Answers()
 
     def __len__(self) -> int:
         """How many runs are inside, or have called and not ended."""
@@ -126,8 +123,7 @@ class Places:
 
     def served(self, job: Job, decode: int, now: int) -> None:
         """A running call has written so many tokens."""
-        tokens, calls = self._lengths.get(job.program, (0, 0))
-        self._lengths[job.program] = tokens + decode, calls
+        self._answers.wrote(job.program, decode)
         self._written[job.id] += decode
         begun = self.of(job).begun
         if job.id in begun:
@@ -148,9 +144,7 @@ class Places:
 
     def done(self, job: Job, now: int) -> None:
         """A call that has no slot has ended; its run begins to pause if that was its only one."""
-        tokens, calls = self._lengths.get(job.program, (0, 0))
-        # Old ones fade, as an agent's habits may change.
-        self._lengths[job.program] = (tokens, calls + 1) if calls < FADE else (tokens // 2, calls // 2)
+        self._answers.ended(job.program)
         left = job.context + self._written.pop(job.id)
         place = self.of(job)
         before = place.size
@@ -191,8 +185,7 @@ class Places:
         return self._needs(job) - (0 if place.begun else place.rest)
 
     def _needs(self, job: Job) -> int:
-        tokens, calls = self._lengths.get(job.program, (0, 0))
-        return self._takes(job.context + max(tokens // calls if calls else 0, self._written[job.id]))
+        return self._takes(job.context + max(self._answers.times(job.program), self._written[job.id]))
 
     def _idle(self) -> Iterator[Place]:
         """Those inside that have no call running."""

@@ -73,7 +73,7 @@ class ProgramQueue(Deaf):
         heapq.heappush(program.jobs, self._order(job))
         self._place(program)
 
-    def _order(self, job: Job) -> tuple[int, bool, int, int, int]:
+    def _order(self, job: Job) -> Turn:
         """Of its run's jobs, those with smaller ones go first."""
         # A paused job goes before its siblings: a context that is half done is worth more than two begun.
         return -job.priority, job.id not in self._begun, job.gang or job.id, -job.depth, job.id
