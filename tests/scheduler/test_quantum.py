@@ -40,6 +40,7 @@ def test_noise_of_a_tenth_moves_it_by_a_factor_of_three_at_most_and_in_the_middl
     slices = sorted(learnt(0.1, 0.02, noise=0.1, count=400, seed=seed).slice for seed in range(40))
     assert 100 / 3 < slices[0] < slices[-1] < 100 * 3
     assert 80 <= slices[20] <= 130
+    assert sum(60 <= each <= 160 for each in slices) >= 2 / 3 * len(slices)
 
 
 def test_slices_of_one_length_tell_nothing() -> None:

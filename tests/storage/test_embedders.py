@@ -66,7 +66,7 @@ def test_vectors_are_those_of_the_model_as_it_was_trained(granite: Granite) -> N
         "The central bank raised interest rates.": [-0.0197, 0.0666, -0.0274, -0.0111, -0.0876, -0.0708],
     }
     for text, numbers in reference.items():
-        assert granite.embed([text])[0][: len(numbers)] == pytest.approx(numbers, abs=0.008)
+        assert granite.embed([text])[0][: len(numbers)] == pytest.approx(numbers, abs=0.006)
 
 
 EMBED = """
