@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from aios.config import MEBIBYTE, Config, LocalModelConfig, ModelConfig, RemoteModelConfig
 from aios.models.base import Backend
@@ -44,40 +44,40 @@ def make_model(
     return _remote(name, config)
 
 
+class Worker(TypedDict):
+    """What a process that computes locally is started with, whether it generates or embeds."""
+
+    name: str
+    slots: int
+    context: int
+    requantize: bool
+    on_progress: Progress | None
+    gpu_layers: int | None
+    rss_limit_bytes: int | None
+    residency: Residency | None
+
+
 def _local(
     name: str, config: LocalModelConfig, dice: random.Random, progress: Progress | None, residency: Residency | None
 ) -> Backend:
+    worker: Worker = {
+        "name": name,
+        "slots": config.slots,
+        "context": config.context,
+        "requantize": config.requantize,
+        "on_progress": progress,
+        "gpu_layers": config.n_gpu_layers,
+        "rss_limit_bytes": None if config.rss_limit_mb is None else config.rss_limit_mb * MEBIBYTE,
+        "residency": residency,
+    }
     if config.embed:
         from aios.models.local.embedder import LocalEmbedder
 
-        return LocalEmbedder(
-            config.path,
-            name=name,
-            slots=config.slots,
-            context=config.context,
-            requantize=config.requantize,
-            on_progress=progress,
-            gpu_layers=config.n_gpu_layers,
-            rss_limit_bytes=config.rss_limit_mb * MEBIBYTE if config.rss_limit_mb else None,
-            residency=residency,
-        )
+        return LocalEmbedder(config.path, **worker)
     from aios.models.local.client import LocalModel
 
-    return LocalModel(
-        config.path,
-        name=name,
-        slots=config.slots,
-        context=config.context,
-        requantize=config.requantize,
-        mode=config.mode,
-        memory_bytes=config.memory_mb * MEBIBYTE,
-        disk_bytes=config.disk_mb * MEBIBYTE,
-        random=dice,
-        on_progress=progress,
-        gpu_layers=config.n_gpu_layers,
-        rss_limit_bytes=None if config.rss_limit_mb is None else config.rss_limit_mb * MEBIBYTE,
-        residency=residency,
-    )
+    memory, disk = config.memory_mb * MEBIBYTE, config.disk_mb * MEBIBYTE
+    return LocalModel(config.path, mode=config.mode, memory_bytes=memory, disk_bytes=disk, random=dice, **worker)
 
 
 def _remote(name: str, config: RemoteModelConfig) -> Backend:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from aios.boot.lanes import llm_lane, scheduler
 from aios.boot.models import Progress, make_models
@@ -115,20 +116,25 @@ async def boot(
             budget=config.budget,
             budgets=config.budgets,
             observers=observers,
-            facts={
-                "run": directory.name,
-                "began": datetime.now(UTC).isoformat(timespec="milliseconds"),
-                "os_pid": os.getpid(),
-                "scheduler": config.scheduler.policy,
-                "slice": scheduler(config).slice and config.scheduler.slice,
-                "router": router.name,
-                "models": {name: model.slots for name, model in serving.items()},
-            },
+            facts=_facts(config, directory.name, router.name, serving),
         )
         await stack.enter_async_context(kernel)
         if totals is not None:
             stack.callback(totals.close)  # before the kernel, which cuts off what still runs
         yield Run(directory.name, directory, kernel, serving)
+
+
+def _facts(config: Config, run: str, router: str, models: Mapping[str, Backend]) -> dict[str, Any]:
+    """What the record of a run begins with."""
+    return {
+        "run": run,
+        "began": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "os_pid": os.getpid(),
+        "scheduler": config.scheduler.policy,
+        "slice": scheduler(config).slice and config.scheduler.slice,
+        "router": router,
+        "models": {name: model.slots for name, model in models.items()},
+    }
 
 
 def library(config: Config) -> Library:
