@@ -73,6 +73,14 @@ def offloaded(wanted: int | None) -> int:
     return ALL_LAYERS if wanted is None else wanted
 
 
+def amx() -> bool:
+    """Whether this build multiplies with Intel's AMX tiles: those kernels of llama.cpp crash in batches of several threads.
+
+    Weights must then stay out of the CPU's extra buffer types, of which the tiles' one is preferred.
+    """
+    return b"AMX_INT8 = 1" in C.llama_print_system_info()
+
+
 class LlamaModel:
     """Weights and vocabulary of a GGUF file. Raises ModelFailed when it does not load, with llama.cpp's reason.
 
@@ -96,6 +104,7 @@ class LlamaModel:
         parameters = C.llama_model_default_params()
         parameters.vocab_only = vocabulary_only
         parameters.n_gpu_layers = offloaded(gpu_layers)
+        parameters.use_extra_bufts = not amx()
         self._callback = parameters.progress_callback = C.llama_progress_callback(report)
         log.take()
         self.handle = C.llama_model_load_from_file(os.fsencode(path), parameters)
