@@ -18,7 +18,7 @@ from platformdirs import user_cache_path, user_config_path, user_state_path
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, HttpUrl, Tag, ValidationError
 
 from aios_syscalls import BadRequest, Budget, Frozen, NotFound
-from aios_syscalls.wire import explain
+from aios_syscalls.invalid import explain
 
 MEBIBYTE = 1024 * 1024
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from aios.config import Config, LocalModelConfig, ModelConfig, RemoteModelConfig, load
 from aios_syscalls import BadRequest, Budget, NotFound
-from aios_syscalls.wire import explain
+from aios_syscalls.invalid import explain
 
 
 def settings(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from inspect import isawaitable
 from typing import Any, Literal, TypeVar
 
 import anyio
@@ -12,12 +13,14 @@ from pydantic_core import from_json
 
 from aios.sdk.conversation import Conversation
 from aios.sdk.filing import Filing
+from aios.sdk.given import schema_of, several_texts
 from aios.sdk.graph import Graph
 from aios.sdk.points import At, point
 from aios.sdk.prompt import Prompt, messages
 from aios.sdk.stream import Stream
 from aios_syscalls import (
     AgentFailed,
+    BadRequest,
     Budget,
     CallTool,
     Chat,
@@ -43,7 +46,6 @@ from aios_syscalls import (
 )
 from aios_syscalls.errors import from_wire
 from aios_syscalls.port import Port
-from aios_syscalls.wire import explain
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
@@ -81,12 +83,12 @@ class Agent(Filing):
         return await self.port.submit(
             Chat(
                 messages=messages(prompt, system),
-                tools=tuple(tools),
+                tools=tools,
                 tool_choice=tool_choice,
                 response_schema=schema,
                 grammar=grammar,
                 sampling=sampling,
-                stop=tuple(stop),
+                stop=several_texts(stop, "stop"),
                 max_tokens=max_tokens,
                 truncate=truncate,
                 cache_salt=cache_salt,
@@ -110,7 +112,7 @@ class Agent(Filing):
 
         Raises ModelFailed when the answer was cut off by `max_tokens` or breaks a rule that a grammar cannot hold.
         """
-        reply = await self.chat(prompt, schema=form.model_json_schema(), **options)
+        reply = await self.chat(prompt, schema=schema_of(form), **options)
         try:
             return form.model_validate_json(reply.text)
         except ValidationError as error:
@@ -119,7 +121,9 @@ class Agent(Filing):
 
     async def pick(self, prompt: Prompt, options: Iterable[str], **settings: Any) -> str:
         """One of `options`, chosen by the model. Raises ModelFailed when it writes something else all the same."""
-        choices = list(options)
+        choices = list(several_texts(options, "options"))
+        if not choices:
+            raise BadRequest("there are no options to pick from; give one or more texts", "options")
         reply = await self.chat(prompt, schema={"type": "string", "enum": choices}, **settings)
         try:
             choice = from_json(reply.text)
@@ -153,11 +157,11 @@ class Agent(Filing):
         return await self.port.submit(
             Rank(
                 messages=messages(prompt, system),
-                tools=tuple(tools),
+                tools=tools,
                 prefix=prefix,
-                options=tuple(options),
+                options=several_texts(options, "options"),
                 evidence=evidence,
-                neutral=tuple(neutral),
+                neutral=several_texts(neutral, "neutral"),
                 cache_salt=cache_salt,
                 model=model,
                 local_only=local_only,
@@ -169,8 +173,8 @@ class Agent(Filing):
     @asynccontextmanager
     async def stream(self, prompt: Prompt, *, system: str | None = None, **options: Any) -> AsyncIterator[Stream]:
         """An answer piece by piece: `async with agent.stream(...) as pieces: async for piece in pieces`."""
-        stream = Stream()
         call = Chat(messages=messages(prompt, system), **options)
+        stream = Stream()
         failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(stream.run, self.port, call)
@@ -196,17 +200,15 @@ class Agent(Filing):
 
         Name the model where vectors are kept: those of different models have nothing to do with each other.
         """
-        call = Embed(texts=tuple(texts), truncate=truncate, model=model, local_only=local_only, **options)
+        call = Embed(
+            texts=several_texts(texts, "texts"), truncate=truncate, model=model, local_only=local_only, **options
+        )
         return (await self.port.submit(call)).vectors
 
     async def feedback(self, call: ChatReply | int, score: float) -> None:
         """Say how good an answer was, from 0 to 1: the router learns from it. Raises BadRequest for no score."""
         number = call.call if isinstance(call, ChatReply) else call
-        try:
-            note = Feedback(answered=number, score=score)
-        except ValidationError as error:
-            raise explain(error, "the feedback") from None
-        await self.port.submit(note)
+        await self.port.submit(Feedback(answered=number, score=score))
 
     # -- tools
 
@@ -246,7 +248,9 @@ class Agent(Filing):
 
     async def spawn(self, program: str, task: str = "", budget: Budget | None = None) -> int:
         """Start a program as a child; its pid. What it uses of `budget` is used of this process's as well."""
-        return (await self.port.submit(Spawn(program=program, task=task, budget=budget or Budget()))).pid
+        return (
+            await self.port.submit(Spawn(program=program, task=task, budget=Budget() if budget is None else budget))
+        ).pid
 
     async def wait(self, pid: int) -> str:
         """A process's result, once it has ended. Raises AgentFailed when it failed or was killed."""
@@ -289,6 +293,15 @@ async def gather(*awaitables: Awaitable[T], width: int = 32) -> list[T]:
 
     The width keeps a program below the number of syscalls that one process may have under way.
     """
+    if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+        raise BadRequest(f"width is {width!r}; give how many may run at once, 1 or more", "width")
+    for index, awaitable in enumerate(awaitables):
+        if not isawaitable(awaitable):
+            raise BadRequest(
+                f"argument {index} of gather is {type(awaitable).__name__}, nothing to be awaited; give "
+                "calls that are not awaited yet, as in gather(agent.ask(a), agent.ask(b))",
+                str(index),
+            )
     results: dict[int, T] = {}
     failures: list[Exception] = []
     places = anyio.Semaphore(width)

@@ -12,6 +12,7 @@ from aios.sdk.points import At, point
 from aios.sdk.watch import Watch
 from aios_syscalls import (
     AppendFile,
+    BadRequest,
     ChangeFiles,
     CopyFile,
     CreateFile,
@@ -235,4 +236,10 @@ class Filing:
 
 
 def _bytes(content: str | bytes) -> bytes:
-    return content.encode() if isinstance(content, str) else content
+    try:
+        return content.encode() if isinstance(content, str) else content
+    except UnicodeEncodeError as error:
+        raise BadRequest(
+            f"content is not Unicode text: half a surrogate pair at {error.start}; encode it yourself, write bytes",
+            "content",
+        ) from None

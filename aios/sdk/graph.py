@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from typing import Any, Generic, Self, TypeVar, cast
 
 import anyio
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 from pydantic_core import to_json
 
 from aios.sdk import marks
@@ -27,7 +27,6 @@ from aios_syscalls import (
     ToolReply,
 )
 from aios_syscalls.port import Port
-from aios_syscalls.wire import explain
 
 T = TypeVar("T")
 NodeReply = ChatReply | ToolReply
@@ -99,20 +98,17 @@ class Graph:
             turn.model_copy(update={"content": self._blank(turn.content, ("messages", index, "content"), fills)})
             for index, turn in enumerate(turns(prompt, system))
         ]
-        try:
-            call = Chat(messages=tuple(messages), response_schema=schema, **options)
-        except ValidationError as error:
-            raise explain(error, "graph.chat") from None
+        call = Chat(messages=tuple(messages), response_schema=schema, **options)
         return self._add(call, fills, lambda reply: cast(ChatReply, reply))
 
     def call(self, tool: str, /, **arguments: Any) -> Future[JsonValue]:
         """As `agent.call`, but later; an argument that is a future becomes what it answers."""
         fills: list[Fill] = []
-        blank = self._blank(arguments, ("arguments",), fills)
         try:
-            call = CallTool(tool=tool, arguments=blank)
-        except ValidationError as error:
-            raise explain(error, "graph.call") from None
+            blank = self._blank(arguments, ("arguments",), fills)
+        except RecursionError:
+            raise BadRequest("the arguments hold themselves, or are too deep for JSON", "arguments") from None
+        call = CallTool(tool=tool, arguments=blank)
         return self._add(call, fills, lambda reply: cast(ToolReply, reply).value)
 
     async def run(self) -> dict[str, Outcome]:
@@ -129,7 +125,7 @@ class Graph:
     async def _submit(self, nodes: dict[str, Node]) -> None:
         error: AiosError = Cancelled("whoever ran the graph was cancelled, and its calls with it; make a new graph")
         try:
-            self._ended |= (await self._port.submit(_graph(nodes))).outcomes
+            self._ended |= (await self._port.submit(RunGraph(nodes=tuple(nodes.values())))).outcomes
         except AiosError as failure:
             error = failure
             raise
@@ -186,13 +182,6 @@ class Graph:
             raise BadRequest(STRANGER)
         outcome = self._ended.get(future.id)
         return outcome.reply() if outcome else None
-
-
-def _graph(nodes: dict[str, Node]) -> RunGraph:
-    try:
-        return RunGraph(nodes=tuple(nodes.values()))
-    except ValidationError as error:
-        raise explain(error, RunGraph.name) from None
 
 
 def _output(reply: NodeReply) -> JsonValue:

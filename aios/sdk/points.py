@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from aios_syscalls import Point
+from aios_syscalls import BadRequest, Point
 
 At = int | datetime | str | Point
 """A version's number (-1 is the one before the last), the last version at or before a time, or a tag's name."""
@@ -18,6 +18,13 @@ def point(at: At) -> Point:
         case int():
             return Point(number=at)
         case datetime():
-            return Point(time=at.timestamp())
+            return Point(time=_timestamp(at))
         case _:
             return Point(tag=at)
+
+
+def _timestamp(at: datetime) -> float:
+    try:
+        return at.timestamp()
+    except (OverflowError, ValueError, OSError) as error:
+        raise BadRequest(f"{at} is no time that can be looked up: {error}; give one between 1970 and today") from None

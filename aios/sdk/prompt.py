@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from aios.sdk import marks
 from aios_syscalls import BadRequest, Message
@@ -13,8 +14,24 @@ Prompt = str | Sequence[Message]
 def turns(prompt: Prompt, system: str | None) -> tuple[Message, ...]:
     """A text, or the turns of a conversation, after what the model is told beforehand."""
     head = (Message(role="system", content=system),) if system else ()
-    body = (Message(role="user", content=prompt),) if isinstance(prompt, str) else tuple(prompt)
-    return head + body
+    return head + ((Message(role="user", content=prompt),) if isinstance(prompt, str) else _talk(prompt))
+
+
+def _talk(prompt: Any) -> tuple[Message, ...]:
+    if not isinstance(prompt, Iterable) or isinstance(prompt, bytes):
+        raise BadRequest(f"the prompt is {type(prompt).__name__}; give a text, or a list of Message", "prompt")
+    return tuple(_turn(index, turn) for index, turn in enumerate(prompt))
+
+
+def _turn(index: int, turn: Any) -> Message:
+    match turn:
+        case Message():
+            return turn
+        case dict() if all(isinstance(key, str) for key in turn):
+            return Message(**turn)
+        case _:
+            field = f"prompt.{index}"
+            raise BadRequest(f"{field} is {type(turn).__name__}; give Message(role=..., content=...)", field)
 
 
 def messages(prompt: Prompt, system: str | None) -> tuple[Message, ...]:

@@ -9,6 +9,7 @@ from pydantic_core import to_json
 
 from aios.sdk.agent import Agent
 from aios.sdk.choice import rank_tools
+from aios.sdk.given import several_texts
 from aios_syscalls import BadRequest, CallerError, Message, Sampling, ToolFailed, ToolSpec, ToolUse
 
 
@@ -33,7 +34,7 @@ async def solve(
 
     A failed tool call goes back to the model as text, so that it may mend it.
     """
-    specs = await agent.tools(*tools)
+    specs = await agent.tools(*several_texts(tools, "tools"))
     talk = [Message(role="system", content=system)] if system else []
     talk.append(Message(role="user", content=task))
     settings: dict[str, Any] = {"sampling": sampling, "max_tokens": max_tokens}

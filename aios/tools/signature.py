@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, JsonValue, PydanticUserError, Validation
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 from pydantic_core import CoreSchema, to_json
 
-from aios_syscalls.wire import explain
+from aios_syscalls.invalid import explain
 
 
 class _Plain(GenerateJsonSchema):

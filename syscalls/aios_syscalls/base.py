@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from aios_syscalls.invalid import explain
 
 MAX_CALL_BYTES = 1024 * 1024
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 
 
-class Frozen(BaseModel):
-    """An immutable value without unknown fields; bytes travel as base64 in JSON."""
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
+
+
+class _Checked(ModelMetaclass):
+    """Makes a wrong value that an agent's code builds a BadRequest at that line; what is read is checked elsewhere."""
+
+    def __call__(cls, *args: Any, **fields: Any) -> Any:
+        try:
+            return super().__call__(*args, **fields)
+        except ValidationError as error:
+            fault = explain(error, vars(cls).get("name", cls.__name__), shown=True)
+        raise fault
+
+
+class Frozen(BaseModel, metaclass=_Checked):
+    """An immutable value without unknown fields; bytes travel as base64 in JSON.
+
+    Building one from wrong values raises BadRequest, which names the field.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
 

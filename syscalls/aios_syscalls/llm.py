@@ -116,7 +116,7 @@ class Chat(Syscall[ChatReply]):
     sampling: Sampling = Sampling()
     stop: tuple[str, ...] = Field(default=(), max_length=16)
     """The text ends before the first of these."""
-    max_tokens: int = Field(default=256, ge=1)
+    max_tokens: int = Field(default=256, ge=1, lt=2**31)
     truncate: bool = False
     """Leave out the oldest messages, system messages excepted, when the context cannot hold all and the answer."""
     cache_salt: str = Field(default="", max_length=256)

@@ -5,27 +5,70 @@ A call is its fields plus `"call": name`; an outcome is `{"ok": reply}` or `{"er
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
 
 from aios_syscalls.base import MAX_CALL_BYTES, R, Reply, Syscall
 from aios_syscalls.errors import AiosError, BadRequest, from_wire
+from aios_syscalls.invalid import explain
 from aios_syscalls.table import TABLE
 
-
-def explain(error: ValidationError, what: str) -> BadRequest:
-    """The first fault of a pydantic error as a BadRequest that names the field."""
-    faults = error.errors(include_url=False, include_context=False, include_input=False)
-    field = ".".join(str(part) for part in faults[0]["loc"])
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return BadRequest(f"{what}: {field or 'the object'}: {faults[0]['msg'].removeprefix('Value error, ')}{more}", field)
+MAX_DEPTH = 64
+"""Levels of a call that are looked at for what cannot be sent."""
 
 
 def call_to_json(call: Syscall[Any]) -> bytes:
-    """A call as JSON."""
-    return b'{"call":' + to_json(call.name) + b"," + call.__pydantic_serializer__.to_json(call)[1:]
+    """A call as JSON. Raises BadRequest for what JSON cannot hold, naming its place."""
+    try:
+        return b'{"call":' + to_json(call.name) + b"," + call.__pydantic_serializer__.to_json(call)[1:]
+    except (ValueError, RecursionError) as error:
+        raise unsendable(call, error) from None
+
+
+def unsendable(call: Syscall[Any], error: Exception) -> BadRequest:
+    """Why a call cannot be written as JSON, with the first place in it that is not Unicode text."""
+    field = next((_dotted(at) for at, text in _texts(call) if not _is_unicode(text)), "")
+    if not field:
+        return BadRequest(f"{call.name} cannot be sent: {error}; give values that JSON can hold")
+    return BadRequest(
+        f"{call.name}: {field} is not Unicode text: it has half of a surrogate pair; decode it with errors='replace', "
+        "or give bytes where a file's content is meant",
+        field,
+    )
+
+
+def _texts(value: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every text in a value, with the way to it; only so deep as JSON may be."""
+    if len(at) > MAX_DEPTH:
+        return
+    match value:
+        case str():
+            yield at, value
+        case BaseModel():
+            for name in type(value).model_fields:
+                yield from _texts(getattr(value, name), (*at, name))
+        case dict():
+            for key, item in value.items():
+                yield from _texts(str(key), (*at, "a key"))
+                yield from _texts(item, (*at, str(key)))
+        case list() | tuple():
+            for index, item in enumerate(value):
+                yield from _texts(item, (*at, index))
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _dotted(at: tuple[str | int, ...]) -> str:
+    return ".".join(str(part) for part in at)
 
 
 def call_to_object(call: Syscall[Any]) -> dict[str, Any]:

@@ -91,9 +91,9 @@ def test_what_is_printed_can_be_read_again() -> None:
 
 @pytest.mark.parametrize("path", ["/etc", "../x", "a/../../b", "", ".", "./"])
 def test_a_private_directory_lies_below_the_root(path: str) -> None:
-    with pytest.raises(ValueError, match="below the root"):
+    with pytest.raises(BadRequest, match="below the root"):
         FilesConfig(private={"diary": path})
-    with pytest.raises(ValueError, match="below the root"):
+    with pytest.raises(BadRequest, match="below the root"):
         FilesConfig(homes=path)
     assert FilesConfig(private={"diary": "./a//b/"}).private == {"diary": "a/b"}
 

@@ -333,7 +333,7 @@ async def test_a_conversation_remembers_its_turns_and_what_the_model_wrote() -> 
 def test_only_plain_replies_are_marked_as_generated() -> None:
     called = ChatReply(text="", tool_uses=(ToolUse(id="1", name="add"),))
     assert not called.message.generated
-    with pytest.raises(ValueError, match="only an assistant's plain text"):
+    with pytest.raises(BadRequest, match="only an assistant's plain text"):
         Message(role="user", content="x", generated=True)
 
 

@@ -1,0 +1,34 @@
+"""What pydantic finds wrong with a value, as an error of ours that names the field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from aios_syscalls.errors import BadRequest
+
+SHOWN = 60
+"""Characters of a wrong value that a message shows."""
+
+
+def explain(error: ValidationError, what: str, *, shown: bool = False) -> BadRequest:
+    """The first fault of a pydantic error as a BadRequest that names the field, and with `shown` the wrong value."""
+    faults = error.errors(include_url=False, include_context=False)
+    fault = faults[0]
+    field = ".".join(str(part) for part in fault["loc"])
+    why = fault["msg"].removeprefix("Value error, ")
+    value = f", not {_short(fault['input'])}" if shown and fault["type"] not in ("missing", "extra_forbidden") else ""
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return BadRequest(f"{what}: {field or 'the object'}: {why}{value}{more}", field)
+
+
+def _short(value: Any) -> str:
+    """A value as its caller wrote it, cut; some values cannot say what they are."""
+    if isinstance(value, str | bytes):
+        value = value[:SHOWN]
+    try:
+        text = repr(value)
+    except Exception:  # the caller's own __repr__
+        return f"this {type(value).__name__}"
+    return text if len(text) <= SHOWN + 4 else text[:SHOWN] + "..."
