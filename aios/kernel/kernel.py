@@ -17,6 +17,7 @@ from aios.kernel.graph import Graph
 from aios.kernel.instrument import Event, Kind, Observer
 from aios.kernel.journal import Journal
 from aios.kernel.lane import Lane, Report
+from aios.kernel.mailbox import MailLimits
 from aios.kernel.process import USER, Host, Process, Processes
 from aios.kernel.request import Request
 from aios.scheduler import Fifo
@@ -54,6 +55,10 @@ class Limits:
     """Rows of ended processes that the table keeps."""
     mailbox: int = 1_000
     """Unread messages per process."""
+    mail_bytes: int = 64 * 1024
+    """Of one message."""
+    mailbox_bytes: int = 16 * 1024 * 1024
+    """Of a process's unread messages together."""
     deadline_s: float = 600.0
     """Of a call that names none; waiting for a process or a message is bounded by the process's time limit."""
     agent_time_limit_s: float = 3_600.0
@@ -86,7 +91,7 @@ class Kernel:
             self._run_graph,
             limit=limits.processes,
             ended=limits.ended,
-            mailbox=limits.mailbox,
+            mail=MailLimits(limits.mailbox, limits.mail_bytes, limits.mailbox_bytes),
             time_limit_s=limits.agent_time_limit_s,
             budget=budget,
             budgets=budgets or {},

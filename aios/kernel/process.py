@@ -8,12 +8,12 @@ from typing import Any, Protocol, assert_never, cast
 
 import anyio
 from anyio.abc import TaskGroup
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from aios.kernel.account import Account, tighter
 from aios.kernel.core import Turn
 from aios.kernel.graph import Graph
 from aios.kernel.instrument import Kind
+from aios.kernel.mailbox import Mailbox, MailLimits
 from aios_syscalls import (
     AgentFailed,
     AiosError,
@@ -43,6 +43,14 @@ from aios_syscalls import (
 )
 from aios_syscalls.port import Port
 
+MEBIBYTE = 1024 * 1024
+TASKS_BYTES = 64 * MEBIBYTE
+"""Of the tasks of all living processes together."""
+ENDED_BYTES = 64 * MEBIBYTE
+"""Of the tasks and results that rows of ended processes keep together."""
+LISTED = 4_096
+"""Characters of a task or result that the process table shows; `wait` gives the whole."""
+
 USER = 0
 """The pid of whoever runs the kernel: no program, ancestor of all, never ends."""
 
@@ -70,8 +78,7 @@ class Process:
     parent: int
     program: str
     task: str
-    inbox: MemoryObjectSendStream[Mail]
-    mailbox: MemoryObjectReceiveStream[Mail]
+    mailbox: Mailbox
     account: Account
     state: ProcessState = ProcessState.RUNNING
     result: str | None = None
@@ -88,25 +95,44 @@ class Process:
     """The program that the user started and that this one, its child or theirs works for."""
     waited: bool = False
     """Whether somebody has got its end, or will."""
+    family: int = USER
+    """The process that the user started and under which this one is: what it may know of others ends there."""
+    lineage: frozenset[int] = frozenset()
+    """The processes above it that lived when it was started; it is in the view of each, whoever of them has ended."""
 
-    def close(self) -> None:
-        """Let no more mail in or out."""
-        self.inbox.close()
-        self.mailbox.close()
+    @property
+    def weight(self) -> int:
+        """Bytes that its row keeps, about."""
+        return len(self.task) + len(self.result or "") + len(self.error.message if self.error else "")
+
+    @property
+    def visible_state(self) -> ProcessState:
+        """Its state, in which one that has calls under way is waiting."""
+        return ProcessState.WAITING if self.state is ProcessState.RUNNING and self.calls else self.state
 
     def info(self) -> ProcessInfo:
         """The row as the ABI has it."""
-        state = ProcessState.WAITING if self.state is ProcessState.RUNNING and self.calls else self.state
         return ProcessInfo(
             pid=self.pid,
             parent=self.parent,
             program=self.program,
             task=self.task,
-            state=state,
+            state=self.visible_state,
             result=self.result,
             error=self.error.to_wire() if self.error else None,
             left=self.account.left(),
         )
+
+    def listed(self) -> ProcessInfo:
+        """The row with long texts cut."""
+        row = self.info()
+        if len(self.task) <= LISTED and len(self.result or "") <= LISTED:
+            return row
+        return row.model_copy(update={"task": _cut(self.task), "result": self.result and _cut(self.result)})
+
+    def outline(self) -> ProcessInfo:
+        """What a process below it may know."""
+        return ProcessInfo(pid=self.pid, parent=self.parent, program="", task="", state=self.visible_state)
 
 
 class Processes:
@@ -121,7 +147,7 @@ class Processes:
         *,
         limit: int,
         ended: int,
-        mailbox: int,
+        mail: MailLimits,
         time_limit_s: float,
         budget: Budget,
         budgets: Mapping[str, Budget],
@@ -132,12 +158,14 @@ class Processes:
         self._graphs = graphs
         self._limit = limit
         self._ended_limit = ended
-        self._mailbox = mailbox
+        self._mail = mail
         self._time_limit_s = time_limit_s
         self._budgets = budgets
         self._rows: dict[int, Process] = {USER: self._row(USER, USER, "user", "", Account(USER, budget))}
         self._ended: dict[int, Process] = {}
         """Those rows whose process has ended, in the order of their ends."""
+        self._ended_bytes = 0
+        """What those weigh."""
         self._last = USER
 
     def __iter__(self) -> Iterator[Process]:
@@ -159,22 +187,22 @@ class Processes:
             case Spawn():
                 return Spawned(pid=self._spawn(call, turn.pid).pid)
             case Wait():
-                process = self._get(call.pid)
                 if call.pid == turn.pid or call.pid in self._ancestors(self._get(turn.pid)) or call.pid == USER:
                     raise BadRequest(
                         f"process {turn.pid} would wait for itself: {call.pid} cannot end before it", "pid"
                     )
+                process = self._seen(call.pid, turn.pid, self._below)
                 process.waited = True
                 await process.ended.wait()
                 return Exit(process=process.info())
             case Kill():
                 return await self._kill(call.pid, turn.pid)
             case ListProcesses():
-                return ProcessTable(processes=tuple(process.info() for process in self))
+                return ProcessTable(processes=tuple(self._table(turn.pid)))
             case Send():
                 return self._send(call.to, Mail(sender=turn.pid, body=call.body))
             case Receive():
-                return await self._receive(self._get(turn.pid))
+                return await self._get(turn.pid).mailbox.take()
             case RunGraph():
                 return await self._graphs(call, turn.id, turn.pid)
             case _:
@@ -187,11 +215,10 @@ class Processes:
     async def stop(self, reason: str) -> None:
         """End every process and wait until all have ended."""
         await self._end([process for process in self if process.state.alive], Cancelled(reason))
-        self._rows[USER].close()
+        self._rows[USER].mailbox.close()
 
     def _row(self, pid: int, parent: int, program: str, task: str, account: Account) -> Process:
-        inbox, mailbox = anyio.create_memory_object_stream[Mail](self._mailbox)
-        return Process(pid, parent, program, task, inbox, mailbox, account)
+        return Process(pid, parent, program, task, Mailbox(pid, self._mail), account)
 
     def _get(self, pid: int) -> Process:
         process = self._rows.get(pid)
@@ -204,19 +231,62 @@ class Processes:
             raise NotFound(f"no process {pid} in this run; `ps` lists them")
         return process
 
+    def _seen(self, pid: int, by: int, view: Callable[[Process, int], bool]) -> Process:
+        """The process `pid`, where `by` may know of it. Raises NotFound, in the words for a pid that never was."""
+        process = self._get(pid) if by == USER else self._rows.get(pid)
+        if process is None or not (by == USER or view(process, by)):
+            raise NotFound(
+                f"process {by} knows no process {pid}: it is none of its family, never was, or ended more than "
+                f"{self._ended_limit} processes ago; use the pid that spawn returned"
+            )
+        return process
+
+    @staticmethod
+    def _below(process: Process, by: int) -> bool:
+        """Whether `by`, or a process under it, has started a process, or is it."""
+        return process.pid == by or by in process.lineage
+
+    def _related(self, process: Process, by: int) -> bool:
+        """Whether both are under the same process of the user's, or one is the user."""
+        return process.pid == USER or process.family == self._get(by).family
+
+    def _table(self, by: int) -> Iterator[ProcessInfo]:
+        """What a process may see of the table: all of itself and those below, of those above that they are there."""
+        above = set() if by == USER else self._ancestors(self._get(by))
+        for process in self:
+            if by == USER or self._below(process, by):
+                yield process.listed()
+            elif process.pid in above:
+                yield process.outline()
+
     def _spawn(self, call: Spawn, parent: int) -> Process:
         program, task = self._host.find(call.program), call.task
         living = sum(process.state.alive for process in self)
         if living >= self._limit:
             raise Overloaded(f"{living} processes live, which is the limit; wait for one to end")
+        if sum(len(process.task) for process in self if process.state.alive) + len(task) > TASKS_BYTES:
+            raise Overloaded(
+                f"the tasks of living processes take {TASKS_BYTES} bytes together, which is the limit; give the task "
+                "as a file's path, or wait for a process to end"
+            )
         self._last += 1
         budget = tighter(call.budget, self._budgets.get(program, Budget()))
         account = Account(self._last, budget, self._get(parent).account)
         process = self._rows[self._last] = self._row(self._last, parent, program, task, account)
-        process.tenant = program if parent == USER else self._get(parent).tenant
+        self._relate(process)
         self._report(Kind.SPAWNED, process.pid, {"parent": parent, "program": program, "task": task})
         self._tasks.start_soon(self._main, process, name=f"process {process.pid} {program}")
         return process
+
+    def _relate(self, process: Process) -> None:
+        """Note whose a new process is."""
+        parent = self._get(process.parent)
+        if parent.pid == USER:
+            process.tenant, process.family = process.program, process.pid
+            return
+        process.tenant, process.family = parent.tenant, parent.family
+        living = (pid for pid in parent.lineage if pid in self._rows and self._rows[pid].state.alive)
+        process.lineage = frozenset([parent.pid, *living])
 
     async def _main(self, process: Process) -> None:
         limit = self._time_limit_s
@@ -248,7 +318,7 @@ class Processes:
         else:
             process.state = ProcessState.KILLED if isinstance(error, Cancelled) else ProcessState.FAILED
             process.result = None
-        process.close()
+        process.mailbox.close()
         for child in self:
             if child.parent == process.pid and child.state.alive:
                 child.parent = USER
@@ -260,16 +330,18 @@ class Processes:
     def _forget(self, process: Process) -> None:
         """Keep the row of a process that has ended, and drop one if that makes too many.
 
-        It is the oldest of those that somebody has waited for, or else the oldest.
+        It is the oldest of those that somebody has waited for, or else the oldest; and too much is as bad as too many.
         """
         self._ended[process.pid] = process
-        if len(self._ended) > self._ended_limit:
+        self._ended_bytes += process.weight
+        while len(self._ended) > self._ended_limit or (self._ended_bytes > ENDED_BYTES and len(self._ended) > 1):
             gone = next((each for each in self._ended.values() if each.waited), None)
             pid = gone.pid if gone else next(iter(self._ended))
+            self._ended_bytes -= self._rows[pid].weight
             del self._ended[pid], self._rows[pid]
 
     async def _kill(self, pid: int, by: int) -> Killed:
-        process = self._get(pid)
+        process = self._seen(pid, by, self._related)
         if pid == by or by not in self._ancestors(process):
             raise Denied(f"process {by} may not kill {pid}: only an ancestor may; ask its parent {process.parent}")
         doomed = [each for each in self._descendants(process) if each.state.alive]
@@ -302,18 +374,13 @@ class Processes:
             stack += children.get(found[-1].pid, [])
         return found[::-1]
 
-    async def _receive(self, process: Process) -> Mail:
-        try:
-            return await process.mailbox.receive()
-        except (anyio.EndOfStream, anyio.ClosedResourceError):
-            raise Cancelled(f"process {process.pid} has ended, or the kernel stops") from None
-
     def _send(self, to: int, mail: Mail) -> Sent:
-        receiver = self._get(to)
+        receiver = self._seen(to, mail.sender, self._related)
         if not receiver.state.alive:
             raise NotFound(f"process {to} has ended ({receiver.state}) and reads no more messages")
-        try:
-            receiver.inbox.send_nowait(mail)
-        except anyio.WouldBlock:
-            raise Overloaded(f"the mailbox of process {to} holds {self._mailbox} messages, its limit") from None
+        receiver.mailbox.put(mail)
         return Sent()
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LISTED else f"{text[:LISTED]}... ({len(text)} characters)"
