@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +21,7 @@ from pydantic_core import from_json, to_json
 
 from aios.frames import Frames
 from aios.hosts import program as programs
+from aios.python import module_command, without_relative
 from aios_syscalls import AgentFailed, AiosError, BadRequest, Cancelled, Reply
 from aios_syscalls.base import MAX_CALL_BYTES
 from aios_syscalls.errors import from_wire
@@ -69,7 +69,8 @@ class ProcessHost:
         self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
         ours, theirs = socket.socketpair()
         environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
-        command = [sys.executable, "-m", "aios.hosts.zygote", str(theirs.fileno())]
+        environment["PYTHONPATH"] = without_relative(environment.get("PYTHONPATH", ""))
+        command = module_command("aios.hosts.zygote", str(theirs.fileno()))
         self._zygote = await anyio.to_thread.run_sync(
             # A session of its own: Ctrl-C in the terminal is for the kernel, which then ends its agents in order.
             lambda: subprocess.Popen(

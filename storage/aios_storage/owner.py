@@ -309,7 +309,7 @@ def _of_chroma(error: BaseException) -> bool:
 def main(arguments: list[str] | None = None) -> int:
     """Own a root's index; exit code 3 where another does."""
     parser = argparse.ArgumentParser(prog="python -m aios_storage.owner", description=__doc__)
-    parser.add_argument("root", type=Path)
+    parser.add_argument("root", type=lambda root: Path(root).absolute())
     parser.add_argument("--embedder", required=True, metavar="NAME:ARGUMENT")
     parser.add_argument("--chroma-from", type=int, default=CHROMA_FROM, metavar="VECTORS")
     parser.add_argument("--child", action="store_true", help="end when standard input does")
@@ -329,6 +329,7 @@ def main(arguments: list[str] | None = None) -> int:
             place = address(options.root)
             place.unlink(missing_ok=True)
             owner = Owner(options.root, open_embedder(options.embedder), options.chroma_from)
+            os.chdir(files_place)  # Chroma reads its settings from a `.env` in the working directory
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
                 listener.bind(str(place))
                 listener.listen(64)
