@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import anyio
 import anyio.to_thread
@@ -21,18 +20,14 @@ from pydantic_core import from_json, to_json
 
 from aios.frames import Frames
 from aios.hosts import program as programs
+from aios.hosts.session import Session
 from aios.python import module_command, without_relative
-from aios_syscalls import AgentFailed, AiosError, BadRequest, Cancelled, Reply
+from aios_syscalls import AgentFailed
 from aios_syscalls.base import MAX_CALL_BYTES
-from aios_syscalls.errors import from_wire
-from aios_syscalls.port import Port, discard
-from aios_syscalls.wire import call_from_object, outcome_to_json
+from aios_syscalls.port import Port
 
 # An agent needs no key, token or home of the user's.
 ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
-
-UNANSWERED = 128
-"""Calls of one agent that are read before their answers are: more than the kernel lets it have under way."""
 
 
 class ProcessHost:
@@ -58,7 +53,7 @@ class ProcessHost:
             child = await self._start(theirs, self._logs / f"{pid}.log")
             try:
                 await frames.send({"program": str(path), "task": task, "pid": pid})
-                return await _Session(frames, port).serve()
+                return await Session(frames, port, self._exits[child]).serve()
             except (anyio.EndOfStream, anyio.BrokenResourceError):
                 raise AgentFailed(await self._obituary(program, child, pid)) from None
             finally:
@@ -153,72 +148,3 @@ class ProcessHost:
         else:
             how = f"left with status {status}"
         return f"{program} {how} before it had a result; what it printed is in {self._logs / f'{pid}.log'}"
-
-
-class _Session:
-    """One agent's conversation with the kernel."""
-
-    def __init__(self, frames: Frames, port: Port) -> None:
-        self._frames = frames
-        self._port = port
-        self._scopes: dict[int, anyio.CancelScope] = {}
-        self._unanswered = anyio.Semaphore(UNANSWERED)
-        # Unbounded, yet never more than the answers to so many calls.
-        self._out, self._outgoing = anyio.create_memory_object_stream[tuple[bytes, bool]](math.inf)
-
-    async def serve(self) -> str:
-        """Run the agent's calls until it sends its result. Raises its error, or anyio.EndOfStream."""
-        result: str | Exception
-        async with self._out, anyio.create_task_group() as tasks:
-            tasks.start_soon(self._write)
-            try:
-                result = await self._converse(tasks)
-            except (AiosError, anyio.EndOfStream) as error:
-                result = error
-            tasks.cancel_scope.cancel()
-        if isinstance(result, Exception):
-            raise result
-        return result
-
-    async def _converse(self, tasks: TaskGroup) -> str:
-        while True:
-            try:
-                frame = await self._frames.receive()
-            except (ValueError, anyio.DelimiterNotFound) as error:
-                raise BadRequest(f"the agent sent something that is no frame: {error}") from None
-            match frame:
-                case {"id": int(id), "call": call, "stream": bool(stream)} if id not in self._scopes:
-                    await self._unanswered.acquire()
-                    # Here, not in the task: the next frame may already cancel it.
-                    self._scopes[id] = anyio.CancelScope()
-                    tasks.start_soon(self._answer, id, call, stream)
-                case {"cancel": int(id)}:
-                    if scope := self._scopes.get(id):
-                        scope.cancel()
-                case {"result": str(result)}:
-                    return result
-                case {"error": dict(wire)}:
-                    raise from_wire(wire)
-                case _:
-                    raise BadRequest("the agent sent a frame that is none of call, cancel, result, error")
-
-    async def _answer(self, id: int, call: Any, stream: bool) -> None:
-        outcome: Reply | AiosError = Cancelled("the agent has cancelled the call")
-        with self._scopes[id]:
-            try:
-                emit = self._emitter(id) if stream else discard
-                outcome = await self._port.submit(call_from_object(call), emit)
-            except AiosError as error:
-                outcome = error
-        del self._scopes[id]
-        self._out.send_nowait((b'{"id":%d,' % id + outcome_to_json(outcome)[1:], True))
-
-    def _emitter(self, id: int) -> Callable[[str], None]:
-        return lambda text: self._out.send_nowait((to_json({"id": id, "text": text}), False))
-
-    async def _write(self) -> None:
-        with self._outgoing, suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-            async for frame, last in self._outgoing:
-                await self._frames.send(frame)
-                if last:
-                    self._unanswered.release()

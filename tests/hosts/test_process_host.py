@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from aios.hosts.process import ProcessHost
+from aios.hosts.session import Session
 from aios.kernel import Kernel, Lane, Limits, SqliteJournal, Turn, by_family
 from aios.scheduler import Fifo
 from aios_syscalls import ChatReply, Kill, ProcessInfo, ProcessState, Reply, Spawn, Wait
@@ -68,6 +69,21 @@ PROGRAMS = {
         await sleep(0.05)
         import time
         time.sleep(1000)""",
+    "dead": """
+    import json, time
+    if os.fork() == 0:
+        time.sleep(1000)  # and keeps the channel open
+    call = {"call": "llm.chat", "messages": [{"role": "user", "content": "large"}]}
+    channel = agent.port._frames._stream._sock
+    channel.setblocking(True)
+    for number in range(1, 200):
+        channel.sendall(json.dumps({"id": number, "stream": False, "call": call}).encode() + bytes([10]))
+    os._exit(7)""",
+    "divided": """
+    if os.fork() == 0:
+        import time
+        time.sleep(1000)
+    os._exit(7)""",
     "impatient": """
     from anyio import move_on_after
     for _ in range(200):
@@ -179,6 +195,22 @@ async def test_a_program_that_never_returns_is_ended_while_others_go_on(hosted: 
         assert (await run(kernel, "fine")).state is ProcessState.DONE
         process = (await kernel.submit(Wait(pid=pid))).process
         assert "limit of 1 s" in str(process.error)
+
+
+@pytest.mark.parametrize("program", ["dead", "divided"])
+async def test_a_process_that_exits_ends_whatever_was_under_way_for_it(hosted: Hosted, program: str) -> None:
+    async with hosted() as kernel:
+        process = await run(kernel, program)
+        assert process.state is ProcessState.FAILED
+        assert "left with status 7" in str(process.error)
+
+
+async def test_without_a_watch_on_the_process_it_would_last_until_its_time_limit(
+    hosted: Hosted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Session, "_hang_up", lambda self: anyio.sleep_forever())
+    async with hosted(time_limit_s=1) as kernel:
+        assert "limit of 1 s" in str((await run(kernel, "dead")).error)
 
 
 async def test_kill_ends_the_operating_system_process(hosted: Hosted) -> None:
