@@ -26,6 +26,10 @@ MAX_MESSAGE = 16_000
 """Characters of an agent's own error message that are kept."""
 
 
+class NotAFrame(BadRequest):
+    """The agent sent what no frame is."""
+
+
 class Session:
     """Runs the calls of one agent until it sends its result, or until its process has exited.
 
@@ -45,8 +49,8 @@ class Session:
     async def serve(self) -> str:
         """The agent's result.
 
-        Raises the kernel's error that the agent passed on, AgentFailed for its own, BadRequest for what is no frame,
-        and anyio.EndOfStream when its end of the channel is closed.
+        Raises the kernel's error that the agent passed on, AgentFailed for its own, NotAFrame for what is none, and
+        anyio.EndOfStream when its end of the channel is closed.
         """
         result: str | Exception
         async with self._out, anyio.create_task_group() as tasks:
@@ -80,13 +84,13 @@ class Session:
                 case {"error": dict(wire), **rest}:
                     raise self._failure(wire, rest.get("at"))
                 case _:
-                    raise BadRequest("the agent sent a frame that is none of call, cancel, result, error")
+                    raise NotAFrame("the agent sent a frame that is none of call, cancel, result, error")
 
     async def _receive(self) -> Any:
         try:
             return await self._frames.receive()
         except (ValueError, anyio.DelimiterNotFound) as error:
-            raise BadRequest(f"the agent sent something that is no frame: {error}") from None
+            raise NotAFrame(f"the agent sent something that is no frame: {error}") from None
 
     def _is_new(self, id: int) -> bool:
         return not isinstance(id, bool) and 0 <= id < MAX_CALL_ID and id not in self._scopes
