@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import sys
 
 PR_GET_DUMPABLE, PR_SET_DUMPABLE = 3, 4
+
+
+@functools.cache
+def libc() -> ctypes.CDLL:
+    """The C library, loaded once: a process that has forked need not do it again."""
+    return ctypes.CDLL(None)
 
 
 def set_dumpable(dumpable: bool) -> bool:
@@ -16,7 +23,7 @@ def set_dumpable(dumpable: bool) -> bool:
     """
     if sys.platform != "linux":
         return True
-    prctl = ctypes.CDLL(None).prctl
+    prctl = libc().prctl
     before = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)
     prctl(PR_SET_DUMPABLE, int(dumpable), 0, 0, 0)
     return bool(before == 1)

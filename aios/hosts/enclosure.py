@@ -19,7 +19,7 @@ import struct
 import sys
 from contextlib import suppress
 
-from aios.dumpable import set_dumpable
+from aios.dumpable import libc, set_dumpable
 from aios.hosts import seccomp
 
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 24, 36, 38
@@ -38,7 +38,7 @@ def enclose() -> None:
     set_dumpable(False)
     if sys.platform != "linux":
         return
-    ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    libc().prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     drop_capabilities()
     seccomp.install(seccomp.REACHING_INTO_PROCESSES)
 
@@ -47,31 +47,31 @@ def separate() -> None:
     """Give this process a Landlock domain of its own: it may trace, look into or signal its own children at most."""
     if sys.platform != "linux":
         return
-    libc = ctypes.CDLL(None)
-    abi = libc.syscall(LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1))
+    syscall = libc().syscall
+    abi = syscall(LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1))
     if abi < 1:
         return
     # A ruleset has to restrict something: signals, or where they cannot be, the making of block devices.
     rules = struct.pack("=QQQ", 0, 0, LANDLOCK_SCOPE_SIGNAL) if abi >= 6 else struct.pack("=Q", LANDLOCK_MAKE_BLOCK)
-    ruleset = libc.syscall(LANDLOCK_CREATE_RULESET, rules, ctypes.c_size_t(len(rules)), ctypes.c_uint32(0))
+    ruleset = syscall(LANDLOCK_CREATE_RULESET, rules, ctypes.c_size_t(len(rules)), ctypes.c_uint32(0))
     if ruleset >= 0:
-        libc.syscall(LANDLOCK_RESTRICT_SELF, ruleset, ctypes.c_uint32(0))
+        syscall(LANDLOCK_RESTRICT_SELF, ruleset, ctypes.c_uint32(0))
         os.close(ruleset)
 
 
 def drop_capabilities() -> None:
     """Keep KEPT_CAPABILITIES at most, for good; an ordinary user has none of them anyway."""
-    libc = ctypes.CDLL(None)
+    library = libc()
     for capability in range(64):
         if capability not in KEPT_CAPABILITIES:
-            libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+            library.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
     header = struct.pack("=Ii", CAPABILITIES_VERSION, 0)
     held = ctypes.create_string_buffer(24)
     with suppress(AttributeError):  # a C library that does not export them
-        if libc.capget(header, held) == 0:
+        if library.capget(header, held) == 0:
             kept = sum(1 << capability for capability in KEPT_CAPABILITIES)
             low, high = kept & 0xFFFFFFFF, kept >> 32
             # Effective, permitted, inheritable: of capabilities 0 to 31, then of 32 to 63.
             words = struct.unpack("=6I", held.raw)
             less = [word & (low if at < 3 else high) for at, word in enumerate(words)]
-            libc.capset(header, struct.pack("=6I", *less))
+            library.capset(header, struct.pack("=6I", *less))

@@ -8,22 +8,26 @@ long that may take is for the kernel to say, which kills a process that does not
 from __future__ import annotations
 
 import atexit
-import ctypes
 import gc
 import io
+import itertools
 import os
 import sys
 import threading
 import types
-from collections.abc import Collection
 from contextlib import suppress
 from typing import NoReturn
 
+from aios.dumpable import libc
 
-def leave(status: int, shared: Collection[str]) -> NoReturn:
+FILE = io.IOBase.__mro__[1]
+"""The base of all files, without the register of an abstract class, which takes long to ask."""
+
+
+def leave(status: int, shared: int) -> NoReturn:
     """End this process: its threads, `atexit` handlers, modules and open files first, in Python's own order.
 
-    `shared` are the names of the modules that the process began with. Nothing that these ends raise keeps others from
+    `shared` is the number of modules that the process began with. Nothing that these ends raise keeps others from
     being reached; like Python, they print it.
     """
     try:
@@ -32,7 +36,7 @@ def leave(status: int, shared: Collection[str]) -> NoReturn:
         _step(_forget_modules, shared)
         _step(gc.collect)
         _step(_flush_files)
-        _step(lambda: ctypes.CDLL(None).fflush(None))
+        _step(libc().fflush, None)
     finally:
         os._exit(status)
 
@@ -45,10 +49,11 @@ def _step(end: object, *arguments: object) -> None:
             sys.excepthook(*sys.exc_info())
 
 
-def _forget_modules(shared: Collection[str]) -> None:
+def _forget_modules(shared: int) -> None:
     """Clear the modules that the agent has loaded, so that what only they hold is finalized (as `moduleobject.c`)."""
-    names = [name for name in sys.modules if name not in shared]
-    own = [module for name in reversed(names) if isinstance(module := sys.modules.pop(name), types.ModuleType)]
+    # They are the last ones. To look at the others would copy the memory that their names lie in.
+    names = list(itertools.islice(reversed(sys.modules), max(0, len(sys.modules) - shared)))
+    own = [module for name in names if isinstance(module := sys.modules.pop(name), types.ModuleType)]
     for module in own:
         space = vars(module)
         private = [name for name in space if name.startswith("_") and not name.startswith("__")]
@@ -58,7 +63,9 @@ def _forget_modules(shared: Collection[str]) -> None:
 
 def _flush_files() -> None:
     """Write out the files that somebody still holds; those of before the fork are out of the collector's sight."""
-    files = [each for each in gc.get_objects() if issubclass(type(each), io.IOBase)]
+    objects = gc.get_objects()
+    kinds = {kind for kind in set(map(type, objects)) if FILE in kind.__mro__}
+    files = [each for each in objects if type(each) in kinds]
     # Text before bytes: the one's buffer goes through the other's.
     for file in sorted(files, key=lambda file: not isinstance(file, io.TextIOBase)):
         with suppress(OSError, ValueError):

@@ -14,6 +14,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aios.dumpable import libc
+
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 LOAD, JUMP_EQUAL, JUMP_GREATER_EQUAL, RETURN = 0x20, 0x15, 0x35, 0x06
 """Opcodes: BPF_LD|BPF_W|BPF_ABS, BPF_JMP|BPF_JEQ|BPF_K, BPF_JMP|BPF_JGE|BPF_K, BPF_RET|BPF_K."""
@@ -94,7 +96,7 @@ def install(rules: Sequence[Rule]) -> bool:
     buffer = ctypes.create_string_buffer(code, len(code))
     # struct sock_fprog
     program = struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer))
-    return bool(ctypes.CDLL(None).prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program, 0, 0) == 0)
+    return bool(libc().prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program, 0, 0) == 0)
 
 
 def _deny(number: int, unless_zero: int | None) -> list[bytes]:

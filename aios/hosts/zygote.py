@@ -17,7 +17,6 @@ any child of the zygote that is no living agent was started by one that has ende
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import json
 import os
@@ -37,6 +36,7 @@ from typing import Any, NoReturn
 import anyio
 import anyio.lowlevel
 
+from aios.dumpable import libc
 from aios.hosts import child, farewell, tree
 from aios.hosts.enclosure import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, enclose, separate
 from aios.hosts.output import Log
@@ -95,7 +95,7 @@ class Zygote:
     def _prepare(self) -> None:
         enclose()
         if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+            libc().prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         # An agent takes two descriptors here.
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (self._limits[1], self._limits[1]))
@@ -236,7 +236,7 @@ class Zygote:
     # -- in the child
 
     def _become_agent(self, channel: int, log: Log) -> NoReturn:
-        code, shared = 1, frozenset(sys.modules)
+        code, shared = 1, len(sys.modules)
         try:
             self._cut_off(channel, log)
             separate()
@@ -269,7 +269,7 @@ class Zygote:
     def _tie(self) -> None:
         """Die with the zygote, and take in whatever is left by what this process starts."""
         if sys.platform == "linux":
-            prctl = ctypes.CDLL(None).prctl
+            prctl = libc().prctl
             prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         if os.getppid() != self._pid:
