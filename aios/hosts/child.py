@@ -17,7 +17,7 @@ from pydantic_core import to_json
 
 from aios.frames import Frames
 from aios.hosts import program
-from aios.hosts.failure import failure, first, place
+from aios.hosts.failure import failure, own_place, single
 from aios.sdk import Agent
 from aios.sdk.socket_port import SocketPort
 from aios_syscalls import AgentFailed, AiosError
@@ -85,10 +85,9 @@ class _Process:
 
     def _failed(self, error: BaseException) -> dict[str, Any]:
         traceback.print_exception(error)
-        told = failure(error, self._program)
-        if isinstance(first(error), AiosError):
-            return {"error": told.to_wire(), "at": place(first(error), self._program)}
-        return {"error": told.to_wire()}
+        wire = failure(error, self._program.stem, self._program).to_wire()
+        cause = single(error)
+        return {"error": wire, "at": own_place(cause, self._program) if isinstance(cause, AiosError) else None}
 
     def _send_blocking(self, sock: socket.socket, frame: dict[str, Any]) -> None:
         with suppress(OSError):

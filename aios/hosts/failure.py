@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from pathlib import Path
 from types import FrameType
 
 from aios_syscalls import AgentFailed, AiosError
 
+LIBRARIES = (Path(__file__).parents[1],)
+"""Where code lies that is no agent's, beside Python's own places."""
 MAX_TEXT = 4_000
 """Characters of the error's own text that are passed on; the log has all of it."""
 
 
-def failure(error: BaseException, program: Path) -> AiosError:
-    """The error as one of the ABI, whose message names the last line of the program's own that was being run."""
+def failure(error: BaseException, name: str, program: Path | None = None) -> AiosError:
+    """The error as one of the ABI.
+
+    The message of an error that is none names the last line of the program's own that was being run, if its file is
+    known.
+    """
     cause = single(error)
     if isinstance(cause, AiosError):
         return cause
-    name, more = type(cause).__name__, ""
-    if isinstance(cause, BaseExceptionGroup):
-        cause, more = first(cause), f" (and {leaves(cause) - 1} more errors, in its log)"
-        name = type(cause).__name__
-    if isinstance(cause, SystemExit):
-        left = f"{program.stem} left by SystemExit({cause.code!r:.200}) at {place(cause, program)}"
-        return AgentFailed(f"{left}; return a str instead")
-    text = str(cause)[:MAX_TEXT]
-    said = f": {text}" if text else ""
-    return AgentFailed(f"{program.stem} raised {name} at {place(cause, program)}{said}{more}")
+    alone, more = first(cause), leaves(cause) - 1
+    where = f" at {place(alone, program)}" if program else ""
+    if isinstance(alone, SystemExit):
+        return AgentFailed(f"{name} left by SystemExit({alone.code!r:.200}){where}; return a str instead")
+    text = str(alone)[:MAX_TEXT]
+    told = f"{name} raised {type(alone).__name__}{where}" + (f": {text}" if text else "")
+    return AgentFailed(f"{told} (and {more} more, in its log)" if more else told)
 
 
 def single(error: BaseException) -> BaseException:
@@ -55,11 +59,24 @@ def place(error: BaseException, program: Path) -> str:
     """
     calls = list(traceback.walk_tb(error.__traceback__))
     own = [call for call in calls if _file(call[0]) == program]
-    near = [call for call in calls if _file(call[0]).is_relative_to(program.parent)]
+    near = [call for call in calls if _is_near(_file(call[0]), program)]
     for frame, line in (own or near or calls)[-1:]:
         return f"{_file(frame).name}:{line}"
     return program.name
 
 
+def own_place(error: BaseException, program: Path) -> str | None:
+    """The same, where the program's own file has part in it."""
+    if any(_file(frame) == program for frame, _ in traceback.walk_tb(error.__traceback__)):
+        return place(error, program)
+    return None
+
+
 def _file(frame: FrameType) -> Path:
     return Path(frame.f_code.co_filename)
+
+
+def _is_near(file: Path, program: Path) -> bool:
+    """Whether a file lies beside a program, and is not that of a library that happens to be there too."""
+    libraries = (sys.prefix, sys.base_prefix, *LIBRARIES)
+    return file.is_relative_to(program.parent) and not any(file.is_relative_to(library) for library in libraries)

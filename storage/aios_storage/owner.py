@@ -6,6 +6,7 @@ It keeps nothing that cannot be made again, so it may be killed at any time. `py
 from __future__ import annotations
 
 import argparse
+import ctypes
 import fcntl
 import os
 import resource
@@ -306,6 +307,12 @@ def _of_chroma(error: BaseException) -> bool:
     return not isinstance(error, KeyboardInterrupt | SystemExit | AiosError)
 
 
+def _hide() -> None:
+    """Let no other process of this user look into this one; see PR_SET_DUMPABLE in prctl(2)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Own a root's index; exit code 3 where another does."""
     parser = argparse.ArgumentParser(prog="python -m aios_storage.owner", description=__doc__)
@@ -314,6 +321,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--chroma-from", type=int, default=CHROMA_FROM, metavar="VECTORS")
     parser.add_argument("--child", action="store_true", help="end when standard input does")
     options = parser.parse_args(arguments)
+    _hide()
     try:
         files_place = options.root / PLACE
         files_place.mkdir(mode=0o700, exist_ok=True)
