@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -36,46 +37,46 @@ class _Process:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._pid = os.getpid()
         self._program = Path("agent")
         self._status = 1
         self._loop: asyncio.AbstractEventLoop | None = None
         self._asked = False
 
     def run(self) -> int:
-        spare = self._sock.dup()
         signal.signal(signal.SIGTERM, self._end)
         try:
             anyio.run(self._main)
         except BaseException as error:
-            # A SystemExit or KeyboardInterrupt out of a task takes the event loop along.
-            if not self._asked:
-                self._send_blocking(spare, self._failed(error))
+            # A SystemExit or KeyboardInterrupt out of a task takes the event loop along. A process that the program
+            # has forked does not speak for it.
+            if not self._asked and os.getpid() == self._pid:
+                self._send_blocking(self._failed(error))
         self._loop = None
-        spare.close()
         return self._status
 
     async def _main(self) -> None:
         self._scope = anyio.CancelScope()
         self._loop = asyncio.get_running_loop()
-        async with Frames.over(self._sock) as frames:
-            order = await frames.receive()
-            self._program = Path(order["program"])
-            port = SocketPort(frames)
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(port.listen)
-                with self._scope:
-                    outcome = await self._outcome(order, Agent(port, order["pid"]))
-                if not self._scope.cancelled_caught:
-                    sys.stdout.flush()  # before the kernel knows, for it then shows the log
-                    await frames.send(outcome)
-                tasks.cancel_scope.cancel()
+        frames = Frames.over(self._sock)  # not closed before the process ends: `run` may need it still
+        order = await frames.receive()
+        self._program = Path(order["program"])
+        port = SocketPort(frames)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(port.listen)
+            with self._scope:
+                outcome = await self._outcome(order, Agent(port, order["pid"]))
+            if not self._scope.cancelled_caught:
+                sys.stdout.flush()  # before the kernel knows, for it then shows the log
+                await frames.send(outcome)
+            tasks.cancel_scope.cancel()
 
     async def _outcome(self, order: dict[str, Any], agent: Agent) -> dict[str, Any]:
         sys.path.append(str(self._program.parent))  # last: what lies beside a program replaces no module
         try:
             result = await program.run(self._program, agent, order["task"])
         except asyncio.CancelledError:
-            if self._asked:
+            if (task := asyncio.current_task()) and task.cancelling():
                 raise
             return self._failed(AgentFailed(f"{self._program.stem} raised CancelledError, and nobody had cancelled it"))
         except BaseException as error:
@@ -89,10 +90,10 @@ class _Process:
         cause = single(error)
         return {"error": wire, "at": own_place(cause, self._program) if isinstance(cause, AiosError) else None}
 
-    def _send_blocking(self, sock: socket.socket, frame: dict[str, Any]) -> None:
+    def _send_blocking(self, frame: dict[str, Any]) -> None:
         with suppress(OSError):
-            sock.settimeout(SEND_S)
-            sock.sendall(to_json(frame) + b"\n")
+            self._sock.settimeout(SEND_S)
+            self._sock.sendall(to_json(frame) + b"\n")
 
     def _end(self, _signal: int, _frame: FrameType | None) -> None:
         """Cancel the program by its event loop, if that still turns; else raise SystemExit in whatever it does."""

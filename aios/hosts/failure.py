@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -27,10 +28,18 @@ def failure(error: BaseException, name: str, program: Path | None = None) -> Aio
     alone, more = first(cause), leaves(cause) - 1
     where = f" at {place(alone, program)}" if program else ""
     if isinstance(alone, SystemExit):
-        return AgentFailed(f"{name} left by SystemExit({alone.code!r:.200}){where}; return a str instead")
-    text = str(alone)[:MAX_TEXT]
+        return AgentFailed(f"{name} left by SystemExit({_text(alone.code, repr):.200}){where}; return a str instead")
+    text = _text(alone, str)[:MAX_TEXT]
     told = f"{name} raised {type(alone).__name__}{where}" + (f": {text}" if text else "")
     return AgentFailed(f"{told} (and {more} more, in its log)" if more else told)
+
+
+def _text(value: object, how: Callable[[object], str]) -> str:
+    """A program's own object in words, or that it has none."""
+    try:
+        return how(value)
+    except Exception as error:
+        return f"(its text cannot be had: {type(error).__name__})"
 
 
 def single(error: BaseException) -> BaseException:

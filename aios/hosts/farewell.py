@@ -33,6 +33,7 @@ def leave(status: int, shared: int) -> NoReturn:
     try:
         _step(threading._shutdown)  # type: ignore[attr-defined]
         _step(atexit._run_exitfuncs)
+        _step(_flush_files)  # in a cycle of objects the collector may close what is below a buffer first
         _step(_forget_modules, shared)
         _step(gc.collect)
         _step(_flush_files)
