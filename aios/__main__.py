@@ -1,6 +1,10 @@
 """`python -m aios`: the command `aios`."""
 
-from aios.cli import main
+import sys
 
 if __name__ == "__main__":
+    if not sys.flags.safe_path:
+        del sys.path[0]  # the working directory: what lies there is not ours to import
+    from aios.cli import main
+
     main()

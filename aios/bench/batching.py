@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from functools import partial
@@ -21,6 +20,7 @@ from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
 from aios.kernel import Kernel, Lane, SqliteJournal, by_family
 from aios.models.local.client import LocalModel
+from aios.python import code_command
 from aios.scheduler import Fifo
 from aios_syscalls import Chat, ChatReply, Message, ModelFailed
 
@@ -117,7 +117,7 @@ def _llama(model: Path, calls: list[Chat], threads: int | None) -> float:
         "tokens": calls[0].max_tokens,
         "prompts": [call.messages[0].content for call in calls],
     }
-    command = [sys.executable, "-c", PEER]
+    command = code_command(PEER)
     done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, check=False)
     if done.returncode:
         raise ModelFailed(f"the peer, llama_cpp.Llama, failed: {done.stderr.strip()[-300:]}")

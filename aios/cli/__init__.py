@@ -8,9 +8,14 @@ import sys
 import threading
 from contextlib import suppress
 
+from aios.dumpable import set_dumpable
+from aios.python import leave_working_directory
+
 
 def main() -> None:
     """Run the command line of this process, and end it."""
+    leave_working_directory()
+    set_dumpable(False)
     from aios.cli.app import app
 
     for stream in (sys.stdout, sys.stderr):

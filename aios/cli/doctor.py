@@ -23,6 +23,7 @@ import psutil
 
 from aios.boot import learnt_answers, learnt_programs, memory
 from aios.config import home
+from aios.python import child_path, module_command
 from aios.setup import ARTIFACTS, Artifact, is_whole
 from aios_storage import beneath
 
@@ -157,12 +158,12 @@ def _engine() -> Iterator[Check]:
         return
     try:
         ran = subprocess.run(
-            [sys.executable, "-m", ENGINE_PROBE],
+            module_command(ENGINE_PROBE),
             check=False,
             capture_output=True,
             text=True,
             timeout=ENGINE_TIMEOUT_S,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={**os.environ, "PYTHONPATH": child_path()},
         )
     except subprocess.TimeoutExpired:
         yield Check("engine", False, f"did not load within {ENGINE_TIMEOUT_S} s", _rebuild())

@@ -2,47 +2,103 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 import socket
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import anyio
+from pydantic_core import to_json
 
 from aios.frames import Frames
 from aios.hosts import program
+from aios.hosts.failure import failure, own_place, single
 from aios.sdk import Agent
 from aios.sdk.socket_port import SocketPort
 from aios_syscalls import AgentFailed, AiosError
 
-
-def main(channel: int) -> None:
-    """Serve the program that the kernel names on this socket, then end."""
-    anyio.run(_main, socket.socket(fileno=channel))
+SEND_S = 5.0
+"""For which a process that may be stuck tries to say why it failed."""
 
 
-async def _main(sock: socket.socket) -> None:
-    async with Frames.over(sock) as frames:
+def main(channel: int) -> int:
+    """Serve the program that the kernel names on this socket; the status to leave with."""
+    return _Process(socket.socket(fileno=channel)).run()
+
+
+class _Process:
+    """One program's run, and how it is ended: SIGTERM cancels it, and a second one interrupts it where it stands."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._pid = os.getpid()
+        self._program = Path("agent")
+        self._status = 1
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._asked = False
+
+    def run(self) -> int:
+        signal.signal(signal.SIGTERM, self._end)
+        try:
+            anyio.run(self._main)
+        except BaseException as error:
+            # A SystemExit or KeyboardInterrupt out of a task takes the event loop along. A process that the program
+            # has forked does not speak for it.
+            if not self._asked and os.getpid() == self._pid:
+                self._send_blocking(self._failed(error))
+        self._loop = None
+        return self._status
+
+    async def _main(self) -> None:
+        self._scope = anyio.CancelScope()
+        self._loop = asyncio.get_running_loop()
+        frames = Frames.over(self._sock)  # not closed before the process ends: `run` may need it still
         order = await frames.receive()
+        self._program = Path(order["program"])
         port = SocketPort(frames)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(port.listen)
-            outcome = await _outcome(order, Agent(port, order["pid"]))
-            sys.stdout.flush()  # once the kernel has the outcome, it may end this process
-            await frames.send(outcome)
+            with self._scope:
+                outcome = await self._outcome(order, Agent(port, order["pid"]))
+            if not self._scope.cancelled_caught:
+                sys.stdout.flush()  # before the kernel knows, for it then shows the log
+                await frames.send(outcome)
             tasks.cancel_scope.cancel()
 
+    async def _outcome(self, order: dict[str, Any], agent: Agent) -> dict[str, Any]:
+        sys.path.append(str(self._program.parent))  # last: what lies beside a program replaces no module
+        try:
+            result = await program.run(self._program, agent, order["task"])
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise
+            return self._failed(AgentFailed(f"{self._program.stem} raised CancelledError, and nobody had cancelled it"))
+        except BaseException as error:
+            return self._failed(error)
+        self._status = 0
+        return {"result": result}
 
-async def _outcome(order: dict[str, Any], agent: Agent) -> dict[str, Any]:
-    path = Path(order["program"])
-    try:
-        return {"result": await program.run(path, agent, order["task"])}
-    except AiosError as error:
-        return {"error": error.to_wire()}
-    except (Exception, SystemExit) as error:
-        traceback.print_exc()
-        line = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(line.filename).name}:{line.lineno}"
-        failure = AgentFailed(f"{path.stem} raised {type(error).__name__} at {where}: {error}")
-        return {"error": failure.to_wire()}
+    def _failed(self, error: BaseException) -> dict[str, Any]:
+        traceback.print_exception(error)
+        wire = failure(error, self._program.stem, self._program).to_wire()
+        cause = single(error)
+        return {"error": wire, "at": own_place(cause, self._program) if isinstance(cause, AiosError) else None}
+
+    def _send_blocking(self, frame: dict[str, Any]) -> None:
+        with suppress(OSError):
+            self._sock.settimeout(SEND_S)
+            self._sock.sendall(to_json(frame) + b"\n")
+
+    def _end(self, _signal: int, _frame: FrameType | None) -> None:
+        """Cancel the program by its event loop, if that still turns; else raise SystemExit in whatever it does."""
+        if self._loop is not None and not self._asked:
+            self._loop.call_soon_threadsafe(self._scope.cancel)
+        elif self._loop is None or not self._scope.cancel_called:
+            raise SystemExit("the kernel ends this process")
+        self._asked = True

@@ -2,222 +2,133 @@
 
 from __future__ import annotations
 
-import math
-import os
-import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import anyio
-import anyio.to_thread
-from anyio.abc import TaskGroup, UNIXSocketStream
-from anyio.streams.buffered import BufferedByteReceiveStream
-from pydantic_core import from_json, to_json
+from anyio.abc import TaskGroup
 
+from aios.dumpable import set_dumpable
 from aios.frames import Frames
 from aios.hosts import program as programs
-from aios_syscalls import AgentFailed, AiosError, BadRequest, Cancelled, Reply
+from aios.hosts.session import NotAFrame, Session
+from aios.hosts.zygote_client import Child, ZygoteClient, ZygoteDied, how_it_ended
+from aios_syscalls import AgentFailed, AiosError
 from aios_syscalls.base import MAX_CALL_BYTES
-from aios_syscalls.errors import from_wire
-from aios_syscalls.port import Port, discard
-from aios_syscalls.wire import call_from_object, outcome_to_json
+from aios_syscalls.port import Port
 
-# An agent needs no key, token or home of the user's.
-ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
-
-UNANSWERED = 128
-"""Calls of one agent that are read before their answers are: more than the kernel lets it have under way."""
+LEAVE_S = 5.0
+"""For which a process may go on after its result: its `atexit` handlers and its threads come to their ends."""
+GRACE_S = 1.0
+"""For which a process that is cancelled may run its `finally` blocks before it is killed."""
+EXIT_S = 1.0
+"""For which a process that has closed its channel may live on before it is ended."""
+ATTEMPTS = 3
+"""To start an agent, each with a zygote of its own."""
 
 
 class ProcessHost:
     """Runs each agent in a process forked by a zygote, over a socket that is its identity and its only channel.
 
-    What agents print goes to `<logs>/<pid>.log`.
+    What agents print goes to `<logs>/<pid>.log`. A zygote that dies takes its agents along; the next agent gets
+    another one.
     """
 
     def __init__(self, logs: Path, directories: Sequence[Path] = ()) -> None:
         self._logs = logs
         self._directories = directories or programs.default_directories()
-        self._exits: dict[int, anyio.Event] = {}
-        self._status: dict[int, int] = {}
 
     def find(self, program: str) -> str:
         return programs.name(program, self._directories)
 
     async def run(self, program: str, task: str, port: Port, pid: int) -> str:
-        path = programs.find(program, self._directories)
+        path, log = programs.find(program, self._directories), self._logs / f"{pid}.log"
         ours, theirs = socket.socketpair()
         # Not whole: an agent that does not read what it is sent must not outlive its cancellation.
         async with Frames.over(ours, MAX_CALL_BYTES + 1024, whole=False) as frames:
-            child = await self._start(theirs, self._logs / f"{pid}.log")
+            zygote, child = await self._start(theirs, log)
             try:
-                await frames.send({"program": str(path), "task": task, "pid": pid})
-                return await _Session(frames, port).serve()
-            except (anyio.EndOfStream, anyio.BrokenResourceError):
-                raise AgentFailed(await self._obituary(program, child, pid)) from None
+                await _send(frames, {"program": str(path), "task": task, "pid": pid})
+                return await self._serve(Session(frames, port, child.exited), zygote, child)
+            except anyio.EndOfStream:
+                how = await _obituary(zygote, child)
+                raise AgentFailed(f"{program} {how}; what it printed is in {log}") from None
             finally:
                 with anyio.CancelScope(shield=True):
-                    await self._end(child)
+                    await zygote.end(child, 0, GRACE_S)
 
     async def __aenter__(self) -> Self:
         self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-        ours, theirs = socket.socketpair()
-        environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
-        command = [sys.executable, "-m", "aios.hosts.zygote", str(theirs.fileno())]
-        self._zygote = await anyio.to_thread.run_sync(
-            # A session of its own: Ctrl-C in the terminal is for the kernel, which then ends its agents in order.
-            lambda: subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL, start_new_session=True
-            )
-        )
-        theirs.close()
-        self._control = await UNIXSocketStream.from_socket(ours)
-        self._starting, self._ordering = anyio.Lock(), anyio.Lock()
-        self._started, self._pids = anyio.create_memory_object_stream[int](1)
+        # The kernel has keys, and the channel of every agent.
+        self._was_dumpable = set_dumpable(False)
+        self._renewing = anyio.Lock()
         self._tasks: TaskGroup = anyio.create_task_group()
         await self._tasks.__aenter__()
-        # Shielded: whoever cancels the kernel still needs to hear that its agents have ended.
-        self._listening = anyio.CancelScope(shield=True)
-        self._tasks.start_soon(self._listen)
+        self._zygote = await self._spawn()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._listening.cancel()
+        self._zygote.stop()
+        await self._tasks.__aexit__(None, None, None)
+        set_dumpable(self._was_dumpable)
+
+    async def _spawn(self) -> ZygoteClient:
+        zygote = await ZygoteClient.spawn()
+        self._tasks.start_soon(zygote.listen)
+        return zygote
+
+    async def _start(self, channel: socket.socket, log: Path) -> tuple[ZygoteClient, Child]:
+        """A new agent's process. Raises AgentFailed, and Overloaded where the system refuses one."""
+        with channel:
+            for _ in range(ATTEMPTS):
+                zygote = await self._living()
+                with suppress(ZygoteDied), anyio.CancelScope(shield=True):
+                    return zygote, await zygote.start(channel, log)
+                await zygote.buried.wait()
+        raise AgentFailed(f"the process that starts agents died {ATTEMPTS} times, {zygote.how_it_died()}; try again")
+
+    async def _living(self) -> ZygoteClient:
+        """The zygote, or a new one where that has died."""
+        async with self._renewing:
+            if self._zygote.buried.is_set():
+                self._zygote = await self._spawn()
+        return self._zygote
+
+    async def _serve(self, session: Session, zygote: ZygoteClient, child: Child) -> str:
+        """The result, once the process that has sent it has come to its end."""
+        result: str | AiosError
         try:
-            await self._tasks.__aexit__(None, None, None)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await anyio.aclose_forcefully(self._control)
-                self._pids.close()
-                await anyio.to_thread.run_sync(self._zygote.wait)
-
-    async def _start(self, channel: socket.socket, log: Path) -> int:
-        with channel, anyio.CancelScope(shield=True):
-            async with self._starting:
-                try:
-                    async with self._ordering:
-                        await self._control.send_fds(to_json({"start": str(log)}) + b"\n", [channel.fileno()])
-                    child = await self._pids.receive()
-                except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream):
-                    raise AgentFailed("the process that starts agents has died; restart the kernel") from None
-        return child
-
-    async def _listen(self) -> None:
-        buffer = BufferedByteReceiveStream(self._control)
-        try:
-            with (
-                self._listening,
-                self._started,
-                suppress(anyio.IncompleteRead, anyio.EndOfStream, anyio.BrokenResourceError),
-            ):
-                while True:
-                    fact = from_json(await buffer.receive_until(b"\n", 4096))
-                    if "started" in fact:
-                        self._exits[fact["started"]] = anyio.Event()
-                        self._started.send_nowait(fact["started"])
-                    else:
-                        self._status[fact["exited"]] = fact["status"]
-                        self._exits[fact["exited"]].set()
-        finally:
-            for event in self._exits.values():
-                event.set()
-
-    async def _end(self, child: int) -> None:
-        """Make sure that a child is gone; at once if it is."""
-        if not self._exits[child].is_set():
-            # When the zygote has died, `_listen` tells everybody, and its children die with it.
-            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-                async with self._ordering:
-                    await self._control.send(to_json({"kill": child}) + b"\n")
-            await self._exits[child].wait()
-        del self._exits[child]
-        self._status.pop(child, None)
-
-    async def _obituary(self, program: str, child: int, pid: int) -> str:
-        with anyio.move_on_after(5):
-            await self._exits[child].wait()
-        status = self._status.get(child)
-        if status is None:
-            how = "closed its channel to the kernel"
-        elif status < 0:
-            how = f"was ended by {signal.Signals(-status).name}"
-        else:
-            how = f"left with status {status}"
-        return f"{program} {how} before it had a result; what it printed is in {self._logs / f'{pid}.log'}"
-
-
-class _Session:
-    """One agent's conversation with the kernel."""
-
-    def __init__(self, frames: Frames, port: Port) -> None:
-        self._frames = frames
-        self._port = port
-        self._scopes: dict[int, anyio.CancelScope] = {}
-        self._unanswered = anyio.Semaphore(UNANSWERED)
-        # Unbounded, yet never more than the answers to so many calls.
-        self._out, self._outgoing = anyio.create_memory_object_stream[tuple[bytes, bool]](math.inf)
-
-    async def serve(self) -> str:
-        """Run the agent's calls until it sends its result. Raises its error, or anyio.EndOfStream."""
-        result: str | Exception
-        async with self._out, anyio.create_task_group() as tasks:
-            tasks.start_soon(self._write)
-            try:
-                result = await self._converse(tasks)
-            except (AiosError, anyio.EndOfStream) as error:
-                result = error
-            tasks.cancel_scope.cancel()
-        if isinstance(result, Exception):
+            result = await session.serve()
+        except NotAFrame:
+            raise
+        except AiosError as error:
+            result = error
+        await zygote.end(child, LEAVE_S, GRACE_S)
+        if isinstance(result, AiosError):
             raise result
         return result
 
-    async def _converse(self, tasks: TaskGroup) -> str:
-        while True:
-            try:
-                frame = await self._frames.receive()
-            except (ValueError, anyio.DelimiterNotFound) as error:
-                raise BadRequest(f"the agent sent something that is no frame: {error}") from None
-            match frame:
-                case {"id": int(id), "call": call, "stream": bool(stream)} if id not in self._scopes:
-                    await self._unanswered.acquire()
-                    # Here, not in the task: the next frame may already cancel it.
-                    self._scopes[id] = anyio.CancelScope()
-                    tasks.start_soon(self._answer, id, call, stream)
-                case {"cancel": int(id)}:
-                    if scope := self._scopes.get(id):
-                        scope.cancel()
-                case {"result": str(result)}:
-                    return result
-                case {"error": dict(wire)}:
-                    raise from_wire(wire)
-                case _:
-                    raise BadRequest("the agent sent a frame that is none of call, cancel, result, error")
 
-    async def _answer(self, id: int, call: Any, stream: bool) -> None:
-        outcome: Reply | AiosError = Cancelled("the agent has cancelled the call")
-        with self._scopes[id]:
-            try:
-                emit = self._emitter(id) if stream else discard
-                outcome = await self._port.submit(call_from_object(call), emit)
-            except AiosError as error:
-                outcome = error
-        del self._scopes[id]
-        self._out.send_nowait((b'{"id":%d,' % id + outcome_to_json(outcome)[1:], True))
+async def _send(frames: Frames, order: dict[str, Any]) -> None:
+    with suppress(anyio.BrokenResourceError):  # it has closed its channel, which the session finds
+        await frames.send(order)
 
-    def _emitter(self, id: int) -> Callable[[str], None]:
-        return lambda text: self._out.send_nowait((to_json({"id": id, "text": text}), False))
 
-    async def _write(self) -> None:
-        with self._outgoing, suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-            async for frame, last in self._outgoing:
-                await self._frames.send(frame)
-                if last:
-                    self._unanswered.release()
+async def _obituary(zygote: ZygoteClient, child: Child) -> str:
+    """How a process ended that had sent no result."""
+    with anyio.move_on_after(EXIT_S):
+        await child.exited.wait()
+    if not child.exited.is_set():
+        return "closed its channel to the kernel before it had a result"
+    if child.status is None:
+        return (
+            f"was lost: the process that starts agents {zygote.how_it_died()}, and every agent ended with it; "
+            "the next one gets another, so run it again"
+        )
+    return f"{how_it_ended(child.status)} before it had a result"

@@ -11,9 +11,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import cast
 
+from pydantic_core import to_json
+
 from aios.sdk import Agent
 from aios_syscalls import AgentFailed, BadRequest, NotFound
 from aios_syscalls.base import MAX_CALL_BYTES
+
+SIGNATURE = "async def main(agent: Agent, task: str) -> str"
 
 Main = Callable[[Agent, str], Awaitable[str]]
 
@@ -75,20 +79,40 @@ def load(path: Path) -> Main:
     except SyntaxError as error:
         place = f"{error.filename}, line {error.lineno}"
         raise BadRequest(f"{path.stem} does not parse: {place}: {error.msg}; mend it there", "program") from error
-    main = getattr(module, "main", None)
+    return _checked(getattr(module, "main", None), path)
+
+
+def _checked(main: object, path: Path) -> Main:
+    """What a program calls `main`, if it can be called as one. Raises BadRequest that says what to write."""
     if not inspect.iscoroutinefunction(main):
-        raise BadRequest(f"{path} has no `async def main(agent: Agent, task: str) -> str`; add one", "program")
+        plain = ": its main is a plain function, so write `async` before its `def`" if callable(main) else ""
+        raise BadRequest(f"{path} has no `{SIGNATURE}`; add one{plain}", "program")
+    signature = inspect.signature(main)
+    try:
+        signature.bind(None, "")
+    except TypeError:
+        took = f"main of {path} takes {signature}, but is called with an agent and a task"
+        raise BadRequest(f"{took}; write `{SIGNATURE}`", "program") from None
     return cast(Main, main)
 
 
 async def run(path: Path, agent: Agent, task: str) -> str:
     """Run a program to its result. Raises BadRequest when that is no string, AgentFailed when it is too large."""
-    result = await load(path)(agent, task)
+    result: object = await load(path)(agent, task)
     if not isinstance(result, str):
-        raise BadRequest(f"main of {path} returned {type(result).__name__}, not str", "program")
-    size = len(result.encode("utf-8", "backslashreplace"))
+        raise BadRequest(f"main of {path} returned {type(result).__name__}, not str{_hint(result)}", "program")
+    text = result.encode("utf-8", "backslashreplace").decode()
+    size = len(to_json(text))
     if size > MAX_CALL_BYTES:
         raise AgentFailed(
-            f"the result has {size} bytes, over the limit of {MAX_CALL_BYTES}; write a file and return its path"
+            f"the result has {size} bytes as JSON, over the limit of {MAX_CALL_BYTES}; write a file and return its path"
         )
-    return result.encode("utf-8", "backslashreplace").decode()
+    return text
+
+
+def _hint(result: object) -> str:
+    if inspect.iscoroutine(result):
+        result.close()  # or Python would warn that nobody has awaited it
+    if inspect.isawaitable(result):
+        return ": await it, as in `return await ...`"
+    return ": end it with `return` and a text" if result is None else ": return `str(...)` of it, or a JSON text"

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from anyio import get_cancelled_exc_class
+
 from aios.hosts import program as programs
+from aios.hosts.failure import failure
 from aios.sdk import Agent
+from aios_syscalls import AiosError
 from aios_syscalls.port import Port
 
 
@@ -24,7 +28,17 @@ class TaskHost:
         return program if program in self._mains else programs.name(program, self._directories)
 
     async def run(self, program: str, task: str, port: Port, pid: int) -> str:
-        agent = Agent(port, pid)
-        if program in self._mains:
-            return await self._mains[program](agent, task)
-        return await programs.run(programs.find(program, self._directories), agent, task)
+        try:
+            return await self._call(program, Agent(port, pid), task)
+        except (get_cancelled_exc_class(), GeneratorExit, AiosError):
+            raise
+        except BaseException as error:  # nothing that a program raises may end the kernel
+            raise failure(error, Path(program).stem, self._path(program)) from error
+
+    async def _call(self, program: str, agent: Agent, task: str) -> str:
+        if path := self._path(program):
+            return await programs.run(path, agent, task)
+        return await self._mains[program](agent, task)
+
+    def _path(self, program: str) -> Path | None:
+        return None if program in self._mains else programs.find(program, self._directories)

@@ -299,11 +299,11 @@ class Processes:
                 )
         except AiosError as failure:
             error = failure
-        except anyio.get_cancelled_exc_class():
-            # Not by `kill`, which ends inside the scope: whoever runs the kernel was cancelled.
+        except (anyio.get_cancelled_exc_class(), GeneratorExit, KeyboardInterrupt):
+            # Not by `kill`, which ends inside the scope: whoever runs the kernel was cancelled, or interrupted.
             self._exit(process, process.killed or Cancelled("the kernel stops"))
             raise
-        except (Exception, SystemExit) as failure:
+        except BaseException as failure:  # whatever it is, the process has ended, and others wait for that
             error = AgentFailed(f"{process.program} raised {type(failure).__name__}: {failure}")
         if process.result is None and error is None:
             error = process.killed or AgentFailed(

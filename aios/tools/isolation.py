@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
@@ -21,6 +20,7 @@ from anyio.lowlevel import current_token
 from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
+from aios.python import child_path, module_command
 from aios_syscalls.errors import ToolFailed, from_wire
 
 T = TypeVar("T")
@@ -74,9 +74,9 @@ async def in_process(module: str, name: str, arguments: Mapping[str, JsonValue],
     request = to_json({"module": module, "name": name, "arguments": arguments, "limit_s": limit_s})
     environment: dict[str, Any] = {
         **{name: os.environ[name] for name in INHERITED if name in os.environ},
-        "PYTHONPATH": os.pathsep.join(sys.path),
+        "PYTHONPATH": child_path(),
     }
-    command = [sys.executable, "-m", "aios.tools.worker"]
+    command = module_command("aios.tools.worker")
     ended = await run_process(command, input=request, stderr=None, check=False, env=environment)
     try:
         outcome = from_json(ended.stdout)

@@ -8,12 +8,14 @@ import sys
 
 from pydantic_core import from_json, to_json
 
+from aios.dumpable import set_dumpable
 from aios.tools.registry import find_tool
 from aios_syscalls.errors import AiosError
 
 
 def main() -> None:
     """Answer the request and exit."""
+    set_dumpable(False)
     answer = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what the tool prints is no part of the answer
     request = from_json(sys.stdin.buffer.read())

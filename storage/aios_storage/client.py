@@ -54,7 +54,9 @@ class Owner:
         """The owner that there is, or a child of this process. Raises StorageFailed where none comes to be."""
         if found := cls.find(root):
             return found
-        command = [sys.executable, "-m", "aios_storage.owner", str(root), "--embedder", embedder, "--child", *options]
+        # -P: what lies in the working directory is never imported.
+        command = [sys.executable, "-P", "-m", "aios_storage.owner", str(root)]
+        command += ["--embedder", embedder, "--child", *options]
         child = _spawn(command, root)
         until = time.monotonic() + START_S
         while time.monotonic() < until:

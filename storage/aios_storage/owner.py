@@ -6,6 +6,7 @@ It keeps nothing that cannot be made again, so it may be killed at any time. `py
 from __future__ import annotations
 
 import argparse
+import ctypes
 import fcntl
 import os
 import resource
@@ -306,14 +307,21 @@ def _of_chroma(error: BaseException) -> bool:
     return not isinstance(error, KeyboardInterrupt | SystemExit | AiosError)
 
 
+def _hide() -> None:
+    """Let no other process of this user look into this one; see PR_SET_DUMPABLE in prctl(2)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Own a root's index; exit code 3 where another does."""
     parser = argparse.ArgumentParser(prog="python -m aios_storage.owner", description=__doc__)
-    parser.add_argument("root", type=Path)
+    parser.add_argument("root", type=lambda root: Path(root).absolute())
     parser.add_argument("--embedder", required=True, metavar="NAME:ARGUMENT")
     parser.add_argument("--chroma-from", type=int, default=CHROMA_FROM, metavar="VECTORS")
     parser.add_argument("--child", action="store_true", help="end when standard input does")
     options = parser.parse_args(arguments)
+    _hide()
     try:
         files_place = options.root / PLACE
         files_place.mkdir(mode=0o700, exist_ok=True)
@@ -329,6 +337,7 @@ def main(arguments: list[str] | None = None) -> int:
             place = address(options.root)
             place.unlink(missing_ok=True)
             owner = Owner(options.root, open_embedder(options.embedder), options.chroma_from)
+            os.chdir(files_place)  # Chroma reads its settings from a `.env` in the working directory
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
                 listener.bind(str(place))
                 listener.listen(64)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import psutil
 import pytest
 
 from aios.hosts.process import ProcessHost
+from aios.hosts.session import Session
 from aios.kernel import Kernel, Lane, Limits, SqliteJournal, Turn, by_family
 from aios.scheduler import Fifo
 from aios_syscalls import ChatReply, Kill, ProcessInfo, ProcessState, Reply, Spawn, Wait
@@ -68,6 +70,31 @@ PROGRAMS = {
         await sleep(0.05)
         import time
         time.sleep(1000)""",
+    "dead": """
+    import json, time
+    if os.fork() == 0:
+        time.sleep(1000)  # and keeps the channel open
+    call = {"call": "llm.chat", "messages": [{"role": "user", "content": "large"}]}
+    channel = agent.port._frames._stream._sock
+    channel.setblocking(True)
+    for number in range(1, 200):
+        channel.sendall(json.dumps({"id": number, "stream": False, "call": call}).encode() + bytes([10]))
+    os._exit(7)""",
+    "lends": """
+    import socket
+    with socket.socket(socket.AF_UNIX) as other:
+        other.connect(task)
+        socket.send_fds(other, [b"x"], [agent.port._frames._stream._sock.fileno()])
+        os._exit(7)""",
+    "leaves a child": """
+    import subprocess, time
+    subprocess.Popen(["sleep", "1000"])
+    time.sleep(1000)""",
+    "divided": """
+    if os.fork() == 0:
+        import time
+        time.sleep(1000)
+    os._exit(7)""",
     "impatient": """
     from anyio import move_on_after
     for _ in range(200):
@@ -181,6 +208,33 @@ async def test_a_program_that_never_returns_is_ended_while_others_go_on(hosted: 
         assert "limit of 1 s" in str(process.error)
 
 
+@pytest.fixture
+def borrower(tmp_path: Path) -> Iterator[str]:
+    """A socket outside of every agent's process, where a channel that is sent to it stays open."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "borrower"))
+        listener.listen()
+        yield str(tmp_path / "borrower")
+
+
+@pytest.mark.parametrize("program", ["dead", "divided", "lends"])
+async def test_a_process_that_exits_ends_whatever_was_under_way_for_it(
+    hosted: Hosted, borrower: str, program: str
+) -> None:
+    async with hosted() as kernel:
+        process = await run(kernel, program, borrower)
+        assert process.state is ProcessState.FAILED
+        assert "left with status 7" in str(process.error)
+
+
+async def test_without_a_watch_on_the_process_it_would_last_until_its_time_limit(
+    hosted: Hosted, borrower: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Session, "_hang_up", lambda self: anyio.sleep_forever())
+    async with hosted(time_limit_s=1) as kernel:
+        assert "limit of 1 s" in str((await run(kernel, "lends", borrower)).error)
+
+
 async def test_kill_ends_the_operating_system_process(hosted: Hosted) -> None:
     async with hosted() as kernel:
         pid = (await kernel.submit(Spawn(program="spins"))).pid
@@ -220,11 +274,23 @@ async def test_an_agent_inherits_no_secret(hosted: Hosted, monkeypatch: pytest.M
     assert "OPENAI_API_KEY" not in names
 
 
-async def test_when_the_zygote_dies_processes_fail_and_the_kernel_says_so(hosted: Hosted) -> None:
+async def test_when_the_zygote_dies_its_agents_are_lost_and_the_next_ones_get_another(hosted: Hosted) -> None:
     async with hosted() as kernel:
         await run(kernel, "fine")
         (zygote,) = [each for each in psutil.Process().children() if "aios.hosts.zygote" in each.cmdline()]
+        lost = [(await kernel.submit(Spawn(program=program))).pid for program in ("spins", "sleeps", "leaves a child")]
+        agents = await started(zygote, 4)
         os.kill(zygote.pid, signal.SIGKILL)
-        process = await run(kernel, "fine")
-        assert process.state is ProcessState.FAILED
-        assert "restart the kernel" in str(process.error)
+        for pid in lost:
+            process = (await kernel.submit(Wait(pid=pid))).process
+            assert process.state is ProcessState.FAILED
+            assert "was lost: the process that starts agents was ended by SIGKILL" in str(process.error)
+        assert (await run(kernel, "fine")).state is ProcessState.DONE
+        assert not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in agents)
+
+
+async def started(zygote: psutil.Process, number: int) -> list[psutil.Process]:
+    """The descendants of the zygote, once there are so many."""
+    while len(found := zygote.children(recursive=True)) < number:
+        await anyio.lowlevel.checkpoint()
+    return found

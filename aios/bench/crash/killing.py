@@ -8,11 +8,11 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aios.python import module_command
 from aios_storage import Files
 from aios_storage.failpoint import VARIABLE
 from aios_storage.index import Index
@@ -55,7 +55,7 @@ class Root:
         environment = dict(os.environ)
         if point:
             environment[VARIABLE] = f"{point}:{1 if point == 'recovering' else dice.randrange(1, 4)}"
-        command = [sys.executable, "-m", "aios.bench.crash.victim", str(self.path), str(seed)]
+        command = module_command("aios.bench.crash.victim", str(self.path), str(seed))
         with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as victim:
             timer = threading.Timer(STUCK_S, victim.kill)
             timer.start()

@@ -30,6 +30,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from aios.bench.llm.ours import say
 from aios.config import home
+from aios.python import child_path, module_command
 from aios_syscalls import ModelFailed
 
 ENGINE = "llama-cpp-python"
@@ -165,7 +166,7 @@ class Peer:
         """`contender.py KIND` with these settings, ready. Raises ModelFailed when it does not get ready."""
         command = [str(python or sys.executable), str(CONTENDER), kind]
         # Ours needs what we import; the others shall see none of it.
-        path = {} if python else {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        path = {} if python else {"PYTHONPATH": child_path()}
         async with running(kind, command, {**path, **(environment or {})}) as (process, talk):
             peer = cls(kind, process, talk)
             await peer.ask(settings, START_S)
@@ -248,8 +249,8 @@ class Server:
     @asynccontextmanager
     async def ours(cls, model: Path, slots: int, context: int) -> AsyncIterator[Server]:
         """Our kernel behind HTTP. It is never stopped: its kernel would take its worker for hung."""
-        command = [sys.executable, "-m", "aios.bench.llm.endpoint", str(model), str(slots), str(context)]
-        path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        command = module_command("aios.bench.llm.endpoint", str(model), str(slots), str(context))
+        path = {"PYTHONPATH": child_path()}
         async with running("our endpoint", command, path) as (process, talk):
             assert process.stdout
             try:

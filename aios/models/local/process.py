@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ from anyio.abc import Process
 from pydantic_core import to_json
 
 from aios.frames import Frames
+from aios.python import child_path, module_command, without_relative
 
 MODULE = "aios.models.local.worker"
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "AIOS_HOME", "XDG_CACHE_HOME", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
@@ -53,7 +53,7 @@ class WorkerProcess:
         """A new worker, which is killed at the end; the path of its model is there for `resident_bytes`, and for ps."""
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", MODULE, str(theirs.fileno()), _absolute(path)]
+            command = module_command(MODULE, str(theirs.fileno()), _absolute(path))
             process = await anyio.open_process(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -147,4 +147,6 @@ def _absolute(path: Path) -> str:
 
 def _environment() -> dict[str, str]:
     kept = {name: value for name in INHERITED if (value := os.environ.get(name)) is not None}
-    return {**kept, **THREADS, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    if libraries := kept.get("LD_LIBRARY_PATH"):
+        kept["LD_LIBRARY_PATH"] = without_relative(libraries)
+    return {**kept, **THREADS, "PYTHONPATH": child_path()}

@@ -23,6 +23,7 @@ import psutil
 from pydantic_core import from_json, to_json
 
 from aios.context.tiers import PrivateDirectory, Tiers
+from aios.dumpable import set_dumpable
 from aios.models.local.embedding import EmbeddingWorker
 from aios.models.local.engine import Engine, Output
 from aios.models.local.generation import Generation
@@ -316,6 +317,7 @@ def _cores() -> int:
 
 
 def main() -> int:
+    set_dumpable(False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the client's; it closes the socket
     with socket.socket(fileno=int(sys.argv[1])) as sock:
         pipe = Pipe(sock)

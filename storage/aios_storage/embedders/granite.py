@@ -40,7 +40,7 @@ class Granite:
     def __init__(self, path: str | Path, context: int = 512, threads: int = 1) -> None:
         self.context = context
         self.threads = threads
-        self._path = path
+        self._path = Path(path).absolute()  # it is read later
 
     @cached_property
     def _loaded(self) -> tuple[Pack, Any, Any]:

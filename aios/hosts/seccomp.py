@@ -1,0 +1,123 @@
+"""A seccomp filter: system calls that an agent's process, and whatever it starts, may not make.
+
+The filter is a classic BPF program (seccomp(2)), assembled here from a table of rules. It says EPERM for what a rule
+denies and ENOSYS for calls by another ABI of the same machine (32 bits, x32), whose numbers mean other calls.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import platform
+import struct
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aios.dumpable import libc
+
+PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
+LOAD, JUMP_EQUAL, JUMP_GREATER_EQUAL, RETURN = 0x20, 0x15, 0x35, 0x06
+"""Opcodes: BPF_LD|BPF_W|BPF_ABS, BPF_JMP|BPF_JEQ|BPF_K, BPF_JMP|BPF_JGE|BPF_K, BPF_RET|BPF_K."""
+ALLOW, ERROR = 0x7FFF0000, 0x00050000
+NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16
+"""Offsets in struct seccomp_data; each argument has 8 bytes, the lower half first."""
+X32_BIT = 0x40000000
+
+
+@dataclass(frozen=True)
+class Machine:
+    """An architecture as the filter sees it."""
+
+    audit_arch: int
+    column: int
+    """Of the numbers in a rule."""
+    x32: bool = False
+
+
+MACHINES = {
+    "x86_64": Machine(0xC000003E, 0, x32=True),
+    "aarch64": Machine(0xC00000B7, 1),
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A system call that is denied, with its number on each machine; None where there is no such call."""
+
+    name: str
+    numbers: tuple[int | None, int | None]
+    unless_zero: int | None = None
+    """The argument that must be 0 for the call to pass: a pid that then means the caller."""
+
+
+REACHING_INTO_PROCESSES = (
+    Rule("ptrace", (101, 117)),
+    Rule("process_vm_readv", (310, 270)),
+    Rule("process_vm_writev", (311, 271)),
+    Rule("pidfd_getfd", (438, 438)),
+    Rule("kcmp", (312, 272)),
+    Rule("process_madvise", (440, 440)),
+    Rule("process_mrelease", (448, 448)),
+    Rule("migrate_pages", (256, 238), unless_zero=0),
+    Rule("move_pages", (279, 239), unless_zero=0),
+    Rule("get_robust_list", (274, 100), unless_zero=0),
+    Rule("prlimit64", (302, 261), unless_zero=0),
+    Rule("perf_event_open", (298, 241)),
+    Rule("userfaultfd", (323, 282)),
+    Rule("bpf", (321, 280)),
+)
+"""What reads, writes or changes another process, or gives the means to do so by way of the system's kernel."""
+
+
+def assemble(rules: Sequence[Rule], machine: Machine) -> bytes:
+    """The filter's program."""
+    code = [_step(LOAD, ARCHITECTURE), _step(JUMP_EQUAL, machine.audit_arch, 1, 0), _refuse(errno.ENOSYS)]
+    code.append(_step(LOAD, NUMBER))
+    if machine.x32:
+        code += [_step(JUMP_GREATER_EQUAL, X32_BIT, 0, 1), _refuse(errno.ENOSYS)]
+    for rule in rules:
+        number = rule.numbers[machine.column]
+        if number is not None:
+            code += _deny(number, rule.unless_zero)
+    code.append(_step(RETURN, ALLOW))
+    return b"".join(code)
+
+
+def install(rules: Sequence[Rule]) -> bool:
+    """Put the filter on this thread and all that it starts from now on, for good; whether it could be.
+
+    It cannot where the machine is none of MACHINES or the system has no seccomp. Needs no_new_privs.
+    """
+    machine = MACHINES.get(platform.machine())
+    if sys.platform != "linux" or machine is None:
+        return False
+    code = assemble(rules, machine)
+    buffer = ctypes.create_string_buffer(code, len(code))
+    # struct sock_fprog
+    program = struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer))
+    return bool(libc().prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program, 0, 0) == 0)
+
+
+def _deny(number: int, unless_zero: int | None) -> list[bytes]:
+    if unless_zero is None:
+        return [_step(JUMP_EQUAL, number, 0, 1), _refuse(errno.EPERM)]
+    argument = ARGUMENTS + 8 * unless_zero
+    # The number is gone once an argument is loaded, so this ends here either way.
+    allow = _step(RETURN, ALLOW)
+    return [
+        _step(JUMP_EQUAL, number, 0, 4),
+        _step(LOAD, argument),
+        _step(JUMP_EQUAL, 0, 0, 1),
+        allow,
+        _refuse(errno.EPERM),
+    ]
+
+
+def _refuse(number: int) -> bytes:
+    return _step(RETURN, ERROR | number)
+
+
+def _step(opcode: int, operand: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    """One instruction, struct sock_filter; jumps are relative to the next one."""
+    return struct.pack("=HBBI", opcode, if_true, if_false, operand)

@@ -1,0 +1,168 @@
+"""One agent's conversation with the kernel, over the channel of its process."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+from pydantic_core import to_json
+
+from aios.frames import Frames
+from aios_syscalls import AgentFailed, AiosError, BadRequest, Cancelled, Exit, GraphReply, KernelBug, Reply
+from aios_syscalls.errors import from_wire
+from aios_syscalls.port import Port, discard
+from aios_syscalls.wire import call_from_object, outcome_to_json
+
+MAX_UNANSWERED = 128
+"""Calls of one agent that are read before their answers are: more than the kernel lets it have under way."""
+MAX_CALL_ID = 2**63
+MAX_ERRORS = 64
+"""Errors of the kernel that are remembered, the newest, to know them again when the agent ends with one."""
+MAX_MESSAGE = 16_000
+"""Characters of an agent's own error message that are kept."""
+
+
+class NotAFrame(BadRequest):
+    """The agent sent what no frame is."""
+
+
+class Session:
+    """Runs the calls of one agent until it sends its result, or until its process has exited.
+
+    Nothing that an agent sends, or fails to read, keeps the session from ending once `exited` is set.
+    """
+
+    def __init__(self, frames: Frames, port: Port, exited: anyio.Event) -> None:
+        self._frames = frames
+        self._port = port
+        self._exited = exited
+        self._scopes: dict[int, anyio.CancelScope] = {}
+        self._unanswered = anyio.Semaphore(MAX_UNANSWERED)
+        self._errors: dict[tuple[str, str], AiosError] = {}
+        # Unbounded, yet never more than the answers to so many calls.
+        self._out, self._outgoing = anyio.create_memory_object_stream[tuple[bytes, bool]](math.inf)
+
+    async def serve(self) -> str:
+        """The agent's result.
+
+        Raises the kernel's error that the agent passed on, AgentFailed for its own, NotAFrame for what is none, and
+        anyio.EndOfStream when its end of the channel is closed.
+        """
+        result: str | Exception
+        async with self._out, anyio.create_task_group() as tasks:
+            tasks.start_soon(self._write)
+            tasks.start_soon(self._hang_up)
+            try:
+                result = await self._converse(tasks)
+            except (AiosError, anyio.EndOfStream) as error:
+                result = error
+            tasks.cancel_scope.cancel()
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def _hang_up(self) -> None:
+        """Once the process has exited, read what it has sent, and wait for nothing more."""
+        await self._exited.wait()
+        self._frames.end_input()
+        self._unanswered.release()  # a call that waits for room is not going to run
+
+    async def _converse(self, tasks: TaskGroup) -> str:
+        while True:
+            match await self._receive():
+                case {"id": int(id), "call": call, "stream": bool(stream)} if self._is_new(id):
+                    await self._accept(id, call, stream, tasks)
+                case {"cancel": int(id)}:
+                    if scope := self._scopes.get(id):
+                        scope.cancel()
+                case {"result": str(result)}:
+                    return result
+                case {"error": dict(wire), **rest}:
+                    raise self._failure(wire, rest.get("at"))
+                case _:
+                    raise NotAFrame("the agent sent a frame that is none of call, cancel, result, error")
+
+    async def _receive(self) -> Any:
+        try:
+            return await self._frames.receive()
+        except (ValueError, anyio.DelimiterNotFound) as error:
+            raise NotAFrame(f"the agent sent something that is no frame: {error}") from None
+
+    def _is_new(self, id: int) -> bool:
+        return not isinstance(id, bool) and 0 <= id < MAX_CALL_ID and id not in self._scopes
+
+    async def _accept(self, id: int, call: Any, stream: bool, tasks: TaskGroup) -> None:
+        if not self._exited.is_set():
+            await self._unanswered.acquire()
+        if self._exited.is_set():
+            return  # nobody is there to hear the answer
+        # Here, not in the task: the next frame may already cancel it.
+        self._scopes[id] = anyio.CancelScope()
+        tasks.start_soon(self._answer, id, call, stream)
+
+    async def _answer(self, id: int, call: Any, stream: bool) -> None:
+        outcome: Reply | AiosError = Cancelled("the agent has cancelled the call")
+        with self._scopes[id]:
+            try:
+                emit = self._emitter(id) if stream else discard
+                outcome = await self._port.submit(call_from_object(call), emit)
+            except AiosError as error:
+                outcome = error
+        del self._scopes[id]
+        self._remember(outcome)
+        self._out.send_nowait((b'{"id":%d,' % id + _as_json(outcome)[1:], True))
+
+    def _emitter(self, id: int) -> Callable[[str], None]:
+        return lambda text: self._out.send_nowait((to_json({"id": id, "text": text}), False))
+
+    async def _write(self) -> None:
+        with self._outgoing:
+            async for frame, last in self._outgoing:
+                # An agent that has closed its channel hears nothing; that is for the reader to find.
+                with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+                    await self._frames.send(frame)
+                if last:
+                    self._unanswered.release()
+
+    def _remember(self, outcome: Reply | AiosError) -> None:
+        """Keep the kernel's errors, so that an agent that ends with one need not be believed about it."""
+        for error in _errors(outcome):
+            if len(error.message) <= MAX_MESSAGE:
+                self._errors[error.code, error.message] = error
+            if len(self._errors) > MAX_ERRORS:
+                del self._errors[next(iter(self._errors))]
+
+    def _failure(self, wire: Mapping[str, Any], at: Any) -> AiosError:
+        """What a process failed with: the kernel's error, if the kernel gave it that one, or else the agent's own."""
+        code, message = str(wire.get("code", "")), str(wire.get("message", ""))
+        if known := self._errors.get((code, message)):
+            return known
+        where = f" (at {at})" if isinstance(at, str) else ""
+        message = _cut(message or "the agent failed, and did not say why") + _cut(where, 200)
+        return AgentFailed(message, cause=None if code in ("", AgentFailed.code) else _cut(code, 64))
+
+
+def _errors(outcome: Reply | AiosError) -> Iterator[AiosError]:
+    """The errors that an outcome hands to the agent: of the call, of a graph's nodes, of a child."""
+    match outcome:
+        case AiosError():
+            yield outcome
+        case GraphReply(outcomes=nodes):
+            yield from (from_wire(node.error) for node in nodes.values() if node.error)
+        case Exit(process=process) if process.error:
+            yield from_wire(process.error)
+
+
+def _as_json(outcome: Reply | AiosError) -> bytes:
+    try:
+        return outcome_to_json(outcome)
+    except ValueError as error:
+        return outcome_to_json(KernelBug(f"the answer cannot be sent: {error}; please report this"))
+
+
+def _cut(text: str, most: int = MAX_MESSAGE) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."
