@@ -27,6 +27,8 @@ class Frames:
     def __init__(self, stream: ByteStream, max_bytes: int = MAX_FRAME_BYTES, *, whole: bool = True) -> None:
         self._stream = stream
         self._max_bytes = max_bytes
+        self.received_bytes = 0
+        """Of the object received last."""
         self._whole = whole
         self._buffer = BufferedByteReceiveStream(stream)
         self._sending = anyio.Lock()
@@ -53,9 +55,11 @@ class Frames:
         Raises anyio.EndOfStream, ValueError for a line that is no JSON, anyio.DelimiterNotFound for one too long.
         """
         try:
-            return from_json(await self._buffer.receive_until(b"\n", self._max_bytes))
+            line = await self._buffer.receive_until(b"\n", self._max_bytes)
         except (anyio.IncompleteRead, anyio.BrokenResourceError, anyio.ClosedResourceError):
             raise anyio.EndOfStream from None
+        self.received_bytes = len(line)
+        return from_json(line)
 
     def end_input(self) -> None:
         """The peer can send no more; what it has sent already is received still, then anyio.EndOfStream is raised.

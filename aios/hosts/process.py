@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 from aios.dumpable import set_dumpable
 from aios.frames import Frames
 from aios.hosts import program as programs
+from aios.hosts.held import Held
 from aios.hosts.session import NotAFrame, Session
 from aios.hosts.zygote_client import Child, ZygoteClient, ZygoteDied, how_it_ended
 from aios_syscalls import AgentFailed, AiosError
@@ -41,6 +42,7 @@ class ProcessHost:
     def __init__(self, logs: Path, directories: Sequence[Path] = ()) -> None:
         self._logs = logs
         self._directories = directories or programs.default_directories()
+        self._held = Held.of_all()
 
     def find(self, program: str) -> str:
         return programs.name(program, self._directories)
@@ -53,7 +55,7 @@ class ProcessHost:
             zygote, child = await self._start(theirs, log)
             try:
                 await _send(frames, {"program": str(path), "task": task, "pid": pid})
-                return await self._serve(Session(frames, port, child.exited), zygote, child)
+                return await self._serve(Session(frames, port, child.exited, Held(within=self._held)), zygote, child)
             except anyio.EndOfStream:
                 how = await _obituary(zygote, child)
                 raise AgentFailed(f"{program} {how}; what it printed is in {log}") from None

@@ -12,7 +12,8 @@ from anyio.abc import TaskGroup
 from pydantic_core import to_json
 
 from aios.frames import Frames
-from aios_syscalls import AgentFailed, AiosError, BadRequest, Cancelled, Exit, GraphReply, KernelBug, Reply
+from aios.hosts.held import Held
+from aios_syscalls import AgentFailed, AiosError, BadRequest, Cancelled, Exit, GraphReply, KernelBug, Overloaded, Reply
 from aios_syscalls.errors import from_wire
 from aios_syscalls.port import Port, discard
 from aios_syscalls.wire import call_from_object, outcome_to_json
@@ -36,14 +37,15 @@ class Session:
     Nothing that an agent sends, or fails to read, keeps the session from ending once `exited` is set.
     """
 
-    def __init__(self, frames: Frames, port: Port, exited: anyio.Event) -> None:
+    def __init__(self, frames: Frames, port: Port, exited: anyio.Event, held: Held) -> None:
         self._frames = frames
         self._port = port
         self._exited = exited
+        self._held = held
         self._scopes: dict[int, anyio.CancelScope] = {}
         self._unanswered = anyio.Semaphore(MAX_UNANSWERED)
         self._errors: dict[tuple[str, str], AiosError] = {}
-        # Unbounded, yet never more than the answers to so many calls.
+        # Unbounded in number: what is in there is weighed.
         self._out, self._outgoing = anyio.create_memory_object_stream[tuple[bytes, bool]](math.inf)
 
     async def serve(self) -> str:
@@ -52,6 +54,15 @@ class Session:
         Raises the kernel's error that the agent passed on, AgentFailed for its own, NotAFrame for what is none, and
         anyio.EndOfStream when its end of the channel is closed.
         """
+        try:
+            result = await self._serve()
+        finally:
+            self._held.give(self._held.bytes)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def _serve(self) -> str | Exception:
         result: str | Exception
         async with self._out, anyio.create_task_group() as tasks:
             tasks.start_soon(self._write)
@@ -61,8 +72,6 @@ class Session:
             except (AiosError, anyio.EndOfStream) as error:
                 result = error
             tasks.cancel_scope.cancel()
-        if isinstance(result, Exception):
-            raise result
         return result
 
     async def _hang_up(self) -> None:
@@ -102,9 +111,12 @@ class Session:
             return  # nobody is there to hear the answer
         # Here, not in the task: the next frame may already cancel it.
         self._scopes[id] = anyio.CancelScope()
-        tasks.start_soon(self._answer, id, call, stream)
+        if self._held.take(size := self._frames.received_bytes):
+            tasks.start_soon(self._answer, id, call, stream, size)
+        else:
+            self._tell(id, _overloaded("calls under way and unread answers take too many bytes; await some calls"))
 
-    async def _answer(self, id: int, call: Any, stream: bool) -> None:
+    async def _answer(self, id: int, call: Any, stream: bool, size: int) -> None:
         outcome: Reply | AiosError = Cancelled("the agent has cancelled the call")
         with self._scopes[id]:
             try:
@@ -112,12 +124,28 @@ class Session:
                 outcome = await self._port.submit(call_from_object(call), emit)
             except AiosError as error:
                 outcome = error
+        self._held.give(size)
+        self._tell(id, outcome)
+
+    def _tell(self, id: int, outcome: Reply | AiosError) -> None:
+        """Send how a call ended; where the agent leaves too much unread, that it is too much."""
         del self._scopes[id]
+        frame = _frame(id, outcome)
+        if not self._held.take(len(frame)):
+            outcome = _overloaded("the answer has no room beside those that were not read; read them, then ask again")
+            frame = _frame(id, outcome)
+            self._held.force(len(frame))
         self._remember(outcome)
-        self._out.send_nowait((b'{"id":%d,' % id + _as_json(outcome)[1:], True))
+        self._out.send_nowait((frame, True))
 
     def _emitter(self, id: int) -> Callable[[str], None]:
-        return lambda text: self._out.send_nowait((to_json({"id": id, "text": text}), False))
+        """Streamed text that has no room is left out: the reply holds all of it."""
+
+        def emit(text: str) -> None:
+            if self._held.take(len(frame := to_json({"id": id, "text": text}))):
+                self._out.send_nowait((frame, False))
+
+        return emit
 
     async def _write(self) -> None:
         with self._outgoing:
@@ -125,6 +153,7 @@ class Session:
                 # An agent that has closed its channel hears nothing; that is for the reader to find.
                 with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
                     await self._frames.send(frame)
+                self._held.give(len(frame))
                 if last:
                     self._unanswered.release()
 
@@ -155,6 +184,14 @@ def _errors(outcome: Reply | AiosError) -> Iterator[AiosError]:
             yield from (from_wire(node.error) for node in nodes.values() if node.error)
         case Exit(process=process) if process.error:
             yield from_wire(process.error)
+
+
+def _frame(id: int, outcome: Reply | AiosError) -> bytes:
+    return b'{"id":%d,' % id + _as_json(outcome)[1:]
+
+
+def _overloaded(why: str) -> Overloaded:
+    return Overloaded(f"what the kernel holds for this agent is at its limit: {why}")
 
 
 def _as_json(outcome: Reply | AiosError) -> bytes:
