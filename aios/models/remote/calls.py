@@ -146,7 +146,7 @@ class ToolCalls:
     - one without a name goes on with the call of its index, else of its id, else with the last one;
     - one with a name begins a call where none has its index;
     - where one has, it begins another unless the ids are the same, or that one's arguments are not whole yet; where
-      they have not begun, it is the rest of a name, or the name again, unless both are names of tools that were offered.
+      they have not begun, it is the rest of a name, or the name again, unless both are names of tools on offer.
 
     `offered` are the names of the tools that may be called; None checks no name.
     """

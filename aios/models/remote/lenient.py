@@ -1,8 +1,8 @@
 """Reads the JSON of servers by one rule; no I/O.
 
 What nobody needs, or has a safe default, may be missing, null or of another type: counts, ids, indexes, roles,
-likelihoods, what a chunk says besides. What is needed is checked: that the body is whole JSON, that text is text, that a
-tool call has a name that was offered and arguments that are an object, that an answer has an end, that vectors are
+likelihoods, what a chunk says besides. What is needed is checked: that the body is whole JSON, that text is text, that
+a tool call has a name that was offered and arguments that are an object, that an answer has an end, that vectors are
 finite numbers.
 """
 

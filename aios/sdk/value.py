@@ -1,0 +1,87 @@
+"""Finds the value in an answer that should be JSON, and is JSON among other things where a model takes no form."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+V = TypeVar("V")
+
+MAX_STARTS = 1_000
+"""Places in a text at which a value may begin."""
+
+REASONING_END = re.compile(r"</(?:think|thinking|thought|reasoning|seed:think)>|\[/THINK\]")
+FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
+LAST_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(\s*[}\]])', re.DOTALL)
+QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+BEGINS = re.compile(r'[{\[]\s*(?:["{\[\]}\d-]|true|false|null)')
+"""How an object or an array that is JSON begins."""
+AROUND = " \t\r\n\"'`*_.!:;,"
+"""What stands around a word that is the whole answer."""
+
+_DECODER = json.JSONDecoder()
+
+
+def values(text: str, read: Callable[[str], V | None], *, whole: bool = False) -> list[V]:
+    """The different values in `text`, as `read` makes them of JSON text, from the place where one is likeliest.
+
+    That is all of the text, what stands after the reasoning, blocks between fences, and at last what stands in prose.
+    `read` gives None for text that is no value. With `whole`, of a text that was cut off, only all of it counts.
+    """
+    answer = REASONING_END.split(text)[-1]
+    places = [[text], [answer]] if whole else [[text], [answer], _fenced(answer), _bare(answer)]
+    for candidates in places:
+        found: list[V] = []
+        for candidate in candidates:
+            value = _read(candidate.strip(), read)
+            if value is not None and value not in found:
+                found.append(value)
+        if found:
+            return found
+    return []
+
+
+def _read(text: str, read: Callable[[str], V | None]) -> V | None:
+    """A value, also of JSON with commas after the last of several things: they can mean nothing else."""
+    value = read(text)
+    return read(LAST_COMMA.sub(r"\1\2", text)) if value is None and "," in text else value
+
+
+def _fenced(text: str) -> list[str]:
+    return [match.group(2) for match in FENCE.finditer(text)]
+
+
+def _bare(text: str) -> Iterator[str]:
+    """Objects and arrays in prose, and strings outside of them.
+
+    One that begins as JSON and then breaks ends the search: what lies within is no answer, but a part of one.
+    """
+    text = LAST_COMMA.sub(r"\1\2", text)
+    at = 0
+    for _ in range(MAX_STARTS):
+        begin, quoted = BEGINS.search(text, at), QUOTED.search(text, at)
+        if quoted and (begin is None or quoted.start() < begin.start()):
+            yield quoted.group()
+            at = quoted.end()
+        elif begin:
+            try:
+                _, end = _DECODER.raw_decode(text, begin.start())
+            except (ValueError, RecursionError):
+                return
+            yield text[begin.start() : end]
+            at = end
+        else:
+            return
+
+
+def option(text: str, options: Sequence[str]) -> str | None:
+    """The option that JSON text, or the bare word, is: a string, or an object of just that; None where it is none."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = text.strip(AROUND)
+    while isinstance(value, dict | list) and len(value) == 1:
+        value = next(iter(value.values())) if isinstance(value, dict) else value[0]
+    return value if isinstance(value, str) and value in options else None
