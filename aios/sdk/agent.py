@@ -109,8 +109,8 @@ class Agent(Filing):
         """An answer as a pydantic model: decoding is constrained to its JSON schema.
 
         A server that takes no schema may say more: the one value that fits is found between fences or in prose. Raises
-        ModelFailed when the answer was cut off by `max_tokens`, breaks a rule that a grammar cannot hold, or holds several
-        different values.
+        ModelFailed when the answer was cut off by `max_tokens`, breaks a rule that a grammar cannot hold, or holds
+        several different values.
         """
         reply = await self.chat(prompt, schema=form.model_json_schema(), **options)
         errors: list[ValidationError] = []

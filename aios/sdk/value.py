@@ -12,6 +12,7 @@ V = TypeVar("V")
 MAX_STARTS = 1_000
 """Places in a text at which a value may begin."""
 
+REASONING = re.compile(r"\s*(?:<(?:think|thinking|thought|reasoning|seed:think)>|\[THINK\])")
 REASONING_END = re.compile(r"</(?:think|thinking|thought|reasoning|seed:think)>|\[/THINK\]")
 FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
 LAST_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(\s*[}\]])', re.DOTALL)
@@ -27,10 +28,12 @@ _DECODER = json.JSONDecoder()
 def values(text: str, read: Callable[[str], V | None], *, whole: bool = False) -> list[V]:
     """The different values in `text`, as `read` makes them of JSON text, from the place where one is likeliest.
 
-    That is all of the text, what stands after the reasoning, blocks between fences, and at last what stands in prose.
+    That is all of the text, what stands after the reasoning (before its end it is no answer), blocks between fences, and at last what stands in prose.
     `read` gives None for text that is no value. With `whole`, of a text that was cut off, only all of it counts.
     """
     answer = REASONING_END.split(text)[-1]
+    if answer == text and REASONING.match(text):
+        return []
     places = [[text], [answer]] if whole else [[text], [answer], _fenced(answer), _bare(answer)]
     for candidates in places:
         found: list[V] = []
@@ -77,11 +80,17 @@ def _bare(text: str) -> Iterator[str]:
 
 
 def option(text: str, options: Sequence[str]) -> str | None:
-    """The option that JSON text, or the bare word, is: a string, or an object of just that; None where it is none."""
+    """The option that JSON text, or the bare word, is: a string, or an object of just that; None where it is none.
+
+    Small and capital letters count only where two options differ by them alone.
+    """
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         value = text.strip(AROUND)
     while isinstance(value, dict | list) and len(value) == 1:
         value = next(iter(value.values())) if isinstance(value, dict) else value[0]
-    return value if isinstance(value, str) and value in options else None
+    if not isinstance(value, str) or value in options:
+        return value if isinstance(value, str) else None
+    alike = [each for each in options if each.casefold() == value.casefold()]
+    return alike[0] if len(alike) == 1 else None

@@ -247,7 +247,8 @@ class _Slice:
             try:
                 over = self._hear(reader.feed(head), reader)
                 while not over:
-                    rest.deadline = min(rest.deadline, self._patience())
+                    if self._draft.finished and rest.deadline == math.inf:
+                        rest.deadline = _patience()
                     chunk = await anext(chunks, None)
                     if chunk is None:
                         break
@@ -261,12 +262,6 @@ class _Slice:
                     raise
         if not self._paused and not self._draft.finished:
             _check_stray(reader.stray)
-
-    def _patience(self) -> float:
-        """Until when to listen: for what may be told of a finished answer, not for long."""
-        if not self._draft.finished:
-            return math.inf
-        return min(anyio.current_time() + LINGER_S, anyio.current_effective_deadline() - SPARE_S)
 
     def _hear(self, events: Iterator[bytes], reader: EventReader) -> bool:
         """Whether nothing that comes after these events matters."""
@@ -318,6 +313,11 @@ class _Slice:
             usage = Usage(prompt_tokens=self._prompt, completion_tokens=written, estimated=True)
         text, reasoning = self._begun.text + reply.text, self._begun.reasoning + reply.reasoning
         return reply.model_copy(update={"text": text, "reasoning": reasoning, "usage": self._begun.usage.plus(usage)})
+
+
+def _patience() -> float:
+    """Until when to listen to what may be told of a finished answer."""
+    return min(anyio.current_time() + LINGER_S, anyio.current_effective_deadline() - SPARE_S)
 
 
 def _check_stray(line: bytes) -> None:
