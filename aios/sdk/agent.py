@@ -297,7 +297,7 @@ class Agent(Filing):
 def _likeliest(errors: Sequence[ValidationError]) -> str:
     """Of what was found, the error of the likeliest: of a value that is JSON, else of the text."""
     fits = [error for error in errors if error.errors(include_url=False)[0]["type"] != "json_invalid"]
-    return str((fits or errors)[0])
+    return str((fits or errors)[0]) if errors else "it is reasoning without an end"
 
 
 async def gather(*awaitables: Awaitable[T], width: int = 32) -> list[T]:

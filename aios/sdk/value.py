@@ -28,8 +28,9 @@ _DECODER = json.JSONDecoder()
 def values(text: str, read: Callable[[str], V | None], *, whole: bool = False) -> list[V]:
     """The different values in `text`, as `read` makes them of JSON text, from the place where one is likeliest.
 
-    That is all of the text, what stands after the reasoning (before its end it is no answer), blocks between fences, and at last what stands in prose.
-    `read` gives None for text that is no value. With `whole`, of a text that was cut off, only all of it counts.
+    That is all of the text, what stands after the reasoning, blocks between fences, and at last what stands in
+    prose; reasoning without an end has no answer. `read` gives None for text that is no value. With `whole`, of a
+    text that was cut off, only all of it counts.
     """
     answer = REASONING_END.split(text)[-1]
     if answer == text and REASONING.match(text):
