@@ -14,11 +14,10 @@ MAX_STARTS = 1_000
 
 REASONING = re.compile(r"\s*(?:<(?:think|thinking|thought|reasoning|seed:think)>|\[THINK\])")
 REASONING_END = re.compile(r"</(?:think|thinking|thought|reasoning|seed:think)>|\[/THINK\]")
-FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
-LAST_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(\s*[}\]])', re.DOTALL)
-QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"')
-BEGINS = re.compile(r'[{\[]\s*(?:["{\[\]}\d-]|true|false|null)')
-"""How an object or an array that is JSON begins."""
+FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})([^`\n]*)")
+LAST_COMMA = re.compile(r'("(?:[^"\\]|\\.)*(?:"|\\?\Z))|,(\s*[}\]])', re.DOTALL)
+START = re.compile(r'([{\[])\s*(?:["{\[\]}\d-]|true|false|null)|"(?:[^"\\\n]|\\.)*(?:"|\n|\\?\Z)')
+"""How an object or an array that is JSON begins, or a string: one without an end too, lest it be looked for again."""
 AROUND = " \t\r\n\"'`*_.!:;,"
 """What stands around a word that is the whole answer."""
 
@@ -54,7 +53,19 @@ def _read(text: str, read: Callable[[str], V | None]) -> V | None:
 
 
 def _fenced(text: str) -> list[str]:
-    return [match.group(2) for match in FENCE.finditer(text)]
+    """What stands between lines of backticks or tildes; the last such block may lack its end."""
+    blocks: list[list[str]] = []
+    fence = ""
+    for line in text.splitlines(keepends=True):
+        mark = FENCE.match(line)
+        if fence and mark and mark[1].startswith(fence) and not mark[2].strip():
+            fence = ""
+        elif fence:
+            blocks[-1].append(line)
+        elif mark:
+            fence = mark[1]
+            blocks.append([])
+    return ["".join(block) for block in blocks]
 
 
 def _bare(text: str) -> Iterator[str]:
@@ -65,19 +76,16 @@ def _bare(text: str) -> Iterator[str]:
     text = LAST_COMMA.sub(r"\1\2", text)
     at = 0
     for _ in range(MAX_STARTS):
-        begin, quoted = BEGINS.search(text, at), QUOTED.search(text, at)
-        if quoted and (begin is None or quoted.start() < begin.start()):
-            yield quoted.group()
-            at = quoted.end()
-        elif begin:
+        start = START.search(text, at)
+        if start is None:
+            return
+        at = start.end()
+        if start[1]:
             try:
-                _, end = _DECODER.raw_decode(text, begin.start())
+                _, at = _DECODER.raw_decode(text, start.start())
             except (ValueError, RecursionError):
                 return
-            yield text[begin.start() : end]
-            at = end
-        else:
-            return
+        yield text[start.start() : at]
 
 
 def option(text: str, options: Sequence[str]) -> str | None:

@@ -46,6 +46,8 @@ FOUND = [
     f"Here you are:\n\n```json\n{OSLO}\n```\nAnything else?",
     f"  ```JSON\n  {OSLO}\n  ```",
     f"````\n{OSLO}\n````",
+    f"```json\n{OSLO}",
+    f"````\n```json\n````\n```\n{OSLO}\n```",
     f"```json\r\n{OSLO}\r\n```\r\n",
     f"The city is {OSLO}.",
     f"Sure! {OSLO} I hope that helps {{really}}.",
@@ -80,6 +82,10 @@ MISSING = [
     ('{"a":' * 50_000, "is no valid City"),
     ('{"' * 50_000, "is no valid City"),
     ("{x} " * 50_000, "is no valid City"),
+    ('"' + r"\"" * 500_000, "is no valid City"),
+    ("```json\n" * 50_001, "is no valid City"),
+    ("{" + " " * 500_000 + "x", "is no valid City"),
+    ("~~~\n```\n" * 50_000, "is no valid City"),
 ]
 
 

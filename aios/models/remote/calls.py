@@ -18,6 +18,8 @@ MAX_ARGUMENTS_BYTES = 256 * 1024
 MAX_ARGUMENTS_DEPTH = 64
 MAX_TOOL_CALLS = 128
 MAX_NAME = 64
+MAX_ID = 16 * 1024
+"""Characters; some gateways put signatures into ids. A longer one is none."""
 
 MAX_HEAD = 8
 """Characters by which arguments that are none are told."""
@@ -122,7 +124,7 @@ class CallPart:
         id = as_text(part.get("id"))
         return cls(
             as_index(part.get("index")),
-            "" if id in ("null", "None") else id,
+            "" if id in ("null", "None") or len(id) > MAX_ID else id,
             well_formed(as_text(function.get("name"))).strip(),
             arguments_text(function.get("arguments")),
         )

@@ -278,6 +278,8 @@ CALLS = (
     calls("interleaved calls", called([part(0, "a", "add", '{"x"'), part(1, "b", "add", '{"x"')], [part(1, ..., ..., ":2}"), part(0, ..., ..., ":1}")]), ADD, use("add", "b", x=2)),
     calls("interleaved calls told by their ids", called(part(..., "a", "add", '{"x"'), part(1, "b", "add", '{"x"'), part(..., "a", ..., ":1}"), part(..., "b", ..., ":2}")), ADD, use("add", "b", x=2)),
     calls("one id for all, indexes differ", called(part(0, "a", "add", X1), part(1, "a", "add", X2)), ADD, use("add", "call_1", x=2)),
+    calls("an id of a million characters", called(part(0, "a" * 10**6, "add", X1)), ONE),
+    calls("an id with a signature in it", called(part(0, "a" * 3000, "add", X1)), use("add", "a" * 3000, x=1)),
     calls("ids that are numbers", called(part(0, 7, "add", X1)), use("add", "7", x=1)),
     calls("ids that are null as text", called(part(0, "null", "add", X1)), ONE),
     calls("arguments as an object", called(part(0, "a", "add", {"x": 1})), ADD),
@@ -359,6 +361,20 @@ ERRORS = (
     *failed("event: error with a bare object", {"message": "no room"}, "reported an error: no room", event="error"),
     *failed("event: error with plain words", "no room", "reported an error: no room", event="error"),
     *failed("Event: ERROR in capitals", {"text": "no room"}, "no room", event="ERROR"),
+    *(
+        Odd(f"HTTP 500 with {name}", answer(500, sent), why=f"HTTP 500{said}", data={"status": 500}, stream=stream)
+        for stream, name, sent, said in (
+            (True, "an object", dumped({"error": {"message": "no room"}}), ": no room; try"),
+            (False, "detail", dumped({"detail": "no room"}), ": no room; try"),
+            (True, "a list", dumped([{"error": {"message": "no room"}}]), ": no room; try"),
+            (False, "faults", dumped({"detail": [{"loc": ["body"], "msg": "no room"}]}), ": body: no room; try"),
+            (True, "an event", 'event: error\ndata: {"error": {"message": "no room"}}', ": no room; try"),
+            (False, "plain words", "no room", ": no room; try"),
+            (True, "a byte order mark", BOM + b'{"error":"no room"}', ": no room; try"),
+            (False, "odd bytes", b'{"error":"no \xff room"}', ": no"),
+            (True, "nothing", "", "; try"),
+        )
+    ),
     Odd("plain words as data, as mistral.rs", sse("Number of choices must be greater than 0."), why="Number of choices must be"),
     Odd("an error in the choice, as OpenRouter", sse(HEL, {"choices": [{"delta": {"content": ""}, "finish_reason": "error", "error": {"code": 502, "message": "no room"}}]}), why="reported an error: no room"),
     Odd("an error line that is no event, as Ollama", raw(events(HEL) + b'{"error":"no room"}\n'), why="reported an error: no room"),

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aios.models.remote.anthropic_wire import PATH, Draft, headers, request_body
+from aios.models.remote.calls import MAX_ARGUMENTS_BYTES, MAX_ARGUMENTS_DEPTH, MAX_TOOL_CALLS
+from aios.models.remote.lenient import MAX_PARTS
 from aios.models.remote.sse import EventReader, WireFault
-from aios.models.remote.wire import MAX_ARGUMENTS_BYTES, MAX_ARGUMENTS_DEPTH, MAX_PARTS, MAX_TOOL_CALLS
 from aios_syscalls import BadRequest, Chat, ChatReply, Message, Sampling, ToolSpec, ToolUse, Usage
 
 USER = Message(role="user", content="hi")
