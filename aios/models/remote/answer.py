@@ -33,7 +33,9 @@ class Answer:
         self._end_name, self._begun = end_name, bool(prefix.strip())
         self._splitter = ThinkSplitter(begun=self._begun)
         self._text, self._thought = Joiner(), Joiner()
+        self._came: list[str] = []
         self._texts: list[str] = []
+        self._sizes = [0, 0]
         self._thoughts: list[str] = []
         self._refusals: list[str] = []
 
@@ -59,6 +61,8 @@ class Answer:
             self._refusals.append(spoken.refusal)
         if spoken.thought:
             self._think(self._thought.feed(spoken.thought))
+        self._came.append(spoken.text)
+        self._sizes[0] += len(spoken.text)
         return self._split(self._text.feed(spoken.text)) if spoken.text else ""
 
     def flush(self) -> str:
@@ -73,6 +77,15 @@ class Answer:
         """Text that is said."""
         if text:
             self._texts.append(text)
+            self._sizes[1] += len(text)
+
+    def unsaid(self, text: str) -> str:
+        """What `text` says beyond the answer so far, where it repeats that: as it came, or without its reasoning."""
+        for size, pieces in zip(self._sizes, (self._came, self._texts), strict=True):
+            # One that is shorter repeats nothing: to look would take time each time.
+            if 0 < size <= len(text) and text.startswith(said := "".join(pieces)):
+                return text.removeprefix(said)
+        return text
 
     def _split(self, piece: str) -> str:
         text, thought = self._splitter.feed(piece) if piece else ("", "")

@@ -52,6 +52,8 @@ class Draft:
         self._said = prefix[len(prefix.rstrip()) :]
         self._answer = Answer("stop", prefix, offered)
         self._blocks: dict[int, _Block] = {}
+        self._latest = 0
+        """The index of the last block, for events that name none."""
         self._counts: dict[str, int] = {}
         self.ended = False
         """Whether the last event has come."""
@@ -137,7 +139,7 @@ class Draft:
         return text + self._end(message.get("stop_reason")) + self._done()
 
     def _start(self, index: int | None, block: Json) -> str:
-        index = len(self._blocks) if index is None else index
+        self._latest = index = len(self._blocks) if index is None else index
         if index in self._blocks and not self._blocks[index].stopped:
             raise WireFault(f"its answer is not {WHAT}: block {index} begins twice")
         self._blocks[index] = _Block()
@@ -152,7 +154,7 @@ class Draft:
         return _Block(call, given)
 
     def _piece(self, index: int | None, delta: Json) -> str:
-        index = max(self._blocks, default=0) if index is None else index
+        index = self._latest if index is None else index
         piece = delta.get("partial_json")
         if piece and index not in self._blocks:
             raise WireFault(f"its answer is not {WHAT}: block {index} goes on before it begins")
@@ -166,7 +168,7 @@ class Draft:
         return ""
 
     def _stop(self, index: int | None) -> None:
-        if block := self._blocks.get(max(self._blocks, default=0) if index is None else index):
+        if block := self._blocks.get(self._latest if index is None else index):
             block.stopped = True
 
     def _count(self, usage: JsonValue) -> None:

@@ -31,17 +31,16 @@ class PendingCall:
 
     def __init__(self, index: int = 0, given: str = "", name: str = "") -> None:
         self.index, self.given, self.name = index, given, name
-        self.whole = False
-        """Whether its arguments are a whole object, as far as brackets tell."""
         self._pieces: list[str] = []
         self._head = ""
-        self._size = self._depth = 0
-        self._quoted = self._escaped = False
+        self._size = self._depth = self._seen = 0
+        self._quoted = self._escaped = self._closed = False
 
     def clear(self) -> None:
         """Forget the arguments that have come."""
-        self._head, self._pieces, self._size = "", [], 0
-        self._depth, self.whole, self._quoted, self._escaped = 0, False, False, False
+        self._head, self._pieces = "", []
+        self._size = self._depth = self._seen = 0
+        self._quoted = self._escaped = self._closed = False
 
     def add(self, piece: str) -> None:
         """Take the next piece of the arguments. Raises WireFault when they are too long."""
@@ -50,7 +49,14 @@ class PendingCall:
             raise WireFault(f"the arguments of a tool call are over {MAX_ARGUMENTS_BYTES} bytes")
         self._pieces.append(piece)
         self._head = (self._head + piece).lstrip()[:MAX_HEAD]
-        self._balance(piece)
+
+    @property
+    def whole(self) -> bool:
+        """Whether its arguments are a whole object, as far as brackets tell."""
+        for piece in self._pieces[self._seen :]:
+            self._balance(piece)
+        self._seen = len(self._pieces)
+        return self._closed
 
     def _balance(self, piece: str) -> None:
         for char in piece:
@@ -61,10 +67,10 @@ class PendingCall:
             elif char == '"':
                 self._quoted = True
             elif char in "{[":
-                self._depth, self.whole = self._depth + 1, False
+                self._depth, self._closed = self._depth + 1, False
             elif char in "}]":
                 self._depth -= 1
-                self.whole = self._depth == 0
+                self._closed = self._depth == 0
 
     @property
     def arguments(self) -> str:

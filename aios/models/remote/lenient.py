@@ -147,24 +147,20 @@ def content(value: JsonValue, place: str, what: str) -> Spoken:
         return Spoken(text=value)
     if not isinstance(value, dict | list):
         raise WireFault(f"its answer is not {what}: {place}: Input should be a valid string")
-    spoken = Spoken()
-    for part in value if isinstance(value, list) else [value]:
-        _add(spoken, part)
-    return spoken
+    parts = [_part(part) for part in (value if isinstance(value, list) else [value])]
+    return Spoken(*("".join(each) for each in zip(*parts, strict=True))) if parts else Spoken()
 
 
-def _add(spoken: Spoken, part: JsonValue) -> None:
-    if isinstance(part, str):
-        spoken.text += part
-        return
+def _part(part: JsonValue) -> tuple[str, str, str]:
+    """The text, the reasoning and the refusal in a part: it has one of them, or none."""
     fields = as_object(part)
-    kind = str(fields.get("type") or "text")
+    kind = as_text(fields.get("type")) or "text"
     if "thinking" in kind or "reasoning" in kind or kind == "think":
-        spoken.thought += part_thought(fields)
-    elif kind == "refusal":
-        spoken.refusal += inner_text(fields.get("refusal"))
-    elif "text" in kind:
-        spoken.text += inner_text(fields.get("text"))
+        return "", part_thought(fields), ""
+    if kind == "refusal":
+        return "", "", inner_text(fields.get("refusal"))
+    text = part if isinstance(part, str) else inner_text(fields.get("text"))
+    return (text if "text" in kind else ""), "", ""
 
 
 def inner_text(value: JsonValue) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pydantic import JsonValue
 
 from aios.models.remote.answer import Answer
-from aios.models.remote.calls import CallPart
+from aios.models.remote.calls import MAX_TOOL_CALLS, CallPart
 from aios.models.remote.complaint import reported
 from aios.models.remote.finish import finish_of, reason
 from aios.models.remote.lenient import (
@@ -122,9 +122,9 @@ class Draft:
         if self._answer.calls:
             message = {key: value for key, value in message.items() if key not in ("tool_calls", "function_call")}
         spoken = self._read(message, place, apart=True)
-        said, thought = self._answer.text, self._answer.reasoning
-        spoken.text = spoken.text.removeprefix(said) if spoken.text.startswith(said) else spoken.text
-        spoken.thought = "" if thought and spoken.thought.strip().startswith(thought) else spoken.thought
+        new = self._answer.unsaid(spoken.text)
+        if new != spoken.text:
+            spoken.text, spoken.thought = new, ""
         return spoken
 
     def _read(self, message: Json, place: str, *, apart: bool) -> Spoken:
@@ -186,6 +186,8 @@ def _parts(message: Json, place: str) -> list[CallPart]:
     older = message.get("function_call")
     if not calls and isinstance(older, dict) and older:
         calls = [{"index": 0, "function": older}]
+    if calls and len(calls) > MAX_TOOL_CALLS:
+        raise WireFault(f"it made over {MAX_TOOL_CALLS} tool calls")
     return [CallPart.read(call) for call in calls or () if isinstance(call, dict)]
 
 

@@ -163,6 +163,9 @@ NOTHING_SAID = (
     Odd("a body with side fields of other types", whole(WHOLE | {"id": 7, "created": "now", "model": [], "object": {}, "service_tier": 3}), stream=False, usage=COUNTED),
     Odd("text beside choices' message, as of old", whole({"choices": [{"text": "Hello", "finish_reason": "stop"}]}), stream=False),
     Odd("the whole message again at the end, as MiniMax", sse(HEL, LO, message("Hello") | {"object": "chat.completion"})),
+    Odd("the whole message again with its <think>", sse(delta("<think>hm</think>Hel"), LO, message("<think>hm</think>Hello")), reasoning="hm"),
+    Odd("the whole message again without its <think>", sse(delta("<think>hm</think>Hel"), LO, message("Hello", reasoning="hm")), reasoning="hm"),
+    Odd("the rest in a message", sse(HEL, message("Hello"))),
     Odd("the whole message in a stream", sse(WHOLE, DONE), usage=COUNTED),
     Odd("likelihoods of other shapes", sse({"choices": [{"delta": {"content": "Hello"}, "logprobs": {"tokens": ["a"], "content": [None, {"logprob": None}, {"top_logprobs": "x"}]}}]}, STOP)),
     Odd("a likelihood that is NaN", raw(b'data: {"choices":[{"delta":{"content":"Hello"},"logprobs":{"content":[{"logprob":NaN}]},"finish_reason":"stop"}]}\n\n')),
@@ -474,7 +477,17 @@ REASONING = (
     Odd("a refusal that is null or empty", sse(delta("Hello", refusal=None), delta("", refusal=""), STOP)),
 )  # fmt: skip
 
-OPENAI = (*FRAMING, *CONTENT_TYPE, *NOTHING_SAID, *USAGES, *FINISHES, *CALLS, *ERRORS, *CHARACTERS, *REASONING)
+BULK = (
+    Odd("content in 30,000 parts", whole(message(30_000 * ["x" * 100])), text="x" * 3_000_000, stream=False),
+    Odd("a message again and again", sse(*6 * [delta("x" * 500_000)], *10_000 * [message("y", None)], STOP), text="x" * 3_000_000 + "y" * 10_000),
+    Odd("20,000 pings", sse(HEL, *20_000 * [{"type": "ping"}], LO, STOP)),
+    Odd("reasoning in 20,000 pieces", sse(*20_000 * [delta(reasoning="h")], HEL, LO, STOP), reasoning="h" * 20_000),
+    Odd("20,000 pieces of a call, with its name", called(part(0, "a", "add", '{"x":"'), *20_000 * [part(0, "b", "add", "}")], part(0, "a", "", '"}')), text="", uses=(use("add", "a", x="}" * 20_000),), finish="tool_use"),
+    Odd("129 calls in one piece", calling(*129 * [part(..., ..., "now", "")]), stream=False, why="over 128 tool calls"),
+    Odd("blanks before <think>", sse(*3_000 * [delta(" \n")], delta("Hello"), STOP), text=3_000 * " \n" + "Hello"),
+)  # fmt: skip
+
+OPENAI = (*FRAMING, *CONTENT_TYPE, *NOTHING_SAID, *USAGES, *FINISHES, *CALLS, *ERRORS, *CHARACTERS, *REASONING, *BULK)
 
 # -- Anthropic's wire
 
@@ -588,6 +601,11 @@ ANTHROPIC = (
     far("one piece with nulls among the blocks", body(None, TEXT, {"type": "web_search_tool_result", "content": []}), stream=False),
     far("one piece without content", whole({"type": "message", "stop_reason": "end_turn"}), stream=False, why="content: Field required"),
     far("one piece with an error", whole({"type": "error", "error": {"type": "x", "message": "no room"}}), stream=False, why="reported an error: no room"),
+)  # fmt: skip
+
+ANTHROPIC += (
+    far("20,000 blocks without indexes", block(*20_000 * (begin(None, type="text", text="x"), {"type": "content_block_stop"})), text="x" * 20_000),
+    far("20,000 pieces without indexes", block(*10_000 * (begin(None, type="text", text="x"), more(None, "text_delta", text="y"))), text="xy" * 10_000),
 )  # fmt: skip
 
 CASES = (*OPENAI, *ANTHROPIC)
