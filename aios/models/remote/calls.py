@@ -24,6 +24,8 @@ MAX_ID = 16 * 1024
 MAX_HEAD = 8
 """Characters by which arguments that are none are told."""
 NO_ARGUMENTS = frozenset({"", "null", "None", '""'})
+EMPTY = NO_ARGUMENTS | {"{}"}
+"""What some servers send first, and then the arguments: nothing can follow it in JSON."""
 
 
 class PendingCall:
@@ -43,7 +45,9 @@ class PendingCall:
         self._quoted = self._escaped = self._closed = False
 
     def add(self, piece: str) -> None:
-        """Take the next piece of the arguments. Raises WireFault when they are too long."""
+        """Take the next piece of the arguments, which replaces empty ones. Raises WireFault when they are too long."""
+        if self._head.rstrip() in EMPTY and piece.strip():
+            self.clear()
         self._size += len(piece.encode("utf-8", "surrogatepass"))
         if self._size > MAX_ARGUMENTS_BYTES:
             raise WireFault(f"the arguments of a tool call are over {MAX_ARGUMENTS_BYTES} bytes")

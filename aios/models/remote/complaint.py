@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import JsonValue
 from pydantic_core import to_json
 
-from aios.models.remote.lenient import Json, as_object, read_json, unwrapped
+from aios.models.remote.lenient import Json, as_object, as_text, read_json, unwrapped
 from aios.models.remote.sse import EventReader, WireFault
 
 MAX_LEVELS = 6
@@ -99,6 +99,17 @@ def _true(value: JsonValue) -> bool:
     if isinstance(value, dict):
         return any(map(_true, value.values()))
     return bool(value) and value not in ("null", "none", "false", "ok", "success")
+
+
+def refused_field(content: bytes) -> str:
+    """The field that a refusal names apart from its words, and the code that it gives; empty where it does not."""
+    try:
+        refusal = as_object(unwrapped(read_json(content)))
+    except ValueError:
+        return ""
+    error = as_object(refusal.get("error")) or refusal
+    param = error.get("param")
+    return f"{param} {as_text(error.get('code'))}" if isinstance(param, str) else ""
 
 
 def refused_text(content: bytes) -> str:

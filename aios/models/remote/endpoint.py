@@ -13,7 +13,7 @@ import anyio
 import httpx2
 from pydantic import JsonValue
 
-from aios.models.remote.complaint import refused_text
+from aios.models.remote.complaint import refused_field, refused_text
 from aios.models.remote.limits import COOL_DOWN_S, MAX_FAILURES, Breaker, Entry, Rates
 from aios.models.remote.shape import HINT, BodyShape, refuses_a_field
 from aios.models.remote.sse import WireFault
@@ -25,7 +25,7 @@ MAX_QUOTE = 300
 """Characters of a server's own words in an error."""
 MAX_REST_S = 60.0
 """A server that wants to be left alone for longer has failed."""
-MAX_LESSONS = 6
+MAX_LESSONS = 4
 """Complaints about fields that one call may answer by another request."""
 HEALTHY = frozenset({"refusal", "max_tokens"})
 """Reasons of a ModelFailed by a server that does as it should."""
@@ -245,7 +245,8 @@ class Endpoint:
             reason = "context_length" if status == 413 or TOO_LONG.search(said) else None
             hint = HINT if reason is None and refuses_a_field(words) else "; change it"
             message = f"model {self.name!r} at {self._origin} refused the call: {why}{hint}"
-            return Refused(BadRequest(message, status=status, reason=reason), "" if reason else words)
+            told = "" if reason else f"{refused_field(content[:MAX_ERROR_BYTES])}\n{words}"
+            return Refused(BadRequest(message, status=status, reason=reason), told)
         permanent = True
         if 300 <= status < 400:
             hint = "it redirects, which is not followed; set base_url to the final address"

@@ -109,6 +109,9 @@ class Draft:
 
     def _spoken(self, choice: Json, at: int) -> Spoken:
         delta, message = choice.get("delta"), choice.get("message")
+        for name, each in (("delta", delta), ("message", message)):
+            if each is not None and not isinstance(each, dict):
+                return content(each, f"choices.{at}.{name}", WHAT)
         if isinstance(delta, dict) and (delta or not isinstance(message, dict)):
             return self._read(delta, f"choices.{at}.delta.content", apart=False)
         if isinstance(message, dict):
@@ -174,6 +177,8 @@ def _choices(chunk: Json) -> list[Json]:
         return []
     if not isinstance(choices, list):
         raise WireFault(f"its answer is not {WHAT}: choices: Input should be a valid list")
+    if any(not isinstance(choice, dict | None) for choice in choices):
+        raise WireFault(f"its answer is not {WHAT}: choices: Input should be a list of objects")
     return [as_object(choice) for choice in choices]
 
 

@@ -181,6 +181,17 @@ async def test_a_server_that_complains_is_asked_again_and_remembered(caplog: pyt
     ]
 
 
+async def test_a_field_is_known_by_its_name_beside_the_words() -> None:
+    refused = complaint("Unsupported value.", param="temperature", code="unsupported_value")
+    with FaultServer([refused, answer(200, WHOLE)]) as server:
+        async with RemoteModel(server.url, "m") as model:
+            await model.generate(CHAT, None, None, lambda _: None)
+    assert [("temperature" in seen.json(), "top_p" in seen.json()) for seen in server.seen] == [
+        (True, True),
+        (False, True),
+    ]
+
+
 async def test_a_field_that_an_answer_depends_on_is_never_left_out() -> None:
     chat = CHAT.model_copy(update={"response_schema": {"type": "object"}})
     said = "Unsupported parameter: 'response_format' is not supported with this model."
