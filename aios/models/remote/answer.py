@@ -9,8 +9,8 @@ from aios.models.remote.calls import ToolCalls
 from aios.models.remote.finish import finish_of
 from aios.models.remote.lenient import Spoken
 from aios.models.remote.sse import WireFault
-from aios.models.remote.thinking import ThinkSplitter
 from aios.models.remote.unicode import Joiner, well_formed
+from aios.models.thinking import ThinkSplitter
 from aios_syscalls import ChatReply, Usage
 
 MAX_REASON = 40

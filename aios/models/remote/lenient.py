@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import JsonValue
 from pydantic_core import from_json
 
-from aios.models.remote.sse import BOM, WireFault
+from aios.models.remote.sse import BOM, NotJson, WireFault
 from aios.models.remote.unicode import well_formed
 
 MAX_PARTS = 100_000
@@ -65,9 +65,7 @@ def read_body(data: bytes, what: str) -> JsonValue:
         return read_json(data)
     except ValueError as error:
         shown = data[:MAX_SHOWN].decode("utf-8", "replace")
-        raise WireFault(
-            f"its answer is not {what}: the body: Invalid JSON: {error}; it begins with {shown!r}"
-        ) from None
+        raise NotJson(f"its answer is not {what}: the body: Invalid JSON: {error}; it begins with {shown!r}") from None
 
 
 def unwrapped(value: JsonValue) -> JsonValue:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from typing import Literal, Protocol, Unpack
 
 import anyio
@@ -27,7 +28,7 @@ from aios.models.remote.body import are_events, beginning, vouches_for_its_end
 from aios.models.remote.complaint import refused_text, reported
 from aios.models.remote.endpoint import Chunks, Endpoint, Settings
 from aios.models.remote.lenient import read_json
-from aios.models.remote.sse import EventReader, WireFault
+from aios.models.remote.sse import EventReader, NotJson, WireFault
 from aios.models.remote.transport import drain, read
 from aios_syscalls import BadRequest, Chat, ChatReply, Embed, EmbedReply, KernelBug, LlmCall, Rank, Usage
 
@@ -256,7 +257,8 @@ class _Slice:
                 if over and not self._paused:
                     await drain(chunks, within_s=DRAIN_S)
                 if not over and vouches_for_its_end(response):
-                    self._hear(reader.rest(), reader)
+                    with suppress(NotJson):  # the beginning of an event: the answer was cut off
+                        self._hear(reader.rest(), reader)
             except (httpx2.RequestError, OSError, WireFault):
                 if not self._draft.finished:
                     raise

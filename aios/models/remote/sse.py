@@ -20,6 +20,10 @@ class WireFault(Exception):
         self.data = data
 
 
+class NotJson(WireFault):
+    """What came is no JSON, perhaps since it is only the beginning of some."""
+
+
 class EventReader:
     """Cuts a byte stream into the data of its events; lines end in CR LF, LF or CR, and one byte order mark may lead.
 

@@ -18,10 +18,10 @@ from aios.models.remote.complaint import error_text, reported
 from aios.models.remote.lenient import as_count, as_index, depth, read_json
 from aios.models.remote.model import RemoteModel
 from aios.models.remote.sse import EventReader, WireFault
-from aios.models.remote.thinking import TAGS, ThinkSplitter
 from aios.models.remote.unicode import Joiner, well_formed
+from aios.models.thinking import TAGS, ThinkSplitter
 from aios_syscalls import Chat, ChatReply, Message, ModelFailed
-from tests.models.remote.fault_server import STREAM, UNFRAMED, FaultServer, Peer, chunked, events
+from tests.models.remote.fault_server import LAST_CHUNK, STREAM, UNFRAMED, FaultServer, Peer, chunked, events
 
 CUTS = st.lists(st.integers(0, 4000), max_size=30)
 ENDS = st.sampled_from([b"\n", b"\r", b"\r\n"])
@@ -234,6 +234,22 @@ async def test_a_finished_answer_is_not_lost_to_a_server_that_falls_silent(
             reply = await model.generate(chat, None, None, lambda _: None)
             assert isinstance(reply, ChatReply)
             assert (reply.text, model.healthy) == ("Hello", True)
+
+
+@pytest.mark.anyio
+async def test_no_beginning_of_an_answer_is_one_however_its_connection_ends() -> None:
+    data = events(*OPENAI[:-3], {"choices": [{"delta": {}, "finish_reason": "stop"}]})
+    last = len(data) - len(events({"choices": [{"delta": {}, "finish_reason": "stop"}]}))
+    parts = [data[:end] for end in range(0, last + 40, 23)]
+    ends = [STREAM + chunked(part) + LAST_CHUNK for part in parts]  # said to be whole
+    ends += [STREAM + chunked(part) for part in parts]  # broken
+    ends += [UNFRAMED + part for part in parts]  # who knows
+    chat = Chat(messages=(Message(role="user", content="hi"),))
+    with FaultServer([*ends]) as server:
+        for _ in ends:
+            async with RemoteModel(server.url, "m") as model:
+                with pytest.raises(ModelFailed, match=r"was cut off|broke off"):
+                    await model.generate(chat, None, None, lambda _: None)
 
 
 @pytest.mark.anyio
