@@ -48,9 +48,9 @@ def _body(data: bytes) -> Json:
 def _ordered(rows: list[Json], texts: int) -> list[list[float]]:
     """Vectors in the order of the texts: by their indexes, and by their place where they have none."""
     places = [_place(row, at) for at, row in enumerate(rows)]
-    vectors = dict(zip(places, map(_vector, (row.get("embedding") for row in rows)), strict=True))
     if sorted(places) != list(range(texts)):
         raise WireFault(f"it gave {len(rows)} vectors for {texts} texts")
+    vectors = {place: _vector(row.get("embedding")) for place, row in zip(places, rows, strict=True)}
     return [vectors[place] for place in range(texts)]
 
 
@@ -72,6 +72,8 @@ def _vector(value: JsonValue) -> list[float]:
         raise _off("embedding: Input should be a list of numbers, or base64")
     if len(value) == 1 and isinstance(value[0], list):
         return _vector(value[0])
+    if all(type(each) is float for each in value):
+        return value  # type: ignore[return-value]  # just looked at
     if any(isinstance(each, bool) or not isinstance(each, int | float | str) for each in value):
         raise _off("embedding: Input should be a valid number")
     try:
