@@ -23,7 +23,7 @@ CHATTY = re.compile(r"-chat\b", re.IGNORECASE)
 REFUSES = re.compile(
     r"unsupported|not (?:be )?supported|n.t (?:be )?support|not support|unrecogni[sz]ed|not recogni[sz]ed|unknown"
     r"|unexpected|not permitted|not allowed|extra inputs|extra_forbidden|additional propert|deprecated|no longer"
-    r"|only the default|only [\d.]+ is allowed|may only be|only supports|must be (?:set to |equal to )?1(?:\.0)?\b(?! or)"
+    r"|only the default|only [\d.]+ is allowed|may only be|only supports|must be (?:set to )?1(?:\.0)?\b(?! or)"
     r"|cannot both|strictly positive|must be positive|greater than 0|not available|invalid (?:argument|parameter|field)"
     r"|not (?:a )?valid (?:argument|parameter|field)|does not exist|not implemented|\buse\b.{0,40}\binstead",
     re.IGNORECASE,
