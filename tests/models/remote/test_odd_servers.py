@@ -17,7 +17,7 @@ async def heard(case: Odd, url: str) -> tuple[ChatReply | ModelFailed, str]:
     tools = tuple(ToolSpec(name=name) for name in case.tools)
     chat = Chat(messages=(Message(role="user", content="hi"),), tools=tools)
     pieces: list[str] = []
-    async with RemoteModel(url, "m", name="far", protocol=case.protocol, stream=case.stream, timeout_s=20) as model:
+    async with RemoteModel(url, "m", name="far", protocol=case.protocol, stream=case.stream, timeout_s=120) as model:
         try:
             reply = await model.generate(chat, None, None, pieces.append)
         except ModelFailed as error:
