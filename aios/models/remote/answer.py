@@ -26,11 +26,14 @@ class Answer:
     def __init__(self, end_name: str, prefix: str = "", offered: Collection[str] | None = None) -> None:
         self.calls = ToolCalls(offered)
         self.finish: str | None = None
+        self.sure = False
+        """Whether its end was named without another piece of text: one that comes with text may be one of many."""
         self.pieces = 0
         """In how many pieces text and reasoning came: about as many as tokens."""
         self.usage = Usage()
         self.margin: float | None = None
         self._end_name, self._begun = end_name, bool(prefix.strip())
+        self._went_on = self._speaks = False
         self._splitter = ThinkSplitter(begun=self._begun)
         self._text, self._thought = Joiner(), Joiner()
         self._came: list[str] = []
@@ -38,6 +41,11 @@ class Answer:
         self._sizes = [0, 0]
         self._thoughts: list[str] = []
         self._refusals: list[str] = []
+
+    @property
+    def finished(self) -> bool:
+        """Whether its end was named, and nothing was said after that: some servers name one with each piece."""
+        return self.finish is not None and not self._went_on
 
     @property
     def text(self) -> str:
@@ -56,7 +64,9 @@ class Answer:
 
     def say(self, spoken: Spoken) -> str:
         """Take the next piece; the text that is certain by it."""
-        self.pieces += bool(spoken.text or spoken.thought)
+        self._speaks = bool(spoken.text or spoken.thought)
+        self.pieces += self._speaks
+        self._went_on = self._went_on or (self._speaks and self.finish is not None)
         if spoken.refusal:
             self._refusals.append(spoken.refusal)
         if spoken.thought:
@@ -99,7 +109,7 @@ class Answer:
     def end(self, named: str | None) -> None:
         """Take the reason of its end. A stop that comes after a length or a filter does not make it whole."""
         if named is not None and (self.finish is None or finish_of(self.finish) == "stop"):
-            self.finish = named
+            self.finish, self.sure = named, not self._speaks
 
     def reply(self, model: str) -> ChatReply:
         """The whole answer, given by `model`. Raises WireFault when it has no end or no sense."""

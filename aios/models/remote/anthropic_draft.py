@@ -61,7 +61,12 @@ class Draft:
     @property
     def finished(self) -> bool:
         """Whether its text is whole, though more may be told of it."""
-        return self._answer.finish is not None
+        return self._answer.finished
+
+    @property
+    def sure(self) -> bool:
+        """As `Answer.sure`."""
+        return self._answer.sure
 
     @property
     def pieces(self) -> int:
@@ -90,7 +95,7 @@ class Draft:
 
     def close(self) -> None:
         """No more comes: an answer whose end was named is whole."""
-        self.ended = self.ended or self.finished
+        self.ended = self.ended or self._answer.finish is not None
 
     def _keep(self, piece: str) -> str:
         piece = self._fresh(piece)
@@ -119,7 +124,7 @@ class Draft:
     def _end(self, named: JsonValue) -> str:
         if reason(named) is None:
             return ""
-        self._answer.finish = reason(named)
+        self._answer.finish, self._answer.sure = reason(named), True
         return self._answer.flush()
 
     def _done(self) -> str:

@@ -54,6 +54,10 @@ class Draft(Protocol):
         """Whether its text is whole, though more may be told of it."""
 
     @property
+    def sure(self) -> bool:
+        """Whether what finished it can be nothing else."""
+
+    @property
     def pieces(self) -> int:
         """In how many pieces text and reasoning have come."""
 
@@ -247,9 +251,9 @@ class _Slice:
         with anyio.CancelScope() as rest:
             try:
                 over = self._hear(reader.feed(head), reader)
+                until = anyio.current_effective_deadline() - SPARE_S
                 while not over:
-                    if self._draft.finished and rest.deadline == math.inf:
-                        rest.deadline = _patience()
+                    rest.deadline = self._patience(rest.deadline, until)
                     chunk = await anext(chunks, None)
                     if chunk is None:
                         break
@@ -264,6 +268,12 @@ class _Slice:
                     raise
         if not self._paused and not self._draft.finished:
             _check_stray(reader.stray)
+
+    def _patience(self, until: float, latest: float) -> float:
+        """Until when to listen: to the end; at `latest` where an answer may be finished, sooner where it surely is."""
+        if not self._draft.finished:
+            return math.inf
+        return min(until, latest, anyio.current_time() + LINGER_S if self._draft.sure else math.inf)
 
     def _hear(self, events: Iterator[bytes], reader: EventReader) -> bool:
         """Whether nothing that comes after these events matters."""
@@ -315,11 +325,6 @@ class _Slice:
             usage = Usage(prompt_tokens=self._prompt, completion_tokens=written, estimated=True)
         text, reasoning = self._begun.text + reply.text, self._begun.reasoning + reply.reasoning
         return reply.model_copy(update={"text": text, "reasoning": reasoning, "usage": self._begun.usage.plus(usage)})
-
-
-def _patience() -> float:
-    """Until when to listen to what may be told of a finished answer."""
-    return min(anyio.current_time() + LINGER_S, anyio.current_effective_deadline() - SPARE_S)
 
 
 def _check_stray(line: bytes) -> None:

@@ -41,7 +41,12 @@ class Draft:
     @property
     def finished(self) -> bool:
         """Whether its text is whole, though more may be told of it."""
-        return self._answer.finish is not None
+        return self._answer.finished
+
+    @property
+    def sure(self) -> bool:
+        """As `Answer.sure`."""
+        return self._answer.sure
 
     @property
     def pieces(self) -> int:
@@ -73,7 +78,7 @@ class Draft:
 
     def close(self) -> None:
         """No more comes: an answer whose end was named is whole."""
-        self.ended = self.ended or self.finished
+        self.ended = self.ended or self._answer.finish is not None
 
     def _done(self) -> str:
         """The mark of the end, which is one also where nothing named it."""
