@@ -76,6 +76,11 @@ class RemoteModelConfig(RoutedConfig):
     slots: int = Field(default=8, ge=1)
     timeout_s: float = Field(default=120.0, gt=0)
     extra: dict[str, Any] = {}
+    """Fields that are added to each request."""
+    omit: tuple[str, ...] | None = None
+    """Fields that are left out, such as ["temperature"]; None: those that models of that name are known to refuse."""
+    rename: dict[str, str] | None = None
+    """Fields that have another name here, such as {max_tokens = "max_completion_tokens"}; None likewise."""
     context: int | None = Field(default=None, ge=64)
     """Tokens that the model holds, if known; the router sends it nothing longer."""
     tools: bool = True

@@ -92,6 +92,8 @@ def _remote(name: str, config: RemoteModelConfig) -> Backend:
         "rpm": config.rpm,
         "tpm": config.tpm,
         "extra": config.extra,
+        "omit": config.omit,
+        "rename": config.rename,
         "local": config.local,
     }
     if config.embed:

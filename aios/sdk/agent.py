@@ -9,7 +9,6 @@ from typing import Any, Literal, TypeVar
 
 import anyio
 from pydantic import BaseModel, JsonValue, ValidationError
-from pydantic_core import from_json
 
 from aios.sdk.conversation import Conversation
 from aios.sdk.filing import Filing
@@ -18,6 +17,7 @@ from aios.sdk.graph import Graph
 from aios.sdk.points import At, point
 from aios.sdk.prompt import Prompt, messages
 from aios.sdk.stream import Stream
+from aios.sdk.value import option, values
 from aios_syscalls import (
     AgentFailed,
     BadRequest,
@@ -110,14 +110,26 @@ class Agent(Filing):
     async def extract(self, prompt: Prompt, form: type[M], **options: Any) -> M:
         """An answer as a pydantic model: decoding is constrained to its JSON schema.
 
-        Raises ModelFailed when the answer was cut off by `max_tokens` or breaks a rule that a grammar cannot hold.
+        A server that takes no schema may say more: the one value that fits is found between fences or in prose. Raises
+        ModelFailed when the answer was cut off by `max_tokens`, breaks a rule that a grammar cannot hold, or holds
+        several different values.
         """
         reply = await self.chat(prompt, schema=schema_of(form), **options)
-        try:
-            return form.model_validate_json(reply.text)
-        except ValidationError as error:
-            why = "max_tokens cut it off" if reply.finish == "length" else str(error)
-            raise ModelFailed(f"the answer is no valid {form.__name__}: {why}; raise max_tokens or ask again") from None
+        errors: list[ValidationError] = []
+
+        def read(text: str) -> M | None:
+            try:
+                return form.model_validate_json(text)
+            except ValidationError as error:
+                errors.append(error)
+                return None
+
+        found = values(reply.text, read, whole=reply.finish == "length")
+        if len(found) == 1:
+            return found[0]
+        why = f"it holds {len(found)} different ones" if found else _likeliest(errors)
+        why = "max_tokens cut it off" if reply.finish == "length" else why
+        raise ModelFailed(f"the answer is no valid {form.__name__}: {why}; raise max_tokens or ask again")
 
     async def pick(self, prompt: Prompt, options: Iterable[str], **settings: Any) -> str:
         """One of `options`, chosen by the model. Raises ModelFailed when it writes something else all the same."""
@@ -125,13 +137,11 @@ class Agent(Filing):
         if not choices:
             raise BadRequest("there are no options to pick from; give one or more texts", "options")
         reply = await self.chat(prompt, schema={"type": "string", "enum": choices}, **settings)
-        try:
-            choice = from_json(reply.text)
-        except ValueError:
-            choice = None
-        if choice not in choices:
-            raise ModelFailed(f"the answer {reply.text[:80]!r} is none of the options; raise max_tokens or ask again")
-        return str(choice)
+        found = values(reply.text, lambda text: option(text, choices))
+        if len(found) != 1:
+            what = "more than one" if found else "none"
+            raise ModelFailed(f"the answer {reply.text[:80]!r} is {what} of the options; raise max_tokens or ask again")
+        return found[0]
 
     async def rank(
         self,
@@ -286,6 +296,12 @@ class Agent(Filing):
     async def receive(self, deadline_s: float | None = None) -> Mail:
         """The oldest message to this process, waited for; Expired after the deadline."""
         return await self.port.submit(Receive(deadline_s=deadline_s))
+
+
+def _likeliest(errors: Sequence[ValidationError]) -> str:
+    """Of what was found, the error of the likeliest: of a value that is JSON, else of the text."""
+    fits = [error for error in errors if error.errors(include_url=False)[0]["type"] != "json_invalid"]
+    return str((fits or errors)[0]) if errors else "it is reasoning without an end"
 
 
 async def gather(*awaitables: Awaitable[T], width: int = 32) -> list[T]:

@@ -91,6 +91,8 @@ class ChatReply(Reply):
     usage: Usage = Usage()
     margin: float | None = None
     """How much likelier each token was than the next best, 0 to 1, on average; None: not known."""
+    reasoning: str = ""
+    """What the model thought before it answered, where it tells; never a part of the text."""
     call: int = 0
 
     @property

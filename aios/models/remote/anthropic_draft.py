@@ -2,96 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from itertools import takewhile
-from typing import Literal
 
-from pydantic import BaseModel, Field, JsonValue, NonNegativeInt
-from pydantic_core import from_json, to_json
+from pydantic import JsonValue
 
+from aios.models.remote.answer import Answer
+from aios.models.remote.calls import CallPart, PendingCall, arguments_text
+from aios.models.remote.complaint import reported
+from aios.models.remote.finish import reason
+from aios.models.remote.lenient import (
+    Json,
+    Spoken,
+    as_count,
+    as_index,
+    as_object,
+    as_text,
+    content,
+    inner_text,
+    part_thought,
+    read_body,
+    unwrapped,
+)
+from aios.models.remote.openai_draft import is_done
 from aios.models.remote.sse import WireFault
-from aios.models.remote.wire import MAX_TOOL_CALLS, Call, check_parts, error_text, validated
 from aios_syscalls import ChatReply, Usage
 
 WHAT = "a message of Anthropic's"
 
-FINISH: Mapping[str, Literal["stop", "length", "tool_use"]] = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "tool_use": "tool_use",
-}
-
-Json = dict[str, JsonValue]
+COUNTS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
 
 
-class _Event(BaseModel):
-    type: str
+class _Block:
+    """A part of the answer in the making: `call` where it is a tool's."""
 
-
-class _TokenCounts(BaseModel):
-    input_tokens: NonNegativeInt | None = None
-    cache_creation_input_tokens: NonNegativeInt | None = None
-    cache_read_input_tokens: NonNegativeInt | None = None
-    output_tokens: NonNegativeInt | None = None
-
-
-class _Counted(BaseModel):
-    usage: _TokenCounts | None = None
-
-
-class _MessageStart(BaseModel):
-    message: _Counted
-
-
-class _Start(BaseModel):
-    index: NonNegativeInt
-    content_block: Json
-
-
-class _ToolBlock(BaseModel):
-    id: str = Field(min_length=1)
-    name: str
-    input: Json = {}
-
-
-class _Piece(BaseModel):
-    type: str
-    text: str = ""
-    partial_json: str = ""
-
-
-class _Delta(BaseModel):
-    index: NonNegativeInt
-    delta: Json
-
-
-class _End(BaseModel):
-    stop_reason: str | None = None
-
-
-class _MessageDelta(_Counted):
-    delta: _End
-
-
-class _Whole(_End, _Counted):
-    content: tuple[Json, ...] = Field(fail_fast=True)
+    def __init__(self, call: PendingCall | None = None, given: str = "") -> None:
+        self.call, self.given, self.stopped = call, given, False
+        """`given`: arguments that came with its beginning, which pieces take the place of."""
 
 
 class Draft:
     """An answer in the making, event by event; an answer that was not streamed is a single one.
 
-    `prefix` is what the request went on from.
+    `prefix` is what the request went on from, `offered` are the names of the tools that the answer may call.
     """
 
-    def __init__(self, prefix: str = "") -> None:
+    def __init__(self, prefix: str = "", offered: Collection[str] | None = None) -> None:
         # The request left this whitespace out, so the model is likely to say it again.
         self._said = prefix[len(prefix.rstrip()) :]
-        self._text: list[str] = []
-        self._blocks: dict[int, Call | None] = {}
-        self._calls: list[Call] = []
-        self._finish: str | None = None
+        self._answer = Answer("stop", prefix, offered)
+        self._blocks: dict[int, _Block] = {}
+        self._latest = 0
+        """The index of the last block, for events that name none."""
         self._counts: dict[str, int] = {}
         self.ended = False
         """Whether the last event has come."""
@@ -99,69 +61,124 @@ class Draft:
     @property
     def finished(self) -> bool:
         """Whether its text is whole, though more may be told of it."""
-        return self._finish is not None
+        return self._answer.finished
+
+    @property
+    def sure(self) -> bool:
+        """As `Answer.sure`."""
+        return self._answer.sure
+
+    @property
+    def pieces(self) -> int:
+        """As `Answer.pieces`."""
+        return self._answer.pieces
+
+    @property
+    def reasoning(self) -> str:
+        """As `Answer.reasoning`."""
+        return self._answer.reasoning
 
     def add(self, data: bytes) -> str:
         """Take one event and return its text. Raises WireFault: no JSON, off the protocol, or an error inside."""
         if self.ended:
             return ""
-        piece = self._fresh(self._take(_event(data)))
-        if piece:
-            self._text.append(piece)
+        if is_done(data) and self.finished:
+            return self._done()
+        return self._keep(self._take(_event(data)))
+
+    def whole(self, data: bytes) -> str:
+        """Take an answer that was not streamed and return its text. Raises WireFault as `add` does."""
+        event = _event(data)
+        if event.get("content") is None:
+            raise WireFault(f"its answer is not {WHAT}: content: Field required")
+        return self._keep(self._whole(event))
+
+    def close(self) -> None:
+        """No more comes: an answer whose end was named is whole."""
+        self.ended = self.ended or self._answer.finish is not None
+
+    def _keep(self, piece: str) -> str:
+        piece = self._fresh(piece)
+        self._answer.keep(piece)
         return piece
 
     def _take(self, event: Json) -> str:
-        match event["type"]:
+        match event.get("type"):
             case "message_start":
-                self._count(validated(_MessageStart, event, WHAT).message.usage)
+                self._count(as_object(event.get("message")).get("usage"))
             case "content_block_start":
-                start = validated(_Start, event, WHAT)
-                return self._start(start.index, start.content_block)
+                return self._start(as_index(event.get("index")), as_object(event.get("content_block")))
             case "content_block_delta":
-                return self._piece(validated(_Delta, event, WHAT))
+                return self._piece(as_index(event.get("index")), as_object(event.get("delta")))
+            case "content_block_stop":
+                self._stop(as_index(event.get("index")))
             case "message_delta":
-                change = validated(_MessageDelta, event, WHAT)
-                self._finish = change.delta.stop_reason or self._finish
-                self._count(change.usage)
+                self._count(event.get("usage"))
+                return self._end(as_object(event.get("delta")).get("stop_reason"))
             case "message_stop":
-                self.ended = True
+                return self._done()
             case "message":
-                return self._whole(validated(_Whole, event, WHAT))
+                return self._whole(event)
         return ""
 
-    def _whole(self, message: _Whole) -> str:
-        self._finish, self.ended = message.stop_reason, True
-        self._count(message.usage)
-        return "".join(self._start(index, block) for index, block in enumerate(message.content))
+    def _end(self, named: JsonValue) -> str:
+        if reason(named) is None:
+            return ""
+        self._answer.finish, self._answer.sure = reason(named), True
+        return self._answer.flush()
 
-    def _start(self, index: int, block: Json) -> str:
-        if index in self._blocks:
+    def _done(self) -> str:
+        """The mark of the end, which is one also where nothing named it."""
+        self.ended = True
+        if not self._answer.empty:
+            self._answer.finish = self._answer.finish or "end_turn"
+        return self._answer.flush()
+
+    def _whole(self, message: Json) -> str:
+        self._count(message.get("usage"))
+        blocks = message.get("content")
+        if isinstance(blocks, list):
+            text = "".join(self._start(at, as_object(block)) for at, block in enumerate(blocks))
+        else:
+            text = self._answer.say(content(blocks, "content", WHAT))
+        return text + self._end(message.get("stop_reason")) + self._done()
+
+    def _start(self, index: int | None, block: Json) -> str:
+        self._latest = index = len(self._blocks) if index is None else index
+        if index in self._blocks and not self._blocks[index].stopped:
             raise WireFault(f"its answer is not {WHAT}: block {index} begins twice")
-        self._blocks[index] = None
-        kind = block.get("type")
-        if kind == "tool_use":
-            if len(self._calls) == MAX_TOOL_CALLS:
-                raise WireFault(f"it made over {MAX_TOOL_CALLS} tool calls")
-            tool = validated(_ToolBlock, block, WHAT)
-            call = self._blocks[index] = Call(tool.id, tool.name)
-            self._calls.append(call)
-            if tool.input:  # in a stream it is empty, and comes in pieces
-                call.add(to_json(tool.input).decode())
-        return validated(_Piece, block, WHAT).text if kind == "text" else ""
+        self._blocks[index] = _Block()
+        if block.get("type") == "tool_use":
+            self._blocks[index] = self._call(block)
+        return self._answer.say(_spoken(block))
 
-    def _piece(self, event: _Delta) -> str:
-        if event.index not in self._blocks:
-            raise WireFault(f"its answer is not {WHAT}: block {event.index} goes on before it begins")
-        call, kind = self._blocks[event.index], event.delta.get("type")
-        if kind == "text_delta":
-            return validated(_Piece, event.delta, WHAT).text
-        if kind == "input_json_delta" and call is not None:
-            call.add(validated(_Piece, event.delta, WHAT).partial_json)
+    def _call(self, block: Json) -> _Block:
+        part = CallPart(None, as_text(block.get("id")), as_text(block.get("name")).strip(), "")
+        call, given = self._answer.calls.begin(part), arguments_text(block.get("input"))
+        call.add(given)  # in a stream it is empty, and comes in pieces
+        return _Block(call, given)
+
+    def _piece(self, index: int | None, delta: Json) -> str:
+        index = self._latest if index is None else index
+        piece = delta.get("partial_json")
+        if piece and index not in self._blocks:
+            raise WireFault(f"its answer is not {WHAT}: block {index} goes on before it begins")
+        block = self._blocks.get(index)
+        if block is None or block.call is None or not piece:
+            return self._answer.say(_spoken(delta))
+        if block.given:
+            block.given = ""
+            block.call.clear()
+        block.call.add(arguments_text(piece))
         return ""
 
-    def _count(self, counts: _TokenCounts | None) -> None:
-        if counts is not None:  # each count is of all tokens so far
-            self._counts |= counts.model_dump(exclude_none=True)
+    def _stop(self, index: int | None) -> None:
+        if block := self._blocks.get(self._latest if index is None else index):
+            block.stopped = True
+
+    def _count(self, usage: JsonValue) -> None:
+        told = as_object(usage)  # each count is of all tokens so far
+        self._counts |= {name: as_count(told[name]) for name in COUNTS if told.get(name) is not None}
 
     def _fresh(self, piece: str) -> str:
         same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(piece, self._said, strict=False)))
@@ -171,31 +188,30 @@ class Draft:
 
     def reply(self, model: str) -> ChatReply:
         """The whole answer, given by `model`. Raises WireFault when it has no end or no sense."""
-        if not self.ended or self._finish is None:
+        if not self.ended:
             raise WireFault("the answer was cut off; try again")
-        if self._finish == "refusal":
-            raise WireFault("the model refused to answer (stop reason 'refusal'); change the messages")
-        finish = FINISH.get(self._finish)
-        if finish is None:
-            raise WireFault(f"it gave up on the answer, with stop reason {self._finish[:40]!r}")
-        hint = "; raise max_tokens" if finish == "length" else ""
-        uses = tuple(call.use(hint) for call in self._calls)
-        if finish == "stop" and uses:
-            finish = "tool_use"
-        if finish == "tool_use" and not uses:
-            raise WireFault("it announced a tool call and sent none; try again")
         written = self._counts.get("output_tokens", 0)
-        usage = Usage(prompt_tokens=sum(self._counts.values()) - written, completion_tokens=written)
-        return ChatReply(text="".join(self._text), tool_uses=uses, finish=finish, model=model, usage=usage)
+        self._answer.usage = Usage(prompt_tokens=sum(self._counts.values()) - written, completion_tokens=written)
+        return self._answer.reply(model)
+
+
+def _spoken(part: Json) -> Spoken:
+    """What a block, or a piece of one, says: the kind of a piece is in the name of its field."""
+    kind = as_text(part.get("type"))
+    if "thinking" in kind:
+        return Spoken(thought=part_thought(part))
+    if kind.startswith("text") or not kind:
+        return content(part.get("text"), "text", WHAT)
+    return Spoken(refusal=inner_text(part.get("refusal")))
 
 
 def _event(data: bytes) -> Json:
-    check_parts(data)
-    try:
-        event = from_json(data, allow_inf_nan=False)
-    except ValueError as error:
-        raise WireFault(f"its answer is not {WHAT}: {error}") from None
-    if isinstance(event, dict) and (event.get("type") == "error" or event.get("error")):
-        raise WireFault(f"it reported an error: {error_text(event)}")
-    validated(_Event, event, WHAT)
-    return event  # type: ignore[no-any-return]  # a thing with a type is an object
+    value = unwrapped(read_body(data, WHAT))
+    event = as_object(value)
+    known = {"content", "delta", "content_block", "usage"} & event.keys() or isinstance(event.get("message"), dict)
+    failed = event.get("type") == "error"
+    if said := reported(value, answers=bool(known) and not failed):
+        raise WireFault(f"it reported an error: {said}")
+    if not isinstance(value, dict):
+        raise WireFault(f"its answer is not {WHAT}: the body: Input should be an object")
+    return event

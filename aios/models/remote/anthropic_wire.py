@@ -10,10 +10,12 @@ from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
 from aios.models.remote.anthropic_draft import Draft
+from aios.models.remote.shape import BodyShape
 from aios_syscalls import BadRequest, Chat, Message, Sampling, ToolSpec
 
 __all__ = ["PATH", "Draft", "headers", "request_body"]
 
+PLAIN = BodyShape()
 PATH = "/messages"
 VERSION = "2023-06-01"
 """The last version of the API that takes a temperature."""
@@ -30,7 +32,13 @@ def headers(key: str) -> dict[str, str]:
 
 
 def request_body(
-    chat: Chat, model: str, extra: Mapping[str, JsonValue], *, stream: bool = True, prefix: str = ""
+    chat: Chat,
+    model: str,
+    extra: Mapping[str, JsonValue],
+    *,
+    stream: bool = True,
+    prefix: str = "",
+    shape: BodyShape = PLAIN,
 ) -> bytes:
     """`chat` as the JSON of a request that goes on after `prefix`; `extra` adds fields, its None removes one.
 
@@ -50,7 +58,7 @@ def request_body(
     fields |= _sampling(chat.sampling)
     if chat.tools:
         fields |= {"tools": [_tool(spec) for spec in chat.tools], "tool_choice": {"type": CHOICES[chat.tool_choice]}}
-    fields |= extra
+    fields = {**shape.fit(fields), **extra}
     try:
         if chat.response_schema is not None:
             _constrain(fields, chat.response_schema)

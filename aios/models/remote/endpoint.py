@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self, TypedDict, TypeVar
@@ -12,12 +12,12 @@ from typing import Any, Self, TypedDict, TypeVar
 import anyio
 import httpx2
 from pydantic import JsonValue
-from pydantic_core import from_json
 
+from aios.models.remote.complaint import refused_field, refused_text
 from aios.models.remote.limits import COOL_DOWN_S, MAX_FAILURES, Breaker, Entry, Rates
+from aios.models.remote.shape import HINT, BodyShape, refuses_a_field
 from aios.models.remote.sse import WireFault
 from aios.models.remote.transport import endpoint, open_transport, read, retry_after_s, send, stream
-from aios.models.remote.wire import error_text
 from aios_syscalls import AiosError, BadRequest, KernelBug, ModelFailed
 
 MAX_ERROR_BYTES = 64 * 1024
@@ -25,6 +25,10 @@ MAX_QUOTE = 300
 """Characters of a server's own words in an error."""
 MAX_REST_S = 60.0
 """A server that wants to be left alone for longer has failed."""
+MAX_LESSONS = 4
+"""Complaints about fields that one call may answer by another request."""
+HEALTHY = frozenset({"refusal", "max_tokens"})
+"""Reasons of a ModelFailed by a server that does as it should."""
 
 SECRETS = re.compile(
     r"""\bauthorization["']?\s*[:=]\s*["']?(\w+\s+)?[^\s"',;}]+ | \bx-api-key["']?\s*[:=]\s*["']?[^\s"',;}]+
@@ -45,7 +49,8 @@ class Settings(TypedDict, total=False):
 
     `name` is what users know it by, the server's own name for it unless given. `api_key_env` names the environment
     variable that holds the key, `slots` is how many calls it gets at once, `rpm` and `tpm` bound the requests and the
-    tokens of a minute, `extra` adds fields to each request, and `local` says that it is on this machine.
+    tokens of a minute, `extra` adds fields to each request, `omit` and `rename` are as in `BodyShape`, and `local` says
+    that it is on this machine.
     """
 
     name: str | None
@@ -55,7 +60,17 @@ class Settings(TypedDict, total=False):
     rpm: int | None
     tpm: int | None
     extra: Mapping[str, JsonValue] | None
+    omit: Collection[str] | None
+    rename: Mapping[str, str] | None
     local: bool
+
+
+class Refused(Exception):
+    """A server refuses a call; `error` is what its caller gets, `said` are all of the server's words."""
+
+    def __init__(self, error: BadRequest, said: str) -> None:
+        super().__init__(error.message)
+        self.error, self.said = error, said
 
 
 class Endpoint:
@@ -80,11 +95,14 @@ class Endpoint:
         rpm: int | None = None,
         tpm: int | None = None,
         extra: Mapping[str, JsonValue] | None = None,
+        omit: Collection[str] | None = None,
+        rename: Mapping[str, str] | None = None,
         local: bool = False,
     ) -> None:
         self.name, self.slots, self.local = name or model, slots, local
         self._model, self._headers, self._extra = model, headers, dict(extra or {})
         self._api_key_env, self._timeout_s = api_key_env, timeout_s
+        self._shape = BodyShape(model, omit, rename, self.name)
         self._url = endpoint(base_url, path)
         self._origin = f"{self._url.scheme}://{self._url.netloc.decode()}"
         self._transport: httpx2.AsyncHTTPTransport | None = None
@@ -113,13 +131,15 @@ class Endpoint:
 
     async def post(
         self,
-        content: bytes,
+        content: Callable[[], bytes],
         take: Callable[[httpx2.Response, Chunks], Awaitable[T]],
         *,
         most: int,
         used: Callable[[T], int],
     ) -> T:
-        """What `take` makes of the answer to `content`, which takes `most` tokens at most and `used` of its result.
+        """What `take` makes of the answer to `content()`, which takes `most` tokens at most and `used` of its result.
+
+        Where the server refuses it for a field that it can do without, it is asked again, and later calls spare that.
 
         Raises BadRequest when the server refuses the call, ModelFailed for all else, at the latest at the deadline.
         """
@@ -132,7 +152,17 @@ class Endpoint:
                 entry = await self._rates.admit(most)
                 self._check()  # others may have found out meanwhile, or may be about to
                 ticket = self._breaker.begin()
-                taken = await self._exchange(content, take)
+                for lessons in range(MAX_LESSONS, -1, -1):
+                    revision = self._shape.revision
+                    try:
+                        taken = await self._exchange(content(), take)
+                        break
+                    except Refused as refused:
+                        learnt = self._shape.revision > revision or self._shape.learn(refused.said)
+                        if not (lessons and learnt):
+                            raise refused.error from None
+                    self._rates.settle(entry, 0)
+                    entry = await self._rates.admit(most)
             failed = False
             self._rates.settle(entry, used(taken))
             return taken
@@ -146,7 +176,9 @@ class Endpoint:
         except (BadRequest, ModelFailed) as error:
             # Having too much to do is no failure: it says so itself, and when to come again.
             status = error.data.get("status")
-            failed = None if status == 429 else isinstance(error, ModelFailed)
+            failed = (
+                None if status == 429 else isinstance(error, ModelFailed) and error.data.get("reason") not in HEALTHY
+            )
             if entry is not None and (status is not None or ticket is None):
                 self._rates.settle(entry, 0)
             raise
@@ -178,7 +210,7 @@ class Endpoint:
             finally:
                 await response.aclose()
         except WireFault as fault:
-            raise self.failure(self._quote(str(fault))) from None
+            raise self.failure(self._quote(str(fault)), **fault.data) from None
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
             hint = "check that it runs and that base_url is right"
             raise self.failure(f"cannot connect: {self._quote(str(error))}; {hint}") from None
@@ -204,21 +236,17 @@ class Endpoint:
         # Called where the key is needed rather than held in a variable, where a traceback with locals would show it.
         return os.environ.get(self._api_key_env or "", "").strip()
 
-    def _refused(self, response: httpx2.Response, content: bytes) -> AiosError:
-        content = content[:MAX_ERROR_BYTES]
-        try:
-            said = self._quote(error_text(from_json(content)))
-        except ValueError:
-            said = self._quote(content.decode("utf-8", "replace"))
+    def _refused(self, response: httpx2.Response, content: bytes) -> AiosError | Refused:
+        words = refused_text(content[:MAX_ERROR_BYTES])
+        said = self._quote(words)
         status = response.status_code
         why = f"HTTP {status}{': ' if said else ''}{said}"
         if status in (400, 413, 422):
             reason = "context_length" if status == 413 or TOO_LONG.search(said) else None
-            return BadRequest(
-                f"model {self.name!r} at {self._origin} refused the call: {why}; change it",
-                status=status,
-                reason=reason,
-            )
+            hint = HINT if reason is None and refuses_a_field(words) else "; change it"
+            message = f"model {self.name!r} at {self._origin} refused the call: {why}{hint}"
+            told = "" if reason else f"{refused_field(content[:MAX_ERROR_BYTES])}\n{words}"
+            return Refused(BadRequest(message, status=status, reason=reason), told)
         permanent = True
         if 300 <= status < 400:
             hint = "it redirects, which is not followed; set base_url to the final address"

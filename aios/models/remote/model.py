@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from typing import Literal, Protocol, Unpack
 
+import anyio
 import httpx2
 from pydantic import JsonValue
 
@@ -21,13 +24,21 @@ from aios.models.base import (
     too_long,
 )
 from aios.models.remote import anthropic_wire, openai_wire
+from aios.models.remote.body import are_events, beginning, vouches_for_its_end
+from aios.models.remote.complaint import refused_text, reported
 from aios.models.remote.endpoint import Chunks, Endpoint, Settings
-from aios.models.remote.sse import EventReader
+from aios.models.remote.lenient import read_json
+from aios.models.remote.sse import EventReader, NotJson, WireFault
 from aios.models.remote.transport import drain, read
 from aios_syscalls import BadRequest, Chat, ChatReply, Embed, EmbedReply, KernelBug, LlmCall, Rank, Usage
 
 DRAIN_S = 0.1
 """How long a finished stream may take to close properly, which keeps its connection for the next call."""
+
+LINGER_S = 2.0
+"""How long an answer whose end was named may take to tell its usage and to end its stream."""
+SPARE_S = 0.1
+"""How long before its deadline it is taken as it is."""
 
 Protocols = Literal["openai", "anthropic"]
 Resume = Literal["assistant", "continue_final_message"]
@@ -42,8 +53,26 @@ class Draft(Protocol):
     def finished(self) -> bool:
         """Whether its text is whole, though more may be told of it."""
 
+    @property
+    def sure(self) -> bool:
+        """Whether what finished it can be nothing else."""
+
+    @property
+    def pieces(self) -> int:
+        """In how many pieces text and reasoning have come."""
+
+    @property
+    def reasoning(self) -> str:
+        """What it thought so far."""
+
     def add(self, data: bytes) -> str:
-        """Take the data of one event, or a whole answer, and return its text. Raises WireFault."""
+        """Take the data of one event and return its text. Raises WireFault."""
+
+    def whole(self, data: bytes) -> str:
+        """Take an answer in one piece and return its text. Raises WireFault."""
+
+    def close(self) -> None:
+        """No more comes: an answer that is finished has ended."""
 
     def reply(self, model: str) -> ChatReply:
         """The whole answer, given by `model`. Raises WireFault when it has no end or no sense."""
@@ -52,8 +81,8 @@ class Draft(Protocol):
 class RemoteSnapshot(Snapshot):
     """The text of an answer whose stream was cut; the server keeps nothing of it, or its own prefix cache does."""
 
-    def __init__(self, model: RemoteModel, text: str, tokens: int, usage: Usage) -> None:
-        self.model, self.text, self.tokens, self.usage = model, text, tokens, usage
+    def __init__(self, model: RemoteModel, text: str, tokens: int, usage: Usage, reasoning: str = "") -> None:
+        self.model, self.text, self.tokens, self.usage, self.reasoning = model, text, tokens, usage, reasoning
 
     def drop(self) -> None:
         pass
@@ -122,18 +151,25 @@ class RemoteModel(Endpoint):
             raise KernelBug(f"model {self.name!r} cannot continue a {type(snapshot).__name__}")
         if budget is None or not self._stream or not self._resume or chat.tools or chat.response_schema or chat.grammar:
             budget = None
-        slice = _Slice(self._draft(snapshot), chat, budget, emit, caller, snapshot, self)
+        offered = [spec.name for spec in chat.tools]
+        slice = _Slice(self._draft(snapshot, offered), chat, budget, emit, caller, snapshot, self)
+
+        def body() -> bytes:
+            return self._body(chat, snapshot, caller)
+
         try:
-            return await self.post(self._body(chat, snapshot, caller), slice.take, most=slice.most, used=slice.used)
+            return await self.post(body, slice.take, most=slice.most, used=slice.used)
         except BadRequest as error:
             if snapshot is None:
                 raise
             why = f"it does not go on from an answer's beginning: {error.message}; take out its `resume`"
             raise self.failure(why, permanent=True) from None
 
-    def _draft(self, snapshot: RemoteSnapshot | None) -> Draft:
+    def _draft(self, snapshot: RemoteSnapshot | None, offered: Collection[str]) -> Draft:
         text = snapshot.text if snapshot else ""
-        return anthropic_wire.Draft(text) if self._protocol == "anthropic" else openai_wire.Draft(text)
+        if self._protocol == "anthropic":
+            return anthropic_wire.Draft(text, offered)
+        return openai_wire.Draft(text, offered)
 
     def _body(self, chat: Chat, snapshot: RemoteSnapshot | None, caller: Caller) -> bytes:
         extra: dict[str, JsonValue] = {}
@@ -149,10 +185,17 @@ class RemoteModel(Endpoint):
                 extra |= {"continue_final_message": True, "add_generation_prompt": False}
         extra |= self._extra
         if self._protocol == "anthropic":
-            return anthropic_wire.request_body(chat, self._model, extra, stream=self._stream, prefix=prefix)
-        json_object = self._schemas == "json_object"
+            return anthropic_wire.request_body(
+                chat, self._model, extra, stream=self._stream, prefix=prefix, shape=self._shape
+            )
         return openai_wire.request_body(
-            chat, self._model, extra, stream=self._stream, prefix=prefix, json_object=json_object
+            chat,
+            self._model,
+            extra,
+            stream=self._stream,
+            prefix=prefix,
+            json_object=self._schemas == "json_object",
+            shape=self._shape,
         )
 
 
@@ -172,60 +215,126 @@ class _Slice:
         self._draft, self._chat, self._budget, self._emit, self._caller = draft, chat, budget, emit, caller
         self._begun = begun or RemoteSnapshot(model, "", 0, Usage())
         self._pieces: list[str] = []
+        self._paused = False
         self._prompt = guess_tokens(chat) + self._begun.tokens
         self.most = self._prompt + chat.max_tokens - self._begun.tokens
 
     async def take(self, response: httpx2.Response, chunks: Chunks) -> ChatReply | Snapshot:
-        if not response.headers.get("Content-Type", "").lower().startswith("text/event-stream"):
-            self._add(await read(chunks))
+        head = await beginning(chunks)
+        if not are_events(head, response):
+            await self._read(head, chunks)
             return self._reply()
-        reader = EventReader()
-        async for chunk in chunks:
-            for data in reader.feed(chunk):
-                spoke = self._add(data)
-                if self._draft.ended:
-                    await drain(chunks, within_s=DRAIN_S)
-                    return self._reply()
-                if spoke and self._pauses():
-                    return self._pause()
+        await self._follow(head, response, chunks)
+        if self._paused:
+            return self._pause()
+        self._draft.close()
         return self._reply()
+
+    async def _read(self, head: bytes, chunks: Chunks) -> None:
+        """Take an answer in one piece: one that is whole JSON is whole, though its connection broke."""
+        parts, broken = [head], None
+        try:
+            async for chunk in chunks:
+                parts.append(chunk)
+        except (httpx2.RequestError, OSError) as error:
+            broken = error
+        try:
+            self._say(self._draft.whole(b"".join(parts)))
+        except WireFault:
+            if broken is None:
+                raise
+            raise broken from None
+
+    async def _follow(self, head: bytes, response: httpx2.Response, chunks: Chunks) -> None:
+        """Hear a stream to its end, or to a pause. An answer whose end was named is whole, however its stream ends."""
+        reader = EventReader()
+        with anyio.CancelScope() as rest:
+            try:
+                over = self._hear(reader.feed(head), reader)
+                until = anyio.current_effective_deadline() - SPARE_S
+                while not over:
+                    rest.deadline = self._patience(rest.deadline, until)
+                    chunk = await anext(chunks, None)
+                    if chunk is None:
+                        break
+                    over = self._hear(reader.feed(chunk), reader)
+                if over and not self._paused:
+                    await drain(chunks, within_s=DRAIN_S)
+                if not over and vouches_for_its_end(response):
+                    with suppress(NotJson):  # the beginning of an event: the answer was cut off
+                        self._hear(reader.rest(), reader)
+            except (httpx2.RequestError, OSError, WireFault):
+                if not self._draft.finished:
+                    raise
+        if not self._paused and not self._draft.finished:
+            _check_stray(reader.stray)
+
+    def _patience(self, until: float, latest: float) -> float:
+        """Until when to listen: to the end; at `latest` where an answer may be finished, sooner where it surely is."""
+        if not self._draft.finished:
+            return math.inf
+        return min(until, latest, anyio.current_time() + LINGER_S if self._draft.sure else math.inf)
+
+    def _hear(self, events: Iterator[bytes], reader: EventReader) -> bool:
+        """Whether nothing that comes after these events matters."""
+        for data in events:
+            if reader.name.lower() == "error":
+                raise WireFault(f"it reported an error: {refused_text(data)}")
+            spoke = bool(data.strip()) and self._say(self._draft.add(data))
+            self._paused = spoke and not self._draft.ended and self._pauses()
+            if self._draft.ended or self._paused:
+                return True
+        return False
 
     def used(self, outcome: ChatReply | Snapshot) -> int:
         """The tokens of this request alone."""
         usage = outcome.usage if isinstance(outcome, ChatReply | RemoteSnapshot) else Usage()
         return usage.total - self._begun.usage.total
 
-    def _add(self, data: bytes) -> bool:
-        """Whether there was text in it."""
-        if piece := self._draft.add(data):
+    def _say(self, piece: str) -> bool:
+        """Whether there was text."""
+        if piece:
             self._pieces.append(piece)
             self._emit(piece)
         return bool(piece)
 
     def _pauses(self) -> bool:
         # What is finished is not gone on with: the server would say more.
-        used = self._budget is not None and len(self._pieces) >= self._budget
-        if not used or self._draft.finished or not self._caller.crowded(len(self._pieces)):
+        written = self._draft.pieces
+        used = self._budget is not None and written >= self._budget
+        if not used or self._draft.finished or not self._caller.crowded(written):
             return False
         # Where a stop text may have begun, the server alone knows, and it would begin to look for it anew.
         text = "".join(self._pieces)
         ends = (stop[:size] for stop in self._chat.stop for size in range(1, len(stop)))
-        left = self._chat.max_tokens - self._begun.tokens - len(self._pieces)
+        left = self._chat.max_tokens - self._begun.tokens - written
         return bool(text.strip()) and left > 0 and not any(map(text.endswith, ends))
 
     def _pause(self) -> RemoteSnapshot:
-        begun, written = self._begun, len(self._pieces)
+        begun, written = self._begun, self._draft.pieces
         usage = begun.usage.plus(Usage(prompt_tokens=self._prompt, completion_tokens=written, estimated=True))
-        return RemoteSnapshot(begun.model, begun.text + "".join(self._pieces), begun.tokens + written, usage)
+        text, reasoning = begun.text + "".join(self._pieces), begun.reasoning + self._draft.reasoning
+        return RemoteSnapshot(begun.model, text, begun.tokens + written, usage, reasoning)
 
     def _reply(self) -> ChatReply:
         reply = self._draft.reply(self._begun.model.name)
         usage = reply.usage
         if not usage.total:
             arguments = sum(len(str(use.arguments)) for use in reply.tool_uses)
-            written = len(self._pieces) + math.ceil(arguments / CHARS_PER_TOKEN)
+            written = self._draft.pieces + math.ceil(arguments / CHARS_PER_TOKEN)
             usage = Usage(prompt_tokens=self._prompt, completion_tokens=written, estimated=True)
-        return reply.model_copy(update={"text": self._begun.text + reply.text, "usage": self._begun.usage.plus(usage)})
+        text, reasoning = self._begun.text + reply.text, self._begun.reasoning + reply.reasoning
+        return reply.model_copy(update={"text": text, "reasoning": reasoning, "usage": self._begun.usage.plus(usage)})
+
+
+def _check_stray(line: bytes) -> None:
+    """Raises WireFault for an error that a server put into a stream without making it an event."""
+    try:
+        said = reported(read_json(line), answers=False) if line else ""
+    except ValueError:
+        said = ""
+    if said:
+        raise WireFault(f"it reported an error: {said}")
 
 
 class RemoteEmbedder(Endpoint):
@@ -244,7 +353,9 @@ class RemoteEmbedder(Endpoint):
         async def take(_: httpx2.Response, chunks: Chunks) -> EmbedReply:
             return openai_wire.read_vectors(await read(chunks), len(call.texts), self.name)
 
-        body = openai_wire.embed_body(call, self._model, self._extra)
+        def body() -> bytes:
+            return openai_wire.embed_body(call, self._model, self._extra, self._shape)
+
         reply = await self.post(body, take, most=guess_tokens(call), used=lambda reply: reply.usage.total)
         if reply.usage.total:
             return reply

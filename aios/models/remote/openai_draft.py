@@ -3,182 +3,225 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Collection
 
-from pydantic import AliasChoices, BaseModel, Field, JsonValue, NonNegativeInt
+from pydantic import JsonValue
 
+from aios.models.remote.answer import Answer
+from aios.models.remote.calls import MAX_TOOL_CALLS, CallPart
+from aios.models.remote.complaint import reported
+from aios.models.remote.finish import finish_of, reason
+from aios.models.remote.lenient import (
+    Json,
+    Spoken,
+    as_count,
+    as_index,
+    as_object,
+    content,
+    inner_text,
+    read_body,
+    thought_text,
+    unwrapped,
+)
 from aios.models.remote.sse import WireFault
-from aios.models.remote.wire import MAX_TOOL_CALLS, Call, check_parts, error_text, validated
-from aios_syscalls import ChatReply, ToolUse, Usage
+from aios_syscalls import ChatReply, Usage
 
-FINISH: Mapping[str, Literal["stop", "length", "tool_use"]] = {
-    "stop": "stop",
-    "eos": "stop",
-    "length": "length",
-    "tool_calls": "tool_use",
-    "function_call": "tool_use",
-}
-
-
-class _Function(BaseModel):
-    name: str | None = None
-    arguments: str | None = None
-
-
-class _CallPart(BaseModel):
-    index: int | None = None
-    id: str | None = None
-    function: _Function | None = None
-
-
-class _Delta(BaseModel):
-    content: str | None = None
-    tool_calls: tuple[_CallPart, ...] | None = Field(default=None, fail_fast=True)
-
-
-class _Likely(BaseModel):
-    logprob: float
-
-
-class _Token(_Likely):
-    top_logprobs: tuple[_Likely, ...] = ()
-
-
-class _Likelihoods(BaseModel):
-    content: tuple[_Token, ...] | None = Field(default=None, fail_fast=True)
-
-
-class _Choice(BaseModel):
-    index: int = 0
-    logprobs: _Likelihoods | None = None
-    delta: _Delta | None = Field(default=None, validation_alias=AliasChoices("delta", "message"))
-    finish_reason: str | None = None
-
-
-class _Cached(BaseModel):
-    cached_tokens: NonNegativeInt | None = None
-
-
-class _Usage(BaseModel):
-    prompt_tokens: NonNegativeInt = 0
-    completion_tokens: NonNegativeInt = 0
-    prompt_tokens_details: _Cached | None = None
-
-
-class _Chunk(BaseModel):
-    choices: tuple[_Choice, ...] | None = Field(default=None, fail_fast=True)
-    usage: _Usage | None = None
-    error: JsonValue = None
-
-
-class _Call(Call):
-    """A tool call in the making, with its place among others."""
-
-    def __init__(self, index: int, id: str) -> None:
-        super().__init__(id or f"call_{index}")
-        self.index, self.given = index, id
-
-    def take(self, function: _Function) -> None:
-        self.name = self.name or function.name or ""
-        self.add(function.arguments or "")
-
-    def repeats(self, other: _Call) -> bool:
-        """Whether it is `other` sent again, which a tool must not be called twice for."""
-        mine, its = (self.given, self.name, self.arguments), (other.given, other.name, other.arguments)
-        return bool(self.given) and mine == its
+WHAT = "a chat completion"
 
 
 class Draft:
-    """An answer in the making, chunk by chunk; an answer that was not streamed is a single chunk."""
+    """An answer in the making, chunk by chunk; `offered` are the names of the tools that it may call."""
 
-    def __init__(self, prefix: str = "") -> None:  # noqa: ARG002 - what it goes on from joins as it is
+    def __init__(self, prefix: str = "", offered: Collection[str] | None = None) -> None:
+        self._answer = Answer("finish", prefix, offered)
+        self._margins: list[float] = []
         self.ended = False
         """Whether nothing more is to come."""
-        self._text: list[str] = []
-        self._calls: list[_Call] = []
-        self._finish: str | None = None
-        self._usage = Usage()
-        self._margins: list[float] = []
 
     @property
     def finished(self) -> bool:
         """Whether its text is whole, though more may be told of it."""
-        return self._finish is not None
+        return self._answer.finished
+
+    @property
+    def sure(self) -> bool:
+        """As `Answer.sure`."""
+        return self._answer.sure
+
+    @property
+    def pieces(self) -> int:
+        """As `Answer.pieces`."""
+        return self._answer.pieces
+
+    @property
+    def reasoning(self) -> str:
+        """As `Answer.reasoning`."""
+        return self._answer.reasoning
 
     def add(self, data: bytes) -> str:
         """Take one chunk and return its text. Raises WireFault: no JSON, off the protocol, or an error inside."""
-        if data == b"[DONE]" or self.ended:
-            self.ended = True
+        if self.ended:
             return ""
-        chunk = _parse(data)
-        if chunk.usage is not None:
-            told = chunk.usage
-            cached = (told.prompt_tokens_details or _Cached()).cached_tokens or 0
-            self._usage = Usage(
-                prompt_tokens=told.prompt_tokens, completion_tokens=told.completion_tokens, cached_tokens=cached
-            )
-        piece = ""
-        for choice in chunk.choices or ():
-            if choice.index == 0:
-                # A stop that comes after a length or a filter does not make the answer whole.
-                if FINISH.get(self._finish or "stop") == "stop":
-                    self._finish = choice.finish_reason or self._finish
-                piece += self._take(choice.delta or _Delta())
-                self._margins += map(_margin, choice.logprobs.content or () if choice.logprobs else ())
-        if piece:
-            self._text.append(piece)
+        if is_done(data):
+            return self._done()
+        chunk = _chunk(data)
+        return self._take(chunk, _choices(chunk))
+
+    def whole(self, data: bytes) -> str:
+        """Take an answer that was not streamed and return its text. Raises WireFault as `add` does."""
+        chunk = _chunk(data)
+        choices = _choices(chunk)
+        if chunk.get("choices") is None:
+            raise WireFault(f"its answer is not {WHAT}: choices: Field required")
+        text = self._take(chunk, choices)
+        return text + self._done() if choices else text
+
+    def close(self) -> None:
+        """No more comes: an answer whose end was named is whole."""
+        self.ended = self.ended or self._answer.finish is not None
+
+    def _done(self) -> str:
+        """The mark of the end, which is one also where nothing named it."""
+        self.ended = True
+        if self._answer.empty:
+            return ""
+        self._answer.end(self._answer.finish or "stop")
+        return self._flush()
+
+    def _flush(self) -> str:
+        piece = self._answer.flush()
+        self._answer.keep(piece)
         return piece
 
-    def _take(self, delta: _Delta) -> str:
-        for position, part in enumerate(delta.tool_calls or ()):
-            self._call(part, position).take(part.function or _Function())
-        return delta.content or ""
+    def _take(self, chunk: Json, choices: list[Json]) -> str:
+        self._count(chunk)
+        return "".join(
+            self._choose(choice, at) for at, choice in enumerate(choices) if not as_index(choice.get("index"))
+        )
 
-    def _call(self, part: _CallPart, position: int) -> _Call:
-        # Some servers leave the index out or give every call 0; then only a new id tells calls apart.
-        index = position if part.index is None else part.index
-        for call in reversed(self._calls):
-            if call.index == index and part.id in (None, "", call.given):
-                return call
-        if len(self._calls) == MAX_TOOL_CALLS:
-            raise WireFault(f"it made over {MAX_TOOL_CALLS} tool calls")
-        self._calls.append(_Call(index, part.id or ""))
-        return self._calls[-1]
+    def _choose(self, choice: Json, at: int) -> str:
+        self._count(choice)
+        piece = self._answer.say(self._spoken(choice, at))
+        self._answer.keep(piece)
+        self._margins += _margins(choice.get("logprobs"))
+        named = reason(choice.get("finish_reason")) or reason(choice.get("finish_details"))
+        if named is None:
+            return piece
+        if finish_of(named) is None and (said := reported(choice, answers=True)):
+            raise WireFault(f"it reported an error: {said}")
+        self._answer.end(named)
+        return piece + self._flush()
+
+    def _spoken(self, choice: Json, at: int) -> Spoken:
+        delta, message = choice.get("delta"), choice.get("message")
+        for name, each in (("delta", delta), ("message", message)):
+            if each is not None and not isinstance(each, dict):
+                return content(each, f"choices.{at}.{name}", WHAT)
+        if isinstance(delta, dict) and (delta or not isinstance(message, dict)):
+            return self._read(delta, f"choices.{at}.delta.content", apart=False)
+        if isinstance(message, dict):
+            return self._message(message, f"choices.{at}.message.content")
+        return Spoken(text=inner_text(choice.get("text")))
+
+    def _message(self, message: Json, place: str) -> Spoken:
+        """What a whole message says that its pieces have not said before it."""
+        if self._answer.empty:
+            return self._read(message, place, apart=True)
+        if self._answer.calls:
+            message = {key: value for key, value in message.items() if key not in ("tool_calls", "function_call")}
+        spoken = self._read(message, place, apart=True)
+        new = self._answer.unsaid(spoken.text)
+        if new != spoken.text:
+            spoken.text, spoken.thought = new, ""
+        return spoken
+
+    def _read(self, message: Json, place: str, *, apart: bool) -> Spoken:
+        """`apart`: each of its calls is whole."""
+        spoken = content(message.get("content"), place, WHAT)
+        spoken.thought = thought_text(message) or spoken.thought
+        refusal = message.get("refusal")
+        spoken.refusal += refusal if isinstance(refusal, str) else ""
+        parts = _parts(message, place.replace("content", "tool_calls"))
+        if apart:
+            for part in parts:
+                self._answer.calls.begin(part)
+        else:
+            self._answer.calls.add(parts)
+        return spoken
+
+    def _count(self, told: Json) -> None:
+        for usage in (told.get("usage"), as_object(told.get("x_groq")).get("usage")):
+            if isinstance(usage, dict) and (counted := _usage(usage)).total:
+                self._answer.usage = counted
 
     def reply(self, model: str) -> ChatReply:
         """The whole answer, given by `model`. Raises WireFault when it has no end or no sense."""
-        if self._finish is None:
-            raise WireFault("the answer was cut off; try again")
-        finish = FINISH.get(self._finish)
-        if finish is None:
-            raise WireFault(f"it gave up on the answer, with finish reason {self._finish[:40]!r}")
-        uses = self._uses("; raise max_tokens" if finish == "length" else "")
-        if finish == "stop" and uses:
-            finish = "tool_use"
-        if finish == "tool_use" and not uses:
-            raise WireFault("it announced a tool call and sent none; try again")
-        margin = math.fsum(self._margins) / len(self._margins) if self._margins else None
-        text = "".join(self._text)
-        return ChatReply(text=text, tool_uses=uses, finish=finish, model=model, usage=self._usage, margin=margin)
-
-    def _uses(self, hint: str) -> tuple[ToolUse, ...]:
-        calls = self._calls
-        repeats = {at for at, call in enumerate(calls) if any(call.repeats(other) for other in calls[:at])}
-        return tuple(call.use(hint) for at, call in enumerate(calls) if at not in repeats)
+        if self._margins:
+            self._answer.margin = math.fsum(self._margins) / len(self._margins)
+        return self._answer.reply(model)
 
 
-def _margin(token: _Token) -> float:
-    """How much likelier the best choice for a token was than the next."""
-    best, *rest = sorted((math.exp(min(0.0, each.logprob)) for each in token.top_logprobs or (token,)), reverse=True)
-    return best - max(rest, default=0.0)
+def is_done(data: bytes) -> bool:
+    """Whether an event is the mark at the end of a stream, however it is spelt."""
+    return data.strip(b' \t\r\n"').upper().startswith((b"[DONE]", b"DONE"))
 
 
-def _parse(data: bytes) -> _Chunk:
-    check_parts(data)
-    chunk = validated(_Chunk, data, "a chat completion")
-    if chunk.error:
-        raise WireFault(f"it reported an error: {error_text(chunk.error)}")
-    if chunk.choices is None:
-        raise WireFault("its answer is not a chat completion: choices: Field required")
+def _chunk(data: bytes) -> Json:
+    value = unwrapped(read_body(data, WHAT))
+    chunk = as_object(value)
+    if said := reported(value, answers=bool(chunk.get("choices"))):
+        raise WireFault(f"it reported an error: {said}")
+    if not isinstance(value, dict):
+        raise WireFault(f"its answer is not {WHAT}: the body: Input should be an object")
     return chunk
+
+
+def _choices(chunk: Json) -> list[Json]:
+    choices = chunk.get("choices")
+    if choices is None:
+        return []
+    if not isinstance(choices, list):
+        raise WireFault(f"its answer is not {WHAT}: choices: Input should be a valid list")
+    if any(not isinstance(choice, dict | None) for choice in choices):
+        raise WireFault(f"its answer is not {WHAT}: choices: Input should be a list of objects")
+    return [as_object(choice) for choice in choices]
+
+
+def _parts(message: Json, place: str) -> list[CallPart]:
+    calls = message.get("tool_calls")
+    if isinstance(calls, dict):
+        calls = [calls]
+    if calls is not None and not isinstance(calls, list):
+        raise WireFault(f"its answer is not {WHAT}: {place}: Input should be a valid list")
+    older = message.get("function_call")
+    if not calls and isinstance(older, dict) and older:
+        calls = [{"index": 0, "function": older}]
+    if calls and len(calls) > MAX_TOOL_CALLS:
+        raise WireFault(f"it made over {MAX_TOOL_CALLS} tool calls")
+    return [CallPart.read(call) for call in calls or () if isinstance(call, dict)]
+
+
+def _usage(told: Json) -> Usage:
+    """Counts as far as they make sense, under the names of either protocol."""
+    read = as_count(told.get("prompt_tokens")) or as_count(told.get("input_tokens"))
+    written = as_count(told.get("completion_tokens")) or as_count(told.get("output_tokens"))
+    cached = as_count(as_object(told.get("prompt_tokens_details")).get("cached_tokens"))
+    read = read or max(0, as_count(told.get("total_tokens")) - written)
+    return Usage(prompt_tokens=read, completion_tokens=written, cached_tokens=cached)
+
+
+def _margins(told: JsonValue) -> list[float]:
+    tokens = as_object(told).get("content")
+    found = [_margin(as_object(token)) for token in tokens] if isinstance(tokens, list) else []
+    return [margin for margin in found if margin is not None]
+
+
+def _margin(token: Json) -> float | None:
+    """How much likelier the best choice for a token was than the next; None where that is not told."""
+    others = token.get("top_logprobs")
+    told = [as_object(each).get("logprob") for each in (others if isinstance(others, list) and others else [token])]
+    logs = [each for each in told if isinstance(each, int | float) and not isinstance(each, bool)]
+    if not logs:
+        return None
+    best, *rest = sorted((math.exp(min(0.0, each)) for each in logs), reverse=True)
+    return best - max(rest, default=0.0)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, Field, JsonValue, NonNegativeInt
+from pydantic import JsonValue
 from pydantic_core import to_json
 
 from aios.models.remote.openai_draft import Draft
-from aios.models.remote.sse import WireFault
-from aios.models.remote.wire import validated
-from aios_syscalls import BadRequest, Chat, Embed, EmbedReply, Message, ToolSpec, Usage
+from aios.models.remote.shape import BodyShape
+from aios.models.remote.vectors import read_vectors
+from aios_syscalls import BadRequest, Chat, Embed, Message, ToolSpec
 
 __all__ = ["PATH", "Draft", "embed_body", "headers", "read_vectors", "request_body"]
 
+PLAIN = BodyShape()
 PATH = "/chat/completions"
 EMBED_PATH = "/embeddings"
 
@@ -33,6 +33,7 @@ def request_body(
     stream: bool = True,
     prefix: str = "",
     json_object: bool = False,
+    shape: BodyShape = PLAIN,
 ) -> bytes:
     """`chat` as the JSON of a request that goes on after `prefix`; `extra` adds fields, its None removes one.
 
@@ -65,7 +66,7 @@ def request_body(
             if json_object
             else {"type": "json_schema", "json_schema": schema}
         )
-    fields |= extra
+    fields = {**shape.fit(fields), **extra}
     try:
         return to_json({name: value for name, value in fields.items() if value is not None})
     except ValueError as error:
@@ -93,39 +94,7 @@ def _tool(spec: ToolSpec) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def embed_body(call: Embed, model: str, extra: Mapping[str, JsonValue]) -> bytes:
+def embed_body(call: Embed, model: str, extra: Mapping[str, JsonValue], shape: BodyShape = PLAIN) -> bytes:
     """`call` as the JSON of a request."""
-    fields = {"model": model, "input": list(call.texts), "encoding_format": "float", **extra}
+    fields = {**shape.fit({"model": model, "input": list(call.texts), "encoding_format": "float"}), **extra}
     return to_json({name: value for name, value in fields.items() if value is not None})
-
-
-class _Vector(BaseModel):
-    index: NonNegativeInt
-    embedding: tuple[float, ...] = Field(min_length=1, fail_fast=True)
-
-
-class _Count(BaseModel):
-    prompt_tokens: NonNegativeInt = 0
-
-
-class _Vectors(BaseModel):
-    data: tuple[_Vector, ...] = Field(fail_fast=True)
-    usage: _Count = _Count()
-
-
-def read_vectors(data: bytes, texts: int, model: str) -> EmbedReply:
-    """The vectors of so many texts, made by `model`, each of length 1.
-
-    Raises WireFault where there is not one for each, or where they are of different or no length.
-    """
-    answer = validated(_Vectors, data, "a list of embeddings")
-    by_index = {each.index: each.embedding for each in answer.data}
-    if sorted(each.index for each in answer.data) != list(range(texts)):
-        raise WireFault(f"it gave {len(answer.data)} vectors for {texts} texts")
-    vectors = [by_index[index] for index in range(texts)]
-    lengths = [math.hypot(*vector) for vector in vectors]
-    if len(set(map(len, vectors))) > 1 or not all(0 < length < math.inf for length in lengths):
-        raise WireFault("its vectors are of different dimensions, or not of finite length")
-    unit = tuple(tuple(x / size for x in vector) for vector, size in zip(vectors, lengths, strict=True))
-    usage = Usage(prompt_tokens=answer.usage.prompt_tokens)
-    return EmbedReply(vectors=unit, dimension=len(unit[0]), model=model, usage=usage)

@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from aios.models.remote.model import RemoteModel
-from aios_syscalls import AiosError, Chat, ChatReply, Message, ModelFailed, ToolUse, Usage
+from aios_syscalls import AiosError, Chat, ChatReply, Message, ModelFailed, ToolSpec, ToolUse, Usage
 from tests.models.remote.fault_server import (
     LAST_CHUNK,
     STRANGER,
@@ -221,9 +221,9 @@ FAULTS = (
     Fault(
         "invalid_json",
         "invalid_utf8",
-        STREAM + chunked(b'data: {"choices":[{"delta":{"content":"\xff"}}]}\n\n') + LAST_CHUNK,
+        STREAM + chunked(b'data: {"choices":[{"delta":{"content":"\xff"},"finish_reason":"stop"}]}\n\n') + LAST_CHUNK,
         piece(b'{"choices":[{"message":{"content":"\xff"},"finish_reason":"stop"}]}'),
-        "body: Invalid JSON",
+        reply=HELLO.model_copy(update={"text": "\ufffd", "usage": Usage()}),
     ),
     Fault(
         "wrong_schema",
@@ -232,7 +232,13 @@ FAULTS = (
         piece({"choices": [{"message": {"content": 42}, "finish_reason": "stop"}]}),
         ("choices.0.delta.content: Input should be a valid string", "choices.0.message.content: Input should be"),
     ),
-    Fault("wrong_schema", "no_choices", sse(HEL, {"answer": 42}), piece({"answer": 42}), "choices: Field required"),
+    Fault(
+        "wrong_schema",
+        "no_choices",
+        sse(HEL, {"answer": 42}),
+        piece({"answer": 42}),
+        ("the answer was cut off", "choices: Field required"),
+    ),
     Fault("cut", "cut_chunked", STREAM + chunked(events(HEL)), JSON_CHUNKED + chunked(CUT), BROKE, closes=True),
     Fault(
         "cut",
@@ -268,9 +274,17 @@ FAULTS = (
     Fault(
         "cut",
         "cut_short_of_length",
-        head(200, "Content-Type: text/event-stream", "Content-Length: 9999") + events(HEL, STOP),
+        head(200, "Content-Type: text/event-stream", "Content-Length: 9999") + events(HEL),
         answer(200, WHOLE)[:-9],
         BROKE,
+        closes=True,
+    ),
+    Fault(
+        "cut",
+        "cut_after_the_answer",
+        head(200, "Content-Type: text/event-stream", "Content-Length: 9999") + events(HEL, LO, STOP, COUNT),
+        head(200, "Content-Type: application/json", "Content-Length: 9999") + json.dumps(WHOLE).encode(),
+        reply=HELLO,
         closes=True,
     ),
     Fault(
@@ -400,7 +414,7 @@ class Desk:
 
 
 async def ask(model: RemoteModel, says: str) -> ChatReply:
-    chat = Chat(messages=(Message(role="user", content=says),))
+    chat = Chat(messages=(Message(role="user", content=says),), tools=(ToolSpec(name="add"),))
     pieces: list[str] = []
     reply = await unpaused(model, chat, pieces.append)
     assert "".join(pieces) == reply.text

