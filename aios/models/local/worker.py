@@ -32,7 +32,7 @@ from aios.models.local.llama import LlamaModel, Shape, offloaded
 from aios.models.local.memory import Needs
 from aios.models.local.quantize import cache_directory, faster
 from aios.models.local.ranking import Known, Ranking, Scoring
-from aios.models.local.template import Template, parse_tool_uses
+from aios.models.local.template import parse_tool_uses, template_of
 from aios.models.local.text import Text
 from aios_syscalls import AiosError, BadRequest, Chat, ChatReply, KernelBug, Rank, ToolUse, Usage
 
@@ -99,7 +99,7 @@ class Worker:
 
     def __init__(self, pipe: Pipe, settings: dict[str, Any], model: LlamaModel, info: dict[str, Any]) -> None:
         self._pipe, self._model = pipe, model
-        self._template = Template(self._model)
+        self._template = template_of(self._model)
         self._directory = PrivateDirectory(cache_directory() / "context")
         tiers = Tiers(settings["memory_bytes"], settings["disk_bytes"], self._directory.path)
         cores = _cores()
@@ -116,7 +116,7 @@ class Worker:
             **info,
             "mode": settings["mode"],
             "exact": exact and self._engine.exact(),
-            "template": "ChatML, for the file has none" if self._template.fallback else "its own",
+            "template": self._template.described,
             "threads": {"one": self._engine.tune(), "batch": cores},
             "trained_context": self._model.trained_context,
         }
