@@ -26,7 +26,7 @@ RENDER_ERRORS = (
 class GenerationTag(Extension):
     """`{% generation %}` marks for training what a model wrote; its body is rendered as if the tag were not there."""
 
-    tags = frozenset({"generation"})
+    tags = {"generation"}
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
         next(parser.stream)

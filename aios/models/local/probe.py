@@ -20,7 +20,7 @@ Render = Callable[[Sequence[Message], Sequence[ToolSpec], Form], str]
 
 # Upper and lower case, a line end, signs of markup and a letter outside of ASCII: whatever a template may change.
 SYSTEM, ASKED, ANSWERED, ASKED_AGAIN, FIRST_RESULT, SECOND_RESULT = (
-    f"{word}Qz{number} <é&> \"x\"\nLast Line" for number, word in enumerate(["Sy", "As", "An", "Ag", "Fi", "Se"])
+    f'{word}Qz{number} <é&> "x"\nLast Line' for number, word in enumerate(["Sy", "As", "An", "Ag", "Fi", "Se"])
 )
 TOOL = ToolSpec(
     name="Probe_qz",
@@ -48,9 +48,7 @@ def _called(*results: str) -> tuple[Message, ...]:
         ToolUse(id=str(number), name=TOOL.name, arguments={"KeyQz": f"ArQz{number}"})
         for number, _result in enumerate(results)
     )
-    answers = (
-        Message(role="tool", content=result, tool_use_id=str(number)) for number, result in enumerate(results)
-    )
+    answers = (Message(role="tool", content=result, tool_use_id=str(number)) for number, result in enumerate(results))
     return TALK[0], Message(role="assistant", tool_uses=uses), *answers
 
 
@@ -92,14 +90,12 @@ class _Probe:
         self._reason = ""
 
     def form(self) -> Form:
-        form = self._first(TALK, [Form(parts=frozenset(roles)) for roles in ((), *_USER_PARTS)])
-        if form is None:
-            alone = [Form(frozenset(roles), False, False, False, joined=True, transcript=True) for roles in _ALONE]
-            form = self._first(TALK[:1], alone)
-            if form is None:
-                raise ModelFailed(_unreached(self._reason))
+        known = [Form(frozenset(roles), listed=listed) for roles in _PARTS for listed in (False, True)]
+        if form := self._first(TALK, known):
+            return self._calls(self._tools(self._system(form)))
+        if form := self._first(TALK[:1], map(Form.alone, known)):
             return form
-        return self._calls(self._tools(self._system(form)))
+        raise ModelFailed(_unreached(self._reason))
 
     def _system(self, form: Form) -> Form:
         parts = replace(form, parts=form.parts | {"system"})
@@ -122,7 +118,7 @@ class _Probe:
         return replace(form, calls=False)
 
     def _passes_calls(self, form: Form) -> bool:
-        """Whether a call and its result arrive; and two at once, unless they are refused, which is seen when it counts."""
+        """Whether a call and its result arrive; and two at once, unless they are refused: that is seen in a chat."""
         one, two = _called(FIRST_RESULT), _called(FIRST_RESULT, SECOND_RESULT)
         if not all(self._passes_call(each, form) for each in (one, (*one, *TALK[1:]))):
             return False
@@ -158,8 +154,7 @@ class _Probe:
         return None if any(each in text for each in PART_SPELLED) else text
 
 
-_USER_PARTS = (("user",), ("user", "assistant"), ("assistant",))
-_ALONE = ((), ("user",))
+_PARTS = ((), ("user",), ("user", "assistant"), ("assistant",))
 
 
 def _unreached(reason: str) -> str:

@@ -25,6 +25,7 @@ MARK = re.compile(f"({QUOTE}\\d+{UNQUOTE}|[{REPLY}{END}])")
 
 TAGGED = re.compile(r"<tool_call>\s*(\{.*?\})\s*(?:</tool_call>|$)", re.DOTALL)
 
+
 class Vocabulary(Protocol):
     """What a template needs of a model."""
 
@@ -129,7 +130,7 @@ class Template:
     def _run(self, messages: Sequence[Message], tools: Sequence[Turn], form: Form) -> str:
         return self._template.render(
             messages=arrange(messages, tools, form),
-            tools=list(tools) if tools and form.tools else None,
+            tools=list(tools) if tools and form.tools else [] if form.listed else None,
             documents=None,
             add_generation_prompt=True,
             bos_token=self._vocabulary.spelling("bos"),
@@ -170,7 +171,7 @@ class PlainText(Template):
     def described(self) -> str:
         return self._reason.message
 
-    def codes(self, chat: Chat) -> list[int]:
+    def codes(self, chat: Chat) -> list[int]:  # noqa: ARG002
         raise ModelFailed(self._reason.message)
 
     def to_rank(self, chat: Chat) -> list[int]:

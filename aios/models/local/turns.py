@@ -38,10 +38,16 @@ class Form:
     """Whether a call's arguments are JSON text, not a mapping."""
     absent: bool = False
     """Whether a call without text has None for its content."""
+    listed: bool = False
+    """Whether no tools are an empty list, not None."""
     joined: bool = False
     """Whether neighbours of one role are one message."""
     transcript: bool = False
     """Whether the whole conversation is one user message."""
+
+    def alone(self) -> Form:
+        """The same, but everything is in one message of the user's."""
+        return replace(self, system=False, tools=False, calls=False, joined=True, transcript=True)
 
     def fallbacks(self) -> Iterator[Form]:
         """This form, and then ever plainer ones, for conversations that a template refuses in it."""
@@ -50,7 +56,7 @@ class Form:
         joined = replace(described, joined=True)
         merged = replace(joined, system=False)
         forms = [self, replace(self, joined=True), plain, replace(plain, joined=True), described, joined, merged]
-        yield from dict.fromkeys([*forms, replace(merged, transcript=True)])
+        yield from dict.fromkeys([*forms, self.alone()])
 
 
 def arrange(messages: Sequence[Message], tools: Sequence[Turn], form: Form) -> list[Turn]:

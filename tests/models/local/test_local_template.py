@@ -92,14 +92,14 @@ def test_tools_are_described_where_the_template_does_not() -> None:
 
 def test_a_template_that_knows_tools_gets_them() -> None:
     source = (
-        "{% for tool in tools %}{{ tool.function.name ~ tool | tojson | length }}{{ tool.function | tojson }};{% endfor %}"
+        "{% for tool in tools %}{{ tool.function | tojson }};{% endfor %}"
         "{% for message in messages %}{{ message.role }} {{ message.content }}{% for call in message.tool_calls %}:"
         "{{ call.function.name }}{{ call.function.arguments | tojson }}{% endfor %};{% endfor %}"
     )
     use = ToolUse(id="1", name="add", arguments={"a": "<é>"})
     messages = Message(role="assistant", tool_uses=(use,)), Message(role="tool", content="2", tool_use_id="1")
     text = prompt(Letters(source), *messages, tools=(ADD,))
-    assert text.startswith('add141{"name": "add", "description": "Adds numbers."')
+    assert text.startswith('{"name": "add", "description": "Adds numbers."')
     assert text.endswith(';assistant :add{"a": "<é>"};tool 2;')
 
 
