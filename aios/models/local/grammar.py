@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from llama_cpp import llama_cpp as C
 
+from aios.models.local import heartbeat
 from aios.models.local.llama import LlamaModel, start
 from aios.models.local.sampling import Ids
 from aios.models.local.schema.convert import Converter
@@ -26,17 +29,22 @@ MOST_PARTS = 500_000
 """Objects, lists and values in a schema."""
 
 
+COMPILING = threading.Lock()
+
+
 class Grammar:
     """Where one generation is in its grammar. Raises BadRequest for one that is broken, named by `field`."""
 
     def __init__(self, model: LlamaModel, source: str, field: str = "response_schema") -> None:
         log = start()
-        log.take()
         # In C a NUL ends the text, and an empty one means no grammar.
         whole = bool(source) and "\0" not in source
-        self._sampler = whole and C.llama_sampler_init_grammar(model.vocabulary, source.encode(), b"root")
+        # The log is everybody's: one at a time, or the reason is another's.
+        with COMPILING:
+            log.take()
+            self._sampler = whole and C.llama_sampler_init_grammar(model.vocabulary, source.encode(), b"root")
+            reason = "" if self._sampler else log.take() if whole else "it is empty, or has a NUL character"
         if not self._sampler:
-            reason = log.take() if whole else "it is empty, or has a NUL character"
             raise BadRequest(f"the {field} gives no grammar that llama.cpp takes: {reason}; mend or simplify it", field)
 
     def allowed(self, ids: Ids) -> npt.NDArray[np.bool_]:
@@ -87,13 +95,12 @@ def to_gbnf(
 ) -> str:
     """A grammar of the JSON values that satisfy one of some schemas, or are calls of one of some tools.
 
-    All that it lets through satisfies its schema, but not all that does is let through: objects have their properties in
-    the order of the schema, and no others unless it says so. Raises BadRequest for what it cannot hold.
+    All that it lets through satisfies its schema, but not all that does is let through: objects have their properties
+    in the order of the schema, and no others unless it says so. Raises BadRequest for what it cannot hold.
     """
-    alternatives = [(_node(schema, f"{number}#"),) for number, schema in enumerate(schemas)]
-    for tool in tools:
-        alternatives += [_call(tool)]
-    converter = Converter()
+    alternatives: list[Nodes] = [(_node(schema, f"{number}#"),) for number, schema in enumerate(schemas)]
+    alternatives += map(_call, tools)
+    converter = Converter(heartbeat.progress().tick)
     try:
         for nodes in alternatives:
             _check_size(nodes[-1].root)
@@ -131,6 +138,8 @@ def _check_size(schema: Any) -> None:
             raise Refused("", f"it is nested too deeply for a grammar, more than {DEEPEST} levels; flatten it")
         if count > MOST_PARTS:
             raise Refused("", "it is too large for a grammar; shorten it")
+        if any(isinstance(value, float) and not isfinite(value) for value in level):
+            raise Refused("", "it has a number that JSON does not know")
         level = [
             inner
             for value in level

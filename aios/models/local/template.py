@@ -47,7 +47,7 @@ class NoJinja(ModelFailed):
 
 
 class Template:
-    """The chat template of a model's file, a Jinja program in a sandbox.
+    """The chat template of a model's file, a Jinja program in a sandbox; any thread may use it.
 
     Raises NoJinja for one that is no Jinja, ModelFailed for one that does not pass on what a user says.
     """
@@ -57,6 +57,7 @@ class Template:
         self.fallback = source is None
         """Whether the file has none, so that ChatML stands in."""
         self._vocabulary = vocabulary
+        self._spellings = {f"{which}_token": vocabulary.spelling(which) for which in ("bos", "eos")}
         try:
             self._template = parse(CHATML if source is None else source)
         except (TemplateError, RecursionError) as error:
@@ -133,8 +134,7 @@ class Template:
             tools=list(tools) if tools and form.tools else [] if form.listed else None,
             documents=None,
             add_generation_prompt=True,
-            bos_token=self._vocabulary.spelling("bos"),
-            eos_token=self._vocabulary.spelling("eos"),
+            **self._spellings,
         )
 
     def _quoted_message(self, message: Message, quoted: list[str]) -> Message:

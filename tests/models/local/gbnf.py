@@ -37,7 +37,7 @@ class Walker:
                 alternatives = self._rules[symbol]
                 chosen = random.choice(alternatives)
                 if steps > patience:
-                    chosen = min(alternatives, key=lambda each: self._length(each))
+                    chosen = min(alternatives, key=self._length)
                 waiting += reversed(chosen)
             elif symbol[0] == '"':
                 written.append(_literal(symbol) if symbol[-1] != "?" or random.random() < 0.5 else "")

@@ -249,6 +249,7 @@ TYPES: dict[str, Any] = {
     "integers to": {"type": "integer", "maximum": -5},
     "integers strictly between": {"type": "integer", "exclusiveMinimum": 0, "exclusiveMaximum": 3},
     "exclusive bounds of draft 4": {
+        "$schema": "http://json-schema.org/draft-04/schema#",
         "type": "integer",
         "minimum": 0,
         "exclusiveMinimum": True,
@@ -435,7 +436,6 @@ PATTERNS: dict[str, Schema] = {
         r"^(foo|bar)$",
         r"^(?:foo|bar)+$",
         r"^(?P<year>\d{4})-(?P<m>\d\d)$",
-        r"^(?<name>x)$",
         r"^a|b$",
         r"^(a|b$)",
         r"foo",
@@ -475,11 +475,9 @@ PATTERNS: dict[str, Schema] = {
         r"^\bfoo bar\b$",
         r"\Bo",
         r"^[\b]$",
-        r"^\cJ$",
         r"^\0$",
         r"^[\x00-\x1f]$",
         r"\A\d\Z",
-        r"^\p{Lu}\p{Ll}+$",
         r"^https?://[^\s/$.?#].[^\s]*$",
         r"^([01]\d|2[0-3]):[0-5]\d$",
         r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$".replace(r"(?!$)", ""),
@@ -492,7 +490,9 @@ PATTERNS: dict[str, Schema] = {
         r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
     )
 }
-"""Each must be matched by Python's `re.search` too."""
+
+OF_ECMA = {r"^(?<name>x)$": "^x$", r"^\cJ$": "^\n$", r"^\p{Lu}\p{Ll}+$": "^[^a-z\\W\\d_]\\w+$", r"^\p{Nd}$": r"^\d$"}
+"""Patterns that Python does not know, with ones that it does."""
 
 MIXED: dict[str, Schema] = {
     "a pattern and lengths": string("^[a-z]+$", minLength=3, maxLength=5),
@@ -568,11 +568,12 @@ MIXED: dict[str, Schema] = {
 }
 
 FORMATS = (
-    "date", "time", "date-time", "duration", "email", "idn-email", "hostname", "idn-hostname", "ipv4", "ipv6", "uri", "iri",
-    "uri-reference", "iri-reference", "uri-template", "uuid", "json-pointer", "relative-json-pointer", "regex", "binary", "password",
-    "unknown",
-)  # fmt: skip
-FORMATTED = {name: string(format=name) for name in FORMATS}
+    *("date", "time", "date-time", "duration", "email", "idn-email", "hostname", "idn-hostname", "ipv4", "ipv6"),
+    *("uri", "iri", "uri-reference", "iri-reference", "uri-template", "uuid", "json-pointer"),
+    *("relative-json-pointer", "regex"),
+)
+"""Those of the specification."""
+FORMATTED = {name: string(format=name) for name in (*FORMATS, "binary", "password", "unknown")}
 
 TABLE: dict[str, Any] = {
     f"{group}: {name}": schema

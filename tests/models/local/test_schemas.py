@@ -16,7 +16,7 @@ from aios.models.local.grammar import to_gbnf
 from aios.models.local.llama import LlamaModel
 from aios_syscalls import BadRequest
 from tests.models.local.gbnf import Walker
-from tests.models.local.schemas import FORMATS, PATTERNS, REFUSED, TABLE
+from tests.models.local.schemas import FORMATS, OF_ECMA, PATTERNS, REFUSED, TABLE
 from tests.models.local.test_local_grammar import accepts
 
 VALUES = 25
@@ -25,31 +25,36 @@ VALUES = 25
 checker = FormatChecker(FormatChecker.checkers.keys())
 
 
-@checker.checks("date-time", raises=ValueError)
-def _is_moment(value: object) -> bool:
-    return not isinstance(value, str) or (len(value) > 19 and datetime.fromisoformat(value).tzinfo is not None)
+def _is_moment(value: str) -> bool:
+    return len(value) > 19 and datetime.fromisoformat(value).tzinfo is not None
 
 
-@checker.checks("time", raises=ValueError)
-def _is_time(value: object) -> bool:
-    return not isinstance(value, str) or datetime.fromisoformat(f"2000-01-01T{value}").tzinfo is not None
+def _is_time(value: str) -> bool:
+    return _is_moment(f"2000-01-01T{value}")
 
 
-@checker.checks("duration")
-def _is_duration(value: object) -> bool:
+def _is_duration(value: str) -> bool:
     form = r"P(?!$)(\d+W|(\d+Y)?(\d+M)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+S)?)?)"
-    return not isinstance(value, str) or bool(re.fullmatch(form, value))
+    return bool(re.fullmatch(form, value))
 
 
-@checker.checks("hostname")
-def _is_host(value: object) -> bool:
+def _is_host(value: str) -> bool:
     form = r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
-    return not isinstance(value, str) or bool(re.fullmatch(form, value))
+    return bool(re.fullmatch(form, value))
 
 
-@checker.checks("json-pointer")
-def _is_pointer(value: object) -> bool:
-    return not isinstance(value, str) or bool(re.fullmatch(r"(/([^~/]|~[01])*)*", value))
+def _is_pointer(value: str) -> bool:
+    return bool(re.fullmatch(r"(/([^~/]|~[01])*)*", value))
+
+
+for _name, _check in {
+    "date-time": _is_moment,
+    "time": _is_time,
+    "duration": _is_duration,
+    "hostname": _is_host,
+    "json-pointer": _is_pointer,
+}.items():
+    checker.checks(_name, raises=ValueError)(lambda value, check=_check: not isinstance(value, str) or check(value))
 
 
 def fault(schema: Any, text: str) -> str | None:
@@ -61,8 +66,8 @@ def fault(schema: Any, text: str) -> str | None:
     except ValueError as error:
         return f"{text!r} is no JSON: {error}"
     kind = validator_for(schema, default=Draft202012Validator)
-    error = next(kind(schema, format_checker=checker).iter_errors(value), None)
-    return error and f"{text!r:.300}: {error.message:.200}"
+    wrong = next(kind(schema, format_checker=checker).iter_errors(value), None)
+    return wrong and f"{text!r:.300}: {wrong.message:.200}"
 
 
 def test_what_a_grammar_lets_through_satisfies_its_schema() -> None:
@@ -84,20 +89,23 @@ def test_what_is_drawn_is_let_through_by_llama_cpp(llama: LlamaModel) -> None:
         walker = Walker(source)
         for _ in range(2):
             text = walker.text(random, patience=20)
-            if not accepts(llama, source, text):
+            # This model has no tokens for some bytes.
+            if spelled(llama, text) and not accepts(llama, source, text):
                 faults.append(f"{name}: {text!r}")
     assert faults == []
 
 
+def spelled(llama: LlamaModel, text: str) -> bool:
+    return b"".join(map(llama.piece, llama.tokenize(text))) == text.encode()
+
+
 def test_strings_of_a_pattern_match_it() -> None:
     random = Random(3)
-    for pattern, schema in PATTERNS.items():
-        if "\\p" in pattern or "(?<name" in pattern:
-            continue  # Python's dialect does not know it; the table above tells whether it is JSON
-        walker = Walker(to_gbnf([schema]))
+    for pattern, known in ({pattern: pattern for pattern in PATTERNS} | OF_ECMA).items():
+        walker = Walker(to_gbnf([{"type": "string", "pattern": pattern}]))
         for _ in range(40):
             text = json.loads(walker.text(random))
-            assert re.search(pattern, text), (pattern, text)
+            assert re.search(known, text), (pattern, text)
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -147,8 +155,8 @@ def test_a_grammar_grows_with_its_schema_and_not_faster() -> None:
         source = to_gbnf([{"type": "string", "enum": words}])
         sizes.append(len(source))
         assert max(line.count(" | ") for line in source.split("\n")) < 20
-    assert sizes[1] < 2.2 * sizes[0]
-    assert sizes[2] < 2.2 * sizes[1]
+        assert len(source) < 4 * sum(map(len, words))
+    assert sizes[2] < 2.5 * sizes[1] < 2.5 * 2.5 * sizes[0]
 
 
 GOOD = [
@@ -185,5 +193,5 @@ def test_what_is_usual_is_let_through_and_what_is_wrong_is_not(
 
 
 def test_each_format_of_the_specification_is_known() -> None:
-    for name in FORMATS[:19]:
+    for name in FORMATS:
         assert len(to_gbnf([{"type": "string", "format": name}])) > len(to_gbnf([{"type": "string"}]))

@@ -32,7 +32,6 @@ ALL_SPACES: Ranges = (
     (0x3000, 0x3000),
     (0xFEFF, 0xFEFF),
 )
-"""What any dialect of regular expressions takes for a space."""
 
 
 def one(character: str) -> Ranges:
@@ -73,6 +72,11 @@ def intersection(first: Ranges, second: Ranges) -> Ranges:
         else:
             b += 1
     return tuple(found)
+
+
+def all_spaces() -> Ranges:
+    """What any dialect takes for a space."""
+    return ALL_SPACES
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -24,8 +24,8 @@ from aios.models.local.schema.numbers import (
     positive,
 )
 from aios.models.local.schema.regex import parse
-from aios.models.local.schema.rules import Optional, Ref, Rules, Symbol
-from aios.models.local.schema.shapes import Node, Nodes, Reader, Shape, identity, type_of
+from aios.models.local.schema.rules import Optional, Ref, Rules, Symbol, TooLarge
+from aios.models.local.schema.shapes import Node, Nodes, Reader, Shape, type_of
 
 LONGEST = 4096
 """Characters of a string that has a larger bound."""
@@ -37,6 +37,11 @@ MOST_UNIQUE = 256
 MOST_PATTERNS = 3
 """Patterns of keys of which all combinations are made; of more, each one alone."""
 
+MOST_STATES = 20_000
+"""States of all automata of a grammar."""
+
+CONSTANTS = (("null", "null"), ("boolean", "true"), ("boolean", "false"))
+"""With their types; spelled as their identities are."""
 SPACE = Optional(" ")
 RAW: Ranges = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x7E), (0x80, 0xD7FF), (0xE000, sets.LAST))
 """What stands for itself in a JSON string."""
@@ -44,14 +49,15 @@ SHORT = {0x22: '\\"', 0x5C: "\\\\", 0x08: "\\b", 0x0C: "\\f", 0x0A: "\\n", 0x0D:
 
 
 class Converter:
-    """Makes rules of schemas. Raises Refused and TooLarge."""
+    """Makes rules of schemas; `tick` hears of each step. Raises Refused and TooLarge."""
 
-    def __init__(self) -> None:
+    def __init__(self, tick: Callable[[], None]) -> None:
         self.rules = Rules()
-        self._reader = Reader()
+        self._reader, self._tick = Reader(tick), tick
+        self._states = 0
         self._made: dict[tuple[str, ...], Ref] = {}
         self._waiting: deque[tuple[Ref, Nodes]] = deque()
-        self._strings: dict[object, Ref] = {}
+        self._shared: dict[object, Ref] = {}
 
     def convert(self, alternatives: Sequence[Nodes]) -> Ref:
         """The rule of the values that satisfy one of several sets of schemas."""
@@ -68,6 +74,7 @@ class Converter:
 
     def _value(self, nodes: Nodes) -> Ref:
         """The rule of what satisfies schemas, to be filled in later: they may refer to each other."""
+        nodes = tuple(node for node in nodes if node.value is not True and node.value != {})
         key = tuple(sorted({node.path for node in nodes}))
         if key not in self._made:
             self._made[key] = self.rules.new()
@@ -86,20 +93,27 @@ class Converter:
         self.rules.add_texts(rule, texts)
 
     def _types(self, rule: Ref, shape: Shape, kinds: frozenset[str], path: str) -> None:
-        constants = {"null": [None], "boolean": [True, False]}
-        values = [value for kind, each in constants.items() if kind in kinds for value in each]
-        allowed = [value for value in values if identity(value) not in shape.excluded]
-        self.rules.add_texts(rule, [json.dumps(value) for value in allowed])
+        texts = [text for kind, text in CONSTANTS if kind in kinds]
+        self.rules.add_texts(rule, [text for text in texts if text not in shape.excluded])
         if numbers := kinds & {"integer", "fraction"}:
-            self._numbers(rule, shape, numbers, path)
+            self.rules.add(rule, self._number(shape, numbers, path))
         if "string" in kinds:
-            self.rules.add(rule, '"', self._string(self._text_language(shape, path), path))
+            self.rules.add(rule, '"', self._text(shape, path))
         if "array" in kinds:
             self._array(rule, shape, path)
         if "object" in kinds:
             self._object(rule, shape, path)
 
     # Numbers
+
+    def _number(self, shape: Shape, kinds: frozenset[str], path: str) -> Ref:
+        """The rule of numbers of a shape, which is that of all shapes that say the same of them."""
+        factors = tuple(factor for factor, _path in shape.factors)
+        key = "number", kinds, shape.interval, factors, tuple(shape.excluded)
+        if key not in self._shared:
+            self._shared[key] = self.rules.new()
+            self._numbers(self._shared[key], shape, kinds, path)
+        return self._shared[key]
 
     def _numbers(self, rule: Ref, shape: Shape, kinds: frozenset[str], path: str) -> None:
         excluded = [decimal_of(each) for each in shape.excluded.values() if type_of(each) in ("integer", "fraction")]
@@ -132,13 +146,24 @@ class Converter:
         if digits is not None:
             self._spelled(rule, sign, between(half, digits, excluded, more), path)
 
+    def _table(self, language: Language, path: str) -> Table:
+        self._tick()
+        try:
+            table = write_out(language)
+        except Unsupported as error:
+            raise Refused(path, f"a string or number {error}; simplify its pattern or its bounds") from None
+        self._states += len(table.moves)
+        if self._states > MOST_STATES:
+            raise TooLarge
+        return table
+
     def _signed(self, rule: Ref, language: Language, path: str) -> None:
         for sign in ("", "-"):
             self._spelled(rule, sign, language, path)
 
     def _spelled(self, rule: Ref, sign: str, language: Language, path: str) -> None:
         """What is written as it is, after a sign."""
-        table = _table(language, path)
+        table = self._table(language, path)
         states = [self.rules.new() for _state in table.moves]
         if not states:
             return
@@ -166,22 +191,24 @@ class Converter:
         longest = None if shape.longest is None else min(shape.longest, LONGEST)
         return Cut(within, without, shape.shortest, longest)
 
+    def _text(self, shape: Shape, path: str) -> Ref:
+        """The rule of strings of a shape, which is that of all shapes that say the same of them."""
+        patterns, unlike = ([pattern for pattern, _path in each] for each in (shape.patterns, shape.unlike))
+        key = "string", *patterns, "", *unlike, "", *shape.formats, "", *shape.excluded, shape.shortest, shape.longest
+        if key not in self._shared:
+            self._shared[key] = self._string(self._text_language(shape, path), path)
+        return self._shared[key]
+
     def _string(self, language: Cut, path: str) -> Ref:
         """The rule of strings of a language, from behind the opening quote to the closing one."""
-        key = (language.least, language.most) if not language.within and not language.without else None
-        if key is not None and key in self._strings:
-            return self._strings[key]
-        table = _table(language, path)
+        table = self._table(language, path)
         states = [self.rules.new() for _state in table.moves]
         for state, moves, ends in zip(states, table.moves, table.ends, strict=True):
             for ranges, to in moves:
                 self._characters(state, ranges, states[to])
             if ends:
                 self.rules.add(state, '"')
-        rule = states[0] if states else self.rules.new()
-        if key is not None:
-            self._strings[key] = rule
-        return rule
+        return states[0] if states else self.rules.new()
 
     def _characters(self, state: Ref, ranges: Ranges, after: Ref) -> None:
         if raw := sets.intersection(ranges, RAW):
@@ -224,14 +251,14 @@ class Converter:
         self.rules.add(loop, *_before(1), self._value(rest), loop)
 
     def _items(self, shape: Shape, path: str) -> tuple[list[Nodes], Nodes, int, int | None]:
-        """What the items at the beginning must satisfy, and all that follow; how many there are at least and at most."""
+        """What the first items must satisfy, and all that follow; how many there are at least and at most."""
         length = max([len(part.prefix) for part in shape.arrays], default=0)
         least, most = shape.fewest_items, shape.most_items
         rest = shape.item(length)
         places = [shape.item(index) for index in range(length)]
         closed = length > 0 and not rest
-        for node, fewest, limit in shape.contains:
-            places, rest, least = self._contained(places, rest, least, (node, fewest, limit), closed)
+        for wanted in shape.contains:
+            places, rest, least = self._contained(places, rest, least, wanted)
         if closed and least <= len(places):
             most = len(places) if most is None else min(most, len(places))
         if rest and self._reader.impossible(rest):
@@ -241,22 +268,21 @@ class Converter:
         return places, rest, least, None if most is None else min(most, MOST_ITEMS)
 
     def _contained(
-        self, places: list[Nodes], rest: Nodes, least: int, wanted: tuple[Node, int, int | None], closed: bool
+        self, places: list[Nodes], rest: Nodes, least: int, wanted: tuple[Node, int, int | None]
     ) -> tuple[list[Nodes], Nodes, int]:
         """The same, with the items that must be contained as early as they can be, and others only if they may."""
         node, fewest, limit = wanted
         other: Nodes = () if limit is None else (node.child({"not": node}, "not"),)
         made: list[Nodes] = []
-        for nodes in [*places, *([] if closed else [rest] * (fewest + len(places)))]:
+        for nodes in [*places, *[rest] * min(fewest, MOST_ITEMS)]:
             takes = fewest > 0 and not self._reader.impossible((*nodes, node))
             fewest -= takes
+            least = max(least, len(made) + 1) if takes else least
             made.append((*nodes, node) if takes else (*nodes, *other))
-            if takes:
-                least = max(least, len(made))
             if not fewest and len(made) >= len(places):
                 break
         if fewest:
-            return places, rest, MOST_ITEMS + 1 if not closed else len(places) + 1
+            return [(node.child(False, "never"),)], rest, max(least, 1)
         return made, (*rest, *other), least
 
     def _unique(self, rule: Ref, shape: Shape, least: int, most: int | None) -> None:
@@ -422,7 +448,7 @@ class _Members:
             self._fill(*self._waiting.popleft())
 
     def _state(self, index: int, count: int, more: bool) -> Ref:
-        """After some of the members; how many were written, and whether further ones were. Counted only if it matters."""
+        """After some members: how many were written, if that matters, and whether further ones were."""
         if not self._counts:
             count = min(count, 1)
         elif self._most is None:
@@ -470,13 +496,6 @@ def _multiples(factor: Fraction) -> Multiples:
     if factor * 10**places > 2000:
         raise Unsupported(f"{factor} is too large for an automaton")
     return Multiples(factor, places)
-
-
-def _table(language: Language, path: str) -> Table:
-    try:
-        return write_out(language)
-    except Unsupported as error:
-        raise Refused(path, f"a string or number {error}; simplify its pattern or its bounds") from None
 
 
 def _includes(ranges: Ranges, code: int) -> bool:

@@ -17,7 +17,7 @@ from aios.models.local.schema.characters import Ranges
 from aios.models.local.schema.errors import Unsupported
 from aios.models.local.schema.regex import ANYTHING, Assertion, Chars, Choice, Expression, Repeat, Seq
 
-MOST_STATES = 20_000
+MOST_STATES = 10_000
 MOST_PARTS = 40_000
 """States of a nondeterministic automaton."""
 
@@ -63,7 +63,7 @@ class Regular:
         self._epsilon: list[list[int]] = []
         self._asserted: list[list[tuple[str, int]]] = []
         self._by: list[tuple[Ranges, int] | None] = []
-        parts = (expression,) if whole else (ANYTHING, expression)
+        parts = (expression,) if whole or _begins(expression) else (ANYTHING, expression)
         begin, end = self._build(Seq(parts))
         if not whole:
             # Whatever follows a match is good, so all that else goes on can be forgotten.
@@ -94,6 +94,9 @@ class Regular:
             yield from self._targets(edges, ranges, after)
 
     def _targets(self, edges: list[tuple[Ranges, int]], within: Ranges, after: str) -> Iterator[Move]:
+        if len(edges) == 1 and not self._borders:
+            yield edges[0][0], (self._all if edges[0][1] in self._all else frozenset({edges[0][1]}), after)
+            return
         grouped: dict[frozenset[int], list[tuple[int, int]]] = {}
         for low, high, parts in _partition(edges):
             grouped.setdefault(self._all if self._all & parts else parts, []).append((low, high))
@@ -170,6 +173,18 @@ class Regular:
         return len(self._by) - 1
 
 
+def _begins(expression: Expression) -> bool:
+    """Whether an expression matches at the beginning only."""
+    match expression:
+        case Assertion(kind):
+            return kind == "^"
+        case Seq(parts):
+            return bool(parts) and _begins(parts[0])
+        case Choice(parts):
+            return all(map(_begins, parts))
+    return False
+
+
 def _holds(kind: str, before: str, after: str) -> bool:
     if kind == "^":
         return before == "^"
@@ -239,7 +254,7 @@ class Multiples:
 
     def ends(self, state: tuple[int, int]) -> bool:
         remainder, places = state
-        return remainder * 10 ** (self._places - max(places, 0)) % self._factor == 0
+        return bool(remainder * 10 ** (self._places - max(places, 0)) % self._factor == 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +269,11 @@ class Cut:
     @property
     def ascii(self) -> bool:
         return any(each.ascii for each in self.within)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is but one language, and nothing of that is cut."""
+        return len(self.within) == 1 and not (self.without or self.ascii or self.least) and self.most is None
 
     @property
     def start(self) -> Hashable:
@@ -297,6 +317,8 @@ class Table:
 
 def write_out(language: Language) -> Table:
     """All states from which an end can be reached. Raises Unsupported if there are too many."""
+    if isinstance(language, Cut) and language.is_plain:
+        language = language.within[0]
     numbers: dict[Hashable, int] = {language.start: 0}
     waiting = deque([language.start])
     moves: list[list[tuple[Ranges, int]]] = []

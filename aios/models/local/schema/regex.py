@@ -7,6 +7,7 @@ expression says what may be generated, the narrowest reading is taken; where it 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -284,6 +285,7 @@ def _writable(sign: str) -> Ranges:
 def _shorthand(sign: str, widest: bool) -> Ranges:
     narrow = {"d": sets.DIGITS, "w": sets.WORD, "s": sets.SPACES}[sign.lower()]
     if widest == sign.islower():
-        wide = {"d": sets.all_digits, "w": sets.all_word, "s": lambda: sets.ALL_SPACES}[sign.lower()]()
+        known: dict[str, Callable[[], Ranges]] = {"d": sets.all_digits, "w": sets.all_word, "s": sets.all_spaces}
+        wide = known[sign.lower()]()
         return wide if widest else sets.complement(wide)
     return narrow if sign.islower() else sets.complement(narrow)

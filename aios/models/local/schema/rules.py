@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from aios.models.local.schema.characters import Ranges
 
-MOST_SYMBOLS = 500_000
+MOST_SYMBOLS = 300_000
 
 
 @dataclass(frozen=True, slots=True)

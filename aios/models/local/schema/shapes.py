@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from aios.models.local.schema.language import Language
 from aios.models.local.schema.numbers import Interval, decimal_of
 from aios.models.local.schema.regex import parse
 
-MOST_STEPS = 200_000
+MOST_STEPS = 100_000
 """Schemas that may be looked at for one grammar, alternatives of alternatives included."""
 DEEPEST_LOOK = 4
 """How far into values it is looked for contradictions."""
@@ -35,6 +35,9 @@ TYPES = {
     "number": {"integer", "fraction"},
 }
 EVERY_TYPE = frozenset().union(*TYPES.values())
+
+
+UNBOUNDED = Interval()
 
 
 class Inner(Enum):
@@ -84,7 +87,7 @@ class ArrayPart:
 
 @dataclass(slots=True)
 class Shape:
-    """What a value must be, by type."""
+    """What a value must be, by type. Its lists and mappings are replaced, never changed: copies share them."""
 
     types: frozenset[str] = EVERY_TYPE
     typed: bool = False
@@ -93,7 +96,7 @@ class Shape:
     values: list[Any] | None = None
     excluded: dict[str, Any] = field(default_factory=dict)
     """By their identity."""
-    interval: Interval = Interval()
+    interval: Interval = UNBOUNDED
     factors: list[tuple[Fraction, str]] = field(default_factory=list)
     shortest: int = 0
     longest: int | None = None
@@ -116,12 +119,10 @@ class Shape:
 
     def copy(self) -> Shape:
         """One that can go its own way."""
-        changed = {
-            name: value.copy()
-            for name in Shape.__slots__
-            if isinstance(value := getattr(self, name), list | dict | set)
-        }
-        return replace(self, **changed)
+        other = object.__new__(Shape)
+        for name in Shape.__slots__:
+            setattr(other, name, getattr(self, name))
+        return other
 
     def member(self, key: str, matching: Callable[[str, str], bool]) -> Nodes:
         """What the value of a member must satisfy."""
@@ -147,8 +148,8 @@ class Shape:
         return tuple(found)
 
 
-Choices = list[list[Nodes]]
-"""Several choices, each among sets of schemas."""
+Choices = list[tuple[list[Nodes], str]]
+"""Several choices, each among sets of schemas, with where it was made."""
 
 
 @dataclass(slots=True)
@@ -158,16 +159,16 @@ class _Work:
     seen: dict[str, str]
     choices: Choices
 
-    def branch(self, nodes: Nodes) -> _Work:
-        pending = [(node, "") for node in nodes]
+    def branch(self, nodes: Nodes, parent: str) -> _Work:
+        pending = [(node, parent) for node in nodes]
         return _Work(self.shape.copy(), pending, dict(self.seen), self.choices.copy())
 
 
 class Reader:
-    """Reads schemas, with a bound on all that it looks at. Raises Refused."""
+    """Reads schemas, with a bound on all that it looks at; `tick` hears of each step. Raises Refused."""
 
-    def __init__(self) -> None:
-        self._steps = 0
+    def __init__(self, tick: Callable[[], None]) -> None:
+        self._steps, self._tick = 0, tick
         self._languages: dict[tuple[str, bool], Language] = {}
 
     def shapes(self, nodes: Nodes) -> list[Shape]:
@@ -179,8 +180,8 @@ class Reader:
             if not self._drain(work):
                 continue
             if work.choices:
-                options = work.choices.pop(0)
-                waiting += [work.branch(nodes) for nodes in reversed(options)]
+                options, parent = work.choices.pop(0)
+                waiting += [work.branch(nodes, parent) for nodes in reversed(options)]
             else:
                 found.append(work.shape)
         return found
@@ -203,6 +204,7 @@ class Reader:
 
     def _step(self, node: Node) -> None:
         self._steps += 1
+        self._tick()
         if self._steps > MOST_STEPS:
             raise Refused(node.path, "has too many combinations; use fewer alternatives or references")
 
@@ -220,7 +222,7 @@ class Reader:
                 also = say(self, work.shape, argument, node)
                 work.pending += [(each, node.path) for each in also]
             elif (choose := CHOOSES.get(keyword)) is not None:
-                work.choices.append(choose(self, argument, node))
+                work.choices.append((choose(self, argument, node), node.path))
             else:
                 continue
             if kinds := CONCERNS.get(keyword):
@@ -343,7 +345,7 @@ def type_of(value: Any) -> str:
         return "boolean"
     if isinstance(value, int | float):
         return "integer" if value == value // 1 else "fraction"
-    return {str: "string", list: "array", dict: "object"}[type(value)]
+    return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
 
 
 def identity(value: Any) -> str:
@@ -406,13 +408,17 @@ def _children(argument: Any, node: Node, keyword: str) -> dict[str, Node]:
 
 
 def _say_type(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+    _narrow(shape, argument, node)
+    return ()
+
+
+def _narrow(shape: Shape, argument: Any, node: Node) -> None:
     names = [argument] if isinstance(argument, str) else argument
     if not isinstance(names, list) or not names or any(name not in TYPES for name in names if isinstance(name, str)):
         raise Refused(node.path, f"type is none of {', '.join(TYPES)}: {argument!r:.60}")
     _texts(names, node, "type")
     shape.types &= frozenset().union(*(TYPES[name] for name in names))
     shape.typed = True
-    return ()
 
 
 def _say_types(_reader: Reader, shape: Shape, argument: Any, _node: Node) -> Nodes:
@@ -421,7 +427,7 @@ def _say_types(_reader: Reader, shape: Shape, argument: Any, _node: Node) -> Nod
     return ()
 
 
-def _say_enum(reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+def _say_enum(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
     values = {identity(value): value for value in _list(argument, node, "enum")}
     before = None if shape.values is None else set(map(identity, shape.values))
     shape.values = [value for key, value in values.items() if before is None or key in before]
@@ -433,7 +439,7 @@ def _say_const(reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes
 
 
 def _say_excluded(_reader: Reader, shape: Shape, argument: Any, _node: Node) -> Nodes:
-    shape.excluded |= {identity(value): value for value in argument}
+    shape.excluded = shape.excluded | {identity(value): value for value in argument}
     return ()
 
 
@@ -464,7 +470,7 @@ def _say_multiple(_reader: Reader, shape: Shape, argument: Any, node: Node) -> N
             f"multipleOf {argument} is no fraction that doubles have exactly, so validators do not agree what its "
             "multiples are; count in the smaller unit with an integer",
         )
-    shape.factors.append((factor, node.path))
+    shape.factors = [*shape.factors, (factor, node.path)]
     return ()
 
 
@@ -483,17 +489,17 @@ def _limit(keyword: str, lower: str, upper: str) -> Say:
 
 def _say_pattern(reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
     reader.language_of(_text(argument, node, "pattern"), node.path)
-    shape.patterns.append((argument, node.path))
+    shape.patterns = [*shape.patterns, (argument, node.path)]
     return ()
 
 
 def _say_unlike(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
-    shape.unlike.append((argument, node.path))
+    shape.unlike = [*shape.unlike, (argument, node.path)]
     return ()
 
 
 def _say_format(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
-    shape.formats.append(_text(argument, node, "format"))
+    shape.formats = [*shape.formats, _text(argument, node, "format")]
     return ()
 
 
@@ -502,16 +508,19 @@ def _say_items(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Node
         # As drafts before 2020 have it.
         rest = node.value.get("additionalItems")
         after = None if rest is None else node.child(rest, "additionalItems")
-        shape.arrays.append(ArrayPart([node.child(each, "items", at) for at, each in enumerate(argument)], after))
+        shape.arrays = [
+            *shape.arrays,
+            ArrayPart([node.child(each, "items", at) for at, each in enumerate(argument)], after),
+        ]
     elif "prefixItems" not in node.value:
-        shape.arrays.append(ArrayPart([], node.child(argument, "items")))
+        shape.arrays = [*shape.arrays, ArrayPart([], node.child(argument, "items"))]
     return ()
 
 
 def _say_prefix(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
     prefix = [node.child(each, "prefixItems", at) for at, each in enumerate(_list(argument, node, "prefixItems"))]
     after = node.child(node.value["items"], "items") if "items" in node.value else None
-    shape.arrays.append(ArrayPart(prefix, after))
+    shape.arrays = [*shape.arrays, ArrayPart(prefix, after)]
     return ()
 
 
@@ -526,12 +535,12 @@ def _say_contains(_reader: Reader, shape: Shape, argument: Any, node: Node) -> N
     least = _count(node.value.get("minContains", 1), node, "minContains")
     most = node.value.get("maxContains")
     most = None if most is None else _count(most, node, "maxContains")
-    shape.contains.append((node.child(argument, "contains"), least, most))
+    shape.contains = [*shape.contains, (node.child(argument, "contains"), least, most)]
     return ()
 
 
 def _say_members(_reader: Reader, shape: Shape, _argument: Any, node: Node) -> Nodes:
-    """properties, patternProperties and additionalProperties belong together: the first of them speaks for all three."""
+    """properties, patternProperties and additionalProperties belong together: the first of them speaks for all."""
     value = node.value
     if shape.objects and shape.objects[-1].path == node.path:
         return ()
@@ -542,32 +551,33 @@ def _say_members(_reader: Reader, shape: Shape, _argument: Any, node: Node) -> N
         node.child(value["additionalProperties"], "additionalProperties") if "additionalProperties" in value else None
     )
     properties = _children(value.get("properties", {}), node, "properties")
-    shape.objects.append(ObjectPart(properties, list(patterns.items()), additional, node.path))
+    part = ObjectPart(properties, list(patterns.items()), additional, node.path)
+    shape.objects = [*shape.objects, part]
     return ()
 
 
 def _say_required(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
-    shape.required |= dict.fromkeys(_texts(argument, node, "required"))
+    shape.required = shape.required | dict.fromkeys(_texts(argument, node, "required"))
     return ()
 
 
 def _say_forbidden(_reader: Reader, shape: Shape, argument: Any, _node: Node) -> Nodes:
-    shape.forbidden |= argument
+    shape.forbidden = shape.forbidden | argument
     return ()
 
 
 def _say_names(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
-    shape.names.append(node.child(argument, "propertyNames"))
+    shape.names = [*shape.names, node.child(argument, "propertyNames")]
     return ()
 
 
 def _say_unevaluated_members(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
-    shape.closed_members.append(node.child(argument, "unevaluatedProperties"))
+    shape.closed_members = [*shape.closed_members, node.child(argument, "unevaluatedProperties")]
     return ()
 
 
 def _say_unevaluated_items(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
-    shape.closed_items.append(node.child(argument, "unevaluatedItems"))
+    shape.closed_items = [*shape.closed_items, node.child(argument, "unevaluatedItems")]
     return ()
 
 
@@ -766,7 +776,7 @@ _STRINGS, _ARRAYS, _OBJECTS = frozenset({"string"}), frozenset({"array"}), froze
 
 def _not_type(argument: Any, node: Node) -> Any:
     shape = Shape()
-    _say_type(Reader(), shape, argument, node)
+    _narrow(shape, argument, node)
     return {Inner.TYPES: EVERY_TYPE - shape.types}
 
 
