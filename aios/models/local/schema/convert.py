@@ -220,10 +220,17 @@ class Converter:
         for text in escaped:
             self.rules.add(state, text, after)
 
+    def _check_excluded(self, shape: Shape, kind: type, path: str) -> None:
+        for value in shape.excluded.values():
+            if isinstance(value, kind) and value:
+                raise Refused(path, "not, of a list or an object that is not empty, cannot be held in a grammar")
+
     # Arrays
 
     def _array(self, rule: Ref, shape: Shape, path: str) -> None:
+        self._check_excluded(shape, list, path)
         places, rest, least, most = self._items(shape, path)
+        least = max(least, "[]" in shape.excluded)
         if most is not None and most < least:
             return
         if shape.unique is not None and (most is None or most > 1):
@@ -281,7 +288,7 @@ class Converter:
             made.append((*nodes, node) if takes else (*nodes, *other))
             if not fewest and len(made) >= len(places):
                 break
-        if fewest:
+        if fewest or (limit is not None and limit < wanted[1]):
             return [(node.child(False, "never"),)], rest, max(least, 1)
         return made, (*rest, *other), least
 
@@ -335,6 +342,10 @@ class Converter:
     # Objects
 
     def _object(self, rule: Ref, shape: Shape, path: str) -> None:
+        self._check_excluded(shape, dict, path)
+        if "{}" in shape.excluded and not shape.fewest_members:
+            shape = shape.copy()
+            shape.fewest_members = 1
         declared = dict.fromkeys(key for part in shape.objects for key in part.properties)
         listed = self._listed_names(shape)
         keys = [*dict.fromkeys([*declared, *shape.required, *(listed or ())])]
@@ -361,7 +372,12 @@ class Converter:
         shapes = self._reader.shapes(tuple(shape.names))
         if any(each.values is None for each in shapes):
             return None
-        return [value for each in shapes for value in each.values or () if isinstance(value, str)]
+        return [
+            value
+            for each in shapes
+            for value in each.values or ()
+            if isinstance(value, str) and self._reader.fits(each, value)
+        ]
 
     def _check_count(self, shape: Shape, known: int, more: bool, path: str) -> None:
         # Two further members may have one key, and would then count once.
@@ -401,9 +417,14 @@ class Converter:
             own = [node for pattern, node in part.patterns if pattern in matched]
             said |= bool(own) or part.additional is not None
             nodes += own or ([part.additional] if part.additional is not None else [])
-        if not said and shape.closed_members:
-            nodes += shape.closed_members
-            said = True
+        covering = [
+            part.path
+            for part in shape.objects
+            if part.additional is not None or any(pattern in matched for pattern, _node in part.patterns)
+        ]
+        closed = shape.unevaluated(shape.closed_members, covering)
+        nodes += closed
+        said |= bool(closed)
         if not said and shape.objects:
             return None
         return None if self._reader.impossible(tuple(nodes), 0) else tuple(nodes)
@@ -412,7 +433,15 @@ class Converter:
         patterns, matched = how
         if names.values is not None:
             rule = self.rules.new()
-            left = [each for each in names.values if isinstance(each, str) and each not in set(keys)]
+            taken = {*keys, *shape.forbidden}
+            left = [
+                each
+                for each in names.values
+                if isinstance(each, str)
+                and each not in taken
+                and self._reader.fits(names, each)
+                and all(self._reader.matches(pattern, each) == (pattern in matched) for pattern in patterns)
+            ]
             self.rules.add_texts(rule, [_written(each, path)[1:] for each in left])
             return rule
         language = self._text_language(names, path)

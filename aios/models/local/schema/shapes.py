@@ -22,6 +22,8 @@ from aios.models.local.schema.regex import parse
 
 MOST_STEPS = 100_000
 """Schemas that may be looked at for one grammar, alternatives of alternatives included."""
+DEEPEST_CHOICE = 30
+"""Alternatives within alternatives that are told apart."""
 DEEPEST_LOOK = 4
 """How far into values it is looked for contradictions."""
 
@@ -83,6 +85,7 @@ class ArrayPart:
 
     prefix: list[Node]
     items: Node | None
+    path: str
 
 
 @dataclass(slots=True)
@@ -114,8 +117,11 @@ class Shape:
     names: list[Node] = field(default_factory=list)
     fewest_members: int = 0
     most_members: int | None = None
-    closed_items: list[Node] = field(default_factory=list)
-    closed_members: list[Node] = field(default_factory=list)
+    closed_items: list[tuple[Node, str]] = field(default_factory=list)
+    """What unevaluated items must satisfy, with where that is said."""
+    closed_members: list[tuple[Node, str]] = field(default_factory=list)
+    origins: dict[str, str] = field(default_factory=dict)
+    """Of each schema that was applied, by which other it was."""
 
     def copy(self) -> Shape:
         """One that can go its own way."""
@@ -131,9 +137,21 @@ class Shape:
             own = [part.properties[key]] if key in part.properties else []
             own += [node for pattern, node in part.patterns if matching(pattern, key)]
             found += own or ([part.additional] if part.additional else [])
-        if not found:
-            found += self.closed_members
-        return tuple(found)
+        covering = [
+            part.path
+            for part in self.objects
+            if part.additional or key in part.properties or any(matching(each, key) for each, _node in part.patterns)
+        ]
+        return (*found, *self.unevaluated(self.closed_members, covering))
+
+    def unevaluated(self, closed: list[tuple[Node, str]], covering: list[str]) -> Nodes:
+        """What holds for what only schemas at some places speak of: these count for those alone that applied them."""
+        return tuple(node for node, place in closed if not any(self._applied(path, place) for path in covering))
+
+    def _applied(self, path: str, by: str) -> bool:
+        while path and path != by and not path.endswith("!"):
+            path = self.origins.get(path, "")
+        return path == by
 
     def item(self, index: int) -> Nodes:
         """What the item at an index must satisfy."""
@@ -143,9 +161,8 @@ class Shape:
                 found.append(part.prefix[index])
             elif part.items is not None:
                 found.append(part.items)
-        if not found:
-            found += self.closed_items
-        return tuple(found)
+        covering = [part.path for part in self.arrays if index < len(part.prefix) or part.items is not None]
+        return (*found, *self.unevaluated(self.closed_items, covering))
 
 
 Choices = list[tuple[list[Nodes], str]]
@@ -169,10 +186,20 @@ class Reader:
 
     def __init__(self, tick: Callable[[], None]) -> None:
         self._steps, self._tick = 0, tick
+        self._nested = 0
         self._languages: dict[tuple[str, bool], Language] = {}
 
     def shapes(self, nodes: Nodes) -> list[Shape]:
         """The alternatives of schemas that must all hold; none if they contradict each other at first sight."""
+        self._nested += 1
+        if self._nested > DEEPEST_CHOICE:
+            raise Refused(nodes[0].path, "refers to itself and to nothing else, by way of its alternatives")
+        try:
+            return self._alternatives(nodes)
+        finally:
+            self._nested -= 1
+
+    def _alternatives(self, nodes: Nodes) -> list[Shape]:
         found: list[Shape] = []
         waiting = [_Work(Shape(), [(node, "") for node in nodes], {}, [])]
         while waiting:
@@ -183,6 +210,7 @@ class Reader:
                 options, parent = work.choices.pop(0)
                 waiting += [work.branch(nodes, parent) for nodes in reversed(options)]
             else:
+                work.shape.origins = work.seen
                 found.append(work.shape)
         return found
 
@@ -286,7 +314,7 @@ class Reader:
         return any(self.admits_shape(shape, value) for shape in self.shapes(nodes))
 
     def admits_shape(self, shape: Shape, value: Any) -> bool:
-        """Whether a value is of a shape; formats are not looked at."""
+        """Whether a value is of a shape."""
         listed = shape.values is None or identity(value) in map(identity, shape.values)
         return listed and self.fits(shape, value)
 
@@ -304,6 +332,8 @@ class Reader:
         return self._admits_array(shape, value) if isinstance(value, list) else self._admits_object(shape, value)
 
     def _admits_text(self, shape: Shape, value: str) -> bool:
+        if not all(conforms(value, each) for each in shape.formats):
+            return False
         if len(value) < shape.shortest or (shape.longest is not None and len(value) > shape.longest):
             return False
         return all(language.has(self.language_of(*each), value) for each in shape.patterns) and not any(
@@ -335,6 +365,13 @@ class Reader:
 
 def _has_no_border(pattern: str) -> bool:
     return "\\b" not in pattern and "\\B" not in pattern
+
+
+def conforms(value: str, form: str) -> bool:
+    """Whether validators take a string for one of a format."""
+    from jsonschema import FormatChecker  # for the few schemas whose enums have a format beside them
+
+    return bool(FormatChecker().conforms(value, form))
 
 
 def type_of(value: Any) -> str:
@@ -508,19 +545,17 @@ def _say_items(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Node
         # As drafts before 2020 have it.
         rest = node.value.get("additionalItems")
         after = None if rest is None else node.child(rest, "additionalItems")
-        shape.arrays = [
-            *shape.arrays,
-            ArrayPart([node.child(each, "items", at) for at, each in enumerate(argument)], after),
-        ]
+        prefix = [node.child(each, "items", at) for at, each in enumerate(argument)]
+        shape.arrays = [*shape.arrays, ArrayPart(prefix, after, node.path)]
     elif "prefixItems" not in node.value:
-        shape.arrays = [*shape.arrays, ArrayPart([], node.child(argument, "items"))]
+        shape.arrays = [*shape.arrays, ArrayPart([], node.child(argument, "items"), node.path)]
     return ()
 
 
 def _say_prefix(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
     prefix = [node.child(each, "prefixItems", at) for at, each in enumerate(_list(argument, node, "prefixItems"))]
     after = node.child(node.value["items"], "items") if "items" in node.value else None
-    shape.arrays = [*shape.arrays, ArrayPart(prefix, after)]
+    shape.arrays = [*shape.arrays, ArrayPart(prefix, after, node.path)]
     return ()
 
 
@@ -572,12 +607,12 @@ def _say_names(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Node
 
 
 def _say_unevaluated_members(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
-    shape.closed_members = [*shape.closed_members, node.child(argument, "unevaluatedProperties")]
+    shape.closed_members = [*shape.closed_members, (node.child(argument, "unevaluatedProperties"), node.path)]
     return ()
 
 
 def _say_unevaluated_items(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
-    shape.closed_items = [*shape.closed_items, node.child(argument, "unevaluatedItems")]
+    shape.closed_items = [*shape.closed_items, (node.child(argument, "unevaluatedItems"), node.path)]
     return ()
 
 
