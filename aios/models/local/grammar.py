@@ -12,6 +12,7 @@ import numpy.typing as npt
 from llama_cpp import llama_cpp as C
 
 from aios.models.local import heartbeat
+from aios.models.local.depth import DEEPEST, is_too_deep
 from aios.models.local.llama import LlamaModel, start
 from aios.models.local.sampling import Ids
 from aios.models.local.schema.convert import Converter
@@ -23,8 +24,6 @@ from aios_syscalls import BadRequest, Chat, ToolSpec
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 """The layout of a llama_token_data."""
 
-DEEPEST = 200
-"""How deeply a schema may be nested: a value that satisfies it would be as deep."""
 MOST_PARTS = 500_000
 """Objects, lists and values in a schema."""
 
@@ -130,12 +129,11 @@ def _call(tool: ToolSpec) -> Nodes:
 
 def _check_size(schema: Any) -> None:
     """Raises Refused for a schema that is too deep or too large, before anything else looks at it."""
-    level, count, depth = [schema], 0, 0
+    if is_too_deep(schema):
+        raise Refused("", f"it is nested too deeply for a grammar, more than {DEEPEST} levels; flatten it")
+    level, count = [schema], 0
     while level:
         count += len(level)
-        depth += 1
-        if depth > 2 * DEEPEST:
-            raise Refused("", f"it is nested too deeply for a grammar, more than {DEEPEST} levels; flatten it")
         if count > MOST_PARTS:
             raise Refused("", "it is too large for a grammar; shorten it")
         if any(isinstance(value, float) and not isfinite(value) for value in level):
