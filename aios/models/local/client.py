@@ -13,15 +13,17 @@ from typing import Any, Literal, Self
 import anyio
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
+from pydantic_core import PydanticSerializationError
 
 from aios.context import Snapshot
 from aios.models.base import NO_VECTORS, NOBODY, Caller, Emit, too_long
+from aios.models.local.depth import check_depth
 from aios.models.local.keeper import Keeper, heartbeat_s
 from aios.models.local.memory import MEBIBYTE
 from aios.models.local.process import WorkerProcess
 from aios.models.local.quarantine import Quarantine
 from aios.models.local.residency import Residency
-from aios_syscalls import Chat, ChatReply, Embed, KernelBug, LlmCall, ModelFailed, Rank, RankReply
+from aios_syscalls import BadRequest, Chat, ChatReply, Embed, KernelBug, LlmCall, ModelFailed, Rank, RankReply
 from aios_syscalls.errors import from_wire
 from aios_syscalls.port import discard
 
@@ -159,6 +161,7 @@ class LocalModel:
         Raises BadRequest, or ModelFailed: the model is down, or this call ends its workers.
         """
         if snapshot is None:
+            check_depth(chat)
             call = self._begin(chat, caller.pid)
         elif isinstance(snapshot, LocalSnapshot):
             call = snapshot.take(self)
@@ -177,6 +180,7 @@ class LocalModel:
 
     async def rank(self, call: Rank) -> RankReply:
         """As `Model.rank`. Raises as `ask` does."""
+        check_depth(call)
         reply = await self.ask("start", rank=call)
         return RankReply.model_validate(reply).model_copy(update={"model": self.name})
 
@@ -295,8 +299,8 @@ class LocalModel:
             worker.heard = anyio.current_time()
         self._inboxes[id] = inbox
         try:
-            worker.send(command)
             with inbox, frames:
+                _send(worker, command)
                 while "end" not in (frame := await frames.receive()):
                     hear(frame)
                 hear(frame)
@@ -340,3 +344,11 @@ class LocalModel:
     ) -> None:
         self._tasks.cancel_scope.cancel()
         await self._tasks.__aexit__(None, None, None)
+
+
+def _send(worker: WorkerProcess, command: dict[str, Any]) -> None:
+    """Queue a command. Raises BadRequest for a call that is no JSON, such as one with half of a character."""
+    try:
+        worker.send(command)
+    except PydanticSerializationError as error:
+        raise BadRequest(f"the call cannot be written as JSON: {error}; mend its texts") from None

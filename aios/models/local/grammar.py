@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import re
+import threading
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from llama_cpp import llama_cpp as C
-from llama_cpp.llama_grammar import PRIMITIVE_RULES, BuiltinRule, SchemaConverter
 
+from aios.models.local import heartbeat
+from aios.models.local.depth import DEEPEST, is_too_deep
 from aios.models.local.llama import LlamaModel, start
 from aios.models.local.sampling import Ids
+from aios.models.local.schema.convert import Converter
+from aios.models.local.schema.errors import Refused
+from aios.models.local.schema.rules import TooLarge
+from aios.models.local.schema.shapes import Node, Nodes
 from aios_syscalls import BadRequest, Chat, ToolSpec
 
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 """The layout of a llama_token_data."""
 
-STRICT_CHAR = r'[^"\\\x7F\x00-\x1F] | "\\" (["\\/bfnrt] | "u" [0-9a-fA-F] [0-9a-fA-F] [0-9a-fA-F] [0-9a-fA-F])'
-"""llama_cpp's own rule lets raw line ends into strings, which is no JSON."""
+MOST_PARTS = 500_000
+"""Objects, lists and values in a schema."""
 
-ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r"})
+
+COMPILING = threading.Lock()
 
 
 class Grammar:
@@ -30,12 +36,14 @@ class Grammar:
 
     def __init__(self, model: LlamaModel, source: str, field: str = "response_schema") -> None:
         log = start()
-        log.take()
         # In C a NUL ends the text, and an empty one means no grammar.
         whole = bool(source) and "\0" not in source
-        self._sampler = whole and C.llama_sampler_init_grammar(model.vocabulary, source.encode(), b"root")
+        # The log is everybody's: one at a time, or the reason is another's.
+        with COMPILING:
+            log.take()
+            self._sampler = whole and C.llama_sampler_init_grammar(model.vocabulary, source.encode(), b"root")
+            reason = "" if self._sampler else log.take() if whole else "it is empty, or has a NUL character"
         if not self._sampler:
-            reason = log.take() if whole else "it is empty, or has a NUL character"
             raise BadRequest(f"the {field} gives no grammar that llama.cpp takes: {reason}; mend or simplify it", field)
 
     def allowed(self, ids: Ids) -> npt.NDArray[np.bool_]:
@@ -75,89 +83,64 @@ def compile_grammar(model: LlamaModel, chat: Chat) -> Grammar | None:
         return Grammar(model, chat.grammar, "grammar")
     if not forced and chat.response_schema is None:
         return None
-    calls = [_call(tool) for tool in chat.tools if chat.tool_choice != "none"]
-    schemas = calls if chat.response_schema is None else [chat.response_schema, *calls]
+    tools = [tool for tool in chat.tools if chat.tool_choice != "none"]
+    schemas = [] if chat.response_schema is None else [chat.response_schema]
     field = "tools" if forced else "response_schema"
-    return Grammar(model, to_gbnf(schemas, field), field)
+    return Grammar(model, to_gbnf(schemas, field, tools), field)
 
 
-def _call(tool: ToolSpec) -> dict[str, Any]:
-    return {
+def to_gbnf(
+    schemas: Sequence[dict[str, Any] | bool], field: str = "response_schema", tools: Sequence[ToolSpec] = ()
+) -> str:
+    """A grammar of the JSON values that satisfy one of some schemas, or are calls of one of some tools.
+
+    All that it lets through satisfies its schema, but not all that does is let through: objects have their properties
+    in the order of the schema, and no others unless it says so. Raises BadRequest for what it cannot hold.
+    """
+    alternatives: list[Nodes] = [(_node(schema, f"{number}#"),) for number, schema in enumerate(schemas)]
+    alternatives += map(_call, tools)
+    converter = Converter(heartbeat.progress().tick)
+    try:
+        for nodes in alternatives:
+            _check_size(nodes[-1].root)
+        return converter.rules.gbnf(converter.convert(alternatives))
+    except Refused as error:
+        place = error.path.partition("#")[2] or "its root"
+        raise BadRequest(f"the schema cannot be made a grammar: at {place}: {error.reason}", field) from None
+    except TooLarge:
+        raise BadRequest("the schema makes too large a grammar; bound or simplify it", field) from None
+
+
+def _node(schema: Any, path: str) -> Node:
+    return Node(schema, path, schema)
+
+
+def _call(tool: ToolSpec) -> Nodes:
+    """A call of a tool, whose references are those of its parameters."""
+    path = f"{tool.name}#"
+    arguments = {"allOf": [{"type": "object"}, _node(tool.parameters, path)]}
+    call = {
         "type": "object",
-        "properties": {"name": {"const": tool.name}, "arguments": tool.parameters},
+        "properties": {"name": {"const": tool.name}, "arguments": arguments},
         "required": ["name", "arguments"],
     }
+    return (Node(call, f"{tool.name}:call#", tool.parameters),)
 
 
-def to_gbnf(schemas: Sequence[dict[str, Any]], field: str = "response_schema") -> str:
-    """A grammar of the JSON values that satisfy one of some schemas. Raises BadRequest for what it cannot express.
-
-    Numeric bounds, `not`, `uniqueItems` and the like are not enforced.
-    """
-    whole = schemas[0] if len(schemas) == 1 else _union(schemas)
-    try:
-        # The converter writes into what it is given.
-        return _Converter().convert(json.loads(json.dumps(whole)))
-    except RecursionError:
-        raise BadRequest("the schema is nested too deeply for a grammar; flatten it", field) from None
-    except (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        # The converter checks little: a malformed schema fails wherever it hurts.
-        reason = f"{type(error).__name__}: {error}".removeprefix("AssertionError: ")
-        raise BadRequest(f"the schema cannot be made a grammar: {reason}; simplify it", field) from None
-
-
-def _union(schemas: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One schema of several, each kept whole so that references inside it hold."""
-    parts = {f"part{number}": _rebased(schema, f"#/$defs/part{number}") for number, schema in enumerate(schemas)}
-    return {"anyOf": [{"$ref": f"#/$defs/{name}"} for name in parts], "$defs": parts}
-
-
-def _rebased(schema: Any, place: str) -> Any:
-    if isinstance(schema, list):
-        return [_rebased(each, place) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {
-        key: place + value[1:]
-        if key == "$ref" and isinstance(value, str) and value[:1] == "#"
-        else _rebased(value, place)
-        for key, value in schema.items()
-    }
-
-
-class _Converter(SchemaConverter):  # type: ignore[misc]
-    """llama_cpp's converter, with its mistakes in quoting, in string contents and in names of references mended."""
-
-    def __init__(self) -> None:
-        super().__init__(prop_order={}, allow_fetch=False, dotall=False, raw_pattern=False)
-
-    def convert(self, schema: dict[str, Any]) -> str:
-        self.visit(self.resolve_refs(schema, "schema"), "")
-        return str(self.format_grammar())
-
-    def visit(self, schema: dict[str, Any], name: str) -> str:
-        lengths = schema.get("minLength", 0), schema.get("maxLength", "")
-        if schema.get("type") != "string" or lengths == (0, "") or "pattern" in schema or "format" in schema:
-            return str(super().visit(schema, name))
-        # Theirs nests a group a character.
-        char = self._add_primitive("char", PRIMITIVE_RULES["char"])
-        return str(self._add_rule(name or "root", rf'"\"" {char}{{{lengths[0]:d},{lengths[1]}}} "\"" space'))
-
-    def _format_literal(self, literal: str) -> str:
-        return f'"{literal.translate(ESCAPES)}"'
-
-    def _generate_constant_rule(self, value: Any) -> str:
-        return self._format_literal(json.dumps(value, ensure_ascii=False))
-
-    def _add_primitive(self, name: str, rule: BuiltinRule) -> str:
-        mended = BuiltinRule(STRICT_CHAR, rule.deps) if name == "char" else rule
-        return str(super()._add_primitive(name, mended))
-
-    def _resolve_ref(self, ref: str) -> str:
-        # By its whole path: two tools may each have a $defs/Item.
-        name = "ref" + re.sub("[^a-zA-Z0-9]+", "-", ref.partition("#")[2])
-        if name not in self._rules and ref not in self._refs_being_resolved:
-            self._refs_being_resolved.add(ref)
-            name = self.visit(self._refs[ref], name)
-            self._refs_being_resolved.remove(ref)
-        return name
+def _check_size(schema: Any) -> None:
+    """Raises Refused for a schema that is too deep or too large, before anything else looks at it."""
+    if is_too_deep(schema):
+        raise Refused("", f"it is nested too deeply for a grammar, more than {DEEPEST} levels; flatten it")
+    level, count = [schema], 0
+    while level:
+        count += len(level)
+        if count > MOST_PARTS:
+            raise Refused("", "it is too large for a grammar; shorten it")
+        if any(isinstance(value, float) and not isfinite(value) for value in level):
+            raise Refused("", "it has a number that JSON does not know")
+        level = [
+            inner
+            for value in level
+            if isinstance(value, dict | list)
+            for inner in (value.values() if isinstance(value, dict) else value)
+        ]

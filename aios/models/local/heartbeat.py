@@ -42,6 +42,10 @@ class Progress:
         if self._libc:
             self._libc.sem_init(self._semaphore, 0, 0)
 
+    def tick(self) -> None:
+        """Something was done beside the steps."""
+        self._steps += 1
+
     @property
     def count(self) -> tuple[int, int]:
         """Steps begun, and operations done of the last."""

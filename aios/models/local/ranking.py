@@ -83,7 +83,7 @@ class Ranking:
         self.id = id
         self._model, self._call, self._known = model, call, known
         contents = [call.messages, *([] if call.evidence else [_replaced(call, content) for content in call.neutral])]
-        prompts = [template.tokens(Chat(messages=messages, tools=call.tools)) for messages in contents]
+        prompts = [template.to_rank(Chat(messages=messages, tools=call.tools)) for messages in contents]
         evidence = [call.evidence, *call.neutral] if call.evidence else [None]
         self._variants = [self._texts(prompt, each) for prompt in prompts for each in evidence]
         longest = max(len(tokens) for texts in self._variants for tokens in texts.tokens)

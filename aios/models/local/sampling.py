@@ -24,6 +24,7 @@ LAST = 64
 """How many of the last tokens the repeat penalty looks at."""
 FEW = 256
 """How many of the likeliest tokens are tried before all: asking a grammar about a whole vocabulary takes 5 ms."""
+MORE = 16 * FEW
 BLOCK = 64
 
 
@@ -58,7 +59,8 @@ def _likeliest(logits: Floats, allowed: Allowed | None) -> int:
     best = np.array([logits.argmax()])
     if allowed is None or allowed(best)[0]:
         return int(best[0])
-    for count in (FEW, len(logits)):
+    # A grammar asked about a whole vocabulary takes long where many ways are open: rarely is that needed.
+    for count in (FEW, MORE, len(logits)):
         ids = top(logits, count)
         permitted = ids[allowed(ids)]
         if len(permitted):

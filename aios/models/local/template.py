@@ -5,28 +5,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 from jinja2 import TemplateError
-from jinja2.ext import loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from aios.models.local import probe
 from aios.models.local.generation import identity
+from aios.models.local.jinja import RENDER_ERRORS, parse
+from aios.models.local.turns import END, REPLY, Form, Turn, arrange, function
 from aios_syscalls import BadRequest, Chat, Message, ModelFailed, ToolSpec, ToolUse
 
 CHATML = """{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}\
 {% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"""
 """For models whose file brings no template; most of those that bring one have something like it."""
 
-TOOLS = """You may call functions. They are, with the JSON Schema of their arguments:
-{tools}
-To call one, answer with only <tool_call>{{"name": function, "arguments": {{...}}}}</tool_call>."""
-
 QUOTE, UNQUOTE = "\ue0f1", "\ue0f2"
 """Around placeholders: private-use characters, which no template knows."""
-REPLY, END = "\ue0f3", "\ue0f4"
-"""Around what a model wrote in an earlier turn."""
 MARK = re.compile(f"({QUOTE}\\d+{UNQUOTE}|[{REPLY}{END}])")
 
 TAGGED = re.compile(r"<tool_call>\s*(\{.*?\})\s*(?:</tool_call>|$)", re.DOTALL)
@@ -48,28 +42,43 @@ class Vocabulary(Protocol):
     def tokenize(self, text: str, special: bool = False) -> list[int]: ...
 
 
+class NoJinja(ModelFailed):
+    """A chat template cannot be read: no chat is possible, but texts can be ranked."""
+
+
 class Template:
-    """The chat template of a model's file, a Jinja program in a sandbox. Raises ModelFailed for one that is broken."""
+    """The chat template of a model's file, a Jinja program in a sandbox; any thread may use it.
+
+    Raises NoJinja for one that is no Jinja, ModelFailed for one that does not pass on what a user says.
+    """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         source = vocabulary.metadata("tokenizer.chat_template")
         self.fallback = source is None
         """Whether the file has none, so that ChatML stands in."""
         self._vocabulary = vocabulary
-        self._knows_tools = "tools" in (source or "")
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
-        environment.globals |= {"raise_exception": _refuse, "strftime_now": lambda form: datetime.now().strftime(form)}
-        environment.filters["tojson"] = _to_json
+        self._spellings = {f"{which}_token": vocabulary.spelling(which) for which in ("bos", "eos")}
         try:
-            self._template = environment.from_string(source or CHATML)
-        except TemplateError as error:
-            raise ModelFailed(f"the model's chat template is no valid Jinja: {error}; use another GGUF of it") from None
+            self._template = parse(CHATML if source is None else source)
+        except (TemplateError, RecursionError) as error:
+            raise NoJinja(f"the model's chat template is no valid Jinja: {error}; use another GGUF of it") from None
         controls = sorted(vocabulary.control_texts, key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, controls)) or r"(?!)")
+        self.form = probe.fitting(self._try)
+        """How it gets a conversation."""
+
+    @property
+    def described(self) -> str:
+        """Whose template it is."""
+        return "ChatML, for the file has none" if self.fallback else "its own"
 
     def tokens(self, chat: Chat) -> list[int]:
         """The prompt's token ids. Raises BadRequest for messages that the template refuses."""
         return [identity(code) for code in self.codes(chat)]
+
+    def to_rank(self, chat: Chat) -> list[int]:
+        """The ids of a prompt whose continuations are compared, not written."""
+        return self.tokens(chat)
 
     def codes(self, chat: Chat) -> list[int]:
         """The prompt's codes: tokens of earlier replies are computed alone, as they were when they were written.
@@ -97,33 +106,42 @@ class Template:
         return [begin, *codes] if begin is not None and codes[:1] != [begin] else codes
 
     def _render(self, messages: Sequence[Message], tools: Sequence[ToolSpec], quoted: list[str]) -> str:
-        turn_of = _native if self._knows_tools else _plain
-        turns = [self._turn(turn_of(message), message.generated, quoted) for message in messages]
-        described = [self._quoted(_function(tool), quoted) for tool in tools]
-        if described and not self._knows_tools:
-            turns = _introduced(turns, described)
-        try:
-            return self._template.render(
-                messages=turns,
-                tools=described if self._knows_tools and described else None,
-                add_generation_prompt=True,
-                bos_token=self._vocabulary.spelling("bos"),
-                eos_token=self._vocabulary.spelling("eos"),
+        """The prompt as text, in the first form that the template takes and in which all that was said arrives."""
+        said = [self._quoted_message(message, quoted) for message in messages]
+        described = [self._quoted(function(tool), quoted) for tool in tools]
+        refusal, lost = None, False
+        for form in self.form.fallbacks():
+            try:
+                text = self._run(said, described, form)
+            except RENDER_ERRORS as error:
+                refusal = refusal or error
+                continue
+            if probe.arrives(said, text):
+                return text
+            lost = True
+        if lost:
+            raise ModelFailed(
+                "the model's chat template leaves out or changes a part of these messages; use another GGUF of it"
             )
-        except (
-            TemplateError,
-            ArithmeticError,
-            AttributeError,
-            LookupError,
-            RecursionError,
-            TypeError,
-            ValueError,
-        ) as error:
-            raise BadRequest(f"the model's chat template refuses these messages: {error}", "messages") from None
+        raise BadRequest(f"the model's chat template refuses these messages: {refusal}", "messages")
 
-    def _turn(self, turn: dict[str, Any], generated: bool, quoted: list[str]) -> dict[str, Any]:
-        turn = self._quoted(turn, quoted)
-        return turn | {"content": f"{REPLY}{turn['content']}{END}"} if generated else turn
+    def _try(self, messages: Sequence[Message], tools: Sequence[ToolSpec], form: Form) -> str:
+        return self._run(messages, [function(tool) for tool in tools], form)
+
+    def _run(self, messages: Sequence[Message], tools: Sequence[Turn], form: Form) -> str:
+        return self._template.render(
+            messages=arrange(messages, tools, form),
+            tools=list(tools) if tools and form.tools else [] if form.listed else None,
+            documents=None,
+            add_generation_prompt=True,
+            **self._spellings,
+        )
+
+    def _quoted_message(self, message: Message, quoted: list[str]) -> Message:
+        uses = tuple(
+            use.model_copy(update={"arguments": self._quoted(use.arguments, quoted)}) for use in message.tool_uses
+        )
+        return message.model_copy(update={"content": self._quoted(message.content, quoted), "tool_uses": uses})
 
     def _quoted(self, value: Any, quoted: list[str]) -> Any:
         """A JSON value with a placeholder for each control token spelled in it; `quoted` takes the spellings."""
@@ -142,50 +160,32 @@ class Template:
         return self._control.sub(quote, re.sub(f"[{QUOTE}{UNQUOTE}{REPLY}{END}]", "\ufffd", value))
 
 
-def _refuse(reason: str) -> NoReturn:
-    raise TemplateError(reason)
+class PlainText(Template):
+    """In the place of a template that cannot be read. Chats raise the reason; what is ranked follows the bare text."""
+
+    def __init__(self, vocabulary: Vocabulary, reason: NoJinja) -> None:
+        self.fallback = False
+        self._vocabulary, self._reason = vocabulary, reason
+
+    @property
+    def described(self) -> str:
+        return self._reason.message
+
+    def codes(self, chat: Chat) -> list[int]:  # noqa: ARG002
+        raise ModelFailed(self._reason.message)
+
+    def to_rank(self, chat: Chat) -> list[int]:
+        said = "\n\n".join(message.content for message in chat.messages if message.content)
+        begin = self._vocabulary.begin
+        return [*([] if begin is None else [begin]), *self._vocabulary.tokenize(said)]
 
 
-def _to_json(value: Any, indent: int | None = None, **_options: Any) -> str:
-    # Jinja's own escapes HTML, which models have never seen.
-    return json.dumps(value, ensure_ascii=False, indent=indent)
-
-
-def _function(tool: ToolSpec) -> dict[str, Any]:
-    return {"type": "function", "function": tool.model_dump()}
-
-
-def _native(message: Message) -> dict[str, Any]:
-    """A message as templates that know of tools expect it."""
-    turn: dict[str, Any] = {"role": message.role, "content": message.content}
-    if message.tool_uses:
-        turn["tool_calls"] = [
-            {"id": use.id, "type": "function", "function": {"name": use.name, "arguments": use.arguments}}
-            for use in message.tool_uses
-        ]
-    if message.tool_use_id is not None:
-        turn["tool_call_id"] = message.tool_use_id
-    return turn
-
-
-def _plain(message: Message) -> dict[str, Any]:
-    """A message for templates that know nothing of tools: calls and answers as text."""
-    calls = [
-        f"<tool_call>{_to_json({'name': use.name, 'arguments': use.arguments})}</tool_call>"
-        for use in message.tool_uses
-    ]
-    content = "\n".join(filter(None, [message.content, *calls]))
-    if message.role == "tool":
-        return {"role": "user", "content": f"<tool_response>{content}</tool_response>"}
-    return {"role": message.role, "content": content}
-
-
-def _introduced(turns: list[dict[str, Any]], tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The messages with a system message that describes the tools."""
-    text = TOOLS.format(tools="\n".join(_to_json(tool["function"]) for tool in tools))
-    if turns[0]["role"] == "system":
-        return [{"role": "system", "content": f"{turns[0]['content']}\n\n{text}"}, *turns[1:]]
-    return [{"role": "system", "content": text}, *turns]
+def template_of(vocabulary: Vocabulary) -> Template:
+    """The template of a model's file, be it readable or not. Raises ModelFailed for one that loses what users say."""
+    try:
+        return Template(vocabulary)
+    except NoJinja as reason:
+        return PlainText(vocabulary, reason)
 
 
 def parse_tool_uses(text: str, tools: Sequence[ToolSpec]) -> tuple[str, list[ToolUse]]:

@@ -15,7 +15,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,21 +29,30 @@ from aios.dumpable import set_dumpable
 from aios.models.local.embedding import EmbeddingWorker
 from aios.models.local.engine import Engine, Output
 from aios.models.local.generation import Generation
-from aios.models.local.grammar import compile_grammar
+from aios.models.local.grammar import Grammar, compile_grammar
 from aios.models.local.heartbeat import Heartbeat
 from aios.models.local.llama import LlamaModel, Shape, offloaded
 from aios.models.local.memory import Needs
+from aios.models.local.preparing import Bell, Preparing
 from aios.models.local.quantize import cache_directory, faster
 from aios.models.local.ranking import Known, Ranking, Scoring
-from aios.models.local.template import Template, parse_tool_uses
+from aios.models.local.template import parse_tool_uses, template_of
 from aios.models.local.text import Text
 from aios_syscalls import AiosError, BadRequest, Chat, ChatReply, KernelBug, Rank, ToolUse, Usage
 
 MAX_FRAME_BYTES = 32 * 1024 * 1024
 REPORT_S = 0.25
 """How old news may become that nobody reads along: each frame wakes the kernel, which shares our cores."""
+LONG = 20_000
+"""Characters of messages that are made a prompt beside the loop, not on it."""
+SWITCH_S = 0.001
+"""How long a thread may keep the interpreter from the loop."""
 REFILL_S = 0.002
 """How long to wait for the command that fills a place whose slice is over: a step with it empty is dearer."""
+
+
+Prepared = tuple[list[int], Grammar | None]
+"""A prompt's codes, and what the answer must follow."""
 
 
 class Pipe:
@@ -51,6 +62,8 @@ class Pipe:
         self._sock = sock
         self._rest = b""
         self._sending = threading.Lock()
+        self.bell = Bell()
+        """Wakes a `receive` that waits, which then has nothing."""
 
     def send(self, frame: dict[str, Any]) -> None:
         """Send one object, from any thread; waits while the other side does not read."""
@@ -62,8 +75,11 @@ class Pipe:
         return bool(select.select([self._sock], [], [], max(0.0, seconds))[0])
 
     def receive(self, wait: bool) -> Iterator[dict[str, Any]]:
-        """The objects that have come, or else, with `wait`, the next ones. Raises EOFError at the end of the stream."""
-        while wait or self.wait(0):
+        """The objects that have come, or else, with `wait`, the next ones, unless the bell rings.
+
+        Raises EOFError at the end of the stream.
+        """
+        while self._readable(wait):
             data = self._sock.recv(1 << 20)
             if not data:
                 raise EOFError
@@ -72,6 +88,12 @@ class Pipe:
                 raise EOFError
             yield from map(from_json, lines)
             wait = wait and not lines
+
+    def _readable(self, wait: bool) -> bool:
+        ready = select.select([self._sock.fileno(), self.bell.fileno()], [], [], None if wait else 0)[0]
+        if self.bell.fileno() in ready:
+            self.bell.silence()
+        return self._sock.fileno() in ready
 
 
 def load(pipe: Pipe, settings: dict[str, Any]) -> tuple[LlamaModel, dict[str, Any]]:
@@ -100,7 +122,7 @@ class Worker:
 
     def __init__(self, pipe: Pipe, settings: dict[str, Any], model: LlamaModel, info: dict[str, Any]) -> None:
         self._pipe, self._model = pipe, model
-        self._template = Template(self._model)
+        self._template = template_of(self._model)
         self._directory = PrivateDirectory(cache_directory() / "context")
         tiers = Tiers(settings["memory_bytes"], settings["disk_bytes"], self._directory.path)
         cores = _cores()
@@ -113,11 +135,13 @@ class Worker:
         self._reported = time.monotonic()
         self._rankings: dict[int, Ranking] = {}
         self._known: Known = Known()
+        self._jobs: dict[int, dict[str, Any]] = {}
+        self._preparing = Preparing[Prepared](pipe.bell.ring, _discard)
         self._info = {
             **info,
             "mode": settings["mode"],
             "exact": exact and self._engine.exact(),
-            "template": "ChatML, for the file has none" if self._template.fallback else "its own",
+            "template": self._template.described,
             "threads": {"one": self._engine.tune(), "batch": cores},
             "trained_context": self._model.trained_context,
         }
@@ -129,11 +153,13 @@ class Worker:
             while True:
                 for command in self._pipe.receive(wait=not self._engine.busy):
                     self._obey(command)
+                self._begin_ready()
                 if self._engine.busy:
                     self._refill(self._report(self._engine.step()))
         except (EOFError, ConnectionError):
             pass
         finally:
+            self._preparing.close()
             self._engine.close()
             self._directory.close()
 
@@ -162,13 +188,7 @@ class Worker:
     def _obey(self, command: dict[str, Any]) -> None:
         match command:
             case {"start": {"id": int(id)} as job}:
-                try:
-                    self._start(id, job)
-                except AiosError as error:
-                    self._refuse(id, error)
-                except Exception as error:
-                    # Whatever is wrong with one chat must not end those of others.
-                    self._refuse(id, KernelBug(f"could not start a generation: {type(error).__name__}: {error}"))
+                self._try(id, lambda: self._start(id, job))
             case {"resume": {"id": int(id), "budget": budget, "stream": stream}}:
                 generation = self._engine.paused(id)
                 if generation is None:
@@ -177,6 +197,8 @@ class Worker:
                     self._run(generation, budget, stream)
             case {"drop": int(id)}:
                 self._engine.drop(id)
+                self._preparing.drop(id)
+                self._jobs.pop(id, None)
                 self._forget(id)
                 self._news.pop(id, None)
                 self._rankings.pop(id, None)
@@ -197,7 +219,24 @@ class Worker:
             self._rankings[id] = ranking
             return
         chat = Chat.model_validate(job["chat"])
-        prompt = self._prompt(chat)
+        self._chats[id] = chat
+        if _is_light(chat):
+            self._begin(id, job, (self._prompt(chat), None))
+        else:
+            self._jobs[id] = job
+            self._preparing.begin(id, lambda: (self._prompt(chat), compile_grammar(self._model, chat)))
+
+    def _begin_ready(self) -> None:
+        for id, future in self._preparing.ready():
+            job = self._jobs.pop(id)
+            self._try(id, partial(self._begin_prepared, id, job, future))
+
+    def _begin_prepared(self, id: int, job: dict[str, Any], prepared: Future[Prepared]) -> None:
+        self._begin(id, job, prepared.result())
+
+    def _begin(self, id: int, job: dict[str, Any], prepared: Prepared) -> None:
+        prompt, grammar = prepared
+        chat = self._chats[id]
         generation = Generation(
             id,
             self._model,
@@ -207,14 +246,26 @@ class Worker:
             max_tokens=chat.max_tokens,
             seed=job["seed"],
             text=Text(chat.stop, tools=_may_call(chat)),
-            grammar=compile_grammar(self._model, chat),
+            grammar=grammar,
             generated=job["tokens"],
             salt=chat.cache_salt,
             exact=self._shape.exact,
             pid=job["pid"],
         )
-        self._chats[id] = chat
         self._run(generation, job["budget"], job["stream"])
+
+    def _try(self, id: int, begin: Callable[[], None]) -> None:
+        """Whatever is wrong with one chat must not end those of others."""
+        try:
+            begin()
+        except AiosError as error:
+            self._fail(id, error)
+        except Exception as error:
+            self._fail(id, KernelBug(f"could not start a generation: {type(error).__name__}: {error}"))
+
+    def _fail(self, id: int, error: AiosError) -> None:
+        self._forget(id)
+        self._refuse(id, error)
 
     def _run(self, generation: Generation, budget: int | None, stream: bool) -> None:
         self._engine.run(generation, budget)
@@ -306,6 +357,18 @@ def _without_oldest(chat: Chat) -> Chat | None:
     return chat.model_copy(update={"messages": messages[:start] + messages[end:]}) if end < len(messages) else None
 
 
+def _is_light(chat: Chat) -> bool:
+    """Whether a chat is made ready in no time: without a grammar, and with messages that are read in a moment."""
+    bound = chat.response_schema is not None or chat.grammar is not None or chat.tool_choice == "required"
+    return not bound and sum(len(message.content) for message in chat.messages) < LONG
+
+
+def _discard(prepared: Prepared) -> None:
+    _prompt, grammar = prepared
+    if grammar:
+        grammar.close()
+
+
 def _may_call(chat: Chat) -> bool:
     return bool(chat.tools) and chat.tool_choice != "none"
 
@@ -318,6 +381,7 @@ def _cores() -> int:
 
 def main() -> int:
     set_dumpable(False)
+    sys.setswitchinterval(SWITCH_S)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the client's; it closes the socket
     with socket.socket(fileno=int(sys.argv[1])) as sock:
         pipe = Pipe(sock)

@@ -16,6 +16,8 @@ from aios_syscalls import BadRequest, Chat, Message, ModelFailed, ToolSpec, Tool
 
 ADD = ToolSpec(name="add", description="Adds numbers.", parameters={"type": "object", "properties": {"a": {}}})
 CONTROLS = ("<s>", "</s>", "<|im_start|>", "<|im_end|>")
+ECHO = "{% for message in messages %}{{ message.content }}{% endfor %}"
+NOW = Message(role="user", content="now")
 FIRST = 0x110000
 """The id of the first control token, after all characters."""
 
@@ -65,8 +67,10 @@ def test_control_tokens_of_callers_are_plain_text() -> None:
 
 
 def test_the_first_token_is_not_doubled() -> None:
-    assert prompt(Letters("{{ bos_token }}x", begin=FIRST), Message(role="user")) == "[<s>]x"
-    assert prompt(Letters("x", begin=FIRST), Message(role="user")) == "[<s>]x"
+    said = "{% for message in messages %}{{ message.content }}{% endfor %}"
+    message = Message(role="user", content="x")
+    assert prompt(Letters("{{ bos_token }}" + said, begin=FIRST), message) == "[<s>]x"
+    assert prompt(Letters(said, begin=FIRST), message) == "[<s>]x"
 
 
 def test_tools_are_described_where_the_template_does_not() -> None:
@@ -88,24 +92,29 @@ def test_tools_are_described_where_the_template_does_not() -> None:
 
 def test_a_template_that_knows_tools_gets_them() -> None:
     source = (
-        "{% for tool in tools %}{{ tool.function.name }};{% endfor %}{% for message in messages %}{{ message.role }}"
-        "{% for call in message.tool_calls %}:{{ call.function.arguments | tojson }}{% endfor %};{% endfor %}"
+        "{% for tool in tools %}{{ tool.function | tojson }};{% endfor %}"
+        "{% for message in messages %}{{ message.role }} {{ message.content }}{% for call in message.tool_calls %}:"
+        "{{ call.function.name }}{{ call.function.arguments | tojson }}{% endfor %};{% endfor %}"
     )
     use = ToolUse(id="1", name="add", arguments={"a": "<é>"})
     messages = Message(role="assistant", tool_uses=(use,)), Message(role="tool", content="2", tool_use_id="1")
-    assert prompt(Letters(source), *messages, tools=(ADD,)) == 'add;assistant:{"a": "<é>"};tool;'
+    text = prompt(Letters(source), *messages, tools=(ADD,))
+    assert text.startswith('{"name": "add", "description": "Adds numbers."')
+    assert text.endswith(';assistant :add{"a": "<é>"};tool 2;')
 
 
 def test_messages_that_a_template_refuses_are_the_callers_fault() -> None:
-    with pytest.raises(BadRequest, match="only users") as caught:
-        prompt(Letters("{{ raise_exception('only users') }}"), Message(role="user"))
+    short = "{% if messages[-1].content | length > 99 %}{{ raise_exception('too long') }}{% endif %}" + ECHO
+    with pytest.raises(BadRequest, match="too long") as caught:
+        prompt(Letters(short), Message(role="user", content="x" * 100))
     assert caught.value.field == "messages"
 
 
 @pytest.mark.parametrize("source", ["{{ ''.__class__.__mro__ }}", "{{ messages.append(1) }}", "{{ 1 / 0 }}"])
 def test_a_template_cannot_reach_out_or_change_things(source: str) -> None:
     with pytest.raises(BadRequest):
-        prompt(Letters(source), Message(role="user"))
+        prompt(Letters("{% if messages[-1].content == 'now' %}" + source + "{% endif %}" + ECHO), NOW)
+    assert prompt(Letters("{{ messages[-1].content }}"), NOW) == "now"
 
 
 def test_a_broken_template_is_the_models_fault() -> None:
@@ -164,7 +173,7 @@ def test_what_a_model_wrote_is_told_from_what_it_was_asked() -> None:
     plain = "{% for message in messages %}<|im_start|>{{ message.content }}{% endfor %}!"
     assert alone(plain) == "b<s>"
     # A template that takes replies apart gets them read like everything else.
-    assert alone(plain.replace("message.content", "message.content[:-1]")) == ""
+    assert alone(plain.replace("message.content", "message.content.split('\ue0f4') | join")) == ""
     text = Letters(plain).read(Template(Letters(plain)).tokens(chat))
     assert text == "[<|im_start|>]a[<|im_start|>]b<s>[<|im_start|>]c!"
 

@@ -1,0 +1,971 @@
+"""What a schema says, taken apart into shapes: alternatives without logic, of each type what a value of it must be.
+
+A set of schemas that must all hold is the unit of everything: `allOf`, references and siblings add to it, `anyOf` and
+its like make alternatives of it. What must not hold is turned into what must, as far as that can be said.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from fractions import Fraction
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+from aios.models.local.schema import language
+from aios.models.local.schema.errors import Refused, Unsupported
+from aios.models.local.schema.language import Language
+from aios.models.local.schema.numbers import Interval, decimal_of
+from aios.models.local.schema.regex import parse
+
+MOST_STEPS = 100_000
+"""Schemas that may be looked at for one grammar, alternatives of alternatives included."""
+DEEPEST_CHOICE = 30
+"""Alternatives within alternatives that are told apart."""
+DEEPEST_LOOK = 4
+"""How far into values it is looked for contradictions."""
+
+TYPES = {
+    "null": {"null"},
+    "boolean": {"boolean"},
+    "string": {"string"},
+    "array": {"array"},
+    "object": {"object"},
+    "integer": {"integer"},
+    "number": {"integer", "fraction"},
+}
+EVERY_TYPE = frozenset().union(*TYPES.values())
+
+
+UNBOUNDED = Interval()
+
+
+class Inner(Enum):
+    """Keywords of our own, which no schema can have: what a negated one says."""
+
+    TYPES = "types"
+    EXCLUDED = "excluded"
+    FORBIDDEN = "forbidden"
+    UNLIKE = "unlike"
+
+
+class Node(NamedTuple):
+    """A schema and where it stands; of equal paths are equal schemas."""
+
+    value: Any
+    path: str
+    root: Any
+
+    def child(self, value: Any, *keys: object) -> Node:
+        """A schema inside, which may have come from elsewhere already."""
+        if isinstance(value, Node):
+            return value
+        steps = "/".join(str(key).replace("~", "~0").replace("/", "~1") for key in keys)
+        return Node(value, f"{self.path}/{steps}", self.root)
+
+
+Nodes = tuple[Node, ...]
+
+
+@dataclass(slots=True)
+class ObjectPart:
+    """What one schema says of the members of an object."""
+
+    properties: dict[str, Node]
+    patterns: list[tuple[str, Node]]
+    additional: Node | None
+    path: str
+
+
+@dataclass(slots=True)
+class ArrayPart:
+    """What one schema says of the items of an array."""
+
+    prefix: list[Node]
+    items: Node | None
+    path: str
+
+
+@dataclass(slots=True)
+class Shape:
+    """What a value must be, by type. Its lists and mappings are replaced, never changed: copies share them."""
+
+    types: frozenset[str] = EVERY_TYPE
+    typed: bool = False
+    implied: frozenset[str] = frozenset()
+    """The types that it says something of."""
+    values: list[Any] | None = None
+    excluded: dict[str, Any] = field(default_factory=dict)
+    """By their identity."""
+    interval: Interval = UNBOUNDED
+    factors: list[tuple[Fraction, str]] = field(default_factory=list)
+    shortest: int = 0
+    longest: int | None = None
+    patterns: list[tuple[str, str]] = field(default_factory=list)
+    unlike: list[tuple[str, str]] = field(default_factory=list)
+    formats: list[str] = field(default_factory=list)
+    arrays: list[ArrayPart] = field(default_factory=list)
+    fewest_items: int = 0
+    most_items: int | None = None
+    unique: str | None = None
+    contains: list[tuple[Node, int, int | None]] = field(default_factory=list)
+    objects: list[ObjectPart] = field(default_factory=list)
+    required: dict[str, None] = field(default_factory=dict)
+    forbidden: set[str] = field(default_factory=set)
+    names: list[Node] = field(default_factory=list)
+    fewest_members: int = 0
+    most_members: int | None = None
+    closed_items: list[tuple[Node, str]] = field(default_factory=list)
+    """What unevaluated items must satisfy, with where that is said."""
+    closed_members: list[tuple[Node, str]] = field(default_factory=list)
+    origins: dict[str, str] = field(default_factory=dict)
+    """Of each schema that was applied, by which other it was."""
+
+    def copy(self) -> Shape:
+        """One that can go its own way."""
+        other = object.__new__(Shape)
+        for name in Shape.__slots__:
+            setattr(other, name, getattr(self, name))
+        return other
+
+    def member(self, key: str, matching: Callable[[str, str], bool]) -> Nodes:
+        """What the value of a member must satisfy."""
+        found: list[Node] = []
+        for part in self.objects:
+            own = [part.properties[key]] if key in part.properties else []
+            own += [node for pattern, node in part.patterns if matching(pattern, key)]
+            found += own or ([part.additional] if part.additional else [])
+        covering = [
+            part.path
+            for part in self.objects
+            if part.additional or key in part.properties or any(matching(each, key) for each, _node in part.patterns)
+        ]
+        return (*found, *self.unevaluated(self.closed_members, covering))
+
+    def unevaluated(self, closed: list[tuple[Node, str]], covering: list[str]) -> Nodes:
+        """What holds for what only schemas at some places speak of: these count for those alone that applied them."""
+        return tuple(node for node, place in closed if not any(self._applied(path, place) for path in covering))
+
+    def _applied(self, path: str, by: str) -> bool:
+        while path and path != by and not path.endswith("!"):
+            path = self.origins.get(path, "")
+        return path == by
+
+    def item(self, index: int) -> Nodes:
+        """What the item at an index must satisfy."""
+        found: list[Node] = []
+        for part in self.arrays:
+            if index < len(part.prefix):
+                found.append(part.prefix[index])
+            elif part.items is not None:
+                found.append(part.items)
+        covering = [part.path for part in self.arrays if index < len(part.prefix) or part.items is not None]
+        return (*found, *self.unevaluated(self.closed_items, covering))
+
+
+Choices = list[tuple[list[Nodes], str]]
+"""Several choices, each among sets of schemas, with where it was made."""
+
+
+@dataclass(slots=True)
+class _Work:
+    shape: Shape
+    pending: list[tuple[Node, str]]
+    seen: dict[str, str]
+    choices: Choices
+
+    def branch(self, nodes: Nodes, parent: str) -> _Work:
+        pending = [(node, parent) for node in nodes]
+        return _Work(self.shape.copy(), pending, dict(self.seen), self.choices.copy())
+
+
+class Reader:
+    """Reads schemas, with a bound on all that it looks at; `tick` hears of each step. Raises Refused."""
+
+    def __init__(self, tick: Callable[[], None]) -> None:
+        self._steps, self._tick = 0, tick
+        self._nested = 0
+        self._languages: dict[tuple[str, bool], Language] = {}
+
+    def shapes(self, nodes: Nodes) -> list[Shape]:
+        """The alternatives of schemas that must all hold; none if they contradict each other at first sight."""
+        self._nested += 1
+        if self._nested > DEEPEST_CHOICE:
+            raise Refused(nodes[0].path, "refers to itself and to nothing else, by way of its alternatives")
+        try:
+            return self._alternatives(nodes)
+        finally:
+            self._nested -= 1
+
+    def _alternatives(self, nodes: Nodes) -> list[Shape]:
+        found: list[Shape] = []
+        waiting = [_Work(Shape(), [(node, "") for node in nodes], {}, [])]
+        while waiting:
+            work = waiting.pop()
+            if not self._drain(work):
+                continue
+            if work.choices:
+                options, parent = work.choices.pop(0)
+                waiting += [work.branch(nodes, parent) for nodes in reversed(options)]
+            else:
+                work.shape.origins = work.seen
+                found.append(work.shape)
+        return found
+
+    def _drain(self, work: _Work) -> bool:
+        while work.pending:
+            node, parent = work.pending.pop(0)
+            self._step(node)
+            if node.path in work.seen:
+                self._check_cycle(node, parent, work.seen)
+                continue
+            work.seen[node.path] = parent
+            if node.value is False:
+                return False
+            if node.value is not True:
+                self._keywords(node, work)
+            if not work.shape.types:
+                return False
+        return True
+
+    def _step(self, node: Node) -> None:
+        self._steps += 1
+        self._tick()
+        if self._steps > MOST_STEPS:
+            raise Refused(node.path, "has too many combinations; use fewer alternatives or references")
+
+    def _check_cycle(self, node: Node, parent: str, seen: dict[str, str]) -> None:
+        while parent:
+            if parent == node.path:
+                raise Refused(node.path, "refers to itself and to nothing else")
+            parent = seen.get(parent, "")
+
+    def _keywords(self, node: Node, work: _Work) -> None:
+        if not isinstance(node.value, dict):
+            raise Refused(node.path, "is no schema: it must be an object, true or false")
+        for keyword, argument in node.value.items():
+            if (say := SAYS.get(keyword)) is not None:
+                also = say(self, work.shape, argument, node)
+                work.pending += [(each, node.path) for each in also]
+            elif (choose := CHOOSES.get(keyword)) is not None:
+                work.choices.append((choose(self, argument, node), node.path))
+            else:
+                continue
+            if kinds := CONCERNS.get(keyword):
+                work.shape.implied |= kinds
+
+    def language_of(self, pattern: str, path: str, widest: bool = False) -> Language:
+        """The strings that a pattern matches. Raises Refused."""
+        if (pattern, widest) not in self._languages:
+            try:
+                self._languages[pattern, widest] = language.Regular(parse(pattern, widest))
+            except Unsupported as error:
+                raise Refused(path, f"the pattern {pattern!r} {error}") from None
+        return self._languages[pattern, widest]
+
+    def matches(self, pattern: str, text: str) -> bool:
+        """Whether a key is taken for one that a pattern matches."""
+        return language.has(self.language_of(pattern, "patternProperties", widest=_has_no_border(pattern)), text)
+
+    def member(self, shape: Shape, key: str) -> Nodes:
+        """What the value of a member must satisfy."""
+        return shape.member(key, self.matches)
+
+    def impossible(self, nodes: Nodes, depth: int = DEEPEST_LOOK) -> bool:
+        """Whether it is plain that nothing satisfies schemas."""
+        return all(self._void(shape, depth) for shape in self.shapes(nodes))
+
+    def _void(self, shape: Shape, depth: int) -> bool:
+        if shape.values is not None:
+            return not any(self.fits(shape, value) for value in shape.values)
+        return all(self._void_type(shape, kind, depth) for kind in shape.types)
+
+    def _void_type(self, shape: Shape, kind: str, depth: int) -> bool:
+        match kind:
+            case "integer":
+                first, last = shape.interval.integers()
+                return first is not None and last is not None and first > last
+            case "fraction":
+                return shape.interval.empty
+            case "string":
+                return shape.longest is not None and shape.shortest > shape.longest
+            case "array":
+                most = shape.most_items
+                return (most is not None and shape.fewest_items > most) or any(
+                    depth > 0 and self.impossible(shape.item(index), depth - 1)
+                    for index in range(min(shape.fewest_items, 8))
+                )
+            case "object":
+                return self._void_object(shape, depth)
+        return False
+
+    def _void_object(self, shape: Shape, depth: int) -> bool:
+        most = shape.most_members
+        if most is not None and max(shape.fewest_members, len(shape.required)) > most:
+            return True
+        if not shape.forbidden.isdisjoint(shape.required):
+            return True
+        return depth > 0 and any(self.impossible(self.member(shape, key), depth - 1) for key in shape.required)
+
+    def admits(self, nodes: Nodes, value: Any) -> bool:
+        """Whether a value satisfies schemas."""
+        return any(self.admits_shape(shape, value) for shape in self.shapes(nodes))
+
+    def admits_shape(self, shape: Shape, value: Any) -> bool:
+        """Whether a value is of a shape."""
+        listed = shape.values is None or identity(value) in map(identity, shape.values)
+        return listed and self.fits(shape, value)
+
+    def fits(self, shape: Shape, value: Any) -> bool:
+        """Whether a value is of a shape, though its `values` be others."""
+        if type_of(value) not in shape.types or (shape.excluded and identity(value) in shape.excluded):
+            return False
+        if isinstance(value, bool) or value is None:
+            return True
+        if isinstance(value, int | float):
+            number = decimal_of(value)
+            return shape.interval.has(number) and all((number / factor).denominator == 1 for factor, _ in shape.factors)
+        if isinstance(value, str):
+            return self._admits_text(shape, value)
+        return self._admits_array(shape, value) if isinstance(value, list) else self._admits_object(shape, value)
+
+    def _admits_text(self, shape: Shape, value: str) -> bool:
+        if not all(conforms(value, each) for each in shape.formats):
+            return False
+        if len(value) < shape.shortest or (shape.longest is not None and len(value) > shape.longest):
+            return False
+        return all(language.has(self.language_of(*each), value) for each in shape.patterns) and not any(
+            language.has(self.language_of(*each, widest=True), value) for each in shape.unlike
+        )
+
+    def _admits_array(self, shape: Shape, value: list[Any]) -> bool:
+        if len(value) < shape.fewest_items or (shape.most_items is not None and len(value) > shape.most_items):
+            return False
+        if shape.unique and any(same(value[i], value[j]) for i in range(len(value)) for j in range(i)):
+            return False
+        if not all(self.admits(shape.item(index), each) for index, each in enumerate(value)):
+            return False
+        counts = (
+            (sum(self.admits((node,), each) for each in value), least, most) for node, least, most in shape.contains
+        )
+        return all(least <= count and (most is None or count <= most) for count, least, most in counts)
+
+    def _admits_object(self, shape: Shape, value: dict[str, Any]) -> bool:
+        most = shape.most_members
+        if len(value) < shape.fewest_members or (most is not None and len(value) > most):
+            return False
+        if not value.keys() >= shape.required.keys() or not shape.forbidden.isdisjoint(value):
+            return False
+        return all(self.admits(self.member(shape, key), each) for key, each in value.items()) and all(
+            self.admits(tuple(shape.names), key) for key in value
+        )
+
+
+def _has_no_border(pattern: str) -> bool:
+    return "\\b" not in pattern and "\\B" not in pattern
+
+
+def conforms(value: str, form: str) -> bool:
+    """Whether validators take a string for one of a format."""
+    from jsonschema import FormatChecker  # for the few schemas whose enums have a format beside them
+
+    return bool(FormatChecker().conforms(value, form))
+
+
+def type_of(value: Any) -> str:
+    """The type of a JSON value; a number is an integer if it has no fraction, however it is written."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "integer" if value == value // 1 else "fraction"
+    return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
+
+
+def identity(value: Any) -> str:
+    """The same text for equal JSON values and no others: 1 and 1.0 are equal, 1 and true are not."""
+    if isinstance(value, float) and value % 1 == 0:
+        value = int(value)
+    if isinstance(value, list):
+        return f"[{','.join(map(identity, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{json.dumps(key)}:{identity(value[key])}' for key in sorted(value))}}}"
+    return json.dumps(value)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are equal."""
+    return type_of(one) == type_of(other) and identity(one) == identity(other)
+
+
+# What each keyword says. `say` functions change the shape and give further schemas that must hold.
+
+
+def _count(argument: Any, node: Node, keyword: str) -> int:
+    if isinstance(argument, bool) or not isinstance(argument, int | float) or argument < 0 or argument % 1:
+        raise Refused(node.path, f"{keyword} is no number of things: {argument!r:.40}")
+    return int(argument)
+
+
+def _number(argument: Any, node: Node, keyword: str) -> Fraction:
+    if isinstance(argument, bool) or not isinstance(argument, int | float) or argument - argument != 0:
+        raise Refused(node.path, f"{keyword} is no number: {argument!r:.40}")
+    return decimal_of(argument)
+
+
+def _text(argument: Any, node: Node, keyword: str) -> str:
+    if not isinstance(argument, str):
+        raise Refused(node.path, f"{keyword} is no string: {argument!r:.40}")
+    return argument
+
+
+def _texts(argument: Any, node: Node, keyword: str) -> list[str]:
+    if not isinstance(argument, list) or not all(isinstance(each, str) for each in argument):
+        raise Refused(node.path, f"{keyword} is no list of names: {argument!r:.40}")
+    return argument
+
+
+def _list(argument: Any, node: Node, keyword: str) -> list[Any]:
+    if not isinstance(argument, list) or not argument:
+        raise Refused(node.path, f"{keyword} is empty, or no list; name at least one")
+    return argument
+
+
+def _map(argument: Any, node: Node, keyword: str) -> dict[str, Any]:
+    if not isinstance(argument, dict):
+        raise Refused(node.path, f"{keyword} is no object: {argument!r:.40}")
+    return argument
+
+
+def _children(argument: Any, node: Node, keyword: str) -> dict[str, Node]:
+    return {key: node.child(value, keyword, key) for key, value in _map(argument, node, keyword).items()}
+
+
+def _say_type(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+    _narrow(shape, argument, node)
+    return ()
+
+
+def _narrow(shape: Shape, argument: Any, node: Node) -> None:
+    names = [argument] if isinstance(argument, str) else argument
+    if not isinstance(names, list) or not names or any(name not in TYPES for name in names if isinstance(name, str)):
+        raise Refused(node.path, f"type is none of {', '.join(TYPES)}: {argument!r:.60}")
+    _texts(names, node, "type")
+    shape.types &= frozenset().union(*(TYPES[name] for name in names))
+    shape.typed = True
+
+
+def _say_types(_reader: Reader, shape: Shape, argument: Any, _node: Node) -> Nodes:
+    shape.types &= argument
+    shape.typed = True
+    return ()
+
+
+def _say_enum(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+    values = {identity(value): value for value in _list(argument, node, "enum")}
+    before = None if shape.values is None else set(map(identity, shape.values))
+    shape.values = [value for key, value in values.items() if before is None or key in before]
+    return ()
+
+
+def _say_const(reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+    return _say_enum(reader, shape, [argument], node)
+
+
+def _say_excluded(_reader: Reader, shape: Shape, argument: Any, _node: Node) -> Nodes:
+    shape.excluded = shape.excluded | {identity(value): value for value in argument}
+    return ()
+
+
+def _bound(keyword: str) -> Say:
+    def say(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+        low = "inimum" in keyword
+        if isinstance(argument, bool) and keyword.startswith("exclusive"):
+            # As drafts up to 4, and OpenAPI 3.0, have it: a word about the bound beside it.
+            beside = node.value.get("minimum" if low else "maximum")
+            if not argument or beside is None:
+                return ()
+            argument = beside
+        bound = _number(argument, node, keyword)
+        limited = shape.interval.above if low else shape.interval.below
+        shape.interval = limited(bound, keyword.startswith("exclusive"))
+        return ()
+
+    return say
+
+
+def _say_multiple(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+    factor = _number(argument, node, "multipleOf")
+    if factor <= 0:
+        raise Refused(node.path, "multipleOf is not above 0")
+    if factor.denominator & (factor.denominator - 1):
+        raise Refused(
+            node.path,
+            f"multipleOf {argument} is no fraction that doubles have exactly, so validators do not agree what its "
+            "multiples are; count in the smaller unit with an integer",
+        )
+    shape.factors = [*shape.factors, (factor, node.path)]
+    return ()
+
+
+def _limit(keyword: str, lower: str, upper: str) -> Say:
+    def say(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+        count = _count(argument, node, keyword)
+        if keyword.startswith("min"):
+            setattr(shape, lower, max(getattr(shape, lower), count))
+        else:
+            most = getattr(shape, upper)
+            setattr(shape, upper, count if most is None else min(most, count))
+        return ()
+
+    return say
+
+
+def _say_pattern(reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+    reader.language_of(_text(argument, node, "pattern"), node.path)
+    shape.patterns = [*shape.patterns, (argument, node.path)]
+    return ()
+
+
+def _say_unlike(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+    shape.unlike = [*shape.unlike, (argument, node.path)]
+    return ()
+
+
+def _say_format(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+    shape.formats = [*shape.formats, _text(argument, node, "format")]
+    return ()
+
+
+def _say_items(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+    if isinstance(argument, list):
+        # As drafts before 2020 have it.
+        rest = node.value.get("additionalItems")
+        after = None if rest is None else node.child(rest, "additionalItems")
+        prefix = [node.child(each, "items", at) for at, each in enumerate(argument)]
+        shape.arrays = [*shape.arrays, ArrayPart(prefix, after, node.path)]
+    elif "prefixItems" not in node.value:
+        shape.arrays = [*shape.arrays, ArrayPart([], node.child(argument, "items"), node.path)]
+    return ()
+
+
+def _say_prefix(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+    prefix = [node.child(each, "prefixItems", at) for at, each in enumerate(_list(argument, node, "prefixItems"))]
+    after = node.child(node.value["items"], "items") if "items" in node.value else None
+    shape.arrays = [*shape.arrays, ArrayPart(prefix, after, node.path)]
+    return ()
+
+
+def _say_unique(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+    if not isinstance(argument, bool):
+        raise Refused(node.path, "uniqueItems is neither true nor false")
+    shape.unique = node.path if argument else shape.unique
+    return ()
+
+
+def _say_contains(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+    least = _count(node.value.get("minContains", 1), node, "minContains")
+    most = node.value.get("maxContains")
+    most = None if most is None else _count(most, node, "maxContains")
+    shape.contains = [*shape.contains, (node.child(argument, "contains"), least, most)]
+    return ()
+
+
+def _say_members(_reader: Reader, shape: Shape, _argument: Any, node: Node) -> Nodes:
+    """properties, patternProperties and additionalProperties belong together: the first of them speaks for all."""
+    value = node.value
+    if shape.objects and shape.objects[-1].path == node.path:
+        return ()
+    patterns = _children(value.get("patternProperties", {}), node, "patternProperties")
+    for pattern in patterns:
+        _reader.language_of(pattern, node.path)
+    additional = (
+        node.child(value["additionalProperties"], "additionalProperties") if "additionalProperties" in value else None
+    )
+    properties = _children(value.get("properties", {}), node, "properties")
+    part = ObjectPart(properties, list(patterns.items()), additional, node.path)
+    shape.objects = [*shape.objects, part]
+    return ()
+
+
+def _say_required(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+    shape.required = shape.required | dict.fromkeys(_texts(argument, node, "required"))
+    return ()
+
+
+def _say_forbidden(_reader: Reader, shape: Shape, argument: Any, _node: Node) -> Nodes:
+    shape.forbidden = shape.forbidden | argument
+    return ()
+
+
+def _say_names(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+    shape.names = [*shape.names, node.child(argument, "propertyNames")]
+    return ()
+
+
+def _say_unevaluated_members(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+    shape.closed_members = [*shape.closed_members, (node.child(argument, "unevaluatedProperties"), node.path)]
+    return ()
+
+
+def _say_unevaluated_items(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+    shape.closed_items = [*shape.closed_items, (node.child(argument, "unevaluatedItems"), node.path)]
+    return ()
+
+
+def _say_all(_reader: Reader, _shape: Shape, argument: Any, node: Node) -> Nodes:
+    return tuple(node.child(each, "allOf", at) for at, each in enumerate(_list(argument, node, "allOf")))
+
+
+def _say_ref(_reader: Reader, _shape: Shape, argument: Any, node: Node) -> Nodes:
+    return (resolved(_text(argument, node, "$ref"), node),)
+
+
+def _say_not(_reader: Reader, _shape: Shape, argument: Any, node: Node) -> Nodes:
+    inner = node.child(argument, "not")
+    return (Node(negated(inner), inner.path + "!", inner.root),)
+
+
+def _say_id(_reader: Reader, _shape: Shape, argument: Any, node: Node) -> Nodes:
+    if node.value is not node.root and not str(argument).startswith("#"):
+        raise Refused(node.path, "an $id inside of a schema, to which references are relative, is not supported")
+    return ()
+
+
+def _refuse(what: str) -> Say:
+    def say(_reader: Reader, _shape: Shape, _argument: Any, node: Node) -> Nodes:
+        raise Refused(node.path, f"{what} is not supported")
+
+    return say
+
+
+# What makes alternatives.
+
+
+def _choose_any(_reader: Reader, argument: Any, node: Node) -> list[Nodes]:
+    branches = [node.child(each, "anyOf", at) for at, each in enumerate(_list(argument, node, "anyOf"))]
+    return [(each,) for each in branches]
+
+
+def _choose_one(reader: Reader, argument: Any, node: Node) -> list[Nodes]:
+    """One, and none of the others that it does not shut out itself."""
+    branches = [node.child(each, "oneOf", at) for at, each in enumerate(_list(argument, node, "oneOf"))]
+    others: list[list[Node]] = [[] for _branch in branches]
+    for first, one in enumerate(branches):
+        for second in range(first + 1, len(branches)):
+            if not reader.impossible((one, branches[second])):
+                others[first].append(branches[second])
+                others[second].append(one)
+    return [
+        (branch, *(Node(negated(other), other.path + "!", other.root) for other in rest))
+        for branch, rest in zip(branches, others, strict=True)
+    ]
+
+
+def _choose_if(_reader: Reader, argument: Any, node: Node) -> list[Nodes]:
+    condition = node.child(argument, "if")
+    then = [node.child(node.value[key], key) for key in ("then",) if key in node.value]
+    otherwise = [node.child(node.value[key], key) for key in ("else",) if key in node.value]
+    if not then and not otherwise:
+        return [()]
+    return [(condition, *then), (Node(negated(condition), condition.path + "!", condition.root), *otherwise)]
+
+
+def _choose_dependent_required(_reader: Reader, argument: Any, node: Node) -> list[Nodes]:
+    return _dependencies(argument, node, "dependentRequired")
+
+
+def _choose_dependent_schemas(_reader: Reader, argument: Any, node: Node) -> list[Nodes]:
+    return _dependencies(argument, node, "dependentSchemas")
+
+
+def _choose_dependencies(_reader: Reader, argument: Any, node: Node) -> list[Nodes]:
+    return _dependencies(argument, node, "dependencies")
+
+
+def _dependencies(argument: Any, node: Node, keyword: str) -> list[Nodes]:
+    """Each name is absent, or brings along what depends on it."""
+    alternatives: list[list[Node]] = [[]]
+    for key, needs in _map(argument, node, keyword).items():
+        absent = node.child({Inner.FORBIDDEN: {key}}, keyword, key, "absent")
+        present = node.child({"required": [key]}, keyword, key, "present")
+        also = node.child({"required": needs} if isinstance(needs, list) else needs, keyword, key)
+        alternatives = [[*each, *more] for each in alternatives for more in ([present, also], [absent])]
+        if len(alternatives) > 256:
+            raise Refused(node.path, f"{keyword} has too many combinations")
+    return [tuple(each) for each in alternatives]
+
+
+Say = Callable[[Reader, Shape, Any, Node], Nodes]
+Choose = Callable[[Reader, Any, Node], list[Nodes]]
+
+MEMBERS = ("properties", "patternProperties", "additionalProperties")
+
+SAYS: dict[object, Say] = {
+    "type": _say_type,
+    Inner.TYPES: _say_types,
+    "enum": _say_enum,
+    "const": _say_const,
+    Inner.EXCLUDED: _say_excluded,
+    "minimum": _bound("minimum"),
+    "maximum": _bound("maximum"),
+    "exclusiveMinimum": _bound("exclusiveMinimum"),
+    "exclusiveMaximum": _bound("exclusiveMaximum"),
+    "multipleOf": _say_multiple,
+    "minLength": _limit("minLength", "shortest", "longest"),
+    "maxLength": _limit("maxLength", "shortest", "longest"),
+    "pattern": _say_pattern,
+    Inner.UNLIKE: _say_unlike,
+    "format": _say_format,
+    "items": _say_items,
+    "prefixItems": _say_prefix,
+    "minItems": _limit("minItems", "fewest_items", "most_items"),
+    "maxItems": _limit("maxItems", "fewest_items", "most_items"),
+    "uniqueItems": _say_unique,
+    "contains": _say_contains,
+    "unevaluatedItems": _say_unevaluated_items,
+    **dict.fromkeys(MEMBERS, _say_members),
+    "required": _say_required,
+    Inner.FORBIDDEN: _say_forbidden,
+    "propertyNames": _say_names,
+    "minProperties": _limit("minProperties", "fewest_members", "most_members"),
+    "maxProperties": _limit("maxProperties", "fewest_members", "most_members"),
+    "unevaluatedProperties": _say_unevaluated_members,
+    "allOf": _say_all,
+    "$ref": _say_ref,
+    "not": _say_not,
+    "$id": _say_id,
+    "$dynamicRef": _refuse("$dynamicRef"),
+    "$recursiveRef": _refuse("$recursiveRef"),
+}
+
+CHOOSES: dict[object, Choose] = {
+    "anyOf": _choose_any,
+    "oneOf": _choose_one,
+    "if": _choose_if,
+    "dependentRequired": _choose_dependent_required,
+    "dependentSchemas": _choose_dependent_schemas,
+    "dependencies": _choose_dependencies,
+}
+
+_OF_NUMBERS = frozenset({"integer", "fraction"})
+CONCERNS: dict[object, frozenset[str]] = {
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), _OF_NUMBERS),
+    **dict.fromkeys(("minLength", "maxLength", "pattern", "format", Inner.UNLIKE), frozenset({"string"})),
+    **dict.fromkeys(
+        ("items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains", "unevaluatedItems"),
+        frozenset({"array"}),
+    ),
+    **dict.fromkeys(
+        (
+            *MEMBERS,
+            "required",
+            "propertyNames",
+            "minProperties",
+            "maxProperties",
+            "unevaluatedProperties",
+            "dependentRequired",
+            "dependentSchemas",
+            "dependencies",
+        ),
+        frozenset({"object"}),
+    ),
+}
+"""A schema that names no type and speaks of some is taken to mean these."""
+
+
+# What a negated keyword says.
+
+
+def negated(node: Node) -> Any:
+    """A schema of what does not satisfy a schema. Raises Refused where that cannot be said."""
+    value = node.value
+    if isinstance(value, bool):
+        return not value
+    if not isinstance(value, dict):
+        raise Refused(node.path, "is no schema: it must be an object, true or false")
+    if "if" in value:
+        raise Refused(node.path, "not, of an if, cannot be held in a grammar")
+    found = []
+    for keyword, argument in value.items():
+        if keyword == "$id":
+            continue
+        if keyword in NEGATIONS:
+            found.append(NEGATIONS[keyword](argument, node))
+        elif keyword in SAYS or keyword in CHOOSES:
+            raise Refused(
+                node.path, f"not, or a oneOf whose branches overlap, of {keyword} cannot be held in a grammar"
+            )
+    return {"anyOf": found} if found else False
+
+
+def _of(kinds: frozenset[str], **said: Any) -> dict[Any, Any]:
+    return {Inner.TYPES: kinds, **said}
+
+
+_STRINGS, _ARRAYS, _OBJECTS = frozenset({"string"}), frozenset({"array"}), frozenset({"object"})
+
+
+def _not_type(argument: Any, node: Node) -> Any:
+    shape = Shape()
+    _narrow(shape, argument, node)
+    return {Inner.TYPES: EVERY_TYPE - shape.types}
+
+
+def _not_bound(keyword: str, opposite: str) -> Negation:
+    def negation(argument: Any, node: Node) -> Any:
+        if isinstance(argument, bool):
+            raise Refused(node.path, f"not, of {keyword} as a word, cannot be held in a grammar")
+        return _of(_OF_NUMBERS, **{opposite: argument})
+
+    return negation
+
+
+def _not_least(keyword: str, opposite: str, kinds: frozenset[str]) -> Negation:
+    def negation(argument: Any, node: Node) -> Any:
+        count = _count(argument, node, keyword)
+        return _of(kinds, **{opposite: count - 1}) if count else False
+
+    return negation
+
+
+def _not_most(keyword: str, opposite: str, kinds: frozenset[str]) -> Negation:
+    return lambda argument, node: _of(kinds, **{opposite: _count(argument, node, keyword) + 1})
+
+
+def _not_required(argument: Any, node: Node) -> Any:
+    names = _texts(argument, node, "required")
+    return {"anyOf": [{Inner.TYPES: _OBJECTS, Inner.FORBIDDEN: {name}} for name in names]} if names else False
+
+
+def _not_properties(argument: Any, node: Node) -> Any:
+    found = [
+        _of(_OBJECTS, required=[key], properties={key: Node({"not": child}, child.path + "!!", child.root)})
+        for key, child in _children(argument, node, "properties").items()
+        if child.value is not True and child.value != {}
+    ]
+    return {"anyOf": found} if found else False
+
+
+def _not_dependent(argument: Any, node: Node) -> Any:
+    found = [
+        {Inner.TYPES: _OBJECTS, "required": [key], Inner.FORBIDDEN: {need}}
+        for key, needs in _map(argument, node, "dependentRequired").items()
+        for need in _texts(needs, node, "dependentRequired")
+    ]
+    return {"anyOf": found} if found else False
+
+
+def _not_each(keyword: str, joined: str) -> Negation:
+    def negation(argument: Any, node: Node) -> Any:
+        children = [node.child(each, keyword, at) for at, each in enumerate(_list(argument, node, keyword))]
+        return {joined: [Node({"not": child}, child.path + "!!", child.root) for child in children]}
+
+    return negation
+
+
+def _not_ref(argument: Any, node: Node) -> Any:
+    target = resolved(_text(argument, node, "$ref"), node)
+    return Node({"not": target}, target.path + "!!", target.root)
+
+
+def _not_items(argument: Any, node: Node) -> Any:
+    if isinstance(argument, list) or "prefixItems" in node.value:
+        raise Refused(node.path, "not, of items behind a prefix, cannot be held in a grammar")
+    child = node.child(argument, "items")
+    return _of(_ARRAYS, contains=Node({"not": child}, child.path + "!!", child.root))
+
+
+def _not_contains(argument: Any, node: Node) -> Any:
+    if {"minContains", "maxContains"} & node.value.keys():
+        raise Refused(node.path, "not, of contains with counts, cannot be held in a grammar")
+    child = node.child(argument, "contains")
+    return _of(_ARRAYS, items=Node({"not": child}, child.path + "!!", child.root))
+
+
+def _not_pattern(argument: Any, node: Node) -> Any:
+    return {Inner.TYPES: _STRINGS, Inner.UNLIKE: _text(argument, node, "pattern")}
+
+
+Negation = Callable[[Any, Node], Any]
+
+NEGATIONS: dict[object, Negation] = {
+    "type": _not_type,
+    Inner.TYPES: lambda argument, _node: {Inner.TYPES: EVERY_TYPE - argument},
+    "enum": lambda argument, node: {Inner.EXCLUDED: _list(argument, node, "enum")},
+    "const": lambda argument, _node: {Inner.EXCLUDED: [argument]},
+    Inner.EXCLUDED: lambda argument, _node: {"enum": argument},
+    "minimum": _not_bound("minimum", "exclusiveMaximum"),
+    "maximum": _not_bound("maximum", "exclusiveMinimum"),
+    "exclusiveMinimum": _not_bound("exclusiveMinimum", "maximum"),
+    "exclusiveMaximum": _not_bound("exclusiveMaximum", "minimum"),
+    "minLength": _not_least("minLength", "maxLength", _STRINGS),
+    "maxLength": _not_most("maxLength", "minLength", _STRINGS),
+    "minItems": _not_least("minItems", "maxItems", _ARRAYS),
+    "maxItems": _not_most("maxItems", "minItems", _ARRAYS),
+    "minProperties": _not_least("minProperties", "maxProperties", _OBJECTS),
+    "maxProperties": _not_most("maxProperties", "minProperties", _OBJECTS),
+    "pattern": _not_pattern,
+    Inner.UNLIKE: lambda argument, _node: _of(_STRINGS, pattern=argument),
+    "required": _not_required,
+    Inner.FORBIDDEN: lambda argument, _node: {"anyOf": [_of(_OBJECTS, required=[name]) for name in argument]},
+    "properties": _not_properties,
+    "dependentRequired": _not_dependent,
+    "allOf": _not_each("allOf", "anyOf"),
+    "anyOf": _not_each("anyOf", "allOf"),
+    "not": lambda argument, node: node.child(argument, "not"),
+    "$ref": _not_ref,
+    "items": _not_items,
+    "contains": _not_contains,
+}
+
+
+def resolved(ref: str, node: Node) -> Node:
+    """The schema that a reference of a node means. Raises Refused for one that leads nowhere, or out of the schema."""
+    own = node.root.get("$id", node.root.get("id", "")) if isinstance(node.root, dict) else ""
+    if own and isinstance(own, str) and ref.startswith(own.rstrip("#")) and not ref.startswith("#"):
+        ref = "#" + ref[len(own.rstrip("#")) :].lstrip("#")
+    if not ref.startswith("#"):
+        raise Refused(node.path, f"$ref {ref!r:.80} leads out of the schema; put what it means under $defs")
+    base = node.path.partition("#")[0] + "#"
+    pointer = _unquoted(ref[1:])
+    if pointer and not pointer.startswith("/"):
+        return _anchored(pointer, base, node)
+    value, found = node.root, base
+    for step in pointer.split("/")[1:]:
+        key = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+            value = value[int(key)]
+        elif isinstance(value, dict) and key in value:
+            value = value[key]
+        else:
+            raise Refused(node.path, f"$ref {ref!r:.80} leads nowhere")
+        found += "/" + step
+    return Node(value, found, node.root)
+
+
+def _anchored(name: str, base: str, node: Node) -> Node:
+    for value, path in _subschemas(node.root, base):
+        if isinstance(value, dict) and (value.get("$anchor") == name or value.get("$id") == f"#{name}"):
+            return Node(value, path, node.root)
+    raise Refused(node.path, f"$ref {'#' + name!r:.80} leads nowhere: no $anchor has this name")
+
+
+def _subschemas(root: Any, base: str) -> Iterator[tuple[Any, str]]:
+    waiting: list[tuple[Any, str]] = [(root, base)]
+    while waiting:
+        value, path = waiting.pop()
+        yield value, path
+        pairs: Sequence[tuple[object, Any]] = ()
+        if isinstance(value, dict):
+            pairs = tuple(value.items())
+        elif isinstance(value, list):
+            pairs = tuple(enumerate(value))
+        waiting += [(each, f"{path}/{str(key).replace('~', '~0').replace('/', '~1')}") for key, each in pairs]
+
+
+def _unquoted(pointer: str) -> str:
+    return unquote(pointer)
