@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from aios.cli.commands import files, fs, inventory, record, route, upkeep, work
+from aios.cli.commands import files, fs, inventory, record, route, trust, upkeep, work
 from aios.cli.exit import EPILOG, guarded
 
 app = typer.Typer(
@@ -18,7 +18,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for module in (work, files, fs, record, inventory):
+for module in (work, files, fs, record, inventory, trust):
     for command in module.COMMANDS:
         app.command()(guarded(command))
 

@@ -36,6 +36,11 @@ def _console(*, stderr: bool) -> Console:
     return Console(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
 
 
+def say(text: str) -> None:
+    """One line of talk on stderr, harmless whatever is quoted in it."""
+    print(f"aios: {clean(text)}", file=sys.stderr, flush=True)
+
+
 def print_json(value: Any, *, line: bool = False) -> None:
     """One JSON value on stdout; on one line when it is part of a stream."""
     print(json.dumps(value, indent=None if line else 2, default=_plain))

@@ -20,9 +20,9 @@ def agents(config: flags.ConfigFile = None, as_json: flags.Json = False) -> None
     """List the agent programs."""
     from aios.cli import inventory
     from aios.cli.output import print_json, stdout
-    from aios.config import load
+    from aios.cli.settings import configuration
 
-    found = inventory.agents(load(path=config))
+    found = inventory.agents(configuration(config))
     if as_json:
         print_json(found)
     else:
@@ -31,11 +31,11 @@ def agents(config: flags.ConfigFile = None, as_json: flags.Json = False) -> None
 
 def models(config: flags.ConfigFile = None, load: Load = False, as_json: flags.Json = False) -> Code:
     """List the configured models, and what each takes of this machine."""
-    from aios import config as configuration
     from aios.cli import inventory
     from aios.cli.output import print_json, stderr, stdout
+    from aios.cli.settings import configuration
 
-    chosen = configuration.load(path=config)
+    chosen = configuration(config)
     found = inventory.models(chosen, _loaded(chosen) if load else None)
     problems = inventory.problems(found)
     if as_json:
@@ -56,12 +56,14 @@ def _loaded(config: Config) -> Mapping[str, Mapping[str, Any]]:
 
 
 def config(file: flags.ConfigFile = None, as_json: flags.Json = False) -> None:
-    """Print the configuration in force, as TOML."""
+    """Print the configuration in force, as TOML; on stderr, where it may be written."""
     from aios.cli import inventory
-    from aios.cli.output import print_json
-    from aios.config import load
+    from aios.cli.output import print_json, say
+    from aios.cli.settings import configuration
+    from aios.config import user_file
 
-    chosen = load(path=file)
+    chosen = configuration(file)
+    say(f"your own configuration is {user_file()}{'' if user_file().exists() else ', which is not there yet'}")
     if as_json:
         print_json(chosen.model_dump(mode="json"))
     else:

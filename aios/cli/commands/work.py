@@ -40,10 +40,10 @@ def run(
     For example: aios run summarise=notes.txt answer="notes.txt: who wrote it?" -n 8
     """
     from aios.cli.jobs import check, cycle, parse
-    from aios.cli.settings import settings
+    from aios.cli.settings import chosen
     from aios_syscalls import Budget
 
-    chosen = settings(
+    found = chosen(
         config,
         scheduler=scheduler,
         slice=slice,
@@ -54,8 +54,8 @@ def run(
         budget=Budget(tokens=budget_tokens, usd=budget_usd, seconds=budget_seconds, calls=budget_calls),
     )
     jobs = cycle(parse(programs, task), processes)
-    check(jobs, chosen)
-    return _execute(jobs, chosen, as_json)
+    check(jobs, found.config, found.project)
+    return _execute(jobs, found.config, as_json)
 
 
 def demo(
