@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import click
 from pydantic import ValidationError
 
 from aios.cli.output import say
@@ -20,11 +19,8 @@ from aios_syscalls.wire import explain
 def loaded(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Loaded:
     """The configuration; what of the directory's file is left out is told on stderr, once in a command."""
     found = read(flags, file)
-    context = click.get_current_context(silent=True)
-    told = context.meta.setdefault("aios.told", set()) if context else set()
-    if found.project.note and found.project.note not in told:
-        told.add(found.project.note)
-        say(found.project.note)
+    if found.project.note:
+        say(found.project.note, once=True)
     return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from aios.cli.exit import Code
-from aios.cli.output import clean, print_json, say
+from aios.cli.output import clean, out, print_json, say
 from aios.config import Config, LocalModelConfig, RemoteModelConfig, check_values, trust_store
 from aios.project import NAME, TIGHTENING, listed, setting_names
 from aios.regular import Regular, read_regular
@@ -52,7 +52,7 @@ def show_list(*, as_json: bool) -> Code:
         print_json([{"path": each.path, "sha256": each.sha256, "tools": each.tools} for each in records])
     else:
         for each in records:
-            print(clean(each.path))
+            out(each.path)
     return Code.OK if records else Code.ERROR
 
 
@@ -129,9 +129,8 @@ def _rest(config: Config) -> Iterator[str]:
 
 
 def _show(found: Regular, allows: list[str]) -> None:
-    print(clean(f"{found.path} would have it so that"))
-    for line in allows or ["nothing changes"]:
-        print(f"  - {clean(line)}")
+    lines = [f"  - {clean(line)}" for line in allows or ["nothing changes"]]
+    out("\n".join((clean(f"{found.path} would have it so that"), *lines)))
     sys.stdout.flush()
 
 

@@ -32,7 +32,7 @@ def agents(config: flags.ConfigFile = None, as_json: flags.Json = False) -> None
 def models(config: flags.ConfigFile = None, load: Load = False, as_json: flags.Json = False) -> Code:
     """List the configured models, and what each takes of this machine."""
     from aios.cli import inventory
-    from aios.cli.output import print_json, stderr, stdout
+    from aios.cli.output import print_json, say, stdout
     from aios.cli.settings import configuration
 
     chosen = configuration(config)
@@ -43,7 +43,7 @@ def models(config: flags.ConfigFile = None, load: Load = False, as_json: flags.J
     else:
         stdout().print(inventory.model_table(found))
         for problem in problems:
-            stderr().print(problem, style="bold red", soft_wrap=True)
+            say(problem)
     return Code.MODEL if load and problems else Code.OK
 
 
@@ -56,18 +56,19 @@ def _loaded(config: Config) -> Mapping[str, Mapping[str, Any]]:
 
 
 def config(file: flags.ConfigFile = None, as_json: flags.Json = False) -> None:
-    """Print the configuration in force, as TOML; on stderr, where it may be written."""
+    """Print the configuration in force, as TOML that begins with where your own is."""
     from aios.cli import inventory
-    from aios.cli.output import print_json, say
+    from aios.cli.output import out, print_json
     from aios.cli.settings import configuration
     from aios.config import user_file
 
     chosen = configuration(file)
-    say(f"your own configuration is {user_file()}{'' if user_file().exists() else ', which is not there yet'}")
     if as_json:
         print_json(chosen.model_dump(mode="json"))
     else:
-        print("\n".join(inventory.toml(chosen.model_dump(mode="json"))))
+        there = "" if user_file().exists() else ", which is not there yet"
+        out(f"# your own: {user_file()}{there}")
+        out("\n".join(inventory.toml(chosen.model_dump(mode="json"))))
 
 
 def doctor(as_json: flags.Json = False) -> Code:

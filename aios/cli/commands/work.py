@@ -110,7 +110,7 @@ def bench(
 ) -> Code:
     """Run a benchmark; ends with 1 when a target is missed."""
     from aios import bench
-    from aios.cli.output import print_json, stdout
+    from aios.cli.output import out, print_json, stdout
     from aios.cli.table import grid
 
     if not name and as_json:
@@ -127,7 +127,7 @@ def bench(
         report = bench.run(name, quick, **given)
         if plot:
             _write(plot, report.plot())
-        print(report.to_json()) if as_json else stdout().print(report.show())
+        out(report.to_json()) if as_json else stdout().print(report.show())
         return Code.OK if report.met else Code.ERROR
     return Code.OK
 
@@ -148,7 +148,7 @@ def _execute(jobs: Sequence[Job], config: Config, as_json: bool, **options: Any)
     import anyio
 
     from aios.cli import results
-    from aios.cli.output import print_json, stdout
+    from aios.cli.output import print_json, say, stdout
     from aios.cli.run import execute
     from aios.cli.view import view
 
@@ -158,10 +158,12 @@ def _execute(jobs: Sequence[Job], config: Config, as_json: bool, **options: Any)
         raise KeyboardInterrupt
     if as_json:
         print_json(results.to_json(outcome.history, outcome.journal, outcome.failure))
-    else:
+    elif sys.stdout.isatty():
         results.show(stdout(), outcome.history)
+    else:
+        results.write(outcome.history)
     if outcome.failure is not None:
-        print(f"aios: {outcome.failure.message}", file=sys.stderr)
+        say(outcome.failure.message)
     return outcome.code
 
 
