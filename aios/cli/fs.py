@@ -17,7 +17,7 @@ import anyio.to_thread
 
 from aios.boot import boot
 from aios.cli.exit import Code, code_of
-from aios.cli.output import clean, out, print_json, say
+from aios.cli.output import out, print_json, say, talk
 from aios.cli.place import place
 from aios.config import Config
 from aios.sdk import Agent
@@ -102,10 +102,10 @@ async def _serve(outcomes: Sequence[Outcome]) -> None:
 
 def _show(chosen: Plan) -> None:
     """The plan, on stderr: stdout is for what the files say."""
-    print("plan:" if chosen.sure else "plan, as the model reads it, which may be wrong:", file=sys.stderr)
+    talk("plan:" if chosen.sure else "plan, as the model reads it, which may be wrong:")
     for number, step in enumerate(chosen.steps, 1):
         asks = "  (asks first)" if needs_confirmation(chosen, step) else ""
-        print(f"  {number}. {clean(step.line)}{asks}", file=sys.stderr)
+        talk(f"  {number}. {step.line}{asks}")
 
 
 def _confirmer(chosen: Plan, options: Options) -> Confirm:
@@ -120,8 +120,8 @@ def _confirmer(chosen: Plan, options: Options) -> Confirm:
             return False
         more = [f"  ... and {len(touched) - TOUCHED} more"] if len(touched) > TOUCHED else []
         for line in [*(f"  {each}" for each in touched[:TOUCHED]), *more]:
-            print(clean(line), file=sys.stderr)
-        print(f"{clean(step.line)}? [y/N] ", end="", file=sys.stderr, flush=True)
+            talk(line)
+        talk(f"{step.line}? [y/N] ", end="")
         answer = await anyio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
         return answer.strip().lower() in ("y", "yes")
 

@@ -77,15 +77,20 @@ _SAID: ContextVar[set[str] | None] = ContextVar("said", default=None)
 def say(text: str, *, once: bool = False) -> None:
     """A line of talk on stderr, harmless whatever is quoted in it: no further line can pass for one of ours.
 
-    `once` says it once in a command. Where stderr cannot be written there is nobody to tell.
+    `once` says it once in a command.
     """
     said = _SAID.get()
     if once and said is not None:
         if text in said:
             return
         said.add(text)
+    talk("aios: " + text.rstrip("\n").replace("\n", "\n  "))
+
+
+def talk(text: str, end: str = "\n") -> None:
+    """Text on stderr as it is, but harmless; where that cannot be written there is nobody to tell."""
     with suppress(OSError, ValueError):
-        print("aios: " + clean(text).rstrip("\n").replace("\n", "\n  "), file=sys.stderr, flush=True)
+        print(clean(text), end=end, file=sys.stderr, flush=True)
 
 
 def begin_saying() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from aios.cli.output import print_json, say, seconds, stderr, terminal_columns
+from aios.cli.output import print_json, say, seconds, stderr, talk, terminal_columns
 from aios.cli.place import shown
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Plain:
 
     def tell(self, state: State) -> None:
         if state.stage == "done":
-            say(summary(state))
+            talk(summary(state))
 
     def note(self, text: str) -> None:
         say(text)

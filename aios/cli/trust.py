@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from aios.cli.exit import Code
-from aios.cli.output import clean, out, print_json, say
+from aios.cli.output import clean, out, print_json, say, talk
 from aios.config import Config, LocalModelConfig, RemoteModelConfig, check_values, trust_store
 from aios.project import NAME, TIGHTENING, listed, setting_names
 from aios.regular import Regular, read_regular
@@ -138,5 +138,5 @@ def _confirmed() -> bool:
     """Whether a person says yes. Raises Denied where there is none to ask."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise Denied("nobody is there to say yes; read what it would allow, then: aios trust --yes", field="yes")
-    print("trust it? [y/N] ", end="", file=sys.stderr, flush=True)
+    talk("trust it? [y/N] ", end="")
     return sys.stdin.readline().strip().lower() in ("y", "yes")

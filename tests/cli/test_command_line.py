@@ -399,9 +399,8 @@ def test_a_run_prints_its_results_and_where_to_read_on(capsys: pytest.CaptureFix
 
     work._execute([Job("say", "the task")], Config(), False, models=[ScriptedModel("the answer")], mains={"say": say})
     told = capsys.readouterr()
-    assert "1 say  the task" in told.out
-    assert "the answer" in told.out
-    assert f"{me()} trace 2" in told.out
+    assert told.out == "the answer"
+    assert f"{me()} trace 2" in told.err
     assert "process 1 say done" in told.err
 
 
