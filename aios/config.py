@@ -1,6 +1,7 @@
 """Configuration: frozen models, read from TOML, environment and flags.
 
-Flags win over `AIOS_*` variables, those over `aios.toml` here, that over the user's, that over the defaults.
+Flags win over `AIOS_*` variables, those over `aios.toml` here, that over the user's, that over the defaults. But what
+`aios.toml` here may say depends on whether the user trusts it: see aios/project.py.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 import difflib
 import os
 import secrets
-import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,7 +18,12 @@ from typing import Annotated, Any, Literal
 from platformdirs import user_cache_path, user_config_path, user_state_path
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, HttpUrl, Tag, ValidationError
 
-from aios_syscalls import BadRequest, Budget, Frozen, NotFound
+from aios import project
+from aios.project import Project
+from aios.regular import Regular, read_regular
+from aios.toml_file import parse_toml
+from aios.trust import Record, TrustStore
+from aios_syscalls import AiosError, BadRequest, Budget, Frozen, NotFound
 from aios_syscalls.invalid import explain
 
 MEBIBYTE = 1024 * 1024
@@ -266,8 +272,12 @@ class Config(Frozen):
     """The directory that file syscalls are confined to."""
     tools: tuple[Path, ...] = ()
     """Python files whose `@tool` functions are added to the built-in ones."""
+    tool_sha256: dict[str, str] = {}
+    """By a path of `tools`: what its SHA-256 has to be, in hexadecimal; a file with another is not run."""
     agents: tuple[Path, ...] = ()
     """Directories of agent programs, before the default ones."""
+    read_only: tuple[Path, ...] = ()
+    """What agents may not change though it lies in the root, beside what a configuration is made of."""
     isolate: bool = True
     """Run each agent in a process of its own."""
     seed: int | None = None
@@ -302,36 +312,141 @@ def new_run_directory() -> Path:
     return runs_directory() / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The configuration in force, and the directory's file as far as it is not."""
+
+    config: Config
+    project: Project = field(default_factory=Project)
+
+
 def load(flags: Mapping[str, Any] | None = None, path: Path | None = None) -> Config:
-    """The configuration in force. Raises BadRequest, naming the source and the field, or NotFound."""
-    merged: dict[str, Any] = {}
-    for source in [path] if path else [home("config") / "config.toml", Path("aios.toml")]:
-        if source.is_file() or path:
-            merged = _merge(merged, _read(source))
-    merged = _merge(_merge(merged, _environment()), flags or {})
-    try:
-        return Config.model_validate(merged)
-    except ValidationError as error:
-        raise _explain(error, "the command line") from None  # the others were read one by one
+    """As `read`, without what is left out."""
+    return read(flags, path).config
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(flags: Mapping[str, Any] | None = None, path: Path | None = None) -> Loaded:
+    """The configuration in force: by `path` and no other file, where it is given.
+
+    The working directory's file is never an error unless it is trusted: what it says is left out. Raises BadRequest,
+    naming the source and the field, or NotFound.
+    """
+    low = _file(path) if path else _own_file(user_file())
+    high = _merge(_environment(), flags or {})
+    found = Project()
+    if path is None:
+        low, found = _with_directory(low, high)
+    merged = _merge(low, high)
+    merged["read_only"] = [*merged.get("read_only", ()), *([path] if path else [])]
+    return Loaded(check_values(merged, "the command line"), found)  # the others were checked one by one
+
+
+def user_file() -> Path:
+    """The user's own configuration, which need not be there."""
+    return home("config") / "config.toml"
+
+
+def trust_store() -> TrustStore:
+    """What this user trusts."""
+    return TrustStore(home("state"))
+
+
+def _file(path: Path) -> dict[str, Any]:
+    """The values of a file that the user names. Raises BadRequest or NotFound."""
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+        data = read_regular(path).data
+    except NotFound:
         raise NotFound(f"there is no configuration file {path}; check the path, or leave it out") from None
-    except OSError as error:
-        raise BadRequest(f"the configuration {path} cannot be read: {error.strerror}; give another file") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadRequest(f"{path} cannot be read as TOML: {error}; mend it") from None
-    return _checked(values, str(path))
+    return _checked(parse_toml(data, str(path)), str(path))
+
+
+def _own_file(path: Path) -> dict[str, Any]:
+    """The values of the user's own file, if it is there; what it names as code lies where it does.
+
+    From wherever aios is started a relative path would lead to what somebody planted there.
+    """
+    values = _file(path) if os.path.lexists(path) else {}
+    for name in ("tools", "agents"):
+        if name in values:
+            values[name] = [_beside(path, each) for each in values[name]]
+    if "tool_sha256" in values:
+        values["tool_sha256"] = {_beside(path, each): sha256 for each, sha256 in values["tool_sha256"].items()}
+    for model in values.get("models", {}).values():
+        if "path" in model:
+            model["path"] = _beside(path, model["path"])
+    return values
+
+
+def _beside(file: Path, path: str) -> str:
+    return str(file.parent / Path(path).expanduser())
+
+
+def _with_directory(values: dict[str, Any], high: Mapping[str, Any]) -> tuple[dict[str, Any], Project]:
+    """The user's values with what the working directory's file says, and what of that is left out."""
+    path = Path(project.NAME)
+    if not os.path.lexists(path):
+        return values, Project()
+    try:
+        found = read_regular(path, follow=False)
+    except AiosError as error:
+        return values, Project(path, why=error.message)
+    record = trust_store().record_of(found.path)
+    why = _distrust(found, record)
+    if record is not None and not why:
+        own = _checked(parse_toml(found.data, str(path)), str(path))
+        return _merge(values, {**own, "tool_sha256": {**own.get("tool_sha256", {}), **record.tools}}), Project(path)
+    try:
+        return _tightened(values, high, parse_toml(found.data, str(path)), Project(path, why=why))
+    except BadRequest as error:
+        return values, Project(path, why=error.message)
+
+
+def _distrust(found: Regular, record: Record | None) -> str:
+    """Why a directory's file is not trusted; empty where it is."""
+    if record is None:
+        return f"{project.NAME} here is not trusted"
+    if record.sha256 != found.sha256:
+        return f"{project.NAME} here has changed since you trusted it"
+    for tool, sha256 in record.tools.items():
+        try:
+            same = read_regular(found.path.parent / tool).sha256 == sha256
+        except AiosError:
+            same = False
+        if not same:
+            return f"{tool}, which {project.NAME} here names, has changed since you trusted it"
+    return ""
+
+
+def _tightened(
+    values: dict[str, Any], high: Mapping[str, Any], said: dict[str, Any], found: Project
+) -> tuple[dict[str, Any], Project]:
+    """What a file that is not trusted may change. Raises BadRequest where that part of it is malformed."""
+    allowed, left_out = project.split(said)
+    checked = check_values(allowed, str(found.path)).model_dump(exclude_unset=True)
+    before = check_values(values, "the configuration")
+    result = project.tightened(values, before.model_dump(), checked)
+    private = checked.get("files", {}).get("private", {})
+    if private:
+        taken, homes = before.files.private, before.files.homes
+        root = Path(high.get("root") or before.root)
+        added, refused = project.private_additions(private, taken, homes, root)
+        result["files"] = {**result.get("files", {}), "private": {**taken, **added}}
+        if refused:
+            clashes = {f"private.{name}": where for name, where in refused.items()}
+            left_out = {**left_out, "files": {**left_out.get("files", {}), **clashes}}
+    return result, Project(found.path, left_out, found.why if left_out else "")
+
+
+def check_values(values: Mapping[str, Any], source: str) -> Config:
+    """What the values of one source make alone. Raises BadRequest that names the source and the field."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise _explain(error, source) from None
 
 
 def _checked(values: dict[str, Any], source: str) -> dict[str, Any]:
-    try:
-        Config.model_validate(values)
-    except ValidationError as error:
-        raise _explain(error, source) from None
+    check_values(values, source)
     return values
 
 

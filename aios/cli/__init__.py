@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 from aios.dumpable import set_dumpable
@@ -17,14 +17,39 @@ def main() -> None:
     leave_working_directory()
     set_dumpable(False)
     from aios.cli.app import app
+    from aios.cli.streams import open_streams, say_logs
 
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # an agent's answer may hold what the terminal's encoding does not
+    if not open_streams():
+        _refuse()
+    say_logs()
+    _leave(_ended(lambda: app(prog_name="aios")))
+
+
+def _ended(run: Callable[[], object]) -> SystemExit:
+    """How the command line ended, all its output written."""
+    from aios.cli.output import say
+    from aios.cli.streams import OutputFailed
+
     try:
-        app(prog_name="aios")
-    except SystemExit as end:
-        _leave(end)
+        try:
+            run()
+        except SystemExit as end:
+            sys.stdout.flush()
+            return end
+        return SystemExit(0)
+    except OutputFailed as error:
+        say(error.message)
+    except BrokenPipeError:  # who read has enough, as `head` has
+        pass
+    return SystemExit(1)
+
+
+def _refuse() -> None:
+    """End, since there is nowhere to write results to."""
+    from aios.cli.output import say
+
+    say("standard output is closed, so nothing can be told there; redirect it, for example: > /dev/null")
+    sys.exit(1)
 
 
 def _leave(end: SystemExit) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from aios.cli.commands import files, fs, inventory, record, route, upkeep, work
+from aios.cli.commands import files, fs, inventory, record, route, trust, upkeep, work
 from aios.cli.exit import EPILOG, guarded
+from aios.cli.output import clean as safe
 
 app = typer.Typer(
     help="An operating-system kernel for LLM agents.",
@@ -18,9 +20,32 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for module in (work, files, fs, record, inventory):
+
+class Command(TyperCommand):
+    """A command whose usage errors are harmless to print, and say how a text that begins with - is given."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        words = list(args)  # which parsing takes out
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:  # typer has its own copy of click, whose errors have no public name
+            if isinstance(message := getattr(error, "message", None), str):
+                error.message = safe(message) + self._hint(ctx, error, words)  # type: ignore[attr-defined]
+            raise
+
+    def _hint(self, ctx: Any, error: Exception, words: list[str]) -> str:
+        option = getattr(error, "option_name", None)
+        takes_text = any(param.param_type_name == "argument" for param in self.params)
+        if not isinstance(option, str) or not takes_text:
+            return ""
+        long = option.startswith("--")  # else it is one letter of several behind one dash
+        word = next((each for each in words if each.startswith(option if long else "-") and option[1] in each), option)
+        return f"; if {safe(word)} is text, write -- before it: {ctx.command_path} -- {safe(word)}"
+
+
+for module in (work, files, fs, record, inventory, trust):
     for command in module.COMMANDS:
-        app.command()(guarded(command))
+        app.command(cls=Command)(guarded(command))
 
 for name, commands, what in (
     ("files", upkeep.COMMANDS, "Look after an indexed directory."),
@@ -28,7 +53,7 @@ for name, commands, what in (
 ):
     below = typer.Typer(help=what, no_args_is_help=True, rich_markup_mode=None)
     for command in commands:
-        below.command()(guarded(command))
+        below.command(cls=Command)(guarded(command))
     app.add_typer(below, name=name)
 
 

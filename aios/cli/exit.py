@@ -59,10 +59,14 @@ def guarded(command: Callable[P, Code | None]) -> Callable[P, None]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        from aios.cli.output import begin_saying, say
+
+        begin_saying()
         try:
             code = command(*args, **kwargs) or Code.OK
+            sys.stdout.flush()
         except KeyboardInterrupt:
-            print("aios: interrupted", file=sys.stderr)
+            say("interrupted")
             code = Code.INTERRUPTED
         except Exception as error:
             code = _tell(error, as_json=bool(kwargs.get("as_json")))
@@ -72,12 +76,16 @@ def guarded(command: Callable[P, Code | None]) -> Callable[P, None]:
 
 
 def _tell(error: Exception, *, as_json: bool) -> Code:
-    from aios.cli.output import print_json
+    from aios.cli.output import print_json, say
+    from aios.cli.streams import OutputFailed
     from aios_syscalls import AiosError
 
+    if isinstance(error, BrokenPipeError):
+        return Code.ERROR  # who read has enough, as `head` has
     if not isinstance(error, AiosError):
         raise error
-    print(f"aios: {error.message}", file=sys.stderr)
-    if as_json:
+    say(error.message)
+    if as_json and not isinstance(error, OutputFailed):
         print_json({"error": error.to_wire()})
+        sys.stdout.flush()
     return code_of(error.code)

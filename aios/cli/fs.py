@@ -17,7 +17,7 @@ import anyio.to_thread
 
 from aios.boot import boot
 from aios.cli.exit import Code, code_of
-from aios.cli.output import clean, print_json
+from aios.cli.output import out, print_json, say, talk
 from aios.cli.place import place
 from aios.config import Config
 from aios.sdk import Agent
@@ -46,7 +46,7 @@ def execute(request: str, config: Config, options: Options) -> Code:
         # No root of its own in a part of an indexed directory: its files would have two histories.
         root = place(".").root
         if root != Path.cwd():
-            print(f"aios: files are named from {root}", file=sys.stderr)
+            say(f"files are named from {root}")
         config = config.model_copy(update={"root": root})
     return anyio.run(_execute, request, config, options)
 
@@ -72,7 +72,7 @@ async def _execute(request: str, config: Config, options: Options) -> Code:
 
 
 def _refuse(error: Refused, options: Options) -> Code:
-    print(f"aios: {clean(error.message)}", file=sys.stderr)
+    say(error.message)
     if options.json:
         print_json({"refused": {"why": error.why, "message": error.message}})
     return CODES.get(error.why, Code.USAGE)
@@ -96,16 +96,16 @@ async def _serve(outcomes: Sequence[Outcome]) -> None:
     shares = [outcome.step for outcome in outcomes if outcome.state == "done"]
     if longest := max((step.seconds for step in shares if isinstance(step, Share)), default=0):
         sys.stdout.flush()
-        print("aios: the link is good while this command runs; Ctrl-C ends it", file=sys.stderr, flush=True)
+        say("the link is good while this command runs; Ctrl-C ends it")
         await anyio.sleep(longest)
 
 
 def _show(chosen: Plan) -> None:
     """The plan, on stderr: stdout is for what the files say."""
-    print("plan:" if chosen.sure else "plan, as the model reads it, which may be wrong:", file=sys.stderr)
+    talk("plan:" if chosen.sure else "plan, as the model reads it, which may be wrong:")
     for number, step in enumerate(chosen.steps, 1):
         asks = "  (asks first)" if needs_confirmation(chosen, step) else ""
-        print(f"  {number}. {clean(step.line)}{asks}", file=sys.stderr)
+        talk(f"  {number}. {step.line}{asks}")
 
 
 def _confirmer(chosen: Plan, options: Options) -> Confirm:
@@ -116,12 +116,12 @@ def _confirmer(chosen: Plan, options: Options) -> Confirm:
             return True
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             way = "--yes" if chosen.sure else "someone at a terminal, for a model read it"
-            print(f"aios: {clean(step.line)} has to be confirmed by {way}", file=sys.stderr)
+            say(f"{step.line} has to be confirmed by {way}")
             return False
         more = [f"  ... and {len(touched) - TOUCHED} more"] if len(touched) > TOUCHED else []
         for line in [*(f"  {each}" for each in touched[:TOUCHED]), *more]:
-            print(clean(line), file=sys.stderr)
-        print(f"{clean(step.line)}? [y/N] ", end="", file=sys.stderr, flush=True)
+            talk(line)
+        talk(f"{step.line}? [y/N] ", end="")
         answer = await anyio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
         return answer.strip().lower() in ("y", "yes")
 
@@ -132,13 +132,13 @@ def _tell(outcome: Outcome, options: Options) -> None:
     name = outcome.step.op
     match outcome.state:
         case "done" if not options.json:
-            print(clean(outcome.text).rstrip("\n"))
+            out(outcome.text)
         case "failed":
-            print(f"aios: {name}: {clean(outcome.text)}", file=sys.stderr)
+            say(f"{name}: {outcome.text}")
         case "declined":
-            print(f"aios: {name}: not confirmed, not done", file=sys.stderr)
+            say(f"{name}: not confirmed, not done")
         case "skipped":
-            print(f"aios: {name}: not done, since the step before was not", file=sys.stderr)
+            say(f"{name}: not done, since the step before was not")
 
 
 def _plain(outcome: Outcome) -> dict[str, Any]:

@@ -5,17 +5,34 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 import unicodedata
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 WIDTH = 160
-"""Columns of a table that goes to a file or a pipe."""
+"""Columns of what goes to a file or a pipe, where nothing says otherwise; tables are as wide as they are."""
+LEAST = 40
+"""Columns below which a width is nonsense, or of a terminal that had better wrap the lines itself."""
+MOST = 10_000
+USUAL = 80
 
-BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+STEERING = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+"""General categories of what is no visible text."""
+DRAWN = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
+"""Format characters that have a form (Unicode's Prepended_Concatenation_Mark)."""
+JOINERS = frozenset("\u200c\u200d")
+SELECTORS = frozenset(map(chr, (*range(0xFE00, 0xFE10), 0x180B, 0x180C, 0x180D, 0x180F)))
+RARE_SELECTORS = frozenset(map(chr, range(0xE0100, 0xE01F0)))
+UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u2800")
+"""Letters, marks and symbols that look like nothing, or like a blank."""
+_PLAIN = re.compile("[\n\t -~]*")
 
 
 def stdout() -> Console:
@@ -29,11 +46,72 @@ def stderr() -> Console:
 
 
 def _console(*, stderr: bool) -> Console:
-    from rich.console import Console
+    from aios.cli.console import CleanConsole
 
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() or "COLUMNS" in os.environ else WIDTH
-    return Console(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
+    columns = width(stream, os.environ)
+    return CleanConsole(stderr=stderr, width=columns, markup=False, highlight=False, emoji=False)
+
+
+def width(stream: TextIO, environment: Mapping[str, str]) -> int:
+    """The columns to write a stream in: those that COLUMNS says, then the terminal's, where they make sense."""
+    told = environment.get("COLUMNS", "")
+    if told.isascii() and told.isdecimal() and len(told) < 9 and LEAST <= int(told) <= MOST:
+        return int(told)
+    if not stream.isatty():
+        return WIDTH
+    return columns if LEAST <= (columns := terminal_columns(stream)) <= MOST else USUAL
+
+
+def terminal_columns(stream: TextIO) -> int:
+    """The columns that a terminal says it has; 0 where it does not say."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        return 0
+
+
+_SAID: ContextVar[set[str] | None] = ContextVar("said", default=None)
+
+
+def say(text: str, *, once: bool = False) -> None:
+    """A line of talk on stderr, harmless whatever is quoted in it: no further line can pass for one of ours.
+
+    `once` says it once in a command.
+    """
+    said = _SAID.get()
+    if once and said is not None:
+        if text in said:
+            return
+        said.add(text)
+    talk("aios: " + text.rstrip("\n").replace("\n", "\n  "))
+
+
+def talk(text: str, end: str = "\n") -> None:
+    """Text on stderr as it is, but harmless; where that cannot be written there is nobody to tell."""
+    with suppress(OSError, ValueError):
+        print(clean(text), end=end, file=sys.stderr, flush=True)
+
+
+def begin_saying() -> None:
+    """Let a new command say everything once."""
+    _SAID.set(set())
+
+
+def out(text: str) -> None:
+    """A line of data on stdout, or several: harmless on a terminal, as they are elsewhere."""
+    line = text if text.endswith("\n") else f"{text}\n"
+    if sys.stdout.isatty():
+        print(clean(line), end="")
+    else:
+        write_exactly(line)
+
+
+def write_exactly(text: str) -> None:
+    """These characters on stdout in UTF-8, whatever the encoding of the terminal is that there is not."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode("utf-8", "replace"))
+    sys.stdout.buffer.flush()
 
 
 def print_json(value: Any, *, line: bool = False) -> None:
@@ -47,8 +125,20 @@ def plain(value: Any) -> Any:
 
 
 def clean(text: str) -> str:
-    """Text without the control characters by which an agent could write to the terminal as it likes."""
-    return "".join(char if char in "\n\t" or _harmless(char) else "\ufffd" for char in text)
+    """Text without what could steer a terminal, or hide from who reads it; as long as before.
+
+    U+FFFD stands for controls, halves of characters, private and unassigned characters, line separators, and for what
+    nobody sees: all format characters, fillers, and joiners and variation selectors that have nothing to join or vary.
+    So a word cannot be split unseen, nor a text be hidden in a text, while emoji, Persian and Devanagari stay as they
+    are. Of format characters that are drawn, such as the Arabic sign of numbers, all stay.
+    """
+    if _PLAIN.fullmatch(text):
+        return text
+    around = f"\0{text}\0"
+    return "".join(
+        here if _harmless(before, here, after) else "\ufffd"
+        for before, here, after in zip(around, text, around[2:], strict=False)
+    )
 
 
 def headline(text: str) -> str:
@@ -91,8 +181,26 @@ def me() -> str:
     return "aios" if found and os.path.samefile(found, called) else os.path.relpath(called)
 
 
-def _harmless(char: str) -> bool:
-    return unicodedata.category(char) not in ("Cc", "Cs") and char not in BIDI
+def _harmless(before: str, here: str, after: str) -> bool:
+    if here in "\n\t" or here in DRAWN:
+        return True
+    if here in JOINERS:
+        return _joins(before) and _joins(after)
+    if here in SELECTORS or here in RARE_SELECTORS:
+        return _varies(before, here)
+    return here not in UNSEEN and unicodedata.category(here) not in STEERING
+
+
+def _joins(char: str) -> bool:
+    """Whether a joiner beside a character can change how it is drawn: in scripts without case, and in emoji."""
+    return unicodedata.category(char) in ("Lo", "Mn", "Mc", "So", "Sk") and char not in UNSEEN
+
+
+def _varies(before: str, selector: str) -> bool:
+    """Whether a selector follows what it can vary: one for each character, and the rare ones of ideographs alone."""
+    if selector in RARE_SELECTORS:
+        return unicodedata.category(before) == "Lo"
+    return unicodedata.category(before)[0] in "LSNP"
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from aios.cli.output import print_json, seconds, stderr
+from aios.cli.output import print_json, say, seconds, stderr, talk, terminal_columns
 from aios.cli.place import shown
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ def listener(*, as_json: bool) -> Listener:
     console = stderr()
     if as_json:
         return Lines()
-    return Bar() if console.is_terminal and not console.is_dumb_terminal else Plain()
+    live = console.is_terminal and not console.is_dumb_terminal and terminal_columns(sys.stderr) >= console.width
+    return Bar() if live else Plain()
 
 
 class Plain:
@@ -83,10 +84,10 @@ class Plain:
 
     def tell(self, state: State) -> None:
         if state.stage == "done":
-            print(summary(state), file=sys.stderr, flush=True)
+            talk(summary(state))
 
     def note(self, text: str) -> None:
-        print(f"aios: {text}", file=sys.stderr, flush=True)
+        say(text)
 
     def __enter__(self) -> Self:
         return self

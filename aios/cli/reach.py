@@ -74,10 +74,10 @@ def opened(root: Path, *, ask: bool = True) -> Iterator[Library]:
 
 def embedder() -> str | None:
     """The embedder in force, as `open_embedder` takes it; None where none is configured, or it was not fetched."""
-    from aios.config import load
+    from aios.cli.settings import configuration
     from aios.setup import default_embedder
 
-    spec = load().files.embedder or default_embedder()
+    spec = configuration().files.embedder or default_embedder()
     return None if spec == "none" else spec
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
-from aios.cli.output import clean, headline, me, seconds
+from aios.cli.output import clean, headline, me, say, seconds, write_exactly
 from aios.cli.table import STATES, label, processes
 from aios.cli.view import policy
 from aios.kernel.history import ENDINGS, History
@@ -59,6 +60,29 @@ def show(console: Console, history: History) -> None:
             show_result(console, row)
     show_table(console, history)
     console.print(Text(f"trace: {me()} trace {history.facts['run']} --gantt", style="dim"), soft_wrap=True)
+
+
+def write(history: History) -> None:
+    """Where no terminal is: on stdout what the agents returned, to the byte, and all else on stderr.
+
+    The only result stands for itself; several stand under headings, as `head` has them of several files.
+    """
+    rows = [row for row in figures(history) if row["result"] is not None and not row["parent"]]
+    alone = sum(not row["parent"] for row in figures(history)) == 1
+    for number, row in enumerate(rows):
+        if alone:
+            write_exactly(row["result"])
+            continue
+        end = "" if row["result"].endswith("\n") else "\n"
+        heading = f"==> {row['pid']} {label(row['program'])}  {headline(row['task'])}".rstrip()
+        between = "\n" if number else ""
+        write_exactly(f"{between}{heading} <==\n{row['result']}{end}")
+    if sys.stderr.isatty():  # elsewhere each end is told when it comes
+        for row in figures(history):
+            if row["error"]:
+                say(f"{row['pid']} {label(row['program'])} {row['state']}: {row['error']['message']}")
+    say(summary(history))
+    say(f"trace: {me()} trace {history.facts['run']} --gantt")
 
 
 def show_result(console: Console, row: Mapping[str, Any]) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from aios.cli import hits
 from aios.cli.exit import Code
-from aios.cli.output import clean, print_json, stdout
+from aios.cli.output import out, print_json, say, stdout
 from aios.cli.place import spelled
 from aios.cli.reach import library
 from aios_syscalls.errors import BadRequest
@@ -99,7 +98,7 @@ def search(wanted: Wanted, directory: str, *, names: bool, quiet: bool, as_json:
 def _print(results: Results, spell: hits.Spell, *, names: bool, context: int) -> None:
     if names:
         for path in hits.paths(results.hits, spell):
-            print(path)
+            out(path)
         return
     console = stdout()
     for line in hits.grep(results.hits, context, spell):
@@ -109,4 +108,4 @@ def _print(results: Results, spell: hits.Spell, *, names: bool, context: int) ->
 def tell(results: Results) -> None:
     """What is to be known of results beside themselves, on stderr."""
     for note in filter(None, (*results.notes, hits.waiting(results.pending))):
-        print(f"aios: {clean(note)}", file=sys.stderr, flush=True)
+        say(note)

@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from aios.config import Config, LocalModelConfig, ModelConfig, RemoteModelConfig, load
-from aios_syscalls import BadRequest, Budget, NotFound
+from aios.cli.output import say
+from aios.config import Config, Loaded, LocalModelConfig, ModelConfig, RemoteModelConfig, read
+from aios_syscalls import BadRequest, Budget, Denied, NotFound
 from aios_syscalls.invalid import explain
 
 
-def settings(
+def loaded(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Loaded:
+    """The configuration; what of the directory's file is left out is told on stderr, once in a command."""
+    found = read(flags, file)
+    if found.project.note:
+        say(found.project.note, once=True)
+    return found
+
+
+def configuration(file: Path | None = None) -> Config:
+    """As `loaded`, the configuration alone."""
+    return loaded(file).config
+
+
+def settings(file: Path | None = None, **flags: Any) -> Config:
+    """As `chosen`, the configuration alone."""
+    return chosen(file, **flags).config
+
+
+def chosen(
     file: Path | None = None,
     *,
     scheduler: str | None = None,
@@ -23,22 +44,28 @@ def settings(
     isolate: bool | None = None,
     seed: int | None = None,
     budget: Budget = Budget(),  # noqa: B008 - frozen
-) -> Config:
-    """The configuration under these flags; None leaves a thing as it is. Raises BadRequest or NotFound."""
+) -> Loaded:
+    """The configuration under these flags; None leaves a thing as it is.
+
+    Raises BadRequest or NotFound, and Denied for a model that only a file defines which is not trusted.
+    """
     from aios.boot import DEFAULT_MODEL
     from aios.boot import scheduler as make_scheduler
 
     policy = _given(policy=scheduler, slice=slice)
     limits = budget.model_dump(exclude_none=True)
     given = _given(scheduler=policy or None, root=root, isolate=isolate, seed=seed, budget=limits or None)
-    config = load(given, file)
+    found = loaded(file, given)
+    config = found.config
     make_scheduler(config)  # an unknown policy is told here, not after the models are loaded
     if model is not None:
         config = with_model(config, model)
     if config.model is not None and config.model not in (config.models or [DEFAULT_MODEL]):
         known = ", ".join(config.models or [DEFAULT_MODEL])
+        if found.project.defines("models", config.model):
+            raise Denied(f"the model {config.model!r} is defined by {found.project.needed}", field="model")
         raise NotFound(f"no model {config.model!r}; there are {known}. A GGUF's path or URL#MODEL does as well")
-    return config
+    return replace(found, config=config)
 
 
 def with_model(config: Config, word: str) -> Config:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from aios.cli import calls, gantt
 from aios.cli.chrome import trace
-from aios.cli.output import clean, me, print_json
+from aios.cli.output import clean, me, out, print_json, say
 from aios.kernel.history import History
 from aios_syscalls import StorageFailed
 
@@ -47,12 +47,10 @@ def write_chrome(history: History, file: Path) -> None:
     """The trace for Perfetto, to a file or to stdout. Raises StorageFailed."""
     text = json.dumps(trace(history))
     if str(file) == "-":
-        print(text)
+        out(text)
         return
     try:
         file.write_text(text, "utf-8")
     except OSError as error:
         raise StorageFailed(f"the trace cannot be written to {file}: {error.strerror}; give another FILE") from error
-    from aios.cli.output import stderr
-
-    stderr().print(f"{file} written; open it in https://ui.perfetto.dev", soft_wrap=True)
+    say(f"{file} written; open it in https://ui.perfetto.dev")

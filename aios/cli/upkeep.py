@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aios.cli.exit import Code
 from aios.cli.hits import waiting
-from aios.cli.output import clean, print_json, size, stderr
+from aios.cli.output import out, print_json, size, stderr
 from aios.cli.place import KEPT, shown
 from aios_syscalls.errors import BadRequest, ModelFailed
 
@@ -45,7 +45,7 @@ def status(library: Library, *, as_json: bool) -> Code:
         "owner": f"process {facts['owner']['pid']}, {facts['owner']['phase']}" if facts["owner"] else "none",
     }
     for name, value in rows.items():
-        print(f"{name:<9}{value}")
+        out(f"{name:<9}{value}")
     return Code.OK
 
 
@@ -61,7 +61,7 @@ def rebuild(library: Library, *, as_json: bool) -> Code:
     if as_json:
         print_json({"files": library.index.count(), "pending": {"files": pending.files, "chunks": pending.chunks}})
     else:
-        print(f"{library.index.count():,} files, {waiting(pending) or 'nothing to embed again'}")
+        out(f"{library.index.count():,} files, {waiting(pending) or 'nothing to embed again'}")
     return Code.OK
 
 
@@ -98,8 +98,8 @@ def fsck(library: Library, *, repair: bool, as_json: bool) -> Code:
         print_json({**asdict(report), "problems": problems, "entries": entries})
     else:
         for problem in problems:
-            print(clean(problem))
-        print(
+            out(problem)
+        out(
             f"{report.versions:,} versions, {report.blobs:,} blobs and {report.files:,} files were read:"
             f" {f'{len(problems):,} problems' if problems else 'all is well'}"
         )
@@ -118,7 +118,7 @@ def prune(library: Library, *, count: int | None, age: str | None, megabytes: in
     if as_json:
         print_json(asdict(done))
     else:
-        print(f"{done.versions:,} versions are gone, {size(done.bytes)} are free")
+        out(f"{done.versions:,} versions are gone, {size(done.bytes)} are free")
     return Code.OK
 
 
@@ -128,7 +128,7 @@ def gc(library: Library, *, as_json: bool) -> Code:
     if as_json:
         print_json({"bytes": freed})
     else:
-        print(f"{size(freed)} are free")
+        out(f"{size(freed)} are free")
     return Code.OK
 
 
@@ -143,5 +143,5 @@ def purge(library: Library, path: str, name: str, confirm: str, *, as_json: bool
     if as_json:
         print_json({"path": name, "versions": gone})
     else:
-        print(f"{clean(path)} is gone, and its {gone:,} versions with it")
+        out(f"{path} is gone, and its {gone:,} versions with it")
     return Code.OK

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from aios.cli.hits import flat
-from aios.cli.output import clean, print_json, size
+from aios.cli.output import clean, print_json, size, write_exactly
 from aios.cli.table import grid
 
 if TYPE_CHECKING:
@@ -74,7 +74,10 @@ def print_bytes(path: str, data: bytes, *, as_json: bool) -> None:
 
 
 def show_diff(console: Console, text: str) -> None:
-    """A unified diff, in colour on a terminal."""
+    """A unified diff, in colour on a terminal and byte for byte elsewhere, where a program may apply it."""
+    if not console.is_terminal and console.file is sys.stdout:
+        write_exactly(text)
+        return
     for line in text.splitlines():
         style = next((style for sign, style in DIFF.items() if line.startswith(sign)), "")
         console.print(Text(clean(line), style=style), soft_wrap=True)

@@ -16,7 +16,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from aios.cli.output import clean, headline, seconds, stderr
+from aios.cli.output import clean, headline, seconds, stderr, terminal_columns
 from aios.cli.table import label, processes, short
 from aios.kernel.history import History, ProcessRecord
 from aios.kernel.instrument import Kind
@@ -61,7 +61,9 @@ class View(Protocol):
 def view(*, keep: bool) -> View:
     """The view that fits stderr; a live one stays on the screen after the end when `keep`."""
     console = stderr()
-    return LiveView(console, keep=keep) if console.is_terminal and not console.is_dumb_terminal else PlainView()
+    # What is drawn anew goes up as many lines as it has: a terminal must not wrap any.
+    live = console.is_terminal and not console.is_dumb_terminal and terminal_columns(sys.stderr) >= console.width
+    return LiveView(console, keep=keep) if live else PlainView()
 
 
 @dataclass

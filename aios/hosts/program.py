@@ -22,10 +22,27 @@ SIGNATURE = "async def main(agent: Agent, task: str) -> str"
 Main = Callable[[Agent, str], Awaitable[str]]
 
 
+LOCAL = "agents"
+"""The directory of programs that is looked into where aios is started."""
+
+
 def default_directories() -> tuple[Path, ...]:
-    """Where programs lie: the user's `agents/` here, the checkout's, the installed ones."""
+    """Where programs lie: the checkout's, the installed ones, and `agents/` here.
+
+    The last one may be anybody's work - a checkout's, an agent's - so it adds names and takes none: `summarise` is what
+    it was before in whichever directory it is asked for.
+    """
     checkout = Path(__file__).parents[2] / "agents"
-    return Path("agents").absolute(), checkout, Path(sys.prefix) / "share" / "aios" / "agents"
+    return checkout, Path(sys.prefix) / "share" / "aios" / "agents", Path(LOCAL).absolute()
+
+
+def passed_over(program: str, directories: Sequence[Path]) -> Path | None:
+    """A file in `agents/` here that is not what its name finds, since another directory has one; None for none."""
+    local = Path(LOCAL).absolute() / f"{program}.py"
+    found = programs(directories).get(program)
+    if found is None or not local.is_file() or local.resolve() == found.resolve():
+        return None
+    return local
 
 
 def programs(directories: Sequence[Path]) -> dict[str, Path]:
@@ -33,7 +50,8 @@ def programs(directories: Sequence[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for directory in directories:
         for path in sorted(directory.glob("[!_]*.py")):
-            found.setdefault(path.stem, path)
+            if path.stem not in found and path.is_file():  # a FIFO would be waited for by whoever reads it
+                found[path.stem] = path
     return found
 
 
@@ -61,9 +79,13 @@ def name(program: str, directories: Sequence[Path]) -> str:
 def summary(path: Path) -> str:
     """The first line of a program's docstring, without running it."""
     try:
+        if path.stat().st_size > MAX_CALL_BYTES:
+            return f"(larger than {MAX_CALL_BYTES:,} bytes)"
         text = ast.get_docstring(ast.parse(path.read_bytes())) or ""
     except SyntaxError as error:
         return f"(does not parse: line {error.lineno}: {error.msg})"
+    except (OSError, ValueError, RecursionError, MemoryError) as error:  # the last two are said of what nests too deep
+        return f"(cannot be read: {type(error).__name__}: {error})"
     return text.partition("\n")[0]
 
 

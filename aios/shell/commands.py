@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from aios.cli.exit import Code
+from aios.cli.output import say
 from aios.cli.table import grid
 from aios.shell import files, finding
 from aios.shell.line import Ask, Command, Line, Nothing, Run, Search
@@ -39,7 +40,7 @@ def obey(session: Session, line: Line) -> Code:
             except Elsewise as reason:
                 if not VERBS[verb].searches or len(words) < 2:
                     raise NotFound(f"{reason}; to look for these words: search {whole}") from None
-                print(f"aios: {reason}: searching for these words", file=sys.stderr)
+                say(f"{reason}: searching for these words")
                 return finding.search(session, whole)
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from aios.cli import hits as shown
 from aios.cli import versions
 from aios.cli.exit import Code
-from aios.cli.output import clean, size
+from aios.cli.output import clean, out, size
 from aios.cli.table import grid
 from aios.shell.names import Words, at, directory, existing
 from aios.shell.session import Session
@@ -24,7 +24,7 @@ def open_file(session: Session, words: Words) -> Code:
     path = existing(session, words[0])
     whole = session.library.root / path
     if not session.interactive:
-        print(whole)
+        out(str(whole))
         return Code.OK
     line = next((hit.best for hit in session.hits if hit.path == path), 1)
     code = subprocess.run([*editor(line), str(whole)], check=False).returncode

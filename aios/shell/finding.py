@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ from rich.text import Text
 from aios.cli import hits as shown
 from aios.cli import moments
 from aios.cli.exit import Code
-from aios.cli.output import clean
+from aios.cli.output import clean, say
 from aios.shell.answer import Passage, evidence
 from aios.shell.ask import ROOM
 from aios.shell.names import Elsewise, Words, directory, existing
@@ -70,7 +69,7 @@ def _show(session: Session, known: int, results: Results) -> Code:
         where = f" {session.scope.words} (`in` and `since` alone take that back)" if session.scope.words else ""
         notes.insert(0, f"nothing {'more ' if known else ''}found{where}")
     for note in filter(None, notes):
-        print(f"aios: {clean(note)}", file=sys.stderr, flush=True)
+        say(note)
     return Code.OK if results.hits else Code.ERROR
 
 

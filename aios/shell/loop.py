@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aios.cli.exit import Code, code_of
-from aios.cli.output import clean
+from aios.cli.output import say
 from aios.shell.commands import Quit, obey
 from aios.shell.line import parse
 from aios_syscalls.errors import AiosError
@@ -24,7 +23,7 @@ def one(session: Session, line: str) -> Code:
     try:
         return obey(session, parse(line))
     except AiosError as error:
-        print(f"aios: {clean(error.message)}", file=sys.stderr, flush=True)
+        say(error.message)
         return code_of(error.code)
 
 

@@ -14,6 +14,7 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import FileHistory
 from prompt_toolkit.styles import Style
 
+from aios.private import private_directory
 from aios.shell.complete import Known, ShellCompleter
 
 STYLE = Style.from_dict(
@@ -59,8 +60,9 @@ class Screen:
         self, known: Known, where: Callable[[], tuple[str, str]], status: Callable[[], str], past: Path
     ) -> None:
         """`where` gives the directory and the scope for the prompt, `status` the toolbar; `past` keeps the lines."""
-        past.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_directory(past.parent)
         past.touch(mode=0o600)
+        past.chmod(0o600)
         self._where = where
         self._pulse = Pulse(status)
         self._session: PromptSession[str] = PromptSession(

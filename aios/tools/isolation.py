@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
@@ -27,6 +28,9 @@ T = TypeVar("T")
 
 INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
 """What a tool's process may know of the environment: none of the user's keys."""
+
+LOADED_SHA256 = "__aios_sha256__"
+"""In the module of a user's tools: the SHA-256 of the bytes that it was run from, which every process holds to."""
 
 
 class _GivenUp(BaseException):
@@ -71,7 +75,8 @@ def _interrupt(thread: Thread) -> None:
 
 async def in_process(module: str, name: str, arguments: Mapping[str, JsonValue], limit_s: float) -> JsonValue:
     """What the tool `name` of `module` answers in a fresh process, which ends with the call, whatever it does."""
-    request = to_json({"module": module, "name": name, "arguments": arguments, "limit_s": limit_s})
+    loaded = getattr(sys.modules.get(module), LOADED_SHA256, None)
+    request = to_json({"module": module, "name": name, "arguments": arguments, "limit_s": limit_s, "sha256": loaded})
     environment: dict[str, Any] = {
         **{name: os.environ[name] for name in INHERITED if name in os.environ},
         "PYTHONPATH": child_path(),

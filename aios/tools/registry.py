@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -14,8 +15,9 @@ from types import ModuleType
 from anyio import CapacityLimiter
 from pydantic import JsonValue
 
+from aios.tools.isolation import LOADED_SHA256
 from aios.tools.tool import Tool
-from aios_syscalls import BadRequest, Exists, NotFound, ToolSpec
+from aios_syscalls import BadRequest, Denied, Exists, NotFound, ToolSpec
 
 
 class ToolBox:
@@ -47,18 +49,21 @@ class ToolBox:
         raise NotFound(f"no tool {name!r}; {hint}", near=near)
 
 
-def load_tools(path: str | PathLike[str]) -> tuple[Tool, ...]:
-    """The tools that a user's Python file defines. Raises NotFound; BadRequest for a file that fails or has none."""
-    module = _load(Path(path).resolve())
+def load_tools(path: str | PathLike[str], sha256: str | None = None) -> tuple[Tool, ...]:
+    """The tools that a user's Python file defines.
+
+    Raises NotFound; BadRequest for a file that fails or has none; Denied for one that has not this SHA-256.
+    """
+    module = _load(Path(path).resolve(), sha256)
     tools = _tools_of(module)
     if not tools:
         raise BadRequest(f"{path} defines no tool; put @tool above a function in it", "path")
     return tools
 
 
-def find_tool(module: str, name: str) -> Tool:
-    """The tool `name` of a module, by its import name or its file. Raises NotFound."""
-    source = _load(Path(module)) if module.endswith(".py") else import_module(module)
+def find_tool(module: str, name: str, sha256: str | None = None) -> Tool:
+    """The tool `name` of a module, by its import name or its file. Raises NotFound; Denied as `load_tools`."""
+    source = _load(Path(module), sha256) if module.endswith(".py") else import_module(module)
     for tool in _tools_of(source):
         if tool.name == name:
             return tool
@@ -71,17 +76,31 @@ def _tools_of(module: ModuleType) -> tuple[Tool, ...]:
     return tuple(tool for tool in values if tool.function.__module__ == module.__name__)
 
 
-def _load(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise NotFound(f"there is no file {path}; check the path")
+def _load(path: Path, sha256: str | None) -> ModuleType:
+    """The module that a file is, run from the very bytes that were hashed and never from a compiled copy of others."""
+    source = _source(path)
+    digest = hashlib.sha256(source).hexdigest()
+    if sha256 is not None and digest != sha256.lower():
+        why = f"{path} is not what it was when it was allowed (its SHA-256 differs), and is not run"
+        raise Denied(f"{why}; see what it is now, then allow it again: aios trust", field="tools")
     # Its path is its module name: unique, and enough for another process to load it again.
     spec = spec_from_file_location(str(path), path)
     if spec is None or spec.loader is None:
         raise BadRequest(f"{path} is no Python file; its name must end in .py", "path")
     module = sys.modules[spec.name] = module_from_spec(spec)
+    setattr(module, LOADED_SHA256, digest)
     try:
-        spec.loader.exec_module(module)
+        exec(compile(source, path, "exec"), vars(module))
     except Exception as error:
         del sys.modules[spec.name]
         raise BadRequest(f"{path} raised {type(error).__name__}: {error}; repair it", "path") from error
     return module
+
+
+def _source(path: Path) -> bytes:
+    if not path.is_file():
+        raise NotFound(f"there is no file {path}; check the path")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadRequest(f"{path} cannot be read: {error.strerror}; mend that", "path") from error

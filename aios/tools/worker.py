@@ -22,7 +22,7 @@ def main() -> None:
     # A kernel that was killed ends nobody: the alarm does, even in C code that holds the interpreter lock.
     signal.setitimer(signal.ITIMER_REAL, request["limit_s"])
     try:
-        tool = find_tool(request["module"], request["name"])
+        tool = find_tool(request["module"], request["name"], request["sha256"])
         outcome = {"ok": tool.answer(request["arguments"])}
     except AiosError as error:
         outcome = {"error": error.to_wire()}

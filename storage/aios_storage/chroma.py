@@ -111,7 +111,8 @@ class Chroma:
         import chromadb
         from chromadb.config import Settings
 
-        settings = Settings(anonymized_telemetry=False, is_persistent=True)
+        # Its settings name modules to import, and are otherwise read from a file `.env` in the working directory too.
+        settings = Settings(_env_file=None, anonymized_telemetry=False, is_persistent=True)
         self._client = chromadb.PersistentClient(path=str(self._place / store), settings=settings)
         return self._client.get_or_create_collection(
             NAME,

@@ -26,6 +26,7 @@ from aios_storage.leases import Lease
 from aios_storage.ledger import Head
 from aios_storage.root import MAX_ENTRIES, MAX_READ, Root
 from aios_storage.scan import Scanned, Scanner, Skip
+from aios_storage.sealed import NOTHING
 from aios_storage.truth import PLACE, Truth, typed_errors
 from aios_storage.undo import Undone, plan
 from aios_storage.version import USER, At, Author, Version
@@ -57,6 +58,8 @@ class Files:
         self.root = Root(root, max_read, max_entries)
         self.path = Path(root).absolute()
         self.author = USER
+        self.sealed = NOTHING
+        """What cannot be changed through this object; what a crash left half done is finished all the same."""
         self.on_change: Callable[[], None] = _nothing
         """Called after each change, in the thread that made it: what follows the truth catches up there."""
         self._clock = clock
@@ -110,6 +113,7 @@ class Files:
     def create(self, path: str, data: bytes = b"", kind: Kind = "file") -> Version | None:
         """Make a file, or an empty directory (which has no versions), that was not there."""
         if kind == "directory":
+            self.sealed.refuse(self._real(path))
             self.root.create(path, data, kind)
             return None
         return self.transaction([Put(path, data, if_version=0, op="create")])[0]
@@ -142,7 +146,7 @@ class Files:
     def move(self, path: str, target: str) -> Version | None:
         """Rename a file, with its history, or a directory and all in it, to a target that is not there."""
         with self.truth.locked():
-            source, goal = self._real(path, follow=False), self._real(target, "target", follow=False)
+            source, goal = self._free(path), self._free(target, "target")
             if stat.S_ISREG(self.root.info(source).st_mode):
                 return self.transaction([Rename(source, goal)])[-1]
             leases.refuse(self.truth.read(), [source, goal], self.author, self._clock())
@@ -171,7 +175,7 @@ class Files:
     def delete(self, path: str, if_version: int | None = None) -> Version | None:
         """Remove a file (its history stays), a symbolic link or an empty directory."""
         with self.truth.locked():
-            source = self._real(path, follow=False)
+            source = self._free(path)
             if stat.S_ISREG(self.root.info(source).st_mode):
                 return self.transaction([Drop(source, if_version)])[0]
             leases.refuse(self.truth.read(), [source], self.author, self._clock())
@@ -244,7 +248,7 @@ class Files:
             real = self._real(path)
             if target.deleted:
                 return self.transaction([Drop(real, op="rollback", note=note)])[0]
-            self.root.make_way(real)  # its directory may be gone too
+            self.root.make_way(self.sealed.refuse(real))  # its directory may be gone too
             return self.transaction([Put(real, self._bytes(target), op="rollback", note=note)])[0]
 
     def undo(
@@ -427,8 +431,14 @@ class Files:
     def _real(self, path: str, field: str = "path", follow: bool = True) -> str:
         return self.root.real(path, field, follow=follow)
 
+    def _free(self, path: str, field: str = "path") -> str:
+        """The real path of what is to be moved or deleted, a link itself. Raises Denied where it is sealed."""
+        return self.sealed.refuse(self._real(path, field, follow=False), field)
+
     def _in_the_way(self, change: Change) -> str | None:
-        """Why a file cannot come back: another kind of thing has its name, or that of its directory."""
+        """Why a file cannot go or come back: it is sealed, or another kind of thing has its name or its directory's."""
+        if sealed := self.sealed.reason(change.path):
+            return sealed
         if not isinstance(change, Put):
             return None
         for above in (change.path, *map(str, PurePosixPath(change.path).parents)):
@@ -452,12 +462,15 @@ class Files:
         """The change of the files that its paths lead to. Raises Denied for what is read-only."""
         match change:
             case Put():
-                return replace(change, path=self.root.real(change.path, change=True))
+                return replace(change, path=self._changeable(change.path, follow=True))
             case Drop():
-                return replace(change, path=self.root.real(change.path, change=True, follow=False))
+                return replace(change, path=self._changeable(change.path))
             case Rename():
-                source = self.root.real(change.path, change=True, follow=False)
-                return replace(change, path=source, target=self.root.real(change.target, "target", True, False))
+                source = self._changeable(change.path)
+                return replace(change, path=source, target=self._changeable(change.target, "target"))
+
+    def _changeable(self, path: str, field: str = "path", follow: bool = False) -> str:
+        return self.sealed.refuse(self.root.real(path, field, change=True, follow=follow), field)
 
     def _bytes(self, version: Version) -> bytes:
         if version.sha256 is None:

@@ -15,6 +15,7 @@ from aios_storage.files import Files
 from aios_storage.filters import Filters
 from aios_storage.index import Index, Pending
 from aios_storage.scan import Scanned
+from aios_storage.sealed import NOTHING, Sealed
 from aios_storage.search import Finder, Hit, Query, Results
 from aios_storage.vectors import Exact, Nearest, embed_pending
 from aios_storage.version import USER, Author
@@ -28,7 +29,8 @@ class Library:
     """The files below a directory, searchable. Every change through `files` is found by its words when it returns.
 
     `embedder` searches by meaning in this process, and embeds when `embed` is called; `nearest` instead asks somebody
-    else, such as the owner of the index. Any number of threads may use one. Raises the ABI's errors.
+    else, such as the owner of the index. What is `sealed` cannot be changed through it. Any number of threads may use
+    one. Raises the ABI's errors.
     """
 
     def __init__(
@@ -37,9 +39,11 @@ class Library:
         embedder: Embedder | None = None,
         nearest: Nearest | None = None,
         author: Author = USER,
+        sealed: Sealed = NOTHING,
     ) -> None:
         self.root = Path(root).absolute()
         files = Files(root)
+        files.sealed = sealed
         try:
             self.index = Index(files)
             files.on_change = self._follow

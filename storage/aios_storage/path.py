@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from aios_syscalls.errors import BadRequest, Denied
 
 Parts = tuple[str, ...]
@@ -43,10 +45,19 @@ def split(path: str, field: str = "path") -> Parts:
     return parts
 
 
+def folded(name: str) -> str:
+    """The one form of all names that some file system takes for this one.
+
+    Some fold case, some compositions of letters; some know nothing of characters that nobody sees, of dots and blanks
+    at the end, or take what is behind a colon for a part of the file.
+    """
+    seen = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
+    return unicodedata.normalize("NFKC", seen.partition(":")[0]).casefold().rstrip(" .")
+
+
 def is_protected(path: str) -> bool:
     """Whether the last name of a path is one that is read-only, as what lies below it is."""
-    # Some file systems fold case: there .GIT is .git.
-    name = path.rpartition("/")[2].casefold()
+    name = folded(path.rpartition("/")[2])
     return name in PROTECTED or name.endswith(".pth") or name.startswith(TEMPORARY)
 
 

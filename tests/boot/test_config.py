@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from aios.config import Config, FilesConfig, LocalModelConfig, RemoteModelConfig, load, runs_directory
+from aios.config import Config, FilesConfig, LocalModelConfig, RemoteModelConfig, load, runs_directory, trust_store
+from aios.regular import read_regular
+from aios.trust import Record
 from aios_syscalls import BadRequest, Budget, NotFound
 
 
@@ -23,6 +25,12 @@ def write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
+def trust() -> None:
+    """As `aios trust --yes` here."""
+    found = read_regular(Path("aios.toml"))
+    trust_store().trust(Record(str(found.path), found.sha256, {}))
+
+
 def test_nothing_configured_is_the_default() -> None:
     assert load() == Config()
     assert runs_directory() == Path("home").absolute() / "state" / "runs"
@@ -31,6 +39,8 @@ def test_nothing_configured_is_the_default() -> None:
 def test_flags_win_over_environment_over_project_over_user(monkeypatch: pytest.MonkeyPatch) -> None:
     write(Path("home/config/config.toml"), "seed = 1\n[scheduler]\npolicy = 'fifo'\nslice = 1\n[limits]\ncalls = 9\n")
     write(Path("aios.toml"), "[scheduler]\nslice = 2\n")
+    assert load().scheduler.slice == 1
+    trust()
     assert load().scheduler.slice == 2
     monkeypatch.setenv("AIOS_SLICE", "3")
     assert load().scheduler.slice == 3
@@ -40,7 +50,7 @@ def test_flags_win_over_environment_over_project_over_user(monkeypatch: pytest.M
 
 def test_models_are_told_apart_by_their_kind() -> None:
     write(
-        Path("aios.toml"),
+        Path("home/config/config.toml"),
         "[models.a]\npath = 'a.gguf'\n[models.b]\nkind = 'openai'\nbase_url = 'http://h/v1'\nmodel = 'm'\n",
     )
     models = load().models
@@ -62,10 +72,12 @@ def test_models_are_told_apart_by_their_kind() -> None:
     ],
 )
 def test_a_malformed_file_is_refused_with_its_name_and_field(text: str, says: str) -> None:
-    write(Path("aios.toml"), text)
-    with pytest.raises(BadRequest, match=says) as caught:
-        load()
-    assert "aios.toml" in caught.value.message
+    for path, given in ((Path("home/config/config.toml"), None), (Path("mine.toml"), Path("mine.toml"))):
+        write(path, text)
+        with pytest.raises(BadRequest, match=says) as caught:
+            load(path=given)
+        assert path.name in caught.value.message
+        path.unlink()
 
 
 def test_a_named_file_must_be_there_and_is_the_only_one() -> None:

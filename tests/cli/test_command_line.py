@@ -27,6 +27,7 @@ from aios_syscalls import Budget
 
 COMMANDS = {"run", "demo", "bench", "ps", "trace", "runs", "agents", "models", "config", "doctor"}
 COMMANDS |= {
+    "trust",
     "estimate",
     "usage",
     "route",
@@ -45,6 +46,12 @@ IDENT = "20260102-030405-abcd"
 
 def aios(*words: str) -> Result:
     return CliRunner().invoke(app, list(words))
+
+
+def own_configuration(tmp_path: Path) -> Path:
+    """The user's file, in a directory that is there."""
+    (tmp_path / "home" / "config").mkdir(parents=True)
+    return tmp_path / "home" / "config" / "config.toml"
 
 
 def error(result: Result) -> str:
@@ -122,11 +129,15 @@ def test_with_json_an_error_is_an_object_too() -> None:
 )
 @pytest.mark.parametrize("command", [["run", "echo"], ["agents"], ["models"], ["config"]])
 def test_a_malformed_configuration_is_usage(tmp_path: Path, text: str, words: str, command: list[str]) -> None:
-    (tmp_path / "aios.toml").write_text(text)
-    result = aios(*command)
-    assert result.exit_code == 2
-    assert "aios.toml" in error(result)
-    assert words in result.stderr
+    own = tmp_path / "home" / "config" / "config.toml"
+    own.parent.mkdir(parents=True)
+    for file, given in ((own, []), (tmp_path / "mine.toml", ["--config", "mine.toml"])):
+        file.write_text(text)
+        result = aios(*command, *given)
+        assert result.exit_code == 2
+        assert file.name in error(result)
+        assert words in result.stderr
+        file.unlink()
 
 
 def test_a_configuration_that_is_not_there_is_not_found() -> None:
@@ -221,7 +232,7 @@ def test_agents_are_listed() -> None:
 def test_models_are_listed_without_loading_one(tmp_path: Path) -> None:
     assert "missing" in aios("models").stdout
     (tmp_path / "tiny.gguf").write_bytes(b"x" * 10)
-    (tmp_path / "aios.toml").write_text(
+    own_configuration(tmp_path).write_text(
         f'model = "there"\n[models.tiny]\npath = "{tmp_path}/tiny.gguf"\nkind = "local"\n'
         '[models.there]\nkind = "openai"\nbase_url = "http://localhost:8000/v1"\nmodel = "llama"\n'
     )
@@ -252,7 +263,7 @@ def test_a_local_model_is_described_without_loading_it(tmp_path: Path) -> None:
     values: dict[str, int | str] = {"general.architecture": "llama"}
     values |= {f"llama.{key}": value for key, value in facts.items()}
     (tmp_path / "tiny.gguf").write_bytes(gguf_header(**values))
-    (tmp_path / "aios.toml").write_text(
+    own_configuration(tmp_path).write_text(
         f"[models.tiny]\npath = '{tmp_path}/tiny.gguf'\nkind = 'local'\ncontext = 512\nn_gpu_layers = 3\n"
     )
     (tiny,) = json.loads(aios("models", "--json").stdout)
@@ -264,7 +275,7 @@ def test_a_local_model_is_described_without_loading_it(tmp_path: Path) -> None:
 
 def test_a_model_that_does_not_load_is_an_error_only_if_it_was_to_be_loaded(tmp_path: Path) -> None:
     (tmp_path / "tiny.gguf").write_bytes(gguf_header(**{"general.architecture": "nonsense"}))
-    (tmp_path / "aios.toml").write_text(f"[models.tiny]\npath = '{tmp_path}/tiny.gguf'\nkind = 'local'\n")
+    own_configuration(tmp_path).write_text(f"[models.tiny]\npath = '{tmp_path}/tiny.gguf'\nkind = 'local'\n")
     assert aios("models").exit_code == 0
     loaded = aios("models", "--load", "--json")
     assert loaded.exit_code == 8
@@ -372,7 +383,7 @@ def test_a_run_prints_exactly_one_object(capsys: pytest.CaptureFixture[str]) -> 
 def test_budgets_of_a_run_are_flags(command: Any, programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen: list[Config] = []
     monkeypatch.setattr(work, "_execute", lambda jobs, config, *rest, **options: chosen.append(config))
-    monkeypatch.setattr("aios.cli.jobs.check", lambda jobs, config: None)
+    monkeypatch.setattr("aios.cli.jobs.check", lambda *_: None)
     monkeypatch.setattr("aios.cli.demo.prepare", lambda: (programs, programs))
     words = ["run", "echo"] if command is work.run else ["demo"]
     limits = ["--budget-tokens", "9", "--budget-usd", "0.5", "--budget-seconds", "1.5", "--budget-calls", "3"]
@@ -388,9 +399,8 @@ def test_a_run_prints_its_results_and_where_to_read_on(capsys: pytest.CaptureFix
 
     work._execute([Job("say", "the task")], Config(), False, models=[ScriptedModel("the answer")], mains={"say": say})
     told = capsys.readouterr()
-    assert "1 say  the task" in told.out
-    assert "the answer" in told.out
-    assert f"{me()} trace 2" in told.out
+    assert told.out == "the answer"
+    assert f"{me()} trace 2" in told.err
     assert "process 1 say done" in told.err
 
 

@@ -131,7 +131,7 @@ def restore(
 ) -> Code:
     """Make a file what it was, as a new version; what it is now stays in its history."""
     from aios.cli import versions
-    from aios.cli.output import clean, print_json
+    from aios.cli.output import out, print_json
     from aios.cli.reach import files, version
 
     with files(path) as (root, name):
@@ -139,7 +139,7 @@ def restore(
     if as_json:
         print_json(versions.to_json(made))
     else:
-        print(f"{clean(path)} is version {made.number} now; to take it back: --at {made.number - 1}")
+        out(f"{path} is version {made.number} now; to take it back: --at {made.number - 1}")
     return Code.OK
 
 

@@ -20,9 +20,9 @@ def agents(config: flags.ConfigFile = None, as_json: flags.Json = False) -> None
     """List the agent programs."""
     from aios.cli import inventory
     from aios.cli.output import print_json, stdout
-    from aios.config import load
+    from aios.cli.settings import configuration
 
-    found = inventory.agents(load(path=config))
+    found = inventory.agents(configuration(config))
     if as_json:
         print_json(found)
     else:
@@ -31,11 +31,11 @@ def agents(config: flags.ConfigFile = None, as_json: flags.Json = False) -> None
 
 def models(config: flags.ConfigFile = None, load: Load = False, as_json: flags.Json = False) -> Code:
     """List the configured models, and what each takes of this machine."""
-    from aios import config as configuration
     from aios.cli import inventory
-    from aios.cli.output import print_json, stderr, stdout
+    from aios.cli.output import print_json, say, stdout
+    from aios.cli.settings import configuration
 
-    chosen = configuration.load(path=config)
+    chosen = configuration(config)
     found = inventory.models(chosen, _loaded(chosen) if load else None)
     problems = inventory.problems(found)
     if as_json:
@@ -43,7 +43,7 @@ def models(config: flags.ConfigFile = None, load: Load = False, as_json: flags.J
     else:
         stdout().print(inventory.model_table(found))
         for problem in problems:
-            stderr().print(problem, style="bold red", soft_wrap=True)
+            say(problem)
     return Code.MODEL if load and problems else Code.OK
 
 
@@ -56,16 +56,19 @@ def _loaded(config: Config) -> Mapping[str, Mapping[str, Any]]:
 
 
 def config(file: flags.ConfigFile = None, as_json: flags.Json = False) -> None:
-    """Print the configuration in force, as TOML."""
+    """Print the configuration in force, as TOML that begins with where your own is."""
     from aios.cli import inventory
-    from aios.cli.output import print_json
-    from aios.config import load
+    from aios.cli.output import out, print_json
+    from aios.cli.settings import configuration
+    from aios.config import user_file
 
-    chosen = load(path=file)
+    chosen = configuration(file)
     if as_json:
         print_json(chosen.model_dump(mode="json"))
     else:
-        print("\n".join(inventory.toml(chosen.model_dump(mode="json"))))
+        there = "" if user_file().exists() else ", which is not there yet"
+        out(f"# your own: {user_file()}{there}")
+        out("\n".join(inventory.toml(chosen.model_dump(mode="json"))))
 
 
 def doctor(as_json: flags.Json = False) -> Code:

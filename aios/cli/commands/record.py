@@ -83,7 +83,7 @@ def usage(
     """Add up what calls took: tokens, seconds on a slot, US dollars."""
     from aios.cli import moments
     from aios.cli import usage as sums
-    from aios.cli.output import me, print_json, stderr, stdout
+    from aios.cli.output import me, print_json, say, stdout
     from aios.cli.runs import resolve
 
     start = moments.since(since) if since else 0.0
@@ -94,10 +94,10 @@ def usage(
     else:
         for error in sums.read(found, sums.journals(start)):
             broken.append(error)
-            stderr().print(f"aios: {error.message}; it is passed over", soft_wrap=True)
+            say(f"{error.message}; it is passed over")
     if not found.total.calls:
         when = f" since {since}" if since else ""
-        stderr().print(f"no call is on record{when}; make a run: {me()} demo", soft_wrap=True)
+        say(f"no call is on record{when}; make a run: {me()} demo")
     if as_json:
         print_json({**found.to_json(), "passed_over": [error.to_wire() for error in broken]})
     elif found.total.calls:

@@ -40,10 +40,10 @@ def run(
     For example: aios run summarise=notes.txt answer="notes.txt: who wrote it?" -n 8
     """
     from aios.cli.jobs import check, cycle, parse
-    from aios.cli.settings import settings
+    from aios.cli.settings import chosen
     from aios_syscalls import Budget
 
-    chosen = settings(
+    found = chosen(
         config,
         scheduler=scheduler,
         slice=slice,
@@ -54,8 +54,8 @@ def run(
         budget=Budget(tokens=budget_tokens, usd=budget_usd, seconds=budget_seconds, calls=budget_calls),
     )
     jobs = cycle(parse(programs, task), processes)
-    check(jobs, chosen)
-    return _execute(jobs, chosen, as_json)
+    check(jobs, found.config, found.project)
+    return _execute(jobs, found.config, as_json)
 
 
 def demo(
@@ -110,7 +110,7 @@ def bench(
 ) -> Code:
     """Run a benchmark; ends with 1 when a target is missed."""
     from aios import bench
-    from aios.cli.output import print_json, stdout
+    from aios.cli.output import out, print_json, stdout
     from aios.cli.table import grid
 
     if not name and as_json:
@@ -127,7 +127,7 @@ def bench(
         report = bench.run(name, quick, **given)
         if plot:
             _write(plot, report.plot())
-        print(report.to_json()) if as_json else stdout().print(report.show())
+        out(report.to_json()) if as_json else stdout().print(report.show())
         return Code.OK if report.met else Code.ERROR
     return Code.OK
 
@@ -148,7 +148,7 @@ def _execute(jobs: Sequence[Job], config: Config, as_json: bool, **options: Any)
     import anyio
 
     from aios.cli import results
-    from aios.cli.output import print_json, stdout
+    from aios.cli.output import print_json, say, stdout
     from aios.cli.run import execute
     from aios.cli.view import view
 
@@ -158,10 +158,12 @@ def _execute(jobs: Sequence[Job], config: Config, as_json: bool, **options: Any)
         raise KeyboardInterrupt
     if as_json:
         print_json(results.to_json(outcome.history, outcome.journal, outcome.failure))
-    else:
+    elif sys.stdout.isatty():
         results.show(stdout(), outcome.history)
+    else:
+        results.write(outcome.history)
     if outcome.failure is not None:
-        print(f"aios: {outcome.failure.message}", file=sys.stderr)
+        say(outcome.failure.message)
     return outcome.code
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -32,6 +33,9 @@ class Text:
     exact: bool = False
 
 
+reading: ContextVar[str] = ContextVar("reading", default="")
+"""The file whose text is being extracted, for who tells what the libraries that read it have to say."""
+
 Extractor = Callable[[bytes], Text]
 """Raises for bytes that are not of its format: then they are read as plain text."""
 BINARY = frozenset((".pdf", ".docx"))
@@ -55,7 +59,14 @@ BY_SUFFIX: Mapping[str, str] = {
 
 def extract(path: str, data: bytes) -> Text:
     """The text of a file; empty, with the kind of its suffix or `binary`, where there is none to be had."""
-    suffix = PurePosixPath(path).suffix.lower()
+    token = reading.set(path)
+    try:
+        return _extract(PurePosixPath(path).suffix.lower(), path, data)
+    finally:
+        reading.reset(token)
+
+
+def _extract(suffix: str, path: str, data: bytes) -> Text:
     if len(data) <= MOST:
         for make in _candidates(suffix):
             try:

@@ -1,0 +1,30 @@
+"""Directories of the user alone, for what aios keeps."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+OTHERS = 0o077
+
+
+def private_directory(path: Path, base: Path | None = None) -> Path:
+    """Make `path`, and what is missing above it, for this user alone; what is there from `base` down becomes so.
+
+    `base` is `path` where it is not given. What belongs to somebody else stays as it is. Raises OSError.
+    """
+    path, base = path.absolute(), (base or path).absolute()
+    for directory in [*reversed(path.parents), path]:
+        with suppress(FileExistsError):
+            os.mkdir(directory, 0o700)
+        if directory == base or base in directory.parents:
+            _close_to_others(directory)
+    return path
+
+
+def _close_to_others(directory: Path) -> None:
+    info = os.lstat(directory)
+    if stat.S_ISDIR(info.st_mode) and info.st_uid == os.geteuid() and info.st_mode & OTHERS:
+        os.chmod(directory, stat.S_IMODE(info.st_mode) & ~OTHERS)
