@@ -14,6 +14,8 @@ import anyio.lowlevel
 import psutil
 import pytest
 
+from aios.hosts import output, zygote_client
+from aios.hosts import process as host_module
 from aios.hosts.process import ProcessHost
 from aios.hosts.session import Session
 from aios.kernel import Kernel, Lane, Limits, SqliteJournal, Turn, by_family
@@ -86,6 +88,26 @@ PROGRAMS = {
         other.connect(task)
         socket.send_fds(other, [b"x"], [agent.port._frames._stream._sock.fileno()])
         os._exit(7)""",
+    "floods": """
+    while True:
+        os.write(1, b"x" * 65536)""",
+    "prints much": """
+    for _ in range(300):
+        os.write(1, b"y" * 65536)
+    print("the end")
+    return "done" """,
+    "lingers": """
+    import atexit, time
+    atexit.register(time.sleep, 1000)
+    return "done" """,
+    "lingers in a thread": """
+    import threading, time
+    threading.Thread(target=time.sleep, args=(1000,)).start()
+    return "done" """,
+    "beside": """
+    import helper
+    import random
+    return f"{helper.WORD} {hasattr(random, 'Random')}" """,
     "leaves a child": """
     import subprocess, time
     subprocess.Popen(["sleep", "1000"])
@@ -294,3 +316,64 @@ async def started(zygote: psutil.Process, number: int) -> list[psutil.Process]:
     while len(found := zygote.children(recursive=True)) < number:
         await anyio.lowlevel.checkpoint()
     return found
+
+
+async def test_what_a_process_prints_is_kept_up_to_a_bound(hosted: Hosted, tmp_path: Path) -> None:
+    async with hosted() as kernel:
+        assert (await run(kernel, "prints much")).result == "done"
+    text = (tmp_path / "logs" / "1.log").read_bytes()
+    assert text == b"y" * output.MAX_BYTES + b"\n" + output.REST.encode()
+
+
+async def test_a_flood_of_output_fills_no_disk_and_holds_up_nobody(
+    hosted: Hosted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with hosted() as kernel:
+        pids = [(await kernel.submit(Spawn(program="floods"))).pid for _ in range(3)]
+        logs = [tmp_path / "logs" / f"{pid}.log" for pid in pids]
+        while not all(log.exists() and log.stat().st_size > output.MAX_BYTES for log in logs):
+            assert (await run(kernel, "fine")).state is ProcessState.DONE
+        for pid in pids:
+            await kernel.submit(Kill(pid=pid))
+    assert {log.stat().st_size for log in logs} == {output.MAX_BYTES + 1 + len(output.REST)}
+
+
+@pytest.mark.parametrize("program", ["lingers", "lingers in a thread"])
+async def test_a_process_that_does_not_end_after_its_result_is_ended(
+    hosted: Hosted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    monkeypatch.setattr(host_module, "LEAVE_S", 0.2)
+    async with hosted() as kernel:
+        process = await run(kernel, program)
+        assert (process.state, process.result) == (ProcessState.DONE, "done")
+    assert "[aios] ended: it went on for 0.2 s after its result" in (tmp_path / "logs" / "1.log").read_text()
+
+
+async def test_a_program_finds_what_lies_beside_it_but_no_module_is_replaced(hosted: Hosted, tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text("WORD = 'helped'\n")
+    (tmp_path / "random.py").write_text("raise SystemError\n")
+    async with hosted() as kernel:
+        assert (await run(kernel, "beside")).result == "helped True"
+
+
+async def test_a_zygote_that_does_not_answer_is_replaced(hosted: Hosted, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hosted() as kernel:
+        await run(kernel, "fine")
+        monkeypatch.setattr(zygote_client, "START_S", 0.2)
+        (zygote,) = [each for each in psutil.Process().children() if "aios.hosts.zygote" in each.cmdline()]
+        zygote.suspend()
+        monkeypatch.setattr(zygote_client.ZygoteClient, "kill", patient(zygote_client.ZygoteClient.kill, monkeypatch))
+        assert (await run(kernel, "fine")).state is ProcessState.DONE
+        assert not zygote.is_running()
+
+
+def patient(
+    kill: Callable[[zygote_client.ZygoteClient], None], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[zygote_client.ZygoteClient], None]:
+    """Kills, and gives the next one all the time that it needs."""
+
+    def killing(client: zygote_client.ZygoteClient) -> None:
+        monkeypatch.setattr(zygote_client, "START_S", 30)
+        kill(client)
+
+    return killing
