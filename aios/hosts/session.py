@@ -37,11 +37,11 @@ class Session:
     Nothing that an agent sends, or fails to read, keeps the session from ending once `exited` is set.
     """
 
-    def __init__(self, frames: Frames, port: Port, exited: anyio.Event, held: Held) -> None:
+    def __init__(self, frames: Frames, port: Port, exited: anyio.Event, held: Held | None = None) -> None:
         self._frames = frames
         self._port = port
         self._exited = exited
-        self._held = held
+        self._held = held or Held()
         self._scopes: dict[int, anyio.CancelScope] = {}
         self._unanswered = anyio.Semaphore(MAX_UNANSWERED)
         self._errors: dict[tuple[str, str], AiosError] = {}
