@@ -69,9 +69,10 @@ def say(text: str) -> None:
 
 
 def shelf() -> Path:
-    """Where this machine's wheel belongs: one folder for each engine version, CPU, C library and CMAKE_ARGS."""
+    """Where this machine's wheel belongs: one folder for each engine version, CPU, C library, recipe and CMAKE_ARGS."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     machine = [platform.machine(), *platform.libc_ver(), *sorted(cpu_flags()), os.environ.get("CMAKE_ARGS", "").strip()]
+    machine.append(HOOK.read_text())
     digest = hashlib.sha256("\n".join(machine).encode()).hexdigest()
     return cache / "aios" / "wheels" / f"{VERSION}-{digest[:16]}"
 
