@@ -18,7 +18,7 @@ FORMAT = 3
 SCHEMA = """
 CREATE TABLE document (
     id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL, suffix TEXT NOT NULL, kind TEXT NOT NULL, title TEXT NOT NULL,
-    exact INTEGER NOT NULL, UNIQUE (sha256, suffix)
+    exact INTEGER NOT NULL, why TEXT NOT NULL, UNIQUE (sha256, suffix)
 );
 CREATE TABLE entry (
     id INTEGER PRIMARY KEY, path TEXT UNIQUE NOT NULL, seq INTEGER NOT NULL, document INTEGER NOT NULL,
@@ -104,8 +104,8 @@ def _document(connection: sqlite3.Connection, files: Files, path: str, head: Hea
         return int(row[0]), None
     text = _extracted(files, path, head)
     cursor = connection.execute(
-        "INSERT INTO document (sha256, suffix, kind, title, exact) VALUES (?, ?, ?, ?, ?)",
-        (head.sha256, suffix, text.kind, text.title, text.exact),
+        "INSERT INTO document (sha256, suffix, kind, title, exact, why) VALUES (?, ?, ?, ?, ?, ?)",
+        (head.sha256, suffix, text.kind, text.title, text.exact, text.why),
     )
     document = int(cursor.lastrowid or 0)
     connection.executemany(
@@ -127,7 +127,7 @@ def _extracted(files: Files, path: str, head: Head) -> extract.Text:
     try:
         return extract.extract(path, files.content(head.sha256.hex()))
     except NotFound:  # too large to be kept: found by its name
-        return extract.Text("", PurePosixPath(path).suffix.lower().lstrip(".") or "binary")
+        return extract.Text("", PurePosixPath(path).suffix.lower().lstrip(".") or "binary", why="too large to be kept")
 
 
 def _body(connection: sqlite3.Connection, files: Files, document: int, path: str, head: Head) -> str:
