@@ -268,6 +268,13 @@ class Index(Mended):
         )
         return [(shown, count) for shown, count in rows]
 
+    def wordless(self, below: Sequence[str] = (".",)) -> list[tuple[str, str]]:
+        """The files at or below these paths that are found by their names alone, and why, by path."""
+        paths = tuple(path for path in below if path != ".") if "." not in below else ()
+        sql, parameters = _where(self.select(Filters(within=paths)) if paths else None)
+        query = "SELECT entry.path, document.why FROM entry JOIN document ON document.id = entry.document"
+        return self._ask(f"{query}{sql or ' WHERE 1'} AND document.why <> '' ORDER BY entry.path", parameters)
+
     def titled(self, document: int) -> str:
         """A document's title, empty for none."""
         row = self._one("SELECT title FROM document WHERE id = ?", (document,))

@@ -87,9 +87,7 @@ def _refuse_silence(sign: str, phrase: str, word: str) -> None:
     """Raises BadRequest where something without a word was asked for; a dash between words asks for nothing."""
     if phrase.strip() or (sign and word.strip("+-")):
         asked = f'{sign}"{phrase}"' if phrase else word
-        raise BadRequest(
-            f"{asked} has no word to look for; files are found by letters and numbers: leave it out", "text"
-        )
+        raise BadRequest(f"{asked} has no word to look for; name one, or leave it out", "text")
 
 
 def _quoted(words: list[str]) -> str:

@@ -122,9 +122,9 @@ class Finder:
         entry = self._entry(path)
         filters = filters or Filters()
         query = Query(
-            self._index.body(entry.id)[:LIKE].strip() or path,
+            self._index.body(entry.id)[:LIKE].strip() or entry.path,
             "semantic",
-            replace(filters, without=(*filters.without, path)),
+            replace(filters, without=(*filters.without, entry.path)),
             limit,
             context,
         )
@@ -140,7 +140,7 @@ class Finder:
 
     def _entry(self, path: str) -> Entry:
         self._index.catch_up()
-        for entry in self._index.selected(Selection("entry.path = ?", (path,))):
+        for entry in self._index.selected(Selection("entry.path = ?", (self._files.alike(path),))):
             return entry
         raise NotFound(f"{path} is not in the index; is it ignored, or outside?", field="path")
 
