@@ -25,9 +25,7 @@ def grep(hits: Iterable[Hit], context: int = 0, spell: Spell = str) -> Iterator[
     for number, hit in enumerate(hits):
         if context and number:
             yield Text("--", style=DIM)
-        lines = list(marked_lines(hit))
-        chosen = lines if context else [line for line in lines if line[0] == hit.best][:1] or lines[:1]
-        for line, text in chosen:
+        for line, text in marked_lines(hit) if context else [best(hit)]:
             sign = ":" if line == hit.best else "-"
             where = Text.assemble((clean(flat(spell(hit.path))), PATH), sign, (str(line), LINE), f"{sign} ")
             yield where + (text if context else stripped(text))
@@ -49,9 +47,13 @@ def numbered(hits: Sequence[Hit], first: int = 1, spell: Spell = str) -> Iterato
             (f":{hit.best}", LINE),
             (f"  {hit.why} {hit.score:.2f}", DIM),
         )
-        lines = list(marked_lines(hit))
-        for _, text in [line for line in lines if line[0] == hit.best][:1] or lines[:1]:
-            yield Text(" " * (width + 2)) + stripped(text)
+        yield Text(" " * (width + 2)) + stripped(best(hit)[1])
+
+
+def best(hit: Hit) -> tuple[int, Text]:
+    """The one line that is shown of a hit, and its number."""
+    lines = list(marked_lines(hit))
+    return next((line for line in lines if line[0] == hit.best), lines[0])
 
 
 def marked_lines(hit: Hit) -> Iterator[tuple[int, Text]]:
@@ -81,8 +83,13 @@ BREAKS = frozenset("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
 
 
 def to_json(hit: Hit, spell: Spell = str) -> dict[str, Any]:
-    """Everything that is known of a hit; `path` is the root's name of it, `file` the user's."""
-    return {**asdict(hit), "file": spell(hit.path)}
+    """Everything that is known of a hit; `path` is the root's name of it, `file` the user's.
+
+    `line` and `text` are the line that `grep` prints; the piece that it is of goes from `first_line` to `last_line`.
+    """
+    line, text = best(hit)
+    known = {**asdict(hit), "first_line": hit.line, "line": line, "text": stripped(text).plain}
+    return {**known, "file": spell(hit.path)}
 
 
 def waiting(pending: Pending) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from aios.cli.exit import Code
+from aios.cli.hits import flat
+from aios.cli.output import clean
 from aios.cli.place import place, shown
 from aios.cli.progress import Listener, Rate, State, listener
 from aios.cli.reach import opened
@@ -25,6 +28,8 @@ PATIENCE_S = 5.0
 """For work that was given up. An engine that is cut off in the middle by the end of the process aborts it."""
 BATCH = 16
 """Pieces embedded before it is asked whether to go on."""
+NAMED = 3
+"""Files that are named for each reason why files are left out."""
 NO_EMBEDDER = "there is no embedding model, so files are found by their words only; fetch it: python -m aios.setup"
 
 
@@ -55,9 +60,10 @@ def take_in(library: Library, told: Listener, below: tuple[str, ...] = (".",)) -
     tally = Tally(library)
 
     def work() -> None:
-        for path, why in library.refresh(below).skipped if below else ():
-            told.note(f"{path} is left out: {why}")
+        skipped = library.refresh(below).skipped if below else []
         library.index.catch_up()
+        for line in left_out(skipped, library.index.wordless(below) if below else []):
+            told.note(line)
         tally.stage = "embedding"
         while library.embedder is not None and not beside.given_up and library.embed(BATCH):
             pass
@@ -74,6 +80,26 @@ def take_in(library: Library, told: Listener, below: tuple[str, ...] = (".",)) -
     told.tell(tally.state())
     if library.finder.nearest is None:
         told.note(NO_EMBEDDER)
+
+
+def left_out(skipped: Sequence[tuple[str, str]], wordless: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Which files are not found, or by their names alone: how many, and for each reason how many and some of them."""
+    for files, but in (
+        (skipped, ""),
+        (wordless, ", but for their names" if len(wordless) > 1 else ", but for its name"),
+    ):
+        if files:
+            count = f"{len(files):,} {'file is' if len(files) == 1 else 'files are'} left out{but}"
+            yield f"{count}: {'; '.join(_reasons(files))}"
+
+
+def _reasons(files: Sequence[tuple[str, str]]) -> Iterator[str]:
+    named: dict[str, list[str]] = defaultdict(list)
+    for path, why in files:
+        named[why].append(clean(flat(path)))
+    for why, paths in sorted(named.items(), key=lambda each: -len(each[1])):
+        more = f" and {len(paths) - NAMED:,} more" if len(paths) > NAMED else ""
+        yield f"{', '.join(paths[:NAMED])}{more} ({clean(flat(why))})"
 
 
 def _hear(nearest: Nearest) -> None:

@@ -33,13 +33,30 @@ def place(path: str | os.PathLike[str] = ".") -> Place:
     """
     if not os.fspath(path):
         raise BadRequest("the path is empty; use . for the directory you are in", "path")
-    given = Path(path).expanduser()
+    given = Path(alike(path)).expanduser()
     whole = Path(os.path.normpath(given.parent.resolve() / given.name)) if given.name else given.resolve()
     if whole.is_dir():
         whole = whole.resolve()
     start = whole if whole.is_dir() else whole.parent
     root = next((above for above in (start, *start.parents) if (above / KEPT).is_dir()), start)
     return Place(root, whole.relative_to(root).as_posix())
+
+
+def alike(path: str | os.PathLike[str]) -> str:
+    """A path as it is written on the disk, where a canonically equivalent one is there and it is not."""
+    given = os.fspath(path)
+    if given.isascii():
+        return given
+    from aios_storage.alike import followed  # with all of the store, which most paths do not need
+
+    return followed(given, lambda at: os.path.lexists(os.path.expanduser(at)), _names)
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(os.path.expanduser(directory))
+    except OSError:
+        return []
 
 
 def indexed(path: str | os.PathLike[str] = ".") -> Place:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aios.cli.place import indexed
+from aios.cli.place import alike, indexed
 from aios_syscalls.errors import NotFound
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def library(path: str, *, few: bool = True) -> Iterator[tuple[Library, str]]:
     """
     from aios_storage.client import Owner
 
-    if not os.path.lexists(os.path.expanduser(path)):
+    if not os.path.lexists(os.path.expanduser(alike(path))):
         raise NotFound(f"there is no {path} to search in; check the path", field="path")
     place = indexed(path)
     with opened(place.root) as found:

@@ -205,10 +205,12 @@ class Desk:
     # --- what may be seen
 
     def _see(self, path: str, field: str = "path") -> str:
-        """The path, if the caller may see what it leads to."""
-        self.scope.check(self.files.root.real(path, field, follow=False))
-        self.scope.check(self.files.root.real(path, field))
-        return path
+        """The path as it is written here, if the caller may see what it leads to."""
+        # As it was given too: a transaction takes it so.
+        for each in dict.fromkeys((path, self.files.alike(path))):
+            self.scope.check(self.files.root.real(each, field, follow=False))
+            self.scope.check(self.files.root.real(each, field))
+        return each
 
     def _leads(self, path: str) -> bool:
         """Whether a path, and what it leads to if it is a link, may be seen."""

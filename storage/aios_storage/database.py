@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
+from aios_storage.alike import canonical
 from aios_storage.failpoint import reach
 from aios_syscalls.errors import StorageFailed
 
@@ -79,6 +80,7 @@ class Database:
         # Closed by whichever thread closes all, hence not bound to this one.
         connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
+            connection.create_function("canonical", 1, canonical, deterministic=True)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             if not self._checkpoints:

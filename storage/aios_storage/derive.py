@@ -11,13 +11,14 @@ from aios_storage.chunk import chunks
 from aios_storage.files import Files
 from aios_storage.ledger import Head
 from aios_storage.version import Version
+from aios_storage.words import indexed
 from aios_syscalls.errors import NotFound
 
-FORMAT = 2
+FORMAT = 3
 SCHEMA = """
 CREATE TABLE document (
     id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL, suffix TEXT NOT NULL, kind TEXT NOT NULL, title TEXT NOT NULL,
-    exact INTEGER NOT NULL, UNIQUE (sha256, suffix)
+    exact INTEGER NOT NULL, why TEXT NOT NULL, UNIQUE (sha256, suffix)
 );
 CREATE TABLE entry (
     id INTEGER PRIMARY KEY, path TEXT UNIQUE NOT NULL, seq INTEGER NOT NULL, document INTEGER NOT NULL,
@@ -43,8 +44,13 @@ CREATE TABLE vector (
 CREATE TABLE todo (hash BLOB PRIMARY KEY, document INTEGER NOT NULL, ordinal INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX todo_order ON todo (ordinal, document);
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE VIRTUAL TABLE fts USING fts5 (name, body, tokenize = 'porter unicode61');
+CREATE VIRTUAL TABLE fts USING fts5 (
+    name, body, tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* Co Mn Mc'"
+);
+CREATE TABLE text (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
 """
+BODY = "SELECT coalesce((SELECT body FROM text WHERE id = ?1), (SELECT body FROM fts WHERE rowid = ?1))"
+"""A file's text: `fts` has it as its words are found, and `text` has it as it is where that is not the same."""
 
 
 def follow(connection: sqlite3.Connection, files: Files, version: Version) -> None:
@@ -56,6 +62,7 @@ def follow(connection: sqlite3.Connection, files: Files, version: Version) -> No
         if row is not None:
             connection.execute("DELETE FROM entry WHERE id = ?", row[:1])
             connection.execute("DELETE FROM fts WHERE rowid = ?", row[:1])
+            connection.execute("DELETE FROM text WHERE id = ?", row[:1])
             _forget(connection, row[1])
         return
     if row is not None and row[2] == head.seq:
@@ -64,7 +71,7 @@ def follow(connection: sqlite3.Connection, files: Files, version: Version) -> No
     kind, suffix = connection.execute("SELECT kind, suffix FROM document WHERE id = ?", (document,)).fetchone()
     last = files.by_seq(head.seq)
     values = (head.seq, document, head.size, head.mtime_ns / 1e9, last.author.name, last.author.run, kind, suffix)
-    name = " ".join(PurePosixPath(path).parts)
+    name = indexed(" ".join(PurePosixPath(path).parts))
     if row is None:
         cursor = connection.execute(
             "INSERT INTO entry (path, seq, document, size, modified, author, run, kind, suffix) "
@@ -72,7 +79,8 @@ def follow(connection: sqlite3.Connection, files: Files, version: Version) -> No
             (path, *values),
         )
         body = _body(connection, files, document, path, head) if text is None else text
-        connection.execute("INSERT INTO fts (rowid, name, body) VALUES (?, ?, ?)", (cursor.lastrowid, name, body))
+        form = _said(connection, int(cursor.lastrowid or 0), body)
+        connection.execute("INSERT INTO fts (rowid, name, body) VALUES (?, ?, ?)", (cursor.lastrowid, name, form))
         return
     id, before, _ = row
     connection.execute(
@@ -82,7 +90,7 @@ def follow(connection: sqlite3.Connection, files: Files, version: Version) -> No
     )
     if document != before:
         body = _body(connection, files, document, path, head) if text is None else text
-        connection.execute("UPDATE fts SET body = ? WHERE rowid = ?", (body, id))
+        connection.execute("UPDATE fts SET body = ? WHERE rowid = ?", (_said(connection, id, body), id))
         _forget(connection, before)
 
 
@@ -96,8 +104,8 @@ def _document(connection: sqlite3.Connection, files: Files, path: str, head: Hea
         return int(row[0]), None
     text = _extracted(files, path, head)
     cursor = connection.execute(
-        "INSERT INTO document (sha256, suffix, kind, title, exact) VALUES (?, ?, ?, ?, ?)",
-        (head.sha256, suffix, text.kind, text.title, text.exact),
+        "INSERT INTO document (sha256, suffix, kind, title, exact, why) VALUES (?, ?, ?, ?, ?, ?)",
+        (head.sha256, suffix, text.kind, text.title, text.exact, text.why),
     )
     document = int(cursor.lastrowid or 0)
     connection.executemany(
@@ -119,16 +127,25 @@ def _extracted(files: Files, path: str, head: Head) -> extract.Text:
     try:
         return extract.extract(path, files.content(head.sha256.hex()))
     except NotFound:  # too large to be kept: found by its name
-        return extract.Text("", PurePosixPath(path).suffix.lower().lstrip(".") or "binary")
+        return extract.Text("", PurePosixPath(path).suffix.lower().lstrip(".") or "binary", why="too large to be kept")
 
 
 def _body(connection: sqlite3.Connection, files: Files, document: int, path: str, head: Head) -> str:
     """The text of a document that another file has as well, or had."""
-    row = connection.execute(
-        "SELECT body FROM fts WHERE rowid = (SELECT id FROM entry WHERE document = ? AND path <> ?)",
-        (document, path),
-    ).fetchone()
+    sql = "SELECT id FROM entry WHERE document = ? AND path <> ?"
+    other = connection.execute(sql, (document, path)).fetchone()
+    row = connection.execute(BODY, other).fetchone() if other else None
     return str(row[0]) if row else _extracted(files, path, head).text
+
+
+def _said(connection: sqlite3.Connection, id: int, body: str) -> str:
+    """The form of a file's text by which its words are found; where that is another one, the text is kept too."""
+    form = indexed(body)
+    if form == body:
+        connection.execute("DELETE FROM text WHERE id = ?", (id,))
+    else:
+        connection.execute("INSERT OR REPLACE INTO text VALUES (?, ?)", (id, body))
+    return form
 
 
 def _forget(connection: sqlite3.Connection, document: int) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Self
 
 from aios_storage import fsck, keep, leases, ledger
+from aios_storage.alike import only
 from aios_storage.blobs import Blobs
 from aios_storage.change import Change, Changes, Drop, Overtaken, Put, Rename, paths
 from aios_storage.directory import Entry, Kind
@@ -24,6 +25,7 @@ from aios_storage.ignore import Ignore
 from aios_storage.keep import Pruned, Retention
 from aios_storage.leases import Lease
 from aios_storage.ledger import Head
+from aios_storage.path import is_unicode
 from aios_storage.root import MAX_ENTRIES, MAX_READ, Root
 from aios_storage.scan import Scanned, Scanner, Skip
 from aios_storage.sealed import NOTHING
@@ -93,25 +95,43 @@ class Files:
         view.author = author
         return view
 
+    def alike(self, path: str) -> str:
+        """The path as it is, or was, written here, where only a canonically equivalent one is; itself otherwise."""
+        if path.isascii() or not is_unicode(path):
+            return path
+        found = self.root.alike(path)
+        if self._was(found):
+            return found
+        paths = [each for (each,) in self.truth.read().execute("SELECT DISTINCT path FROM version")]
+        return only(path, paths) or found
+
+    def _was(self, path: str) -> bool:
+        """Whether a path is there, or has a history."""
+        if self.root.there(path):
+            return True
+        return self.truth.read().execute("SELECT 1 FROM version WHERE path = ?", (path,)).fetchone() is not None
+
     # --- what is there
 
     def read(self, path: str, offset: int = 0, length: int | None = None) -> bytes:
         """Up to `length` bytes from `offset`; None reads to the end."""
+        path = self.alike(path)
         self._not_ours(path)
         return self.root.read(path, offset, length)
 
     def list(self, path: str = ".", recursive: bool = False) -> tuple[Entry, ...]:
         """The files and directories in a directory, or at any depth below it, by path."""
-        return tuple(entry for entry in self.root.list(path, recursive) if not _own(entry.path))
+        return tuple(entry for entry in self.root.list(self.alike(path), recursive) if not _own(entry.path))
 
     def stat(self, path: str) -> Entry:
         """One path's kind, size and time."""
-        return self.root.stat(path)
+        return self.root.stat(self.alike(path))
 
     # --- changes
 
     def create(self, path: str, data: bytes = b"", kind: Kind = "file") -> Version | None:
         """Make a file, or an empty directory (which has no versions), that was not there."""
+        path = self.root.alike(path)
         if kind == "directory":
             self.sealed.refuse(self._real(path))
             self.root.create(path, data, kind)
@@ -120,11 +140,11 @@ class Files:
 
     def write(self, path: str, data: bytes, if_version: int | None = None) -> Version:
         """Replace a file's bytes whole, or make the file. Raises Conflict where it is not in version `if_version`."""
-        return self.transaction([Put(path, data, if_version)])[0]
+        return self.transaction([Put(self.root.alike(path), data, if_version)])[0]
 
     def append(self, path: str, data: bytes) -> Version:
         """Add bytes at a file's end, or make the file."""
-        real = self._real(path)
+        real = self._real(self.root.alike(path))
         with self.truth.locked():
             self._changes.recover()
             for last in (*[False] * (TRIES - 1), True):
@@ -146,7 +166,7 @@ class Files:
     def move(self, path: str, target: str) -> Version | None:
         """Rename a file, with its history, or a directory and all in it, to a target that is not there."""
         with self.truth.locked():
-            source, goal = self._free(path), self._free(target, "target")
+            source, goal = self._free(self.root.alike(path)), self._free(target, "target")
             if stat.S_ISREG(self.root.info(source).st_mode):
                 return self.transaction([Rename(source, goal)])[-1]
             leases.refuse(self.truth.read(), [source, goal], self.author, self._clock())
@@ -167,6 +187,7 @@ class Files:
 
     def copy(self, path: str, target: str) -> Version:
         """Make a file with the bytes of another where there is none."""
+        path = self.root.alike(path)
         self._not_ours(path)
         with self.root.opened(path) as fd:
             data = _all(fd)
@@ -175,7 +196,7 @@ class Files:
     def delete(self, path: str, if_version: int | None = None) -> Version | None:
         """Remove a file (its history stays), a symbolic link or an empty directory."""
         with self.truth.locked():
-            source = self._free(path)
+            source = self._free(self.root.alike(path))
             if stat.S_ISREG(self.root.info(source).st_mode):
                 return self.transaction([Drop(source, if_version)])[0]
             leases.refuse(self.truth.read(), [source], self.author, self._clock())
@@ -214,13 +235,13 @@ class Files:
 
     def history(self, path: str, limit: int | None = None) -> tuple[Version, ...]:
         """A file's versions, newest first, deleted or not. Raises NotFound for a path that never had one."""
-        return ledger.history(self.truth.read(), self._real(path), limit)
+        return ledger.history(self.truth.read(), self._real(self.alike(path)), limit)
 
     def version(self, path: str, at: At | None = None) -> Version:
         """The version at a point of a file's history; the last one for None."""
         if at is None:
             return self.history(path, 1)[0]
-        return ledger.at(self.truth.read(), self._real(path), at)
+        return ledger.at(self.truth.read(), self._real(self.alike(path)), at)
 
     def show(self, path: str, at: At | None = None) -> bytes:
         """The bytes that a file had. Raises NotFound where it was deleted, or the bytes are not kept."""
@@ -245,7 +266,7 @@ class Files:
         with self.truth.locked():
             target = self.version(path, at)
             note = f"to version {target.number}"
-            real = self._real(path)
+            real = self._real(self.alike(path))
             if target.deleted:
                 return self.transaction([Drop(real, op="rollback", note=note)])[0]
             self.root.make_way(self.sealed.refuse(real))  # its directory may be gone too
@@ -287,7 +308,7 @@ class Files:
         if not name or not name.isprintable() or name.lstrip("-").isdigit():
             raise BadRequest(f"{name!r} cannot name a tag; take a word", "name")
         self.scan()
-        below = [self._real(path) for path in paths] or ["."]
+        below = [self._real(self.alike(path)) for path in paths] or ["."]
         wanted = [head for path in below for head in self.heads(path) if sees(head.path)]
         with self.truth.locked(), self.truth.transaction() as connection:
             connection.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?)", [(name, head.seq) for head in wanted])
@@ -327,7 +348,7 @@ class Files:
 
         What it was under other names goes too. Bytes that another file has, or had, stay with that file.
         """
-        real = self._real(path, follow=False)
+        real = self._real(self.alike(path), follow=False)
         if confirm != path:
             raise BadRequest(f"purging {path} cannot be taken back; confirm it with the path itself", "confirm")
         with self.truth.locked():
@@ -349,7 +370,7 @@ class Files:
 
     def lock(self, path: str, ttl_s: float, token: str | None = None) -> Lease:
         """Keep others from changing a path, or what is below it, for so long; with its token a lock is made longer."""
-        real = self._real(path)
+        real = self._real(self.alike(path))
         with self.truth.locked(), self.truth.transaction() as connection:
             return leases.acquire(connection, real, self.author, ttl_s, self._clock(), token)
 

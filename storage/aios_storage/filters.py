@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from aios_storage.alike import canonical
 from aios_syscalls.errors import BadRequest
 
 MOST = 100
@@ -111,6 +112,7 @@ def matching(paths: Sequence[str], patterns: Sequence[str]) -> set[str]:
     condition = " OR ".join(sql for sql, _ in wanted)
     values = [value for _, values in wanted for value in values]
     with closing(sqlite3.connect(":memory:")) as connection:
+        connection.create_function("canonical", 1, canonical, deterministic=True)
         sql = f"SELECT path FROM (SELECT value AS path FROM json_each(?)) AS entry WHERE {condition}"
         return {path for (path,) in connection.execute(sql, (json.dumps(paths), *values))}
 
@@ -118,6 +120,14 @@ def matching(paths: Sequence[str], patterns: Sequence[str]) -> set[str]:
 def _glob(pattern: str) -> tuple[str, list[str]]:
     """Files of this path or below it, or whose path, or the end of it after a `/`, matches."""
     pattern = pattern.removeprefix("./")
+    if not pattern.isascii():
+        # Written alike is as good; paths that are what they were recorded as are compared as they are.
+        sql, values = _globbed(canonical(pattern))
+        return sql.replace("entry.path", "canonical(entry.path)"), values
+    return _globbed(pattern)
+
+
+def _globbed(pattern: str) -> tuple[str, list[str]]:
     sql, values = _below(pattern)
     if not any(sign in pattern for sign in "*?["):
         return (sql, values) if "/" in pattern else (f"({sql} OR entry.path GLOB ?)", [*values, f"*/{pattern}"])

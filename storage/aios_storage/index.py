@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from aios_storage.derive import follow
+from aios_storage.derive import BODY, follow
 from aios_storage.embedders import Floats
 from aios_storage.failpoint import reach
 from aios_storage.files import Files
@@ -112,7 +112,7 @@ class Index(Mended):
 
     def _clear(self) -> None:
         with self._database.transaction("NORMAL", "index") as connection:
-            for table in ("document", "entry", "chunk", "field", "todo", "fts"):
+            for table in ("document", "entry", "chunk", "field", "todo", "fts", "text"):
                 connection.execute(f"DELETE FROM {table}")
             connection.execute("DELETE FROM meta WHERE key IN ('through', 'mark')")
 
@@ -250,8 +250,8 @@ class Index(Mended):
 
     def body(self, id: int) -> str:
         """The text of a file, as it was extracted."""
-        row = self._one("SELECT body FROM fts WHERE rowid = ?", (id,))
-        return str(row[0]) if row else ""
+        row = self._one(BODY, (id,))
+        return str(row[0] or "") if row else ""
 
     def fields(self, document: int) -> list[tuple[str, str]]:
         """What a document's own head says: pairs of a key and a value."""
@@ -267,6 +267,13 @@ class Index(Mended):
             (*parameters, key.lower()),
         )
         return [(shown, count) for shown, count in rows]
+
+    def wordless(self, below: Sequence[str] = (".",)) -> list[tuple[str, str]]:
+        """The files at or below these paths that are found by their names alone, and why, by path."""
+        paths = tuple(path for path in below if path != ".") if "." not in below else ()
+        sql, parameters = _where(self.select(Filters(within=paths)) if paths else None)
+        query = "SELECT entry.path, document.why FROM entry JOIN document ON document.id = entry.document"
+        return self._ask(f"{query}{sql or ' WHERE 1'} AND document.why <> '' ORDER BY entry.path", parameters)
 
     def titled(self, document: int) -> str:
         """A document's title, empty for none."""

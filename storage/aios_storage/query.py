@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, field
+
+from aios_storage.words import grams, indexed, split
+from aios_syscalls.errors import BadRequest
 
 _STOP_WORDS_WORDS = """
 a an and are as at be but by can do does for from has have how if in into is it its of on or that the their then
@@ -11,7 +15,6 @@ there these this to was were what when where which who why will with
 """
 STOP_WORDS = frozenset(_STOP_WORDS_WORDS.split())
 _PART = re.compile(r'([+-]?)"([^"]*)"|(\S+)')
-_WORD = re.compile(r"[^\W_]+", re.UNICODE)
 MOST = 64
 """Terms of a query that are searched for."""
 
@@ -24,7 +27,7 @@ class Keywords:
     must: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
     words: tuple[str, ...] = field(default=())
-    """All words that a match may be marked for, as they were typed."""
+    """All words that a match may be marked for; scripts without blanks in runs."""
 
     def expression(self, any: tuple[str, ...] | None = None) -> str:
         """For MATCH; empty where nothing is searched for. `any` instead of all of the terms of which any will do."""
@@ -40,13 +43,16 @@ class Keywords:
 
 
 def parse(text: str) -> Keywords:
-    """A query: words, of which any will do; "a phrase"; +must; -never; a AND b; beginning*."""
+    """A query: words, of which any will do; "a phrase"; +must; -never; a AND b; beginning*.
+
+    Raises BadRequest for a phrase, or what must or must not be there, in which there is no word.
+    """
     any: list[str] = []
     must: list[str] = []
     never: list[str] = []
     words: list[str] = []
     following = ""
-    for before, phrase, word in _PART.findall(text.replace("\0", " ")):
+    for before, phrase, word in _PART.findall(_typed(text)):
         if word in ("AND", "OR", "NOT"):
             if word == "AND" and any:
                 must.append(any.pop())
@@ -54,10 +60,11 @@ def parse(text: str) -> Keywords:
             continue
         sign = before or (word[0] if word[:1] in ("+", "-") else following)
         following = ""
-        found = _WORD.findall(phrase or word)
+        found = split(phrase or word)
         if not found:
+            _refuse_silence(sign, phrase, word)
             continue
-        terms = [_quoted(found)] if phrase or (sign and len(found) > 1) else [_quoted([each]) for each in found]
+        terms = [_quoted(found)] if phrase or sign else [_quoted([part]) for each in found for part in grams(each)]
         if word.endswith("*"):
             terms[-1] += "*"
         if sign == "-":
@@ -70,5 +77,18 @@ def parse(text: str) -> Keywords:
     return Keywords(unique, tuple(dict.fromkeys(must)), tuple(dict.fromkeys(never)), tuple(dict.fromkeys(words)))
 
 
+def _typed(text: str) -> str:
+    """A query with its signs as they are on every keyboard: input methods give wide ones."""
+    text = text.replace("\0", " ")
+    return text if text.isascii() else unicodedata.normalize("NFKC", text)
+
+
+def _refuse_silence(sign: str, phrase: str, word: str) -> None:
+    """Raises BadRequest where something without a word was asked for; a dash between words asks for nothing."""
+    if phrase.strip() or (sign and word.strip("+-")):
+        asked = f'{sign}"{phrase}"' if phrase else word
+        raise BadRequest(f"{asked} has no word to look for; name one, or leave it out", "text")
+
+
 def _quoted(words: list[str]) -> str:
-    return '"' + " ".join(words) + '"'
+    return f'"{" ".join(" ".join(map(indexed, words)).split())}"'

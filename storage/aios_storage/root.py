@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Self, cast
 
 from aios_storage import beneath, directory
+from aios_storage.alike import followed
 from aios_storage.directory import Entry, Kind
 from aios_storage.fault import faults
 from aios_storage.path import TEMPORARY, Parts, is_unicode, refuse_protected, split
@@ -18,6 +19,9 @@ from aios_syscalls.errors import BadRequest, CallerError, Exists, NotFound
 
 MAX_READ = 16 * 1024 * 1024
 MAX_ENTRIES = 10_000
+NO_UNICODE = "the name is not UTF-8; rename it"
+LINK = "a symbolic link, which is not followed"
+SPECIAL = "a socket, FIFO or device"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,11 @@ def _exists(parent: int, name: str) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def _spelled(path: str) -> str:
+    """A path that is not UTF-8, as text that is."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 class Root:
@@ -151,11 +160,13 @@ class Root:
                             pending.append(below)
         return tuple(entries[name] for name in sorted(entries))
 
-    def walk(self, path: str, skip: Callable[[str, bool], bool]) -> Iterator[tuple[str, os.stat_result | None]]:
+    def walk(
+        self, path: str, skip: Callable[[str, bool], bool], left: Callable[[str, str], None] | None = None
+    ) -> Iterator[tuple[str, os.stat_result | None]]:
         """Every regular file at or below `path`, and how it looks; None for a directory that cannot be read.
 
-        Links are not followed; what `skip(path, is_directory)` says true of is left out. What vanishes meanwhile is
-        as if it had never been there.
+        Links are not followed; what `skip(path, is_directory)` says true of is left out. Of what else is left out
+        `left(path, why)` is told. What vanishes meanwhile is as if it had never been there.
         """
         with suppress(FileNotFoundError, NotADirectoryError, NotFound):
             info = self.info(path)
@@ -163,6 +174,7 @@ class Root:
                 yield path, info
             if not stat.S_ISDIR(info.st_mode):
                 return
+        tell = left or (lambda *_: None)
         pending = [split(path)]
         while pending:
             here = pending.pop()
@@ -170,7 +182,10 @@ class Root:
             try:
                 with self._opened(here) as fd, os.scandir(fd) as items:
                     for item in items:
-                        if not is_unicode(item.name) or item.name.startswith(TEMPORARY):
+                        if item.name.startswith(TEMPORARY):
+                            continue
+                        if not is_unicode(item.name):
+                            tell(_spelled("/".join((*here, item.name))), NO_UNICODE)
                             continue
                         name, below = "/".join((*here, item.name)), item.is_dir(follow_symlinks=False)
                         if skip(name, below):
@@ -180,6 +195,8 @@ class Root:
                         elif item.is_file(follow_symlinks=False):
                             with suppress(FileNotFoundError):
                                 found.append((name, item.stat(follow_symlinks=False)))
+                        else:
+                            tell(name, LINK if item.is_symlink() else SPECIAL)
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except PermissionError:
@@ -240,6 +257,25 @@ class Root:
             return self.real(path)
         except CallerError:
             return path
+
+    def alike(self, path: str) -> str:
+        """The path as it is written on the disk, where a canonically equivalent one is there and it is not."""
+        return path if path.isascii() else followed(path, self.there, self._names)
+
+    def there(self, path: str) -> bool:
+        """Whether anything is at a path, be it a link."""
+        try:
+            self.info(path)
+        except CallerError:
+            return False
+        return True
+
+    def _names(self, path: str) -> Sequence[str]:
+        try:
+            with self._opened(self._real(split(path))) as fd:
+                return os.listdir(fd)
+        except (OSError, CallerError):
+            return ()
 
     @contextmanager
     def staged(self, path: str, data: bytes, new: bool = False) -> Iterator[Staged]:

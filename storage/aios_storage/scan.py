@@ -24,17 +24,23 @@ Origin = tuple[int, bytes]
 """An inode and the SHA-256 of its bytes."""
 BATCH, BATCH_BYTES = 200, 32 * 1024 * 1024
 """Files recorded in one transaction, and the bytes after which it takes no more: they are in memory till then."""
+MOST = 16 * 2**30
+"""Bytes of a file above which it is not looked into: to hash so many takes half a minute, in which nobody can write."""
 
 
 @dataclass(slots=True)
 class Scanned:
-    """What a scan found; `skipped` are files that could not be read, and why."""
+    """What a scan found; `skipped` are files that are left out, and why."""
 
     changed: int = 0
     removed: int = 0
     moved: int = 0
     unchanged: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def leave(self, path: str, why: str) -> None:
+        """Note that a file is left out."""
+        self.skipped.append((path, why.removeprefix(f"{path}: ")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +68,11 @@ class Scanner:
         new: list[str] = []
         sizes: dict[str, int] = {}
         for path in below:
-            for name, info in self._root.walk(path, lambda at, is_dir: is_protected(at) or skip(at, is_dir)):
+            walk = self._root.walk(path, lambda at, is_dir: is_protected(at) or skip(at, is_dir), scanned.leave)
+            for name, info in walk:
                 head = heads.pop(name, None)
                 if info is None:
-                    scanned.skipped.append((name, "the directory cannot be read"))
+                    scanned.leave(name, "the directory cannot be read")
                     heads = {at: head for at, head in heads.items() if name != "." and not at.startswith(f"{name}/")}
                 elif head is not None and head.sure and head.looks_like(info):
                     scanned.unchanged += 1
@@ -92,7 +99,7 @@ class Scanner:
         self._remove([head for head in heads if not self._there(head.path)], time, EXTERNAL, scanned)
         for path, why in scanned.skipped:
             if self._there(path):
-                raise Denied(f"{why}; what it holds could not be kept, so it is not changed", field="path")
+                raise Denied(f"{path}: {why}; what it holds could not be kept, so it is not changed", field="path")
         return scanned
 
     def _notice(
@@ -137,11 +144,14 @@ class Scanner:
                 if head is not None and head.sure and head.looks_like(os.fstat(fd)):
                     scanned.unchanged += 1
                     return None
+                if os.fstat(fd).st_size > MOST:
+                    scanned.leave(path, f"larger than {MOST // 2**30} GiB")
+                    return None
                 sha256, data, look = steady(fd, self._max_kept)
         except NotFound:
             return None
         except AiosError as error:
-            scanned.skipped.append((path, error.message))
+            scanned.leave(path, error.message)
             return None
         if head is None or head.sha256 != sha256:
             return Found(path, sha256, data, look, head)

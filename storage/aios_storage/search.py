@@ -14,7 +14,7 @@ from aios_storage.fusion import fuse
 from aios_storage.index import Entry, Index, Pending, Piece
 from aios_storage.ledger import Head
 from aios_storage.query import STOP_WORDS, Keywords, parse
-from aios_storage.snippet import Terms, snippet
+from aios_storage.snippet import Terms, says, snippet
 from aios_storage.vectors import Exact, Nearest
 from aios_syscalls.errors import BadRequest, ModelFailed, NotFound, WorldError
 
@@ -122,9 +122,9 @@ class Finder:
         entry = self._entry(path)
         filters = filters or Filters()
         query = Query(
-            self._index.body(entry.id)[:LIKE].strip() or path,
+            self._index.body(entry.id)[:LIKE].strip() or entry.path,
             "semantic",
-            replace(filters, without=(*filters.without, path)),
+            replace(filters, without=(*filters.without, entry.path)),
             limit,
             context,
         )
@@ -140,7 +140,7 @@ class Finder:
 
     def _entry(self, path: str) -> Entry:
         self._index.catch_up()
-        for entry in self._index.selected(Selection("entry.path = ?", (path,))):
+        for entry in self._index.selected(Selection("entry.path = ?", (self._files.alike(path),))):
             return entry
         raise NotFound(f"{path} is not in the index; is it ignored, or outside?", field="path")
 
@@ -162,6 +162,8 @@ class Finder:
         depth = max(DEPTH, query.limit)
         if query.mode != "keyword":
             self._by_meaning(query, query.text if plain else _question(query.text, keywords), among, depth, found)
+        if query.mode == "keyword" and not (keywords.any or keywords.must):
+            found.notes.append(f"{query.text[:80]!r} has no word to look for; name one that the files should have")
         if query.mode != "semantic":
             found.sparse = dict(self._index.keywords(keywords, depth, among))
         waiting = self._index.unembedded([*found.sparse]) if found.dense else ()
@@ -262,16 +264,19 @@ class Finder:
         )
 
     def _piece(self, entry: Entry, data: bytes, found: _Found, terms: Terms) -> Piece:
-        """Of a file's pieces the nearest, unless it has none of the words and another has."""
+        """Of a file's pieces the nearest, unless it has none of the words, or says nothing, and another does."""
+
+        def read(piece: Piece) -> str:
+            return data[piece.start : piece.end].decode("utf-8", "replace")
 
         def words(piece: Piece) -> tuple[int, int]:
-            return terms.found(data[piece.start : piece.end].decode("utf-8", "replace"))
+            return terms.found(read(piece))
 
         near = found.pieces.get(entry.id)
-        if near is not None and (entry.id not in found.sparse or words(near)[0]):
+        if near is not None and (words(near)[0] if entry.id in found.sparse else says(read(near))):
             return near
         pieces = self._index.pieces(entry.document) or [Piece(entry.document, 0, 0, 0, 1, 1, b"")]
-        return max(pieces, key=lambda piece: (words(piece), -piece.ordinal))
+        return max(pieces, key=lambda piece: (words(piece), says(read(piece)), -piece.ordinal))
 
 
 def _files(holders: Mapping[bytes, Sequence[tuple[int, Piece]]]) -> int:

@@ -11,9 +11,11 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import PurePosixPath
 
+from aios_storage.extract.encoding import NoText
+
 _log = logging.getLogger(__name__)
 
-VERSION = 3
+VERSION = 4
 """Raised when extractors say something else of the same bytes: then every index is made anew."""
 MOST = 16 * 1024 * 1024
 """Bytes above which a file is found by its name and metadata alone."""
@@ -23,7 +25,8 @@ MOST = 16 * 1024 * 1024
 class Text:
     """What a file says. `fields` are pairs of a key, in lower case, and a value; a key may come again.
 
-    `exact` says that the text is the file's bytes in UTF-8, so that offsets in one are those in the other.
+    `exact` says that the text is the file's bytes in UTF-8, so that offsets in one are those in the other. `why` says
+    of a file without a text what it is instead.
     """
 
     text: str
@@ -31,6 +34,7 @@ class Text:
     title: str = ""
     fields: tuple[tuple[str, str], ...] = ()
     exact: bool = False
+    why: str = ""
 
 
 reading: ContextVar[str] = ContextVar("reading", default="")
@@ -47,6 +51,9 @@ BY_SUFFIX: Mapping[str, str] = {
     ".rst": "markdown",
     ".html": "html",
     ".htm": "html",
+    ".xhtml": "html",
+    ".svg": "markup",
+    ".xml": "markup",
     ".json": "data",
     ".csv": "data",
     ".tsv": "data",
@@ -67,19 +74,22 @@ def extract(path: str, data: bytes) -> Text:
 
 
 def _extract(suffix: str, path: str, data: bytes) -> Text:
+    why = f"larger than {MOST // 2**20} MiB"
     if len(data) <= MOST:
+        why = "in a format that cannot be read"
         for make in _candidates(suffix):
             try:
                 return _clean(make(data))
             except Exception as error:  # parsers, of others too, raise whatever they like at files made to break them
+                why = str(error) if isinstance(error, NoText) else why
                 _log.debug("%s: %s cannot read it: %r", path, make.__module__, error)
-    return Text("", _clean(Text("", suffix)).kind.lstrip(".") or "binary")
+    return Text("", _clean(Text("", suffix)).kind.lstrip(".") or "binary", why=why)
 
 
 def _clean(text: Text) -> Text:
     """Without halves of characters, which JSON may name and no database takes."""
     fields = tuple((_whole(str(key)), _whole(str(value))) for key, value in text.fields)
-    return Text(_whole(text.text), _whole(text.kind), _whole(str(text.title)), fields, text.exact)
+    return Text(_whole(text.text), _whole(text.kind), _whole(str(text.title)), fields, text.exact, text.why)
 
 
 def _whole(text: str) -> str:

@@ -7,7 +7,7 @@ import io
 import json
 
 from aios_storage.extract import Extractor, Text
-from aios_storage.extract.plain import decode
+from aios_storage.extract.encoding import decode
 
 MOST_FIELDS = 50
 LONGEST = 200

@@ -7,6 +7,8 @@ import io
 from aios_storage.extract import Extractor, Text
 from aios_storage.extract.head import title
 
+NO_READER = "of a format whose reader is not installed: pip install 'aios-kernel[docs]'"
+
 
 def reader(suffix: str) -> Extractor:
     """Of files of this suffix."""
@@ -18,7 +20,7 @@ def _pdf(data: bytes) -> Text:
         from pypdf import PdfReader
         from pypdf.errors import PyPdfError
     except ImportError:
-        return Text("", "pdf")
+        return Text("", "pdf", why=NO_READER)
     try:
         document = PdfReader(io.BytesIO(data))
         text = "\n\n".join(page.extract_text() for page in document.pages)
@@ -34,7 +36,7 @@ def _docx(data: bytes) -> Text:
     try:
         from docx import Document
     except ImportError:
-        return Text("", "docx")
+        return Text("", "docx", why=NO_READER)
     try:
         document = Document(io.BytesIO(data))
     except Exception as error:  # python-docx lets through whatever its zip and XML readers raise

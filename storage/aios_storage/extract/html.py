@@ -5,7 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 
 from aios_storage.extract import Extractor, Text
-from aios_storage.extract.plain import decode
+from aios_storage.extract.encoding import decode
 
 _HIDDEN = frozenset(("script", "style", "template", "noscript", "svg", "head"))
 _BLOCKS_WORDS = """

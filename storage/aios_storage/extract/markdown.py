@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from aios_storage.extract import Extractor, Text
+from aios_storage.extract.encoding import decode
 from aios_storage.extract.head import fields, title
-from aios_storage.extract.plain import decode
 
 _ATX = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 _UNDERLINED = re.compile(r"^(\S.*)\n[=\-~^\"*+#]{3,}\s*$", re.MULTILINE)

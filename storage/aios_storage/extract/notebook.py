@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from aios_storage.extract import Extractor, Text
+from aios_storage.extract.encoding import decode
 from aios_storage.extract.head import title
-from aios_storage.extract.plain import decode
 
 
 def reader(_suffix: str) -> Extractor:
