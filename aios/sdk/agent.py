@@ -18,6 +18,7 @@ from aios.sdk.prompt import Prompt, messages
 from aios.sdk.stream import Stream
 from aios_syscalls import (
     AgentFailed,
+    BadRequest,
     Budget,
     CallTool,
     Chat,
@@ -118,8 +119,13 @@ class Agent(Filing):
             raise ModelFailed(f"the answer is no valid {form.__name__}: {why}; raise max_tokens or ask again") from None
 
     async def pick(self, prompt: Prompt, options: Iterable[str], **settings: Any) -> str:
-        """One of `options`, chosen by the model. Raises ModelFailed when it writes something else all the same."""
+        """One of `options`, chosen by the model.
+
+        Raises BadRequest without options, ModelFailed when the model writes something else all the same.
+        """
         choices = list(options)
+        if not choices:
+            raise BadRequest("there is nothing to pick from; give at least one option", "options")
         reply = await self.chat(prompt, schema={"type": "string", "enum": choices}, **settings)
         try:
             choice = from_json(reply.text)
