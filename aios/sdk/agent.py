@@ -132,7 +132,10 @@ class Agent(Filing):
         raise ModelFailed(f"the answer is no valid {form.__name__}: {why}; raise max_tokens or ask again")
 
     async def pick(self, prompt: Prompt, options: Iterable[str], **settings: Any) -> str:
-        """One of `options`, chosen by the model. Raises ModelFailed when it writes something else all the same."""
+        """One of `options`, chosen by the model.
+
+        Raises BadRequest without options, ModelFailed when the model writes something else all the same.
+        """
         choices = list(several_texts(options, "options"))
         if not choices:
             raise BadRequest("there are no options to pick from; give one or more texts", "options")

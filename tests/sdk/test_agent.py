@@ -128,6 +128,14 @@ async def test_extract_returns_the_model_and_explains_what_is_none() -> None:
         await agent.extract("?", City)
 
 
+async def test_there_is_nothing_to_pick_from_no_options() -> None:
+    agent, port = agent_of()
+    with pytest.raises(BadRequest, match="give at least one option") as caught:
+        await agent.pick("colour?", [])
+    assert caught.value.field == "options"
+    assert port.calls == []
+
+
 async def test_pick_is_constrained_to_its_options() -> None:
     agent, port = agent_of(ChatReply(text='"red"'))
     assert await agent.pick("colour?", ["red", "blue"]) == "red"

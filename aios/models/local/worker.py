@@ -151,9 +151,10 @@ class Worker:
         self._pipe.send({"ready": self._info})
         try:
             while True:
+                # Before each wait: the bell may have rung where only commands were waited for.
+                self._begin_ready()
                 for command in self._pipe.receive(wait=not self._engine.busy):
                     self._obey(command)
-                self._begin_ready()
                 if self._engine.busy:
                     self._refill(self._report(self._engine.step()))
         except (EOFError, ConnectionError):

@@ -65,7 +65,7 @@ class Client:
         self._theirs.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(llama: LlamaModel) -> Iterator[Client]:
     made = Client(llama)
     yield made
@@ -99,40 +99,40 @@ def test_others_are_served_while_a_grammar_is_made(client: Client, gate: threadi
 
 
 def test_an_idle_worker_hears_that_a_grammar_is_ready(client: Client, gate: threading.Event) -> None:
-    client.start(1, ask({"type": "boolean"}))
-    client.send(stats=9)
-    assert client.ends(1)[9]["stats"]["running"] == 0
+    client.start(11, ask({"type": "boolean"}))
+    client.send(stats=19)
+    assert client.ends(1)[19]["stats"]["running"] == 0
     gate.set()
-    assert client.ends(1)[1]["reply"]["text"] in ("true", "false")
+    assert client.ends(1)[11]["reply"]["text"] in ("true", "false")
 
 
 def test_a_refused_grammar_ends_its_own_call_alone(client: Client, gate: threading.Event) -> None:
-    client.start(1, ask({"type": "nonsense"}))
-    client.start(2, ask())
-    assert "reply" in client.ends(1)[2]
+    client.start(21, ask({"type": "nonsense"}))
+    client.start(22, ask())
+    assert "reply" in client.ends(1)[22]
     gate.set()
-    error = client.ends(1)[1]["error"]
+    error = client.ends(1)[21]["error"]
     assert (error["code"], error["field"]) == ("bad_request", "response_schema")
 
 
 def test_a_call_that_is_given_up_meanwhile_never_begins(client: Client, gate: threading.Event) -> None:
-    client.start(1, ask({"type": "boolean"}))
-    client.send(drop=1)
+    client.start(31, ask({"type": "boolean"}))
+    client.send(drop=31)
     gate.set()
-    client.start(2, ask({"type": "null"}))
-    assert client.ends(1)[2]["reply"]["text"] == "null"
-    client.send(stats=9)
-    assert client.ends(1)[9]["stats"]["running"] == 0
+    client.start(32, ask({"type": "null"}))
+    assert client.ends(1)[32]["reply"]["text"] == "null"
+    client.send(stats=39)
+    assert client.ends(1)[39]["stats"]["running"] == 0
 
 
 def test_an_answer_is_the_same_whether_it_was_made_ready_beside_the_loop_or_not(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = []
-    for long in (0, 10**6):
+    for id, long in ((41, 0), (42, 10**6)):
         monkeypatch.setattr(module, "LONG", long)
-        client.start(long + 1, ask())
-        texts.append(client.ends(1)[long + 1]["reply"]["text"])
+        client.start(id, ask())
+        texts.append(client.ends(1)[id]["reply"]["text"])
     assert texts[0] == texts[1] != ""
 
 

@@ -465,6 +465,8 @@ def _say_types(_reader: Reader, shape: Shape, argument: Any, _node: Node) -> Nod
 
 
 def _say_enum(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+    if argument == []:
+        raise Refused(node.path, "enum is empty: there is nothing to choose from; name at least one value")
     values = {identity(value): value for value in _list(argument, node, "enum")}
     before = None if shape.values is None else set(map(identity, shape.values))
     shape.values = [value for key, value in values.items() if before is None or key in before]
