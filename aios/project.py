@@ -7,7 +7,6 @@ Whoever can write a file into a directory could otherwise run code in the kernel
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,5 +135,6 @@ def _overlap(one: str, other: str) -> bool:
 
 
 def _folded_parts(path: str) -> list[str]:
-    folded = unicodedata.normalize("NFKC", path).casefold()
-    return [part for part in folded.split("/") if part not in ("", ".")]
+    from aios_storage.path import folded  # not for those who only ask for help
+
+    return [folded(part) for part in path.split("/") if part not in ("", ".")]

@@ -31,13 +31,15 @@ class CleanConsole(Console):
     @contextmanager
     def _wide_enough(self, tables: list[Table]) -> Iterator[None]:
         """As wide as the tables need: a terminal wraps a line that is too long, a file has no width."""
-        before = self._width
+        before = self._width, self._height
         if tables:
+            # Both, or rich takes a dumb terminal for one of 80 columns.
+            self._height = self.height
             self._width = max(self.width, *(self._needs(table) for table in tables))
         try:
             yield
         finally:
-            self._width = before
+            self._width, self._height = before
 
     def _needs(self, table: Table) -> int:
         between = 2 * max(len(table.columns) - 1, 0)

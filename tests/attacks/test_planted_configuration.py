@@ -6,7 +6,10 @@ import hashlib
 import json
 import os
 import py_compile
+import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from importlib.util import cache_from_source
@@ -22,9 +25,9 @@ from aios.boot.run import sealed
 from aios.config import Config
 from aios.models.scripted import ScriptedModel
 from aios.sdk import Agent
-from aios_storage import Root
+from aios_storage.failpoint import VARIABLE
 from aios_storage.library import Library
-from aios_storage.sealed import NOTHING
+from aios_storage.sealed import NOTHING, Sealed
 from aios_syscalls import AiosError, Denied
 
 Aios = Callable[..., Result]
@@ -269,7 +272,7 @@ async def _changes(files: Any, path: str) -> list[str]:
     """The changes by which an agent could put something at a path that were done."""
     first = path.split("/")[0]
     done = []
-    for name, change in {
+    attempts: dict[str, Callable[[], Any]] = {
         "write": lambda: files.write(path, b"evil"),
         "create": lambda: files.create(path, b"evil"),
         "append": lambda: files.append(path, b"evil"),
@@ -279,7 +282,8 @@ async def _changes(files: Any, path: str) -> list[str]:
         "tree": lambda: files.move("tree", first),
         "move away": lambda: files.move(path, "elsewhere"),
         "delete": lambda: files.delete(path),
-    }.items():
+    }
+    for name, change in attempts.items():
         try:
             change()
         except Denied:
@@ -334,9 +338,7 @@ def test_the_directory_that_aios_is_started_in_is_sealed_wherever_it_lies_in_the
 
 
 @pytest.mark.anyio
-async def test_an_agent_is_told_that_these_names_are_read_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_agent_is_told_that_these_names_are_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIOS_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "aios.toml").write_text("seed = 1\n")
@@ -371,10 +373,19 @@ def test_taking_back_a_run_leaves_what_is_sealed_alone(tmp_path: Path, monkeypat
     assert (tmp_path / "aios.toml").read_bytes() == b"new"
 
 
-def test_what_a_crash_left_half_done_by_the_user_is_finished_under_a_seal(tmp_path: Path) -> None:
-    with Root(tmp_path) as root:  # below the seal, by which a restart would otherwise fail for good
-        root.write("aios.toml", b"x")
-    assert (tmp_path / "aios.toml").read_bytes() == b"x"
+def test_what_the_user_had_half_done_at_a_crash_is_finished_under_a_seal(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom aios_storage import Files, Put\n"
+        "Files(sys.argv[1]).transaction([Put('a.md', b'mine'), Put('aios.toml', b'mine')])\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), VARIABLE: "between-files"}
+    died = subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert not (tmp_path / "aios.toml").exists()
+    with Library(tmp_path, sealed=Sealed(anywhere=frozenset({"aios.toml"}))) as library:
+        assert library.files.read("aios.toml") == b"mine"
+        with pytest.raises(Denied):
+            library.files.write("aios.toml", b"evil")
 
 
 def test_the_record_of_trust_is_the_users_alone(victim: Path, aios: Aios) -> None:
