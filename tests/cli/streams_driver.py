@@ -5,21 +5,28 @@ On standard input a JSON list of [words, environment, stdout], on standard outpu
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import pkgutil
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import aios.boot
+import aios.cli
+import aios.hosts
+import aios.kernel
+import aios.shell
+import aios_storage
+
 
 def main() -> None:
     """Warm up, then run all."""
-    import aios.boot
-    import aios.cli.app
-    import aios.cli.console
-    import aios.shell.main  # noqa: F401
-
+    for package in (aios.cli, aios.shell, aios.boot, aios.hosts, aios.kernel, aios_storage):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
     print(json.dumps([run(*case) for case in json.load(sys.stdin)]))
 
 
@@ -45,8 +52,8 @@ def become(words: list[str], environment: dict[str, str], stdout: str, out: Path
         os.dup2(os.open(talk, os.O_WRONLY | os.O_CREAT), 2)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         redirect(stdout, out)
-        sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
-        sys.stdin = open(0, encoding="utf-8", closefd=False)
+        sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
         code = ended()
     finally:
         os._exit(code)
@@ -56,7 +63,7 @@ def redirect(stdout: str, out: Path) -> None:
     """Give descriptor 1, and what Python makes of it, as at the start of an interpreter."""
     if stdout == "closed":
         os.close(1)
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return
     if stdout == "gone":
         read, write = os.pipe()
@@ -64,7 +71,7 @@ def redirect(stdout: str, out: Path) -> None:
     else:
         write = os.open("/dev/full" if stdout == "full" else out, os.O_WRONLY | os.O_CREAT)
     os.dup2(write, 1)
-    sys.stdout = open(1, "w", encoding="ascii" if stdout == "ascii" else "utf-8", closefd=False)
+    sys.stdout = open(1, "w", encoding="ascii" if stdout == "ascii" else "utf-8", closefd=False)  # noqa: SIM115
 
 
 def ended() -> int:

@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 
 from aios.cli.app import app
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 CHAT = {"call": "llm.chat", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 1}
 COMMANDS = [
     ["--version"],
@@ -48,18 +47,19 @@ COMMANDS = [
     ["files", "status", "notes"],
     ["files", "fsck", "notes"],
     ["fs", "--root", "notes", "open a.md"],
-    ["fs", "--root", "notes", "list files"],
+    ["fs", "list files"],
     ["estimate", "graph.json", "--cost", "0.2,0.001,0.02"],
     ["bench"],
     ["trust", "project"],
     ["trust", "--yes", "--json", "project"],
     ["trust", "--list"],
 ]
-WIDTHS = [{"COLUMNS": "0"}, {"COLUMNS": "20"}, {"COLUMNS": "wide"}, {}]
+FEW = [["--version"], ["config"], ["runs"], ["trace", "--gantt"], ["search", "-l", "lighthouse", "notes"]]
+FEW += [["runs", "--json"], ["fs", "list files"]]
 
 
 @pytest.fixture
-def place(busy: Any, tmp_path: Path) -> Path:
+def place(busy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run on record, an indexed directory with text of many scripts, a graph, and a project."""
     busy.write()
     notes = tmp_path / "notes"
@@ -74,11 +74,16 @@ def place(busy: Any, tmp_path: Path) -> Path:
     return tmp_path
 
 
+def environment() -> dict[str, str]:
+    """That of this test, with what is imported here."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
 def drive(cases: list[tuple[list[str], dict[str, str], str]]) -> list[dict[str, Any]]:
     driver = Path(__file__).with_name("streams_driver.py")
     asked = json.dumps(cases)
     ran = subprocess.run(
-        [sys.executable, str(driver)], input=asked, capture_output=True, text=True, check=True, env=ENVIRONMENT
+        [sys.executable, str(driver)], input=asked, capture_output=True, text=True, check=True, env=environment()
     )
     return list(json.loads(ran.stdout))
 
@@ -90,14 +95,14 @@ def fault(case: tuple[list[str], dict[str, str], str], was: dict[str, Any], usua
     if "Traceback" in was["talk"] or "Exception ignored" in was["talk"]:
         return "a traceback"
     if stdout == "pipe":
-        same = moments(was["out"]) == moments(usual["out"]) and was["code"] == usual["code"]
-        return "" if same else "another text by the width"
+        same = "--help" in words or moments(was["out"]) == moments(usual["out"])
+        return "" if same and was["code"] == usual["code"] else "another text by the width"
     if stdout == "ascii":
         return "" if was["code"] == usual["code"] and was["out"] else "nothing in ASCII"
     if was["code"] != 1 and not (usual["code"] and stdout != "closed"):
         return f"exit code {was['code']}"
     if stdout == "gone":
-        return "" if was["talk"] == usual["talk"] or words[0] == "trust" else "not quiet"
+        return "" if set(lines) <= set(usual["talk"].splitlines()) else "not quiet"
     if "standard output" not in lines[-1]:
         return "nothing said"
     return "" if stdout == "full" or len(lines) == 1 else "more than a line"
@@ -109,21 +114,26 @@ def moments(text: str) -> str:
 
 
 def test_every_command_ends_well_whatever_its_output_is(place: Path) -> None:
-    usual = drive([(words, {}, "pipe") for words in COMMANDS])
-    assert [words for words, was in zip(COMMANDS, usual, strict=True) if not was["out"]] == []
-    cases = [(words, width, "pipe") for words in COMMANDS for width in WIDTHS]
-    cases += [(words, {}, stdout) for words in COMMANDS for stdout in ("closed", "full", "ascii", "gone")]
+    # `fs` leaves a run on record, which the others are not to find.
+    apart = {json.dumps(words): {"AIOS_HOME": str(place / "apart")} if words[0] == "fs" else {} for words in COMMANDS}
+    usual = drive([(words, apart[json.dumps(words)], "pipe") for words in COMMANDS])
+    assert [(words, was) for words, was in zip(COMMANDS, usual, strict=True) if not was["out"]] == []
+    cases = [(words, {"COLUMNS": "20"}, "pipe") for words in COMMANDS if "--json" not in words]
+    cases += [(words, {"COLUMNS": "0"}, "pipe") for words in COMMANDS if words in FEW]
+    cases += [(words, {}, stdout) for words in COMMANDS for stdout in ("full", "ascii")]
+    cases += [(words, {}, stdout) for words in COMMANDS if words in FEW for stdout in ("closed", "gone")]
     expected = {json.dumps(words): was for words, was in zip(COMMANDS, usual, strict=True)}
     # `trust` finds another record the second time.
     expected[json.dumps(["trust", "project"])], expected[json.dumps(["trust", "--list"])] = drive(
         [(["trust", "project"], {}, "pipe"), (["trust", "--list"], {}, "pipe")]
     )
+    cases = [(words, {**apart[json.dumps(words)], **given}, stdout) for words, given, stdout in cases]
     faults = [
         (case, wrong, was["talk"][-500:])
         for case, was in zip(cases, drive(cases), strict=True)
         if (wrong := fault(case, was, expected[json.dumps(case[0])]))
     ]
-    assert faults == []
+    assert not faults, "\n".join(map(str, faults))
 
 
 @pytest.mark.parametrize(
@@ -134,7 +144,7 @@ def test_the_real_command_says_in_one_line_that_its_output_is_lost(
     home: Path, redirection: str, says: str, tmp_path: Path
 ) -> None:
     line = f'"{sys.executable}" -m aios config {redirection}; exit ${{PIPESTATUS[0]}}'
-    ran = subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    ran = subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=environment(), check=False)
     assert len(ran.stderr.splitlines()) == bool(says)
     assert says in ran.stderr
     assert ran.returncode == 1 or not says
@@ -142,7 +152,7 @@ def test_the_real_command_says_in_one_line_that_its_output_is_lost(
 
 def test_with_standard_error_closed_talk_is_not_taken_for_data(home: Path) -> None:
     line = f'"{sys.executable}" -m aios config --config none.toml 2>&- <&-'
-    ran = subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    ran = subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=environment(), check=False)
     assert (ran.stdout, ran.returncode) == ("", 3)
 
 
@@ -160,8 +170,7 @@ RESULTS = [
 ]
 
 
-@pytest.mark.parametrize("stdout", ["pipe", "ascii"])
-@pytest.mark.parametrize("columns", ["0", "20", None])
+@pytest.mark.parametrize(("stdout", "columns"), [("pipe", None), ("pipe", "20"), ("ascii", "0")])
 def test_what_an_agent_returns_is_written_to_the_byte(
     home: Path, stdout: str, columns: str | None, tmp_path: Path
 ) -> None:
@@ -179,14 +188,13 @@ def test_what_an_agent_returns_is_written_to_the_byte(
         "    sys.stdout.close()\n    sys.stdout = before\n"
     )
     places = [str(tmp_path / f"out{number}") for number in range(len(RESULTS))]
-    environment = {key: value for key, value in ENVIRONMENT.items() if key != "COLUMNS"}
-    environment |= {"AIOS_HOME": str(home)} | ({"COLUMNS": columns} if columns is not None else {})
+    variables = environment() | ({"COLUMNS": columns} if columns is not None else {})
     ran = subprocess.run(
         [sys.executable, "-c", code, stdout],
         input=json.dumps(list(zip(places, RESULTS, strict=True))),
         capture_output=True,
         text=True,
-        env=environment,
+        env=variables,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
@@ -210,14 +218,14 @@ def test_several_results_stand_under_headings(capsys: pytest.CaptureFixture[str]
 
 def test_on_a_terminal_nothing_of_an_agent_or_a_file_steers_it(place: Path, home: Path) -> None:
     (place / "notes" / "evil.md").write_text("lighthouse \x1b]0;owned\x07 \x9b2J \u200b\n")
-    for words in (["fs", "--root", "notes", "open evil.md"], ["show", "notes/evil.md"], ["search", "owned", "notes"]):
+    for words in (["fs", "--root", "notes", "open evil.md"], ["search", "owned", "notes"]):
         ours, theirs = pty.openpty()
         with subprocess.Popen(
             [sys.executable, "-m", "aios", *words],
             stdin=subprocess.DEVNULL,
             stdout=theirs,
             stderr=theirs,
-            env=ENVIRONMENT,
+            env=environment(),
         ) as process:
             os.close(theirs)
             said = b""
@@ -231,7 +239,7 @@ def test_on_a_terminal_nothing_of_an_agent_or_a_file_steers_it(place: Path, home
                 said += piece
         os.close(ours)
         assert process.returncode == 0
-        assert "lighthouse".encode() in said
+        assert b"lighthouse" in said
         assert b"\x1b]" not in said
         assert b"\x07" not in said
         assert not set(said.decode()) & set("\x9b\u200b")
