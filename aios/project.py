@@ -69,7 +69,8 @@ def setting_names(values: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 40 else f"{name[:39]}…"
+    shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
+    return shown if len(shown) <= 40 else f"{shown[:39]}…"
 
 
 def split(values: Values) -> tuple[Values, Values]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from aios.cli.exit import Code
+from aios.cli.hits import flat
 from aios.cli.output import clean, out, print_json, say, talk
 from aios.config import Config, LocalModelConfig, RemoteModelConfig, check_values, trust_store
 from aios.project import NAME, TIGHTENING, listed, setting_names
@@ -129,8 +130,8 @@ def _rest(config: Config) -> Iterator[str]:
 
 
 def _show(found: Regular, allows: list[str]) -> None:
-    lines = [f"  - {clean(line)}" for line in allows or ["nothing changes"]]
-    out("\n".join((clean(f"{found.path} would have it so that"), *lines)))
+    lines = [f"  - {flat(clean(line))}" for line in allows or ["nothing changes"]]
+    out("\n".join((flat(clean(f"{found.path} would have it so that")), *lines)))
     sys.stdout.flush()
 
 

@@ -215,7 +215,7 @@ class PrivateDirectory:
             ) from error
 
     def _make(self, parent: Path) -> None:
-        parent.mkdir(parents=True, exist_ok=True)
+        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         for other in parent.iterdir():
             self._sweep(other)
         while True:

@@ -134,6 +134,7 @@ def test_what_is_left_out_is_named_on_one_harmless_line() -> None:
     note = read().project.note
     assert "aios trust" in note
     assert len(note) < 400
+    assert note.isprintable()
     assert note.startswith("aios.toml here is not trusted, so tools, ")
 
 

@@ -18,6 +18,18 @@ def test_a_program_may_carry_its_task() -> None:
     assert parse(["echo=a=b", "./x.py", "plan="], "all") == [Job("echo", "a=b"), Job("./x.py", "all"), Job("plan", "")]
 
 
+def test_a_file_whose_name_has_a_sign_in_it_is_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("eq=x.py", "a=b=c.py"):
+        (tmp_path / name).touch()
+    assert parse(["eq=x.py", "eq=x.py=a=b", "./a=b=c.py", "eq=y.py"], None) == [
+        Job("eq=x.py", ""),
+        Job("eq=x.py", "a=b"),
+        Job("./a=b=c.py", ""),
+        Job("eq", "y.py"),
+    ]
+
+
 def test_a_task_may_come_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("from afar\n"))
     assert parse(["echo"], "-") == [Job("echo", "from afar")]

@@ -52,7 +52,7 @@ def faster(path: Path, progress: Callable[[str, float], None] = lambda _what, _s
 
 
 def _make(path: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=target.name, suffix=".part", dir=target.parent)
     os.close(handle)
     try:
