@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pty
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from aios.cli.app import app
+from aios.cli.streams import SaysLog
 
 CHAT = {"call": "llm.chat", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 1}
 COMMANDS = [
@@ -267,3 +270,30 @@ def test_a_command_without_text_gets_no_hint() -> None:
 def test_a_usage_error_is_harmless(tmp_path: Path) -> None:
     for words in (["search", "-\x1b[2J"], ["run", "x", "-n", "\x1b[2J"], ["run", "\x1b[2J"], ["diff", "\x1b[2J"]):
         assert "\x1b" not in CliRunner().invoke(app, words).output
+
+
+@pytest.fixture
+def told_logs() -> Iterator[None]:
+    handler = SaysLog(logging.WARNING)
+    logging.getLogger().addHandler(handler)
+    yield
+    logging.getLogger().removeHandler(handler)
+
+
+@pytest.mark.usefixtures("told_logs")
+def test_what_a_library_says_of_a_file_is_told_with_the_files_name(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.pdf").write_bytes(b"no header\n%PDF-1.4\nbroken \x1b[2J\n%%EOF\n" * 20)
+    (tmp_path / "notes" / "b.md").write_text("Fine.\n")
+    said = CliRunner().invoke(app, ["index", "notes"]).stderr.splitlines()
+    assert len([line for line in said if line.startswith("aios: a.pdf: pypdf")]) == 1
+    assert all(line.startswith(("aios: ", "notes: ")) for line in said)
+
+
+@pytest.mark.usefixtures("told_logs")
+def test_what_a_library_says_of_itself_is_harmless_and_names_the_library(capsys: pytest.CaptureFixture[str]) -> None:
+    logging.getLogger("some.library").warning("a \x1b[2J %s", "b\nc")
+    unfit = logging.LogRecord("some.library", logging.WARNING, "x.py", 1, "no %d number", ("x",), None)
+    SaysLog(logging.WARNING).emit(unfit)
+    logging.getLogger("some.library").info("nobody needs this")
+    assert capsys.readouterr().err == "aios: some.library: a \ufffd[2J b\n  c\n"
