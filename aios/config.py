@@ -326,8 +326,7 @@ def read(flags: Mapping[str, Any] | None = None, path: Path | None = None) -> Lo
     The working directory's file is never an error unless it is trusted: what it says is left out. Raises BadRequest,
     naming the source and the field, or NotFound.
     """
-    source = path or user_file()
-    low = _file(source) if path or os.path.lexists(source) else {}
+    low = _file(path) if path else _own_file(user_file())
     high = _merge(_environment(), flags or {})
     found = Project()
     if path is None:
@@ -354,6 +353,27 @@ def _file(path: Path) -> dict[str, Any]:
     except NotFound:
         raise NotFound(f"there is no configuration file {path}; check the path, or leave it out") from None
     return _checked(parse_toml(data, str(path)), str(path))
+
+
+def _own_file(path: Path) -> dict[str, Any]:
+    """The values of the user's own file, if it is there; what it names as code lies where it does.
+
+    From wherever aios is started a relative path would lead to what somebody planted there.
+    """
+    values = _file(path) if os.path.lexists(path) else {}
+    for name in ("tools", "agents"):
+        if name in values:
+            values[name] = [_beside(path, each) for each in values[name]]
+    if "tool_sha256" in values:
+        values["tool_sha256"] = {_beside(path, each): sha256 for each, sha256 in values["tool_sha256"].items()}
+    for model in values.get("models", {}).values():
+        if "path" in model:
+            model["path"] = _beside(path, model["path"])
+    return values
+
+
+def _beside(file: Path, path: str) -> str:
+    return str(file.parent / Path(path).expanduser())
 
 
 def _with_directory(values: dict[str, Any], high: Mapping[str, Any]) -> tuple[dict[str, Any], Project]:

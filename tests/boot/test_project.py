@@ -146,6 +146,18 @@ def test_names_of_settings_are_listed_as_people_do() -> None:
     )
 
 
+def test_what_the_users_own_file_names_lies_beside_it_and_not_wherever_he_is() -> None:
+    user(
+        'tools = ["mine.py", "/abs.py", "~/x.py"]\nagents = ["more"]\ntool_sha256 = {"mine.py" = "00"}\n'
+        '[models.m]\npath = "m.gguf"\n'
+    )
+    place, config = Path(os.environ["AIOS_HOME"], "config"), load()
+    assert config.tools == (place / "mine.py", Path("/abs.py"), Path("~/x.py").expanduser())
+    assert config.agents == (place / "more",)
+    assert config.tool_sha256 == {str(place / "mine.py"): "00"}
+    assert config.models["m"].path == place / "m.gguf"  # type: ignore[union-attr]
+
+
 # --- what is no configuration at all
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import sys
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.text import Text
 
+import aios.cli
+import aios.shell
 from aios.cli.output import (
     DRAWN,
     WIDTH,
@@ -228,3 +232,16 @@ def test_json_is_readable_by_anybody(capsys: pytest.CaptureFixture[str]) -> None
     assert json.loads(printed) == {"text": "ü\ud800"}
     print_json({"a": [1, 2]}, line=True)
     assert capsys.readouterr().out.count("\n") == 1
+
+
+def test_nothing_is_printed_but_by_the_modules_that_clean_it() -> None:
+    own = {"output.py", "versions.py", "view.py", "calls.py", "app.py"}
+    raw = [
+        f"{path.name}:{node.lineno}"
+        for package in (aios.cli, aios.shell)
+        for path in Path(package.__path__[0]).rglob("*.py")
+        if path.name not in own
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert raw == []
