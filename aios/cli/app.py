@@ -38,8 +38,9 @@ class Command(TyperCommand):
         takes_text = any(param.param_type_name == "argument" for param in self.params)
         if not isinstance(option, str) or not takes_text:
             return ""
-        word = next((word for word in words if word.startswith(option[:2])), option)
-        return f" If {safe(word)} is text, write -- before it: {ctx.command_path} -- {safe(word)}"
+        long = option.startswith("--")  # else it is one letter of several behind one dash
+        word = next((each for each in words if each.startswith(option if long else "-") and option[1] in each), option)
+        return f"; if {safe(word)} is text, write -- before it: {ctx.command_path} -- {safe(word)}"
 
 
 for module in (work, files, fs, record, inventory, trust):

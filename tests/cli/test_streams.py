@@ -253,6 +253,8 @@ def test_on_a_terminal_nothing_of_an_agent_or_a_file_steers_it(place: Path, home
     [
         (["search", "-zebra"], "search -- -zebra"),
         (["search", "--zebra"], "search -- --zebra"),
+        (["search", "-lzebra"], "search -- -lzebra"),
+        (["search", "-k", "3", "-zebra"], "search -- -zebra"),
         (["fs", "-x"], "fs -- -x"),
         (["run", "-p"], "run -- -p"),
     ],
