@@ -96,7 +96,7 @@ async def boot(
     Raises BadRequest for a configuration that cannot be, ModelFailed when a model does not load.
     """
     directory = directory or new_run_directory()
-    _keep_private(directory)
+    _keep_private(directory, models is None)
     remember = remember and models is None
     async with AsyncExitStack() as stack:
         box = ToolBox([*BUILTIN, *_tools(config)])
@@ -134,12 +134,17 @@ async def boot(
         yield Run(directory.name, directory, kernel, serving)
 
 
-def _keep_private(directory: Path) -> None:
-    """Close to others what a kernel keeps things in; where that cannot be made, who writes there says so."""
-    for place, base in ((directory.parent, home("state")), (home("state"), None), (home("cache"), None)):
-        if base is None or base in place.parents:
-            with suppress(OSError):
-                private_directory(place, base)
+def _keep_private(directory: Path, kept: bool) -> None:
+    """Close to others what a kernel keeps things in, and make it so where anything is to be `kept` there.
+
+    Where that cannot be done, who writes there says so.
+    """
+    state = home("state")
+    places = [(each, each) for each in (state, home("cache")) if kept or each.exists()]
+    places += [(directory.parent, state)] if state in directory.parents else []
+    for place, base in places:
+        with suppress(OSError):
+            private_directory(place, base)
 
 
 def _tools(config: Config) -> Iterator[Tool]:

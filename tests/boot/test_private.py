@@ -27,7 +27,7 @@ def open_to_others(place: Path) -> list[str]:
     return [
         f"{path.relative_to(place)} {stat.S_IMODE(path.lstat().st_mode):o}"
         for path in [place, *place.rglob("*")]
-        if path.lstat().st_mode & 0o077 and not path.is_symlink()
+        if path.exists() and path.lstat().st_mode & 0o077 and not path.is_symlink()
     ]
 
 
