@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aios.config import Config, load, read, trust_store
@@ -64,6 +64,7 @@ def test_a_flag_counts_more_than_the_directory() -> None:
 BOUND = st.none() | st.integers(0, 10**9)
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from(["tokens", "calls"]), BOUND),
     st.dictionaries(st.sampled_from(["tokens", "calls"]), BOUND),
@@ -76,6 +77,7 @@ def test_no_bound_is_ever_loosened(mine: dict[str, int | None], theirs: dict[str
             assert bound is None or found[key] <= bound
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from([*Config.model_fields, "nonsense", "files"]),

@@ -10,7 +10,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.text import Text
 
@@ -122,6 +122,7 @@ def test_text_of_any_language_stays_as_it_is(text: str) -> None:
     assert cleaned == text or text == "ന്\u200d"  # a joiner at the end has nothing to join
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_cleaning_keeps_the_length_and_is_done_once_and_for_all(text: str) -> None:
     cleaned = clean(text)
