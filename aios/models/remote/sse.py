@@ -45,7 +45,7 @@ class EventReader:
         chunk = self._without_mark(chunk)
         if self._cr and chunk:
             chunk, self._cr = chunk.removeprefix(b"\n"), False  # the other half of a CR LF
-        *ends, rest = _LINE_END.split(chunk)
+        *ends, rest = _LINE_END.split(chunk) if b"\r" in chunk else chunk.split(b"\n")
         for end in ends:
             yield from self._take(self._join(end))
         self._line += rest
