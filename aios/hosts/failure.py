@@ -26,7 +26,8 @@ def failure(error: BaseException, name: str, program: Path | None = None) -> Aio
     if isinstance(cause, AiosError):
         return cause
     alone, more = first(cause), leaves(cause) - 1
-    where = f" at {place(alone, program)}" if program else ""
+    # One that was put into a group without being raised was so where the group was.
+    where = f" at {place(alone if alone.__traceback__ else error, program)}" if program else ""
     if isinstance(alone, SystemExit):
         return AgentFailed(f"{name} left by SystemExit({_text(alone.code, repr):.200}){where}; return a str instead")
     text = _text(alone, str)[:MAX_TEXT]

@@ -222,12 +222,16 @@ async def test_a_program_that_fails_says_why_and_harms_nobody(hosted: Hosted, pr
 
 
 @pytest.mark.parametrize("program", ["spins", "sleeps", "deaf"])
-async def test_a_program_that_never_returns_is_ended_while_others_go_on(hosted: Hosted, program: str) -> None:
-    async with hosted(time_limit_s=1) as kernel:
+async def test_a_program_that_never_returns_holds_up_nobody_and_can_be_killed(hosted: Hosted, program: str) -> None:
+    async with hosted() as kernel:
         pid = (await kernel.submit(Spawn(program=program))).pid
         assert (await run(kernel, "fine")).state is ProcessState.DONE
-        process = (await kernel.submit(Wait(pid=pid))).process
-        assert "limit of 1 s" in str(process.error)
+        assert (await kernel.submit(Kill(pid=pid))).pids == (pid,)
+
+
+async def test_a_program_that_never_returns_is_ended_at_its_time_limit(hosted: Hosted) -> None:
+    async with hosted(time_limit_s=0.5) as kernel:
+        assert "limit of 0.5 s" in str((await run(kernel, "deaf")).error)
 
 
 @pytest.fixture
