@@ -116,12 +116,14 @@ def write_exactly(text: str) -> None:
 
 def print_json(value: Any, *, line: bool = False) -> None:
     """One JSON value on stdout; on one line when it is part of a stream."""
-    print(json.dumps(value, indent=None if line else 2, default=_plain))
+    print(json.dumps(plain(value), indent=None if line else 2))
 
 
 def plain(value: Any) -> Any:
-    """A call or reply as JSON values, whether it comes from the kernel or from a journal."""
-    return json.loads(json.dumps(value, default=_plain))
+    """Any value as JSON has it, a call or reply of the kernel's too; a number that JSON has not is null."""
+    from pydantic_core import to_jsonable_python
+
+    return to_jsonable_python(json.loads(json.dumps(value, default=_plain)), inf_nan_mode="null")
 
 
 def clean(text: str) -> str:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from aios.cli import calls, gantt
 from aios.cli.chrome import trace
-from aios.cli.output import clean, me, out, print_json, say
+from aios.cli.output import clean, me, out, plain, print_json, say
 from aios.kernel.history import History
 from aios_syscalls import StorageFailed
 
@@ -45,7 +45,7 @@ def show_gantt(console: Console, history: History) -> None:
 
 def write_chrome(history: History, file: Path) -> None:
     """The trace for Perfetto, to a file or to stdout. Raises StorageFailed."""
-    text = json.dumps(trace(history))
+    text = json.dumps(plain(trace(history)))
     if str(file) == "-":
         out(text)
         return

@@ -190,7 +190,7 @@ def _told(outcome: Reply | AiosError) -> Outcome:
     match outcome:
         case AiosError():
             # As the wire has it: an error's data may hold what is JSON only once it is written.
-            return Outcome(error=from_json(to_json(outcome.to_wire())))
+            return Outcome(error=from_json(to_json(outcome.to_wire(), inf_nan_mode="null")))
         case ChatReply() | ToolReply():
             return Outcome(ok=outcome)
         case _:

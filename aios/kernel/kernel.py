@@ -23,6 +23,7 @@ from aios.kernel.request import Request
 from aios.scheduler import Fifo
 from aios_syscalls import (
     AiosError,
+    BadRequest,
     Budget,
     Cancelled,
     ChatReply,
@@ -37,6 +38,7 @@ from aios_syscalls import (
     Syscall,
 )
 from aios_syscalls.port import Port, discard
+from aios_syscalls.wire import call_to_json
 
 GRAPHS_SHARE = 0.75
 """Of the calls that a process may have under way, what nodes of graphs take: a large graph must not lock it out."""
@@ -220,9 +222,9 @@ class Kernel:
             self._end(request, kind, {"error": error.to_wire(), **passage.bill()})
             raise
         except Exception as error:
-            bug = KernelBug(f"{call.name} met {type(error).__name__}: {error}; please report this")
-            self._end(request, Kind.FAILED, {"error": bug.to_wire(), **passage.bill()})
-            raise bug from error
+            failure = _unforeseen(call, error)
+            self._end(request, Kind.FAILED, {"error": failure.to_wire(), **passage.bill()})
+            raise failure from error
         except BaseException:
             self._end(request, Kind.CANCELLED, passage.bill())
             raise
@@ -307,6 +309,15 @@ class KernelPort:
 
     async def submit(self, call: Syscall[R], emit: Callable[[str], None] = discard) -> R:
         return await self._kernel.submit(call, emit, pid=self._pid)
+
+
+def _unforeseen(call: Syscall[Any], error: Exception) -> AiosError:
+    """What to say of an error that is none of ours: of the call, where that is nothing to be sent, or else a bug."""
+    try:
+        call_to_json(call)
+    except BadRequest as refused:
+        return refused
+    return KernelBug(f"{call.name} met {type(error).__name__}: {error}; please report this")
 
 
 def _outcome(reply: Reply) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def call_from_object(fields: Any) -> Syscall[Any]:
 def outcome_to_json(outcome: Reply | AiosError) -> bytes:
     """A reply or an error as JSON."""
     if isinstance(outcome, AiosError):
-        return to_json({"error": outcome.to_wire()})
+        return to_json({"error": outcome.to_wire()}, inf_nan_mode="null")
     return b'{"ok":' + outcome.__pydantic_serializer__.to_json(outcome) + b"}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import math
 import sys
 import unicodedata
 from pathlib import Path
@@ -31,7 +32,7 @@ from aios.cli.output import (
     width,
 )
 from aios.cli.table import grid
-from aios_syscalls import Message
+from aios_syscalls import Message, ToolReply
 
 
 @pytest.mark.parametrize(
@@ -246,3 +247,9 @@ def test_nothing_is_printed_but_by_the_modules_that_clean_it() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]
     assert raw == []
+
+
+def test_a_number_that_json_has_not_is_null(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"a": [math.nan, math.inf, -math.inf, 1.5], "reply": ToolReply(value={"x": math.nan})})
+    found = json.loads(capsys.readouterr().out, parse_constant=lambda constant: pytest.fail(constant))
+    assert found == {"a": [None, None, None, 1.5], "reply": {"value": {"x": None}}}

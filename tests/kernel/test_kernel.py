@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+from pydantic_core import to_json
 from trio.testing import MockClock
 
 from aios.kernel import Kind, Limits, Turn
@@ -177,3 +178,15 @@ async def test_ten_thousand_at_once_all_end(opened: Any, counting: Any, say: Any
             tasks.start_soon(bench.kernel.submit, call)
     assert bench.history.kinds[Kind.DONE] == 10_000
     assert bench.history.ended_once()
+
+
+async def test_what_no_process_could_be_sent_is_a_bad_request_that_names_its_place(opened: Any, say: Any) -> None:
+    class Sending:
+        async def run(self, turn: Any) -> Any:
+            return to_json(turn.call)
+
+    async with opened(Sending()) as bench:
+        with pytest.raises(BadRequest) as caught:
+            await bench.kernel.submit(say("\ud800"))
+        assert caught.value.field == "messages.0.content"
+        assert bench.history.calls[1].state == "failed"
