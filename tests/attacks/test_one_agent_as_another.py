@@ -21,7 +21,7 @@ import pytest
 
 from aios.hosts import seccomp
 from aios.python import code_command
-from tests.attacks.users import own, start, users
+from tests.attacks.users import own, start, told, users
 
 ATTACKS = """
 import ctypes, errno, os, signal, socket, struct, sys, platform
@@ -142,7 +142,7 @@ from pathlib import Path
 import anyio
 from aios.hosts.process import ProcessHost
 from aios.kernel import Kernel, SqliteJournal, by_family
-from aios_syscalls import Send, Spawn, Wait
+from aios_syscalls import Receive, Send, Spawn, Wait
 if sys.argv[2:]:  # a system without Landlock: the call to make a ruleset fails
     from aios.hosts import seccomp
     ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)
@@ -154,7 +154,8 @@ async def main():
         async with Kernel([], by_family, host, journal) as kernel:
             me = json.dumps([os.getpid(), ctypes.addressof(word), 1])
             attacker = (await kernel.submit(Spawn(program="attacker", task=me))).pid
-            sibling = (await kernel.submit(Spawn(program="sibling", task=str(attacker)))).pid
+            sibling = (await kernel.submit(Spawn(program="sibling", task="0"))).pid
+            await kernel.submit(Send(to=attacker, body=(await kernel.submit(Receive())).body))
             attack = (await kernel.submit(Wait(pid=attacker))).process
             await kernel.submit(Send(to=sibling, body="go on"))
             other = (await kernel.submit(Wait(pid=sibling))).process
@@ -191,7 +192,7 @@ def outcome(place: Path, user: str, *options: str) -> dict[str, Any]:
     (place / "attacker.py").write_text(f"CHILD = {ATTACKS!r}\n{ATTACKS}{ATTACKER}")
     (place / "sibling.py").write_text(SIBLING)
     with start(KERNEL, user, str(place), *options) as process:
-        said, _ = process.communicate(timeout=60)
+        said = told(process)
     found: dict[str, Any] = json.loads(said)
     assert found["error"] is None
     assert {found["sibling"], found["kernel"]} == {"a secret"}
@@ -228,7 +229,7 @@ def test_without_the_defence_every_attack_succeeds(victim: list[int], user: str)
     with start(
         ATTACKS + "import json; print(json.dumps(attacks(*json.loads(sys.argv[1]))))", user, json.dumps(victim)
     ) as attacker:
-        said, _ = attacker.communicate(timeout=60)
+        said = told(attacker)
     failed = {attack: error for attack, error in json.loads(said).items() if error is not None}
     assert failed == {}
 

@@ -66,6 +66,15 @@ def start(code: str, user: str, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/", env=environment)
 
 
+def told(process: subprocess.Popen[str]) -> str:
+    """What a process says until its end, which it has to come to."""
+    try:
+        return process.communicate(timeout=60)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+
+
 def own(place: Path, user: str) -> Path:
     """A directory that is there, for this user."""
     if os.geteuid() == 0 and user == "ordinary":
