@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import pprint
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ import pytest
 
 from aios.hosts.process import ProcessHost
 from aios.kernel import Kernel, Lane, Limits, SqliteJournal, Turn, by_family
+from aios.python import code_command
 from aios.scheduler import Fifo
 from aios_syscalls import ChatReply, Kill, ProcessInfo, ProcessState, Reply, Spawn, Wait
 
@@ -470,3 +473,33 @@ async def test_every_agent_that_is_cancelled_is_gone_with_its_children_and_has_r
             if why := what_is_wrong(tmp_path, stems[name], expected, process):
                 wrong[name] = why
     assert not wrong, pprint.pformat(wrong)
+
+
+KERNEL = """
+import sys
+from pathlib import Path
+import anyio
+from tests.hosts import test_ends
+
+async def main(place):
+    async with test_ends.kernel(place) as kernel:
+        for name, end in test_ends.CANCELLED.items():
+            stem = test_ends.program(place, name, end)
+            await kernel.submit(test_ends.Spawn(program=stem, task=str(place / f"{stem}.lock")))
+        await anyio.sleep_forever()
+
+anyio.run(main, Path(sys.argv[1]))
+"""
+
+
+async def test_a_kernel_that_is_killed_leaves_no_agent_and_nothing_that_one_has_started(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
+    command = code_command(KERNEL, str(tmp_path))
+    async with await anyio.open_process(command, env=environment, stdout=None, stderr=None) as process:
+        while len(list(tmp_path.glob("*.ready"))) < len(CANCELLED):
+            assert process.returncode is None
+            await anyio.sleep(0.01)
+        process.kill()
+    while held := [lock for lock in tmp_path.glob("*.lock") if is_held(lock)]:
+        await anyio.sleep(0.01)
+    assert not held
