@@ -95,7 +95,8 @@ def to_gbnf(
     """A grammar of the JSON values that satisfy one of some schemas, or are calls of one of some tools.
 
     All that it lets through satisfies its schema, but not all that does is let through: objects have their properties
-    in the order of the schema, and no others unless it says so. Raises BadRequest for what it cannot hold.
+    in the order of the schema, and no others unless it says so, and recursion ends after some levels. Raises BadRequest
+    for what it cannot hold.
     """
     alternatives: list[Nodes] = [(_node(schema, f"{number}#"),) for number, schema in enumerate(schemas)]
     alternatives += map(_call, tools)
@@ -103,7 +104,7 @@ def to_gbnf(
     try:
         for nodes in alternatives:
             _check_size(nodes[-1].root)
-        return converter.rules.gbnf(converter.convert(alternatives))
+        return converter.gbnf(alternatives)
     except Refused as error:
         place = error.path.partition("#")[2] or "its root"
         raise BadRequest(f"the schema cannot be made a grammar: at {place}: {error.reason}", field) from None

@@ -16,7 +16,7 @@ from aios.models.local.grammar import to_gbnf
 from aios.models.local.llama import LlamaModel
 from aios_syscalls import BadRequest
 from tests.models.local.gbnf import Walker
-from tests.models.local.schemas import FORMATS, OF_ECMA, PATTERNS, REFUSED, TABLE
+from tests.models.local.schemas import FORMATS, OF_ECMA, PATTERNS, PYDANTIC, REFUSED, TABLE, obj
 from tests.models.local.test_local_grammar import accepts
 
 VALUES = 25
@@ -157,6 +157,24 @@ def test_a_grammar_grows_with_its_schema_and_not_faster() -> None:
         assert max(line.count(" | ") for line in source.split("\n")) < 20
         assert len(source) < 4 * sum(map(len, words))
     assert sizes[2] < 2.5 * sizes[1] < 2.5 * 2.5 * sizes[0]
+
+
+def tree(levels: int) -> str:
+    return f'{{"name":"x","children":[{tree(levels - 1) if levels else ""}]}}'
+
+
+def test_recursion_has_an_end(llama: LlamaModel) -> None:
+    """So has what a small model writes that likes to open brackets."""
+    source = to_gbnf([PYDANTIC["Node"]])
+    assert [accepts(llama, source, tree(levels)) for levels in (0, 1, 7, 9)] == [True, True, True, False]
+    for seed in range(20):
+        text = Walker(source).text(Random(seed), patience=3_000)
+        assert fault(PYDANTIC["Node"], text) is None
+    # Where so few levels are too few, all that are needed are there.
+    levels = {f"d{n}": obj("a", "b", a={"$ref": f"#/$defs/d{n + 1}"}, b={"$ref": "#/$defs/end"}) for n in range(30)}
+    back = {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/d0"}]}
+    deep = {"$ref": "#/$defs/d0", "$defs": {**levels, "d30": {"type": "null"}, "end": back}}
+    assert fault(deep, Walker(to_gbnf([deep])).text(Random(1), patience=5)) is None
 
 
 GOOD = [

@@ -37,6 +37,8 @@ MOST_UNIQUE = 256
 MOST_PATTERNS = 3
 """Patterns of keys of which all combinations are made; of more, each one alone."""
 
+MOST_LEVELS = 16
+"""Levels of lists and objects within a schema that refers to itself."""
 MOST_STATES = 20_000
 """States of all automata of a grammar."""
 
@@ -58,6 +60,13 @@ class Converter:
         self._made: dict[tuple[str, ...], Ref] = {}
         self._waiting: deque[tuple[Ref, Nodes]] = deque()
         self._shared: dict[object, Ref] = {}
+
+    def gbnf(self, alternatives: Sequence[Nodes]) -> str:
+        """The grammar of the values that satisfy one of several sets of schemas, and are not endlessly nested."""
+        root = self.convert(alternatives)
+        values = {rule.number for rule in self._made.values()}
+        rules, root = self.rules.unrolled(root, values, MOST_LEVELS)
+        return rules.gbnf(root)
 
     def convert(self, alternatives: Sequence[Nodes]) -> Ref:
         """The rule of the values that satisfy one of several sets of schemas."""

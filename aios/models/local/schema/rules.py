@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from aios.models.local.schema.characters import Ranges
@@ -100,6 +100,75 @@ class Rules:
                     waiting.append(number)
         return found
 
+    def unrolled(self, root: Ref, values: Collection[int], most: int) -> tuple[Rules, Ref]:
+        """The same with an end to recursion: no value stands within more than `most` others that its rule leads to.
+
+        A small model that may open one more bracket often does, to the end of its tokens. Returns itself where so few
+        levels are not enough for any text, or make too many rules.
+        """
+        made, numbers = Rules(), dict[tuple[int, int], Ref]()
+        component = self._components()
+        waiting: deque[tuple[int, int]] = deque()
+
+        def copied(number: int, level: int) -> Ref:
+            if (number, level) not in numbers:
+                numbers[number, level] = made.new()
+                waiting.append((number, level))
+            return numbers[number, level]
+
+        def below(symbol: Symbol, number: int, level: int) -> int:
+            if not isinstance(symbol, Ref) or component[symbol.number] != component[number]:
+                return 0
+            return level + (symbol.number in values)
+
+        top = copied(root.number, 0)
+        while waiting:
+            number, level = waiting.popleft()
+            for symbols in self._alternatives[number]:
+                levels = [below(symbol, number, level) for symbol in symbols]
+                if max(levels, default=0) > most:
+                    continue
+                try:
+                    made.add(numbers[number, level], *map(_moved(copied), symbols, levels))
+                except TooLarge:
+                    return self, root
+        return (made, top) if top.number in made.satisfiable() else (self, root)
+
+    def _components(self) -> list[int]:
+        """Of each rule which rules it leads to that lead back to it (Tarjan 1972), told by a number."""
+        found = [-1] * len(self._alternatives)
+        order, low = dict[int, int](), dict[int, int]()
+        path: list[int] = []
+        for start in range(len(self._alternatives)):
+            if start in order:
+                continue
+            order[start] = low[start] = len(order)
+            path.append(start)
+            calls = [(start, self._leads_to(start))]
+            while calls:
+                number, rest = calls[-1]
+                for after in rest:
+                    if after not in order:
+                        order[after] = low[after] = len(order)
+                        path.append(after)
+                        calls.append((after, self._leads_to(after)))
+                        break
+                    if found[after] < 0:
+                        low[number] = min(low[number], order[after])
+                else:
+                    calls.pop()
+                    if calls:
+                        low[calls[-1][0]] = min(low[calls[-1][0]], low[number])
+                    if low[number] == order[number]:
+                        while found[number] < 0:
+                            found[path.pop()] = number
+        return found
+
+    def _leads_to(self, number: int) -> Iterator[int]:
+        return iter(
+            [symbol.number for symbols in self._alternatives[number] for symbol in symbols if isinstance(symbol, Ref)]
+        )
+
     def gbnf(self, root: Ref) -> str:
         """The grammar of a rule, without what nothing satisfies and what is not needed."""
         good = self.satisfiable()
@@ -118,6 +187,10 @@ class Rules:
             written = dict.fromkeys(" ".join(map(_written, symbols)) or '""' for symbols in kept)
             lines.append(f"r{number} ::= {' | '.join(written)}")
         return "\n".join([f"root ::= r{root.number}", *lines])
+
+
+def _moved(copied: Callable[[int, int], Ref]) -> Callable[[Symbol, int], Symbol]:
+    return lambda symbol, level: copied(symbol.number, level) if isinstance(symbol, Ref) else symbol
 
 
 def _written(symbol: Symbol) -> str:
