@@ -207,10 +207,12 @@ class Desk:
     def _see(self, path: str, field: str = "path") -> str:
         """The path as it is written here, if the caller may see what it leads to."""
         # As it was given too: a transaction takes it so.
-        for each in dict.fromkeys((path, self.files.alike(path))):
+        here = self.files.root.alike(path)
+        written = here if self.files.root.there(here) else self.files.alike(path)
+        for each in dict.fromkeys((path, here, written)):
             self.scope.check(self.files.root.real(each, field, follow=False))
             self.scope.check(self.files.root.real(each, field))
-        return each
+        return written
 
     def _leads(self, path: str) -> bool:
         """Whether a path, and what it leads to if it is a link, may be seen."""

@@ -97,7 +97,7 @@ class Files:
 
     def alike(self, path: str) -> str:
         """The path as it is, or was, written here, where only a canonically equivalent one is; itself otherwise."""
-        if path.isascii() or not is_unicode(path):
+        if path.isascii() or not is_unicode(path) or self._was(path):
             return path
         found = self.root.alike(path)
         if self._was(found):
@@ -115,17 +115,17 @@ class Files:
 
     def read(self, path: str, offset: int = 0, length: int | None = None) -> bytes:
         """Up to `length` bytes from `offset`; None reads to the end."""
-        path = self.alike(path)
+        path = self.root.alike(path)
         self._not_ours(path)
         return self.root.read(path, offset, length)
 
     def list(self, path: str = ".", recursive: bool = False) -> tuple[Entry, ...]:
         """The files and directories in a directory, or at any depth below it, by path."""
-        return tuple(entry for entry in self.root.list(self.alike(path), recursive) if not _own(entry.path))
+        return tuple(entry for entry in self.root.list(self.root.alike(path), recursive) if not _own(entry.path))
 
     def stat(self, path: str) -> Entry:
         """One path's kind, size and time."""
-        return self.root.stat(self.alike(path))
+        return self.root.stat(self.root.alike(path))
 
     # --- changes
 

@@ -18,7 +18,7 @@ SHORT, FURTHER = 3, 5
 """A stem has at least so many characters; a word that matches goes on for so many at most."""
 BESIDE = 0.5
 """What a word in the line before or after counts, for a sentence may go on there."""
-SENTENCE, LETTERS = 4, 0.85
+SENTENCE, LETTERS = 4, 0.9
 """A line of so many words, so much of which is letters and blanks, is taken for a part of a sentence."""
 # What a reader of the text does not see: tags and comments, images, the targets of links, directives.
 _MARKUP = re.compile(
@@ -66,6 +66,8 @@ class Terms:
                 if at not in found and (anywhere or not (at and _goes_on(low[at - 1]))):
                     end = rest = at + len(stem)
                     while not anywhere and end < len(low) and _goes_on(low[end]):
+                        end += 1
+                    while end < len(low) and origins[end] == origins[end - 1]:  # one character became several
                         end += 1
                     if end - rest <= FURTHER:
                         found[at] = (origins[at], origins[end], stem)

@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -67,6 +69,72 @@ def test_index_embeds_and_counts_what_it_embedded(notes: Path, home: Path) -> No
     (notes / "docs" / "kettle.md").rename(notes / "docs" / "boiler.md")
     told = json.loads(aios("index", "notes", "--json").stdout.splitlines()[-1])
     assert (told["files"], told["chunks"], told["pending_chunks"]) == (4, 1, 0)
+
+
+def test_index_counts_the_files_that_are_left_out_and_names_some_of_each_kind(notes: Path) -> None:
+    for number in range(5):
+        (notes / "docs" / f"{number}.bin").write_bytes(bytes([number, *range(256)]) * 9)
+    (notes / "docs" / "utf16.txt").write_bytes("the heron of the river\n".encode("utf-16-le"))
+    (notes / "docs" / "nul.txt").write_bytes(b"the crane\0of the river\n")
+    Path(os.fsdecode(bytes(notes / "docs") + b"/caf\xe9.txt")).write_text("kettle\n")
+    os.mkfifo(notes / "pipe")
+    (notes / "link").symlink_to("docs")
+    told = aios("index", "notes").stderr
+    assert "aios: 3 files are left out: " in told
+    assert "docs/caf\\xe9.txt (the name is not UTF-8; rename it)" in told
+    assert "link (a symbolic link, which is not followed)" in told
+    assert "pipe (a socket, FIFO or device)" in told
+    named = "docs/0.bin, docs/1.bin, docs/2.bin and 2 more (binary)"
+    assert f"aios: 5 files are left out, but found by name: {named}\n" in told
+    assert aios("search", "heron", "notes", "--mode", "keyword").stdout.startswith("notes/docs/utf16.txt:1: the heron")
+    assert aios("search", "+crane", "notes", "--mode", "keyword").stdout.startswith("notes/docs/nul.txt:1: the crane")
+    below = aios("index", "notes/code").stderr
+    assert "left out" not in below
+
+
+@pytest.mark.usefixtures("indexed")
+def test_json_has_the_line_that_is_printed() -> None:
+    for query in ("kettle", "lid never", "water", "boil return", "mayor", "Ashford"):
+        words = ("search", query, "notes", "--mode", "keyword")
+        printed = aios(*words).stdout.splitlines()
+        hits = json.loads(aios(*words, "--json").stdout)["hits"]
+        assert printed == [f"{hit['file']}:{hit['line']}: {hit['text']}" for hit in hits]
+        assert all(hit["first_line"] <= hit["line"] <= hit["last_line"] for hit in hits)
+
+
+@pytest.mark.parametrize(("there", "typed"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_a_file_is_named_in_either_form_of_its_name(
+    notes: Path, there: Literal["NFC", "NFD"], typed: Literal["NFC", "NFD"]
+) -> None:
+    real, said = unicodedata.normalize(there, "café"), unicodedata.normalize(typed, "café")
+    (notes / real).mkdir()
+    (notes / real / f"{real}.txt").write_text("one kettle\n")
+    assert aios("index", "notes").exit_code == 0
+    (notes / real / f"{real}.txt").write_text("two kettles\n")
+    path = f"notes/{said}/{said}.txt"
+    assert [each["number"] for each in json.loads(aios("history", path, "--json").stdout)] == [2, 1]
+    assert aios("show", path).stdout == "two kettles\n"
+    assert aios("show", path, "--at", "1").stdout == "one kettle\n"
+    assert "-one kettle" in aios("diff", path).stdout
+    assert aios("restore", path).exit_code == 0
+    assert (notes / real / f"{real}.txt").read_text() == "one kettle\n"
+    assert len(list((notes / real).iterdir())) == 1
+    for words in ((f"notes/{said}",), ("notes", "--path", f"{said}/*"), ("notes", "--path", f"{said}.txt")):
+        assert aios("search", "kettle", *words, "--mode", "keyword", "-l").stdout.splitlines() == [
+            f"notes/{real}/{real}.txt"
+        ]
+    (notes / real / f"{real}.txt").unlink()
+    assert aios("show", path, "--at", "1").stdout == "one kettle\n"
+
+
+def test_words_without_blanks_between_them_are_found_and_a_sign_needs_a_word(notes: Path) -> None:
+    (notes / "weather.txt").write_text("東京の天気は晴れです。\n")
+    assert aios("index", "notes").exit_code == 0
+    for query in ("+東京", '"天気は晴れ"', "東京 -大阪"):
+        assert aios("search", query, "notes").stdout == "notes/weather.txt:1: 東京の天気は晴れです。\n"
+    refused = aios("search", "+!!!", "notes")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "+!!! has no word to look for" in refused.stderr
 
 
 @pytest.mark.usefixtures("indexed")

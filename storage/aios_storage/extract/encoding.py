@@ -20,6 +20,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\b\t\n\f\r\x1b")
 SAMPLE = 65_536
 """Bytes by which an encoding is told."""
@@ -86,7 +87,7 @@ def decode(data: bytes) -> tuple[str, bool]:
     """Bytes as text with line feeds at the ends of its lines, and whether it is just their UTF-8. Raises NoText."""
     text = _text(data)
     tidy = _tidy(text)
-    return tidy, tidy is text and not data.startswith(codecs.BOM_UTF8) and (text.isascii() or _is_utf8(data))
+    return tidy, tidy is text and text.encode() == data
 
 
 def _text(data: bytes) -> str:
@@ -105,7 +106,9 @@ def _text(data: bytes) -> str:
 
 
 def _tidy(text: str) -> str:
-    """A text whose lines end in line feeds, with blanks for NULs; as long as before, but for pairs that end lines."""
+    """A text whose lines end in line feeds, with blanks for NULs and what colours a terminal; as long as before."""
+    if "\x1b" in text:
+        text = _COLOURS.sub(lambda match: " " * len(match[0]), text)
     if "\r" in text:
         text = re.sub("\r(?!\n)", "\n", text)
     return text.replace("\0", " ") if "\0" in text else text
