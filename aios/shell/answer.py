@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from aios_storage.words import grams, is_apart
+
 SILENT = "The files do not say."
 """What a model is to write when no passage answers."""
 
@@ -117,8 +119,10 @@ def _figures(text: str) -> Iterator[str]:
 
 def _stems(text: str) -> Iterator[str]:
     """The words that carry meaning, without their endings."""
-    for word in re.findall(r"[^\W\d_]{3,}", text.lower()):
-        if word not in COMMON:
+    for word in re.findall(r"[^\W\d_]{2,}", text.lower()):
+        if is_apart(word[0]):
+            yield from grams(word)
+        elif len(word) > 2 and word not in COMMON:
             yield word[: max(4, len(word) - 3)]
 
 

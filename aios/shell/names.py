@@ -20,14 +20,14 @@ def existing(session: Session, word: str) -> str:
         session.library.files.stat(path)
     except AiosError as error:
         raise Elsewise(f"no file {word} is here") from error
-    return path
+    return session.library.files.root.alike(path)
 
 
 def directory(session: Session, word: str) -> str:
     path = session.path(word)
     try:
         if session.library.files.stat(path).kind == "directory":
-            return path
+            return session.library.files.root.alike(path)
     except AiosError as error:
         raise Elsewise(f"no directory {word} is here") from error
     raise Elsewise(f"{word} is a file, not a directory")

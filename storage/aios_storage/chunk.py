@@ -16,7 +16,7 @@ WINDOW = 450
 """Characters on either side within which no line end is stronger than a cut: pieces have about twice as many."""
 MOST = 2000
 """Characters of a piece; where no line ends, it is cut after a space or anywhere."""
-SENTENCE = re.compile(r"(?<=[.!?;:,}\]]) ")
+SENTENCE = re.compile(r"(?<=[.!?;:,}\]]) |(?<=[\u3002\uff01\uff1f])")
 HEADING = re.compile(
     r"#{1,6} |={3,}|-{3,}|(?:async )?def |class |function |func |fn |pub |export |impl |@|\[\[?\w|<h[1-6]"
 )

@@ -28,6 +28,8 @@ class Keywords:
     never: tuple[str, ...] = ()
     words: tuple[str, ...] = field(default=())
     """All words that a match may be marked for; scripts without blanks in runs."""
+    silent: tuple[str, ...] = field(default=())
+    """Phrases in which there is no word, which are left out."""
 
     def expression(self, any: tuple[str, ...] | None = None) -> str:
         """For MATCH; empty where nothing is searched for. `any` instead of all of the terms of which any will do."""
@@ -45,12 +47,14 @@ class Keywords:
 def parse(text: str) -> Keywords:
     """A query: words, of which any will do; "a phrase"; +must; -never; a AND b; beginning*.
 
-    Raises BadRequest for a phrase, or what must or must not be there, in which there is no word.
+    Raises BadRequest where there is no word in what must or must not be there, or in a phrase that is all there is. A
+    phrase beside other words may be of any signs, as in a question about them.
     """
     any: list[str] = []
     must: list[str] = []
     never: list[str] = []
     words: list[str] = []
+    silent: list[str] = []
     following = ""
     for before, phrase, word in _PART.findall(_typed(text)):
         if word in ("AND", "OR", "NOT"):
@@ -62,7 +66,9 @@ def parse(text: str) -> Keywords:
         following = ""
         found = split(phrase or word)
         if not found:
-            _refuse_silence(sign, phrase, word)
+            if sign and (phrase.strip() or word.strip("+-")):
+                raise _no_word(f'{sign}"{phrase}"' if phrase else word)
+            silent += [f'"{phrase}"'] * bool(phrase.strip())
             continue
         terms = [_quoted(found)] if phrase or sign else [_quoted([part]) for each in found for part in grams(each)]
         if word.endswith("*"):
@@ -72,9 +78,13 @@ def parse(text: str) -> Keywords:
         else:
             words += found
             (must if sign == "+" else any).extend(terms)
+    if silent and not (any or must or never):
+        raise _no_word(silent[0])
     plain = [term for term in any if term.strip('"').lower() not in STOP_WORDS]
     unique = tuple(dict.fromkeys(plain or any))[:MOST]
-    return Keywords(unique, tuple(dict.fromkeys(must)), tuple(dict.fromkeys(never)), tuple(dict.fromkeys(words)))
+    return Keywords(
+        unique, tuple(dict.fromkeys(must)), tuple(dict.fromkeys(never)), tuple(dict.fromkeys(words)), tuple(silent)
+    )
 
 
 def _typed(text: str) -> str:
@@ -83,11 +93,8 @@ def _typed(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFKC", text)
 
 
-def _refuse_silence(sign: str, phrase: str, word: str) -> None:
-    """Raises BadRequest where something without a word was asked for; a dash between words asks for nothing."""
-    if phrase.strip() or (sign and word.strip("+-")):
-        asked = f'{sign}"{phrase}"' if phrase else word
-        raise BadRequest(f"{asked} has no word to look for; name one, or leave it out", "text")
+def _no_word(asked: str) -> BadRequest:
+    return BadRequest(f"{asked} has no word to look for; name one, or leave it out", "text")
 
 
 def _quoted(words: list[str]) -> str:

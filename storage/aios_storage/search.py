@@ -162,6 +162,7 @@ class Finder:
         depth = max(DEPTH, query.limit)
         if query.mode != "keyword":
             self._by_meaning(query, query.text if plain else _question(query.text, keywords), among, depth, found)
+        found.notes += [f"{phrase} has no word to look for, and is left out" for phrase in keywords.silent]
         if query.mode == "keyword" and not (keywords.any or keywords.must):
             found.notes.append(f"{query.text[:80]!r} has no word to look for; name one that the files should have")
         if query.mode != "semantic":

@@ -17,6 +17,7 @@ from aios_storage.index import Entry
 from aios_storage.library import Library
 from aios_storage.query import STOP_WORDS
 from aios_storage.search import Query
+from aios_storage.words import grams, split
 from aios_syscalls.errors import BadRequest, Conflict
 
 ROUNDS = 30
@@ -121,13 +122,18 @@ def _clusters(matrix: Floats, count: int) -> list[int]:
     return [int(at) for at in nearest]
 
 
+def _parts(word: str) -> list[str]:
+    """A word, or what a run of a script without blanks is made of."""
+    return [word] if word.isascii() else [part for each in split(word) for part in grams(each)]
+
+
 def _named(library: Library, clusters: Sequence[Sequence[Entry]]) -> dict[str, list[str]]:
     counts = []
     for cluster in clusters:
         words: Counter[str] = Counter()
         for entry in cluster:
             text = f"{library.index.titled(entry.document)} {library.index.body(entry.id)[:BODY]}".lower()
-            words.update(set(WORD.findall(text)) - STOP_WORDS)
+            words.update({part for word in WORD.findall(text) for part in _parts(word)} - STOP_WORDS)
         counts.append(words)
     everywhere = sum(counts, Counter())
     total = sum(map(len, clusters))

@@ -85,7 +85,7 @@ def test_index_counts_the_files_that_are_left_out_and_names_some_of_each_kind(no
     assert "link (a symbolic link, which is not followed)" in told
     assert "pipe (a socket, FIFO or device)" in told
     named = "docs/0.bin, docs/1.bin, docs/2.bin and 2 more (binary)"
-    assert f"aios: 5 files are left out, but found by name: {named}\n" in told
+    assert f"aios: 5 files are left out, but for their names: {named}\n" in told
     assert aios("search", "heron", "notes", "--mode", "keyword").stdout.startswith("notes/docs/utf16.txt:1: the heron")
     assert aios("search", "+crane", "notes", "--mode", "keyword").stdout.startswith("notes/docs/nul.txt:1: the crane")
     below = aios("index", "notes/code").stderr

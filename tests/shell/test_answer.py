@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aios.shell.answer import SILENT, Claim, Passage, claims, doubts, evidence, fitting, grammar, prompt
+from aios.shell.answer import SILENT, Claim, Passage, borne_out, claims, doubts, evidence, fitting, grammar, prompt
 
 PASSAGES = (
     Passage("town.txt", 3, "Maria Keller was elected mayor of Ashford in 2019, with 61 percent of the votes."),
@@ -67,3 +67,11 @@ def test_passages_fill_the_room_there_is() -> None:
 
 def test_the_grammar_has_every_number_and_no_other() -> None:
     assert '("1" | "2" | "3")' in grammar(3)
+
+
+def test_a_claim_in_a_script_without_blanks_is_held_against_its_passage_too() -> None:
+    source = "東京の天気は晴れです。気温は二十度です。"
+    assert borne_out("東京の天気は晴れ", source)
+    assert not borne_out("大阪では雪が降っている", source)
+    passage = Passage("a.txt", 1, "見出し\n東京の天気は晴れです。\n気温は二十度です。")
+    assert evidence(passage, "気温は二十度")[0] == 3

@@ -320,6 +320,14 @@ def test_what_must_or_must_not_be_there_has_a_word(tmp_path: Path, query: str) -
     assert caught.value.field == "text"
 
 
+def test_a_phrase_without_a_word_beside_words_is_left_out_and_that_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("the dot operator\n")
+    with opened(tmp_path) as (library, _):
+        results = library.search(Query('what is the "." operator', "keyword"))
+        assert [hit.path for hit in results.hits] == ["a.txt"]
+        assert results.notes == ('"." has no word to look for, and is left out',)
+
+
 def test_a_query_without_a_word_finds_nothing_by_keyword_and_says_so(tmp_path: Path) -> None:
     with opened(tmp_path) as (library, _):
         assert library.search(Query("...", "keyword")).notes == (

@@ -222,10 +222,10 @@ def _legacy(data: bytes) -> str:
 
 
 def _is_western(text: str) -> bool:
-    """Whether what is not ASCII is a small part of the letters, or the quotes and dashes about them."""
+    """Whether what is not ASCII is the smaller part, and most of that letters, or the quotes and dashes about them."""
     high = [char for char in text if char > "\x7f"]
     strange = sum(not char.isalpha() and char not in _TYPED for char in high)
-    return len(high) <= max(1, sum(map(str.isalpha, text)) // 2) and strange <= max(1, len(high) // 3)
+    return len(high) <= max(1, len(re.findall("[A-Za-z]", text))) and strange <= max(1, len(high) // 2)
 
 
 _TYPED = "\u2018\u2019\u201c\u201d\u2013\u2014\u2026\u2022€£§°«»¿¡·\xb4©®™\xa0½²³ªº"
