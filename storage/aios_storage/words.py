@@ -80,7 +80,6 @@ _INVISIBLE = (
     (0x1F3FB, 0x1F3FF),
     (0xE0001, 0xE01EF),
 )
-_DROPPED = {code: None for first, last in _INVISIBLE for code in range(first, last + 1)}
 # Emoji and other pictures are no letters to SQLite; it has a character of its own for each, in the private planes.
 _PICTURES = ((0x2600, 0x27BF, 0xF0000), (0x2B00, 0x2BFF, 0xF0000), (0x1F000, 0x1FAFF, 0xE0000))
 
@@ -133,7 +132,7 @@ _ASCII = re.compile(r"[^\W_]+")
 
 
 def _plain(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).translate(_DROPPED)
+    return _DROPPED.sub("", unicodedata.normalize("NFKC", text))
 
 
 def _spaced(match: re.Match[str]) -> str:
@@ -183,6 +182,8 @@ def _class(codes: Iterable[int]) -> str:
 def _ranges(ranges: Sequence[tuple[int, int]]) -> str:
     return "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)
 
+
+_DROPPED = re.compile(f"[{_ranges(_INVISIBLE)}]")
 
 # --- for marks
 
