@@ -172,7 +172,7 @@ def _is_sane(text: str) -> bool:
 def _everyday(text: str) -> float:
     """How much of a text is ASCII or what some language writes most."""
     sample = text[: SAMPLE // 2]
-    return sum(char in _EVERYDAY or "\u3001" <= char <= "\u30ff" for char in sample) / len(sample)
+    return sum(char in _EVERYDAY or char in "、。「」" or "\u3041" <= char <= "\u30ff" for char in sample) / len(sample)
 
 
 def _escaped(data: bytes) -> str | None:
@@ -255,7 +255,7 @@ _MIXED = re.compile(rb"[a-zA-Z][\x80-\xff]|[\x80-\xff][a-zA-Z]")
 
 def _share(high: Sequence[str], encoding: str) -> float:
     usual = _LETTERS[encoding]
-    return sum(char in usual for char in high) / len(high) if high else 0.0
+    return sum(char.lower() in usual for char in high) / len(high) if high else 0.0
 
 
 def _first(char: str, standard: str) -> int:
