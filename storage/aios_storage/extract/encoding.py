@@ -255,7 +255,9 @@ _MIXED = re.compile(rb"[a-zA-Z][\x80-\xff]|[\x80-\xff][a-zA-Z]")
 
 def _share(high: Sequence[str], encoding: str) -> float:
     usual = _LETTERS[encoding]
-    return sum(char.lower() in usual for char in high) / len(high) if high else 0.0
+    if encoding != "cp866" and all(map(str.isupper, high)):  # whose capitals are where EBCDIC has its small letters
+        high = [char.lower() for char in high]
+    return sum(char in usual for char in high) / len(high) if high else 0.0
 
 
 def _first(char: str, standard: str) -> int:
