@@ -161,17 +161,8 @@ def build(folder: Path) -> Path:
         pin.write_text(f"llama-cpp-python=={VERSION} --hash=sha256:{SHA256}\n")
         # No pip cache: it would hand out a wheel that was built with other CMAKE_ARGS.
         command = [sys.executable, "-P", "-m", "pip", "wheel", "-v", "--no-deps", "--no-cache-dir"]
-        command += [
-            "--progress-bar",
-            "off",
-            "--no-binary",
-            "llama-cpp-python",
-            "--require-hashes",
-            "-w",
-            work,
-            "-r",
-            str(pin),
-        ]
+        command += ["--progress-bar", "off", "--no-binary", "llama-cpp-python", "--require-hashes"]
+        command += ["-w", work, "-r", str(pin)]
         with log.open("w") as sink:
             code = follow(command, sink)
         made = wheel_on(Path(work))
