@@ -74,7 +74,7 @@ def offloaded(wanted: int | None) -> int:
 
 
 def amx() -> bool:
-    """Whether this build multiplies with Intel's AMX tiles: those kernels of llama.cpp crash in batches of several threads.
+    """Whether this build multiplies with Intel's AMX tiles: llama.cpp's kernels for them crash in threaded batches.
 
     Weights must then stay out of the CPU's extra buffer types, of which the tiles' one is preferred.
     """
