@@ -89,8 +89,11 @@ class End:
     code: str = "agent_failed"
 
 
+# Another thread may be given a signal, after this one has gone on: so it waits.
 SIGNALS = {
-    f"a signal {name}": End(f"os.kill(os.getpid(), signal.{name})", words=f"ended by {name}")
+    f"a signal {name}": End(
+        f"os.kill(os.getpid(), signal.{name}); await anyio.sleep_forever()", words=f"ended by {name}"
+    )
     for name in (
         "SIGKILL",
         "SIGABRT",
