@@ -90,6 +90,7 @@ class End:
 
 
 # Another thread may be given a signal, after this one has gone on: so it waits.
+DIES = "os.kill(os.getpid(), signal.{}); await anyio.sleep_forever()"
 SIGNALS = {
     f"a signal {name}": End(
         f"os.kill(os.getpid(), signal.{name}); await anyio.sleep_forever()", words=f"ended by {name}"
@@ -318,7 +319,9 @@ ENDS = {
         logged="out err fd",
     ),
     "a last word and a kill": End(
-        "sys.stdout.write('last word\\n')\n    os.kill(os.getpid(), 9)", words="SIGKILL", logged="last word"
+        "sys.stdout.write('last word\\n')\n    os.kill(os.getpid(), 9); await anyio.sleep_forever()",
+        words="SIGKILL",
+        logged="last word",
     ),
     "replies that nobody reads": End(
         "call = json.dumps({'call': 'llm.chat', 'messages': [{'role': 'user', 'content': 'large'}]})\n"
