@@ -31,7 +31,7 @@ class Frames:
         """Of the object received last."""
         self._whole = whole
         self._buffer = BufferedByteReceiveStream(stream)
-        self._sending = anyio.Lock()
+        self._sending = anyio.Lock(fast_acquire=True)
 
     @classmethod
     def over(cls, sock: socket.socket, max_bytes: int = MAX_FRAME_BYTES, *, whole: bool = True) -> Self:

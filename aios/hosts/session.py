@@ -13,6 +13,7 @@ from pydantic_core import to_json
 
 from aios.frames import Frames
 from aios.hosts.held import Held
+from aios.hosts.pace import Pace
 from aios_syscalls import AgentFailed, AiosError, BadRequest, Cancelled, Exit, GraphReply, KernelBug, Overloaded, Reply
 from aios_syscalls.errors import from_wire
 from aios_syscalls.port import Port, discard
@@ -43,10 +44,11 @@ class Session:
         self._exited = exited
         self._held = held or Held()
         self._scopes: dict[int, anyio.CancelScope] = {}
-        self._unanswered = anyio.Semaphore(MAX_UNANSWERED)
+        self._unanswered = anyio.Semaphore(MAX_UNANSWERED, fast_acquire=True)
+        self._pace = Pace()
         self._errors: dict[tuple[str, str], AiosError] = {}
         # Unbounded in number: what is in there is weighed.
-        self._out, self._outgoing = anyio.create_memory_object_stream[tuple[bytes, bool]](math.inf)
+        self._out, self._outgoing = anyio.create_memory_object_stream[tuple[bytes, int | None]](math.inf)
 
     async def serve(self) -> str:
         """The agent's result.
@@ -107,6 +109,7 @@ class Session:
     async def _accept(self, id: int, call: Any, stream: bool, tasks: TaskGroup) -> None:
         if not self._exited.is_set():
             await self._unanswered.acquire()
+            await self._pace.enter(id)
         if self._exited.is_set():
             return  # nobody is there to hear the answer
         # Here, not in the task: the next frame may already cancel it.
@@ -136,26 +139,27 @@ class Session:
             frame = _frame(id, outcome)
             self._held.force(len(frame))
         self._remember(outcome)
-        self._out.send_nowait((frame, True))
+        self._out.send_nowait((frame, id))
 
     def _emitter(self, id: int) -> Callable[[str], None]:
         """Streamed text that has no room is left out: the reply holds all of it."""
 
         def emit(text: str) -> None:
             if self._held.take(len(frame := to_json({"id": id, "text": text}))):
-                self._out.send_nowait((frame, False))
+                self._out.send_nowait((frame, None))
 
         return emit
 
     async def _write(self) -> None:
         with self._outgoing:
-            async for frame, last in self._outgoing:
+            async for frame, answered in self._outgoing:
                 # An agent that has closed its channel hears nothing; that is for the reader to find.
                 with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
                     await self._frames.send(frame)
                 self._held.give(len(frame))
-                if last:
+                if answered is not None:
                     self._unanswered.release()
+                    self._pace.through(answered)
 
     def _remember(self, outcome: Reply | AiosError) -> None:
         """Keep the kernel's errors, so that an agent that ends with one need not be believed about it."""
