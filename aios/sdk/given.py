@@ -26,9 +26,23 @@ def schema_of(form: type[BaseModel]) -> dict[str, Any]:
     if not (isinstance(form, type) and issubclass(form, BaseModel)):
         raise BadRequest("form is no pydantic model; give one, as in class City(BaseModel): ...", "form")
     try:
-        return form.model_json_schema()
+        found: dict[str, Any] = _without_uniqueness(form.model_json_schema())
+        return found
     except PydanticUserError as error:
         raise BadRequest(f"{form.__name__} has no JSON Schema: {error.message}; use JSON types", "form") from None
+
+
+def _without_uniqueness(schema: Any) -> Any:
+    """A set's schema as that of a list: pydantic drops what comes twice, and no grammar keeps texts from coming twice."""
+    match schema:
+        case dict():
+            is_set = schema.get("type") == "array" and schema.get("uniqueItems") is True
+            kept = {key: item for key, item in schema.items() if not (is_set and key == "uniqueItems")}
+            return {key: _without_uniqueness(item) for key, item in kept.items()}
+        case list():
+            return [_without_uniqueness(item) for item in schema]
+        case _:
+            return schema
 
 
 def _several(values: Any, field: str) -> tuple[Any, ...]:

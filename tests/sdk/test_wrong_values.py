@@ -20,6 +20,7 @@ from aios_syscalls import (
     Budget,
     CallTool,
     Chat,
+    ChatReply,
     DropFile,
     FileQuery,
     Mail,
@@ -285,3 +286,21 @@ def test_a_deep_or_cyclic_argument_is_refused_not_a_crash() -> None:
         with pytest.raises(AiosError):
             call_to_json(CallTool(tool="t", arguments={"x": value}))
     assert Mail(sender=1, body="x").body == "x"
+
+
+class Tags(BaseModel):
+    tags: set[str]
+    uniqueItems: bool = True
+
+
+async def test_a_set_is_asked_for_as_a_list_and_what_comes_twice_counts_once() -> None:
+    asked: list[Any] = []
+
+    class Twice:
+        async def submit(self, call: Any, emit: Callable[[str], None] = discard) -> Any:
+            asked.append(call.response_schema)
+            return ChatReply(text='{"tags": ["a", "b", "a"]}')
+
+    assert (await Agent(Twice(), 7).extract("x", Tags)).tags == {"a", "b"}
+    assert asked[0]["properties"]["tags"] == {"items": {"type": "string"}, "title": "Tags", "type": "array"}
+    assert "uniqueItems" in asked[0]["properties"]
