@@ -33,7 +33,7 @@ def schema_of(form: type[BaseModel]) -> dict[str, Any]:
 
 
 def _without_uniqueness(schema: Any) -> Any:
-    """A set's schema as that of a list: pydantic drops what comes twice, and no grammar keeps texts from coming twice."""
+    """A set's schema as that of a list: pydantic drops what comes twice, which no grammar can keep from coming."""
     match schema:
         case dict():
             is_set = schema.get("type") == "array" and schema.get("uniqueItems") is True
