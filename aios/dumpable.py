@@ -12,7 +12,7 @@ PR_GET_DUMPABLE, PR_SET_DUMPABLE = 3, 4
 @functools.cache
 def libc() -> ctypes.CDLL:
     """The C library, loaded once: a process that has forked need not do it again."""
-    return ctypes.CDLL(None)
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def set_dumpable(dumpable: bool) -> bool:

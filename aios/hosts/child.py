@@ -19,6 +19,7 @@ from pydantic_core import to_json
 from aios.frames import Frames
 from aios.hosts import program
 from aios.hosts.failure import failure, own_place, single
+from aios.hosts.wall import Level
 from aios.sdk import Agent
 from aios.sdk.socket_port import SocketPort
 from aios_syscalls import AgentFailed, AiosError
@@ -27,16 +28,16 @@ SEND_S = 5.0
 """For which a process that may be stuck tries to say why it failed."""
 
 
-def main(channel: int) -> int:
-    """Serve the program that the kernel names on this socket; the status to leave with."""
-    return _Process(socket.socket(fileno=channel)).run()
+def main(channel: int, level: Level) -> int:
+    """Serve the program that the kernel names on this socket, behind a wall of this level; the status to leave with."""
+    return _Process(socket.socket(fileno=channel), level).run()
 
 
 class _Process:
     """One program's run, and how it is ended: SIGTERM cancels it, and a second one interrupts it where it stands."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
+    def __init__(self, sock: socket.socket, level: Level) -> None:
+        self._sock, self._level = sock, level
         self._pid = os.getpid()
         self._program = Path("agent")
         self._status = 1

@@ -7,14 +7,14 @@
 | seccomp | both | every call that reaches into a process, also into what an agent has started |
 | a Landlock domain of its own | both | /proc and ptrace of every process but its own children; from ABI 6 signals |
 
-The first three are put on the zygote, from which every agent inherits them; a domain is each agent's own. What the
-system does not have is left out; the rest holds without it.
+The first three are put on the zygote, from which every agent inherits them; a domain is each agent's own
+(`landlock.py`), and part of its wall where it has one (`wall.py`). What the system does not have is left out; the rest
+holds without it.
 """
 
 from __future__ import annotations
 
 import ctypes
-import os
 import struct
 import sys
 from contextlib import suppress
@@ -23,9 +23,6 @@ from aios.dumpable import libc, set_dumpable
 from aios.hosts import seccomp
 
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 24, 36, 38
-LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446
-"""Numbers of the system calls, the same on every architecture."""
-LANDLOCK_MAKE_BLOCK, LANDLOCK_SCOPE_SIGNAL = 1 << 11, 1 << 1
 CAPABILITIES_VERSION = 0x20080522
 KEPT_CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 10, 29})
 """What a program of root's needs for files and users: chown, dac_override, fowner, fsetid, kill, setgid, setuid,
@@ -41,22 +38,6 @@ def enclose() -> None:
     libc().prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     drop_capabilities()
     seccomp.install(seccomp.REACHING_INTO_PROCESSES)
-
-
-def separate() -> None:
-    """Give this process a Landlock domain of its own: it may trace, look into or signal its own children at most."""
-    if sys.platform != "linux":
-        return
-    syscall = libc().syscall
-    abi = syscall(LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1))
-    if abi < 1:
-        return
-    # A ruleset has to restrict something: signals, or where they cannot be, the making of block devices.
-    rules = struct.pack("=QQQ", 0, 0, LANDLOCK_SCOPE_SIGNAL) if abi >= 6 else struct.pack("=Q", LANDLOCK_MAKE_BLOCK)
-    ruleset = syscall(LANDLOCK_CREATE_RULESET, rules, ctypes.c_size_t(len(rules)), ctypes.c_uint32(0))
-    if ruleset >= 0:
-        syscall(LANDLOCK_RESTRICT_SELF, ruleset, ctypes.c_uint32(0))
-        os.close(ruleset)
 
 
 def drop_capabilities() -> None:

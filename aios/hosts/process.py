@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
-from contextlib import suppress
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from aios.dumpable import set_dumpable
 from aios.frames import Frames
 from aios.hosts import program as programs
 from aios.hosts.held import Held
+from aios.hosts.scratch import remove
 from aios.hosts.session import NotAFrame, Session
+from aios.hosts.wall import Wall, Walls, rung
 from aios.hosts.zygote_client import Child, ZygoteClient, ZygoteDied, how_it_ended
 from aios_syscalls import AgentFailed, AiosError
 from aios_syscalls.base import MAX_CALL_BYTES
@@ -36,11 +40,15 @@ class ProcessHost:
     """Runs each agent in a process forked by a zygote, over a socket that is its identity and its only channel.
 
     What agents print goes to `<logs>/<pid>.log`. A zygote that dies takes its agents along; the next agent gets
-    another one.
+    another one. Around each there is a wall as `walls` say, which is the strictest if they say nothing.
     """
 
-    def __init__(self, logs: Path, directories: Sequence[Path] = ()) -> None:
+    def __init__(self, logs: Path, directories: Sequence[Path] = (), walls: Walls = Walls()) -> None:  # noqa: B008 - frozen
         self._logs = logs
+        self._walls = walls
+        self._closed = tuple(str(path.absolute()) for path in (*walls.closed, logs, Path.home()))
+        self.rung = rung()
+        """How much of a wall this machine can put up."""
         self._directories = directories or programs.default_directories()
         self._held = Held.of_all()
 
@@ -49,10 +57,11 @@ class ProcessHost:
 
     async def run(self, program: str, task: str, port: Port, pid: int) -> str:
         path, log = programs.find(program, self._directories), self._logs / f"{pid}.log"
+        level = self._walls.level_of(programs.name(program, self._directories), path, self.rung)
         ours, theirs = socket.socketpair()
         # Not whole: an agent that does not read what it is sent must not outlive its cancellation.
-        async with Frames.over(ours, MAX_CALL_BYTES + 1024, whole=False) as frames:
-            zygote, child = await self._start(theirs, log)
+        async with Frames.over(ours, MAX_CALL_BYTES + 1024, whole=False) as frames, self._room(pid) as room:
+            zygote, child = await self._start(theirs, log, Wall(level, str(path), str(room), self._closed))
             try:
                 await _send(frames, {"program": str(path), "task": task, "pid": pid})
                 return await self._serve(Session(frames, port, child.exited, Held(within=self._held)), zygote, child)
@@ -67,6 +76,7 @@ class ProcessHost:
         self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
         # The kernel has keys, and the channel of every agent.
         self._was_dumpable = set_dumpable(False)
+        self._scratch = Path(tempfile.mkdtemp(prefix="aios-")).resolve()
         self._renewing = anyio.Lock()
         self._tasks: TaskGroup = anyio.create_task_group()
         await self._tasks.__aenter__()
@@ -79,19 +89,34 @@ class ProcessHost:
         self._zygote.stop()
         await self._tasks.__aexit__(None, None, None)
         set_dumpable(self._was_dumpable)
+        await anyio.to_thread.run_sync(remove, self._scratch)
+
+    @asynccontextmanager
+    async def _room(self, pid: int) -> AsyncIterator[Path]:
+        """A directory of one agent's own, which is gone with it."""
+        room = self._scratch / str(pid)
+        room.mkdir(mode=0o700, exist_ok=True)
+        try:
+            yield room
+        finally:
+            try:
+                room.rmdir()  # as most are left
+            except OSError:
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(remove, room)
 
     async def _spawn(self) -> ZygoteClient:
-        zygote = await ZygoteClient.spawn()
+        zygote = await ZygoteClient.spawn(self._scratch)
         self._tasks.start_soon(zygote.listen)
         return zygote
 
-    async def _start(self, channel: socket.socket, log: Path) -> tuple[ZygoteClient, Child]:
+    async def _start(self, channel: socket.socket, log: Path, wall: Wall) -> tuple[ZygoteClient, Child]:
         """A new agent's process. Raises AgentFailed, and Overloaded where the system refuses one."""
         with channel:
             for _ in range(ATTEMPTS):
                 zygote = await self._living()
                 with suppress(ZygoteDied), anyio.CancelScope(shield=True):
-                    return zygote, await zygote.start(channel, log)
+                    return zygote, await zygote.start(channel, log, wall)
                 await zygote.buried.wait()
         raise AgentFailed(f"the process that starts agents died {ATTEMPTS} times, {zygote.how_it_died()}; try again")
 

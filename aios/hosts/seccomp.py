@@ -1,7 +1,8 @@
 """A seccomp filter: system calls that an agent's process, and whatever it starts, may not make.
 
-The filter is a classic BPF program (seccomp(2)), assembled here from a table of rules. It says EPERM for what a rule
-denies and ENOSYS for calls by another ABI of the same machine (32 bits, x32), whose numbers mean other calls.
+The filter is a classic BPF program (seccomp(2)), assembled here from a table of rules. It answers what a rule denies
+with the rule's error, and calls by another ABI of the same machine (32 bits, x32), whose numbers mean other calls, with
+ENOSYS.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from dataclasses import dataclass
 from aios.dumpable import libc
 
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
-LOAD, JUMP_EQUAL, JUMP_GREATER_EQUAL, RETURN = 0x20, 0x15, 0x35, 0x06
-"""Opcodes: BPF_LD|BPF_W|BPF_ABS, BPF_JMP|BPF_JEQ|BPF_K, BPF_JMP|BPF_JGE|BPF_K, BPF_RET|BPF_K."""
+GET_ACTION_AVAIL = 2
+"""An operation of seccomp(2) that changes nothing."""
+LOAD, AND, JUMP_EQUAL, JUMP_GREATER_EQUAL, RETURN = 0x20, 0x54, 0x15, 0x35, 0x06
+"""Opcodes: BPF_LD|BPF_W|BPF_ABS, BPF_ALU|BPF_AND|BPF_K, BPF_JMP|BPF_JEQ|BPF_K, BPF_JMP|BPF_JGE|BPF_K, BPF_RET|BPF_K."""
 ALLOW, ERROR = 0x7FFF0000, 0x00050000
 NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16
 """Offsets in struct seccomp_data; each argument has 8 bytes, the lower half first."""
@@ -32,13 +35,26 @@ class Machine:
     audit_arch: int
     column: int
     """Of the numbers in a rule."""
+    seccomp: int
+    """The number of seccomp(2)."""
     x32: bool = False
 
 
 MACHINES = {
-    "x86_64": Machine(0xC000003E, 0, x32=True),
-    "aarch64": Machine(0xC00000B7, 1),
+    "x86_64": Machine(0xC000003E, 0, 317, x32=True),
+    "aarch64": Machine(0xC00000B7, 1, 277),
 }
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A test of one argument's lower half, which is all that the kernel reads of the arguments tested here."""
+
+    argument: int
+    values: tuple[int, ...]
+    allows: bool = True
+    """Whether these values are allowed and all others denied, or the other way round."""
+    mask: int = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)
@@ -49,6 +65,10 @@ class Rule:
     numbers: tuple[int | None, int | None]
     unless_zero: int | None = None
     """The argument that must be 0 for the call to pass: a pid that then means the caller."""
+    condition: Condition | None = None
+    """Which calls are denied, where it is not all of them."""
+    error: int = errno.EPERM
+    """What a denied call answers; 0 says that it was done, though nothing is."""
 
 
 REACHING_INTO_PROCESSES = (
@@ -79,9 +99,18 @@ def assemble(rules: Sequence[Rule], machine: Machine) -> bytes:
     for rule in rules:
         number = rule.numbers[machine.column]
         if number is not None:
-            code += _deny(number, rule.unless_zero)
+            code += _deny(number, rule)
     code.append(_step(RETURN, ALLOW))
     return b"".join(code)
+
+
+def available() -> bool:
+    """Whether a filter can be installed here."""
+    machine = MACHINES.get(platform.machine())
+    if sys.platform != "linux" or machine is None:
+        return False
+    action = ctypes.c_uint32(ERROR)
+    return bool(libc().syscall(machine.seccomp, GET_ACTION_AVAIL, 0, ctypes.byref(action)) == 0)
 
 
 def install(rules: Sequence[Rule]) -> bool:
@@ -99,18 +128,23 @@ def install(rules: Sequence[Rule]) -> bool:
     return bool(libc().prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program, 0, 0) == 0)
 
 
-def _deny(number: int, unless_zero: int | None) -> list[bytes]:
-    if unless_zero is None:
-        return [_step(JUMP_EQUAL, number, 0, 1), _refuse(errno.EPERM)]
-    argument = ARGUMENTS + 8 * unless_zero
-    # The number is gone once an argument is loaded, so this ends here either way.
-    allow = _step(RETURN, ALLOW)
+def _deny(number: int, rule: Rule) -> list[bytes]:
+    condition = rule.condition
+    if rule.unless_zero is not None:
+        condition = Condition(rule.unless_zero, (0,))
+    denied = [_refuse(rule.error)] if condition is None else _test(condition, rule.error)
+    return [_step(JUMP_EQUAL, number, 0, len(denied)), *denied]
+
+
+def _test(condition: Condition, error: int) -> list[bytes]:
+    """Ends the program either way, for the call's number is gone once an argument is loaded."""
+    allow, deny = _step(RETURN, ALLOW), _refuse(error)
+    values = condition.values
     return [
-        _step(JUMP_EQUAL, number, 0, 4),
-        _step(LOAD, argument),
-        _step(JUMP_EQUAL, 0, 0, 1),
-        allow,
-        _refuse(errno.EPERM),
+        _step(LOAD, ARGUMENTS + 8 * condition.argument),
+        _step(AND, condition.mask),
+        *(_step(JUMP_EQUAL, value, len(values) - at, 0) for at, value in enumerate(values)),
+        *((deny, allow) if condition.allows else (allow, deny)),
     ]
 
 

@@ -3,7 +3,8 @@
 The kernel never forks itself: it has threads, an event loop and secrets that an agent must not inherit. Orders come
 over the zygote's one socket, facts go back, both as JSON lines:
 
-    {"start": log}, with an agent's channel as a file descriptor   ->  {"started": pid}, or {"failed": why}
+    {"start": log, "wall": ...}, with an agent's channel as a file
+    descriptor; the wall is that of `wall.Wall`                    ->  {"started": pid}, or {"failed": why}
     {"end": pid, "after": s, "grace": s}                              see `Ending`
                                                                    <-  {"exited": pid, "status": code}: it has ended
                                                                    <-  {"gone": pid}: so has all that it had started
@@ -37,9 +38,10 @@ import anyio
 import anyio.lowlevel
 
 from aios.dumpable import libc
-from aios.hosts import child, farewell, tree
-from aios.hosts.enclosure import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, enclose, separate
+from aios.hosts import child, farewell, scratch, tree
+from aios.hosts.enclosure import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, enclose
 from aios.hosts.output import Log
+from aios.hosts.wall import Wall, put_up, python_files
 
 AGAIN_S = 0.25
 """After which an agent that was asked to end is interrupted where it stands."""
@@ -66,8 +68,9 @@ class Agent:
 class Zygote:
     """Forks, ends and reaps agents as the kernel says, and keeps what they print. One thread, no event loop."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, scratch: Path | None = None) -> None:
         self._control = control
+        self._scratch = scratch
         self._pid = os.getpid()
         self._agents: dict[int, Agent] = {}
         self._buffer = b""
@@ -112,7 +115,7 @@ class Zygote:
     def _obey(self) -> None:
         for order in self._orders():
             if "start" in order:
-                self._start(Path(order["start"]))
+                self._start(Path(order["start"]), Wall.of(order["wall"]))
             elif agent := self._agents.get(order["end"]):
                 self._plan_end(agent, order["after"], order["grace"])
 
@@ -125,8 +128,9 @@ class Zygote:
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         yield from map(json.loads, lines)
 
-    def _start(self, path: Path) -> None:
+    def _start(self, path: Path, wall: Wall) -> None:
         channel = self._fds.pop(0)
+        python_files(wall.closed)  # here, once for all
         try:
             log = Log(path)
             pid = os.fork()
@@ -135,7 +139,7 @@ class Zygote:
             self._tell({"failed": str(error)})
             return
         if pid == 0:
-            self._become_agent(channel, log)
+            self._become_agent(channel, log, wall)
         os.close(channel)
         os.close(log.writing)
         self._agents[pid] = Agent(pid, log)
@@ -229,18 +233,20 @@ class Zygote:
             time.sleep(0.01)
         for log in logs:
             log.drain()
+        if self._scratch is not None:
+            scratch.remove(self._scratch)
 
     def _tell(self, fact: dict[str, Any]) -> None:
         self._control.sendall(json.dumps(fact).encode() + b"\n")
 
     # -- in the child
 
-    def _become_agent(self, channel: int, log: Log) -> NoReturn:
+    def _become_agent(self, channel: int, log: Log, wall: Wall) -> NoReturn:
         code, shared = 1, len(sys.modules)
         try:
             self._cut_off(channel, log)
-            separate()
-            code = child.main(channel)
+            put_up(wall)
+            code = child.main(channel, wall.level)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -280,4 +286,4 @@ if __name__ == "__main__":
     # Loads the event loop's modules once, here, instead of in every agent.
     anyio.run(anyio.lowlevel.checkpoint)
     with contextlib.suppress(KeyboardInterrupt):
-        Zygote(socket.socket(fileno=int(sys.argv[1]))).serve()
+        Zygote(socket.socket(fileno=int(sys.argv[1])), *map(Path, sys.argv[2:])).serve()

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +20,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from pydantic_core import from_json, to_json
 
 from aios.hosts import tree
+from aios.hosts.wall import Wall
 from aios.python import module_command, without_relative
 from aios_syscalls import Overloaded
 
@@ -61,12 +62,12 @@ class ZygoteClient:
         """Set when it has ended, and whatever it had started."""
 
     @classmethod
-    async def spawn(cls) -> Self:
-        """A new zygote."""
+    async def spawn(cls, scratch: Path) -> Self:
+        """A new zygote, which removes the directory `scratch` if the kernel is gone before it."""
         ours, theirs = socket.socketpair()
         environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
         environment["PYTHONPATH"] = without_relative(environment.get("PYTHONPATH", ""))
-        command = module_command("aios.hosts.zygote", str(theirs.fileno()))
+        command = module_command("aios.hosts.zygote", str(theirs.fileno()), str(scratch))
         with theirs:
             process = await anyio.to_thread.run_sync(
                 # A session of its own: Ctrl-C in the terminal is for the kernel, which then ends its agents in order.
@@ -80,10 +81,10 @@ class ZygoteClient:
             )
         return cls(process, await UNIXSocketStream.from_socket(ours))
 
-    async def start(self, channel: socket.socket, log: Path) -> Child:
-        """A new agent at the other end of `channel`. Raises ZygoteDied, and Overloaded where the system refuses."""
+    async def start(self, channel: socket.socket, log: Path, wall: Wall) -> Child:
+        """A new agent at the other end of `channel`, behind this wall. Raises ZygoteDied, and Overloaded where the system refuses."""
         async with self._starting:
-            answer = await self._ask({"start": str(log)}, channel)
+            answer = await self._ask({"start": str(log), "wall": asdict(wall)}, channel)
         if isinstance(answer, str):
             raise Overloaded(f"the system starts no more processes ({answer}); wait until some have ended")
         return answer

@@ -1,0 +1,150 @@
+"""The wall around an agent: what its process may reach of the machine, from before its program is loaded.
+
+| level | files | network | programs and processes |
+|---|---|---|---|
+| auto | Python, libraries, the program; a private scratch directory | none | none |
+| exec | the same | none | any, behind the same wall |
+| off | the user's | the user's | any |
+
+Landlock guards files and seccomp the rest; neither can be taken off again, by the process or what it starts. How much
+of that the machine has is its rung: "full" both, Landlock from version 4; "partial" seccomp, so files are open;
+"none". A bound that the rung promises and that cannot be put up keeps the program from starting.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.machinery
+import os
+import resource
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from aios.hosts import landlock, readable, seccomp, wall_calls
+from aios_syscalls import Denied
+
+Level = Literal["auto", "exec", "off"]
+Rung = Literal["full", "partial", "none"]
+MEMORY_BYTES, DESCRIPTORS, FILE_BYTES = 4 << 30, 256, 64 << 20
+LIMITS = {
+    resource.RLIMIT_AS: MEMORY_BYTES,
+    resource.RLIMIT_NOFILE: DESCRIPTORS,
+    resource.RLIMIT_FSIZE: FILE_BYTES,
+    resource.RLIMIT_CORE: 0,
+}
+"""Of a process; one that is lower already stays."""
+FULL_FROM = 4
+"""The version of Landlock that has files whole, truncation among them, and TCP."""
+
+
+def rung() -> Rung:
+    """How much of a wall this machine can put up."""
+    if not seccomp.available():
+        return "none"
+    return "full" if landlock.version() >= FULL_FROM else "partial"
+
+
+def describe(rung: Rung) -> str:
+    """What a rung means, in words."""
+    return {
+        "full": f"files by Landlock {landlock.version()}, network, programs and processes by seccomp",
+        "partial": "network, programs and processes by seccomp; files are open, for there is no Landlock of version "
+        f"{FULL_FROM} or newer",
+        "none": "there is neither Landlock nor seccomp: agents can do whatever you can",
+    }[rung]
+
+
+@dataclass(frozen=True)
+class Walls:
+    """Which wall each program gets."""
+
+    level: Level | None = None
+    """None is auto, and was not asked for by the user."""
+    programs: Mapping[str, Level] = field(default_factory=dict)
+    """By the name of a program, or its path, where that differs."""
+    closed: tuple[Path, ...] = ()
+    """Directories that agents have no business in, beside the user's home: what is above them is not opened either."""
+    own: tuple[Path, ...] = ()
+    """Directories whose programs start also where the wall is not full."""
+
+    def level_of(self, name: str, path: Path, rung: Rung) -> Level:
+        """The level for a program. Raises Denied for a stranger's behind less than a full wall, unless asked for."""
+        told = self.programs.get(name, self.level)
+        if told is None and rung != "full" and not self._is_own(path):
+            raise Denied(
+                f"{path} lies outside your own directories, and the wall around agents is {rung} here "
+                f"({describe(rung)}); run it with --wall auto if that is enough, or --wall off"
+            )
+        return told or "auto"
+
+    def _is_own(self, path: Path) -> bool:
+        real = Path(os.path.realpath(path))
+        return any(real.is_relative_to(os.path.realpath(own)) for own in (*self.own, Path.cwd(), Path.home()))
+
+
+@dataclass(frozen=True)
+class Wall:
+    """The wall around one agent."""
+
+    level: Level
+    program: str
+    scratch: str
+    """Its directory, which is there: HOME, TMPDIR and the working directory."""
+    closed: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, wire: Mapping[str, Any]) -> Self:
+        """One that came as JSON."""
+        return cls(**{**wire, "closed": tuple(wire["closed"])})
+
+
+@functools.cache
+def python_files(closed: tuple[str, ...]) -> tuple[Path, ...]:
+    """`readable.of_python`, looked for once in a process and those that it forks, without what lies below another."""
+    found = sorted({Path(os.path.realpath(path)) for path in readable.of_python(map(Path, closed)) if path.exists()})
+    kept: list[Path] = []
+    for path in found:
+        if not kept or not path.is_relative_to(kept[-1]):
+            kept.append(path)
+    return tuple(kept)
+
+
+def put_up(wall: Wall) -> None:
+    """Put the wall around this process, for good. Only before it has other threads. Raises OSError."""
+    if wall.level == "off":
+        landlock.separate()
+        return
+    _move_in(wall.scratch)
+    program, closed = Path(wall.program), [Path(each) for each in wall.closed]
+    beside = list(readable.of_program(program, closed))
+    _remember_modules(program.parent)
+    _limit()
+    with_exec = wall.level == "exec"
+    files = (*python_files(wall.closed), *readable.of_process(), *beside)
+    landlock.confine(files, (Path("/dev/null"), Path(wall.scratch)), exec=with_exec)
+    if seccomp.available() and not seccomp.install(tuple(wall_calls.rules(os.getpid(), exec=with_exec))):
+        raise OSError("the system has seccomp, but takes no filter; the agent is not started without its wall")
+
+
+def _move_in(scratch: str) -> None:
+    os.chdir(scratch)
+    os.environ["HOME"] = os.environ["TMPDIR"] = scratch
+    tempfile.tempdir = None
+
+
+def _remember_modules(place: Path) -> None:
+    """Have Python know what lies in a directory that it may not list any more."""
+    finder = sys.path_importer_cache.setdefault(str(place), sys.path_hooks[-1](str(place)) if place.is_dir() else None)
+    if isinstance(finder, importlib.machinery.FileFinder):
+        finder.find_spec("aios")
+
+
+def _limit() -> None:
+    for which, most in LIMITS.items():
+        lowest = min((bound for bound in resource.getrlimit(which) if bound != resource.RLIM_INFINITY), default=most)
+        resource.setrlimit(which, (min(most, lowest), min(most, lowest)))
+
