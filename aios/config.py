@@ -250,6 +250,19 @@ class FilesConfig(Frozen):
     """A directory, below the root, in which each process has one for itself, named PROGRAM-PID."""
 
 
+Level = Literal["auto", "exec", "off"]
+
+
+class WallConfig(Frozen):
+    """The wall around agents: auto for none but their own files, exec for starting programs too, off for none."""
+
+    level: Level | None = None
+    """None is auto, where the machine has all of it; programs from elsewhere than the user's directories do not start
+    where it has not."""
+    programs: dict[str, Level] = {}
+    """By a program's name, or its path."""
+
+
 class Config(Frozen):
     """Everything that decides how a kernel is put together."""
 
@@ -280,6 +293,7 @@ class Config(Frozen):
     """What agents may not change though it lies in the root, beside what a configuration is made of."""
     isolate: bool = True
     """Run each agent in a process of its own."""
+    wall: WallConfig = WallConfig()
     seed: int | None = None
     """Of the randomness behind sampled calls that name no seed; None takes the machine's."""
 
@@ -467,6 +481,7 @@ _SECTIONS = (
     LimitsConfig,
     Budget,
     FilesConfig,
+    WallConfig,
     LocalModelConfig,
     RemoteModelConfig,
     RouterConfig,

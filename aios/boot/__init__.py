@@ -4,18 +4,22 @@ from aios.boot.lanes import scheduler
 from aios.boot.models import DEFAULT_MODEL, Progress, make_model, make_models, survey, try_models
 from aios.boot.remembered import learnt_answers, learnt_programs, memory
 from aios.boot.run import Run, boot, library
+from aios.hosts.wall import describe as describe_rung
+from aios.hosts.wall import rung
 
 __all__ = [
     "DEFAULT_MODEL",
     "Progress",
     "Run",
     "boot",
+    "describe_rung",
     "learnt_answers",
     "learnt_programs",
     "library",
     "make_model",
     "make_models",
     "memory",
+    "rung",
     "scheduler",
     "survey",
     "try_models",

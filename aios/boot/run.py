@@ -37,6 +37,7 @@ from aios.cores.tool import ToolCore
 from aios.hosts.process import ProcessHost
 from aios.hosts.program import Main, default_directories
 from aios.hosts.task import TaskHost
+from aios.hosts.wall import Walls
 from aios.kernel import Host, Kernel, Lane, Limits, Observer, SqliteJournal
 from aios.kernel.totals import Totals
 from aios.models.base import Backend
@@ -126,7 +127,7 @@ async def boot(
             budget=config.budget,
             budgets=config.budgets,
             observers=observers,
-            facts=_facts(config, directory.name, router.name, serving),
+            facts=_facts(config, directory.name, router.name, serving, host),
         )
         await stack.enter_async_context(kernel)
         if totals is not None:
@@ -153,7 +154,7 @@ def _tools(config: Config) -> Iterator[Tool]:
         yield from load_tools(path, config.tool_sha256.get(str(path)))
 
 
-def _facts(config: Config, run: str, router: str, models: Mapping[str, Backend]) -> dict[str, Any]:
+def _facts(config: Config, run: str, router: str, models: Mapping[str, Backend], host: Host) -> dict[str, Any]:
     """What the record of a run begins with."""
     return {
         "run": run,
@@ -163,6 +164,7 @@ def _facts(config: Config, run: str, router: str, models: Mapping[str, Backend])
         "slice": scheduler(config).slice and config.scheduler.slice,
         "router": router,
         "models": {name: model.slots for name, model in models.items()},
+        "wall": {"level": config.wall.level or "auto", "rung": host.rung} if isinstance(host, ProcessHost) else None,
     }
 
 
@@ -196,8 +198,15 @@ def _check_root(path: Path) -> None:
 def _host(config: Config, directory: Path, mains: Mapping[str, Main] | None) -> AbstractAsyncContextManager[Host]:
     directories = (*config.agents, *default_directories())
     if config.isolate and not mains:
-        return ProcessHost(directory / "agents", directories)
+        return ProcessHost(directory / "agents", directories, _walls(config, directory, directories))
     return nullcontext(TaskHost(directories, mains))
+
+
+def _walls(config: Config, directory: Path, programs: Sequence[Path]) -> Walls:
+    """What the wall leaves closed is what the kernel serves itself, by its own rules, or keeps to itself."""
+    closed = (config.root, directory, home("config"), home("state"), home("cache"))
+    own = (*programs, config.root)
+    return Walls(config.wall.level, config.wall.programs, tuple(path.absolute() for path in closed), own)
 
 
 def _preferred(models: Mapping[str, Backend], first: str | None) -> Mapping[str, Backend]:

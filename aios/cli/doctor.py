@@ -21,7 +21,7 @@ from typing import Literal
 
 import psutil
 
-from aios.boot import learnt_answers, learnt_programs, memory
+from aios.boot import describe_rung, learnt_answers, learnt_programs, memory, rung
 from aios.config import home
 from aios.python import child_path, module_command
 from aios.setup import ARTIFACTS, Artifact, is_whole
@@ -67,6 +67,7 @@ def checks() -> list[Check]:
         _memory(),
         _cores(),
         _openat2(),
+        _wall(),
     ]
 
 
@@ -259,6 +260,16 @@ def _openat2() -> Check:
         return Check("openat2", True, "file syscalls are confined by the operating system", optional=True)
     fix = "use Linux 5.6 or newer with /proc; in a container, allow openat2 in its seccomp profile"
     return Check("openat2", False, "not available: file syscalls are confined by slower checks", fix, optional=True)
+
+
+def _wall() -> Check:
+    found = rung()
+    fix = {
+        "full": "",
+        "partial": "use Linux 6.7 or newer with Landlock among `lsm=`; in a container, allow its calls",
+        "none": "use Linux on x86-64 or aarch64, or run agents that you trust",
+    }[found]
+    return Check("wall around agents", found == "full", f"{found}: {describe_rung(found)}", fix, optional=True)
 
 
 def _in_checkout() -> bool:

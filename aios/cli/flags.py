@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -49,6 +49,10 @@ Model = Annotated[
 Root = Annotated[Path | None, typer.Option(metavar="DIR", help="Where agents' files are, and nothing outside it.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Read this TOML file and no other.")]
 Isolate = Annotated[bool | None, typer.Option("--isolate/--no-isolate", help="A process of its own for each agent.")]
+Wall = Annotated[
+    Literal["auto", "exec", "off"] | None,
+    typer.Option(help="What agents may do of themselves: nothing outside, or start programs (exec), or all (off)."),
+]
 BudgetTokens = Annotated[
     int | None, typer.Option(min=0, metavar="N", help="Tokens that all agents together may use of models.")
 ]

@@ -34,6 +34,7 @@ def to_json(history: History, journal: Path, failure: AiosError | None = None) -
         "slice": facts.get("slice"),
         **({"slices": history.slices} if history.slices else {}),
         "models": facts.get("models", {}),
+        **({"wall": facts["wall"]} if facts.get("wall") else {}),
         "processes": figures(history),
         "syscalls": syscalls(history),
         "elapsed_s": round(history.now, 4),

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from aios.cli.output import say
-from aios.config import Config, Loaded, LocalModelConfig, ModelConfig, RemoteModelConfig, read
+from aios.config import Config, Level, Loaded, LocalModelConfig, ModelConfig, RemoteModelConfig, WallConfig, read
 from aios_syscalls import BadRequest, Budget, Denied, NotFound
 from aios_syscalls.invalid import explain
 
@@ -42,6 +42,7 @@ def chosen(
     model: str | None = None,
     root: Path | None = None,
     isolate: bool | None = None,
+    wall: Level | None = None,
     seed: int | None = None,
     budget: Budget = Budget(),  # noqa: B008 - frozen
 ) -> Loaded:
@@ -58,6 +59,8 @@ def chosen(
     found = loaded(file, given)
     config = found.config
     make_scheduler(config)  # an unknown policy is told here, not after the models are loaded
+    if wall is not None:
+        config = config.model_copy(update={"wall": WallConfig(level=wall)})  # for all programs
     if model is not None:
         config = with_model(config, model)
     if config.model is not None and config.model not in (config.models or [DEFAULT_MODEL]):

@@ -16,7 +16,7 @@ from aios.toml_file import parse_toml
 from aios.trust import Record, check_writers
 from aios_syscalls import BadRequest, Denied, NotFound
 
-TOLD = ("models", "tools", "tool_sha256", "agents", "root", "isolate", "files", *TIGHTENING)
+TOLD = ("models", "tools", "tool_sha256", "agents", "root", "isolate", "wall", "files", *TIGHTENING)
 """Settings that have words of their own."""
 SERVED_BY = {"openai": "OpenAI's protocol", "anthropic": "Anthropic's protocol"}
 
@@ -101,6 +101,7 @@ def allowed(config: Config, tools: Mapping[str, str]) -> Iterator[str]:
         yield f"`aios run NAME` finds programs in {directory}, before those that come with aios, whatever they are then"
     if not config.isolate:
         yield "agents run in the kernel's own process, where they can read its keys"
+    yield from _walls(config)
     yield from _rest(config)
 
 
@@ -116,6 +117,17 @@ def _embedder(spec: str) -> str:
     if kind == "openai":
         return f"the text of your files is sent to {where} to be embedded, with the key in $OPENAI_API_KEY"
     return f"files are embedded by {spec}"
+
+
+def _walls(config: Config) -> Iterator[str]:
+    levels = {"agents": config.wall.level, **config.wall.programs}
+    for whose, level in levels.items():
+        if level == "off":
+            yield f"{whose} may do on this machine whatever you may: there is no wall around them"
+        elif level == "exec":
+            yield f"{whose} may start programs, behind the same wall"
+        elif level == "auto":
+            yield f"{whose} run behind whatever wall this machine has"
 
 
 def _rest(config: Config) -> Iterator[str]:

@@ -87,7 +87,7 @@ class _Process:
 
     def _failed(self, error: BaseException) -> dict[str, Any]:
         traceback.print_exception(error)
-        wire = failure(error, self._program.stem, self._program).to_wire()
+        wire = failure(error, self._program.stem, self._program, self._level).to_wire()
         cause = single(error)
         return {"error": wire, "at": own_place(cause, self._program) if isinstance(cause, AiosError) else None}
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from aios.hosts.refusal import refusal
+from aios.hosts.wall import Level
 from aios_syscalls import AgentFailed, AiosError
 
 LIBRARIES = (Path(__file__).parents[1],)
@@ -16,11 +18,11 @@ MAX_TEXT = 4_000
 """Characters of the error's own text that are passed on; the log has all of it."""
 
 
-def failure(error: BaseException, name: str, program: Path | None = None) -> AiosError:
+def failure(error: BaseException, name: str, program: Path | None = None, level: Level = "off") -> AiosError:
     """The error as one of the ABI.
 
     The message of an error that is none names the last line of the program's own that was being run, if its file is
-    known.
+    known. What the wall of this level has refused is said with what to do about it.
     """
     cause = single(error)
     if isinstance(cause, AiosError):
@@ -32,7 +34,8 @@ def failure(error: BaseException, name: str, program: Path | None = None) -> Aio
         return AgentFailed(f"{name} left by SystemExit({_text(alone.code, repr):.200}){where}; return a str instead")
     text = _text(alone, str)[:MAX_TEXT]
     told = f"{name} raised {type(alone).__name__}{where}" + (f": {text}" if text else "")
-    return AgentFailed(f"{told} (and {more} more, in its log)" if more else told)
+    told = f"{told} (and {more} more, in its log)" if more else told
+    return AgentFailed(told + refusal(alone, level))
 
 
 def _text(value: object, how: Callable[[object], str]) -> str:

@@ -75,7 +75,9 @@ def _allow(ruleset: int, path: Path, rights: int) -> None:
         try:
             if not stat.S_ISDIR(os.fstat(place).st_mode):
                 rights &= OF_FILES
-            _done(libc().syscall(ADD_RULE, ruleset, PATH_BENEATH, struct.pack("=Qi", rights, place), ctypes.c_uint32(0)))
+            _done(
+                libc().syscall(ADD_RULE, ruleset, PATH_BENEATH, struct.pack("=Qi", rights, place), ctypes.c_uint32(0))
+            )
         finally:
             os.close(place)
 

@@ -147,4 +147,3 @@ def _limit() -> None:
     for which, most in LIMITS.items():
         lowest = min((bound for bound in resource.getrlimit(which) if bound != resource.RLIM_INFINITY), default=most)
         resource.setrlimit(which, (min(most, lowest), min(most, lowest)))
-

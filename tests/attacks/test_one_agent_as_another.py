@@ -141,6 +141,7 @@ import ctypes, json, os, sys
 from pathlib import Path
 import anyio
 from aios.hosts.process import ProcessHost
+from aios.hosts.wall import Walls
 from aios.kernel import Kernel, SqliteJournal, by_family
 from aios_syscalls import Receive, Send, Spawn, Wait
 if sys.argv[2:]:  # a system without Landlock: the call to make a ruleset fails
@@ -150,7 +151,7 @@ if sys.argv[2:]:  # a system without Landlock: the call to make a ruleset fails
 place, word = Path(sys.argv[1]), ctypes.create_string_buffer(b"a secret", 16)
 
 async def main():
-    async with SqliteJournal(place / "j.db") as journal, ProcessHost(place / "logs", [place]) as host:
+    async with SqliteJournal(place / "j.db") as journal, ProcessHost(place / "logs", [place], Walls(level="off")) as host:
         async with Kernel([], by_family, host, journal) as kernel:
             me = json.dumps([os.getpid(), ctypes.addressof(word), 1])
             attacker = (await kernel.submit(Spawn(program="attacker", task=me))).pid

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from aios.hosts.process import ProcessHost
+from aios.hosts.wall import Walls
 from aios.kernel import Kernel, Lane, Limits, SqliteJournal, Turn, by_family
 from aios.python import code_command
 from aios.scheduler import Fifo
@@ -23,6 +24,8 @@ from aios_syscalls import ChatReply, Kill, ProcessInfo, ProcessState, Reply, Spa
 
 pytestmark = pytest.mark.anyio
 
+UNWALLED = Walls(level="off")
+"""These agents fork, exec and write where they like: their ends are what is tested, not what they may do."""
 DONE, FAILED, KILLED = ProcessState.DONE, ProcessState.FAILED, ProcessState.KILLED
 HEAD = """
 import anyio, asyncio, atexit, ctypes, fcntl, json, os, resource, select, signal, socket, subprocess, sys
@@ -382,7 +385,7 @@ class Large:
 
 @asynccontextmanager
 async def kernel(place: Path) -> AsyncIterator[Kernel]:
-    async with SqliteJournal(place / "j.db") as journal, ProcessHost(place / "logs", [place]) as host:
+    async with SqliteJournal(place / "j.db") as journal, ProcessHost(place / "logs", [place], UNWALLED) as host:
         limits = Limits(agent_time_limit_s=20)
         async with Kernel([Lane("llm", Large(), Fifo(), 4)], by_family, host, journal, limits=limits) as kernel:
             yield kernel

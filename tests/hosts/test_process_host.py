@@ -18,11 +18,15 @@ from aios.hosts import output, zygote_client
 from aios.hosts import process as host_module
 from aios.hosts.process import ProcessHost
 from aios.hosts.session import Session
+from aios.hosts.wall import Walls
 from aios.kernel import Kernel, Lane, Limits, SqliteJournal, Turn, by_family
 from aios.scheduler import Fifo
 from aios_syscalls import ChatReply, Kill, ProcessInfo, ProcessState, Reply, Spawn, Wait
 
 pytestmark = pytest.mark.anyio
+
+UNWALLED = Walls(level="off")
+"""For programs that fork, or connect to a socket."""
 
 PROGRAMS = {
     "fine": """
@@ -170,8 +174,13 @@ def hosted(tmp_path: Path) -> Hosted:
         (tmp_path / f"{name}.py").write_text(HEAD + body)
 
     @asynccontextmanager
-    async def open_kernel(core: Echo | None = None, time_limit_s: float = 60) -> AsyncIterator[Kernel]:
-        async with SqliteJournal(tmp_path / "j.db") as journal, ProcessHost(tmp_path / "logs", [tmp_path]) as host:
+    async def open_kernel(
+        core: Echo | None = None,
+        time_limit_s: float = 60,
+        walls: Walls = Walls(),  # noqa: B008 - frozen
+    ) -> AsyncIterator[Kernel]:
+        host_ = ProcessHost(tmp_path / "logs", [tmp_path], walls)
+        async with SqliteJournal(tmp_path / "j.db") as journal, host_ as host:
             kernel = Kernel(
                 [Lane("llm", core or Echo(), Fifo(), 4)],
                 by_family,
@@ -247,7 +256,7 @@ def borrower(tmp_path: Path) -> Iterator[str]:
 async def test_a_process_that_exits_ends_whatever_was_under_way_for_it(
     hosted: Hosted, borrower: str, program: str
 ) -> None:
-    async with hosted() as kernel:
+    async with hosted(walls=UNWALLED) as kernel:
         process = await run(kernel, program, borrower)
         assert process.state is ProcessState.FAILED
         assert "left with status 7" in str(process.error)
@@ -257,7 +266,7 @@ async def test_without_a_watch_on_the_process_it_would_last_until_its_time_limit
     hosted: Hosted, borrower: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Session, "_hang_up", lambda self: anyio.sleep_forever())
-    async with hosted(time_limit_s=1) as kernel:
+    async with hosted(time_limit_s=1, walls=UNWALLED) as kernel:
         assert "limit of 1 s" in str((await run(kernel, "lends", borrower)).error)
 
 
@@ -301,7 +310,7 @@ async def test_an_agent_inherits_no_secret(hosted: Hosted, monkeypatch: pytest.M
 
 
 async def test_when_the_zygote_dies_its_agents_are_lost_and_the_next_ones_get_another(hosted: Hosted) -> None:
-    async with hosted() as kernel:
+    async with hosted(walls=UNWALLED) as kernel:
         await run(kernel, "fine")
         (zygote,) = [each for each in psutil.Process().children() if "aios.hosts.zygote" in each.cmdline()]
         lost = [(await kernel.submit(Spawn(program=program))).pid for program in ("spins", "sleeps", "leaves a child")]

@@ -28,6 +28,7 @@ def run(
     root: flags.Root = None,
     config: flags.ConfigFile = None,
     isolate: flags.Isolate = None,
+    wall: flags.Wall = None,
     seed: flags.Seed = None,
     budget_tokens: flags.BudgetTokens = None,
     budget_usd: flags.BudgetUsd = None,
@@ -50,6 +51,7 @@ def run(
         model=model,
         root=root,
         isolate=isolate,
+        wall=wall,
         seed=seed,
         budget=Budget(tokens=budget_tokens, usd=budget_usd, seconds=budget_seconds, calls=budget_calls),
     )
@@ -65,6 +67,7 @@ def demo(
     model: flags.Model = None,
     config: flags.ConfigFile = None,
     isolate: flags.Isolate = None,
+    wall: flags.Wall = None,
     seed: flags.Seed = None,
     budget_tokens: flags.BudgetTokens = None,
     budget_usd: flags.BudgetUsd = None,
@@ -84,6 +87,7 @@ def demo(
         slice=slice,
         model=model,
         isolate=isolate,
+        wall=wall,
         seed=seed,
         budget=Budget(tokens=budget_tokens, usd=budget_usd, seconds=budget_seconds, calls=budget_calls),
     )
