@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -76,7 +77,7 @@ class ProcessHost:
         self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
         # The kernel has keys, and the channel of every agent.
         self._was_dumpable = set_dumpable(False)
-        self._scratch = Path(tempfile.mkdtemp(prefix="aios-")).resolve()
+        self._scratch = Path(os.path.realpath(tempfile.mkdtemp(prefix="aios-")))
         self._renewing = anyio.Lock()
         self._tasks: TaskGroup = anyio.create_task_group()
         await self._tasks.__aenter__()

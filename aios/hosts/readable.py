@@ -37,7 +37,7 @@ MOST_MODULES = 512
 
 
 def of_python(closed: Iterable[Path]) -> Iterator[Path]:
-    """The interpreter, its modules and the system's libraries; of a directory that holds a closed one, modules alone."""
+    """The interpreter, its modules, the system's libraries; of a directory that holds a closed one, modules alone."""
     yield from map(Path, (*LIBRARIES, *SETTINGS, *DEVICES, *MACHINE, *zoneinfo.TZPATH, *_certificates()))
     yield from map(Path, glob.glob("/etc/python3*"))
     for package in (aios, aios_syscalls):

@@ -1,7 +1,7 @@
 """What to say of an error that the wall around an agent has caused.
 
-The system says EPERM or EACCES, which many things may mean. Behind a wall it is nearly always the wall; what was refused
-is told by the error and by the calls that led to it.
+The system says EPERM or EACCES, which many things may mean. Behind a wall it is nearly always the wall; what was
+refused is told by the error and by the calls that led to it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def refusal(error: BaseException, level: Level) -> str:
         if isinstance(each, OSError) and each.errno in (errno.EPERM, errno.EACCES):
             return _refused(each, level)
         if isinstance(each, OSError) and each.errno == errno.EFBIG:
-            return f" (the wall around agents bounds a file to {FILE_BYTES >> 20} MiB; write several, or run with --wall off)"
+            most = f"{FILE_BYTES >> 20} MiB"
+            return f" (the wall around agents bounds a file to {most}; write several, or run it with --wall off)"
     return ""
 
 
@@ -69,8 +70,8 @@ def _refused(error: OSError, level: Level) -> str:
 
 def _network() -> str:
     return (
-        " (the wall around agents lets nothing through to the network; ask models and tools by the agent's syscalls, or "
-        "run it with --wall off if you trust it)"
+        " (the wall around agents lets nothing through to the network; ask models and tools by the agent's syscalls, "
+        "or run it with --wall off if you trust it)"
     )
 
 

@@ -1,8 +1,8 @@
 """System calls that the wall around an agent refuses, as rules of a seccomp filter.
 
-Landlock guards the contents of files. It knows neither of file modes, owners and times, nor of sockets but TCP's, nor of
-calls that change the system itself: those are here. Beside them stands `seccomp.REACHING_INTO_PROCESSES`, which holds
-for every agent, also for one without a wall.
+Landlock guards the contents of files. It knows neither of file modes, owners and times, nor of sockets but TCP's, nor
+of calls that change the system itself: those are here. Beside them stands `seccomp.REACHING_INTO_PROCESSES`, which
+holds for every agent, also for one without a wall.
 """
 
 from __future__ import annotations

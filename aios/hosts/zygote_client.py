@@ -82,7 +82,10 @@ class ZygoteClient:
         return cls(process, await UNIXSocketStream.from_socket(ours))
 
     async def start(self, channel: socket.socket, log: Path, wall: Wall) -> Child:
-        """A new agent at the other end of `channel`, behind this wall. Raises ZygoteDied, and Overloaded where the system refuses."""
+        """A new agent at the other end of `channel`, behind this wall.
+
+        Raises ZygoteDied, and Overloaded where the system refuses.
+        """
         async with self._starting:
             answer = await self._ask({"start": str(log), "wall": asdict(wall)}, channel)
         if isinstance(answer, str):

@@ -151,7 +151,8 @@ if sys.argv[2:]:  # a system without Landlock: the call to make a ruleset fails
 place, word = Path(sys.argv[1]), ctypes.create_string_buffer(b"a secret", 16)
 
 async def main():
-    async with SqliteJournal(place / "j.db") as journal, ProcessHost(place / "logs", [place], Walls(level="off")) as host:
+    host = ProcessHost(place / "logs", [place], Walls(level="off"))
+    async with SqliteJournal(place / "j.db") as journal, host:
         async with Kernel([], by_family, host, journal) as kernel:
             me = json.dumps([os.getpid(), ctypes.addressof(word), 1])
             attacker = (await kernel.submit(Spawn(program="attacker", task=me))).pid
