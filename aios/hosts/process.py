@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -19,7 +17,7 @@ from aios.dumpable import set_dumpable
 from aios.frames import Frames
 from aios.hosts import program as programs
 from aios.hosts.held import Held
-from aios.hosts.scratch import remove
+from aios.hosts.scratch import directory, remove
 from aios.hosts.session import NotAFrame, Session
 from aios.hosts.wall import Wall, Walls, rung
 from aios.hosts.zygote_client import Child, ZygoteClient, ZygoteDied, how_it_ended
@@ -77,7 +75,7 @@ class ProcessHost:
         self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
         # The kernel has keys, and the channel of every agent.
         self._was_dumpable = set_dumpable(False)
-        self._scratch = Path(os.path.realpath(tempfile.mkdtemp(prefix="aios-")))
+        self._scratch = directory()
         self._renewing = anyio.Lock()
         self._tasks: TaskGroup = anyio.create_task_group()
         await self._tasks.__aenter__()

@@ -1,12 +1,18 @@
-"""Removing a directory that an agent has filled, however deep, and whatever modes it has left."""
+"""Directories that agents have for themselves, and their removal: however deep, with whatever modes."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
+
+
+def directory() -> Path:
+    """A new one that only this user can open."""
+    return Path(os.path.realpath(tempfile.mkdtemp(prefix="aios-")))
 
 
 def remove(place: Path) -> None:

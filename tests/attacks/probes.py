@@ -1,0 +1,716 @@
+"""Probes of the wall around an agent: each tries to get out of it, and returns if it could.
+
+Run as a program, this makes what there is to be reached, and runs every probe in a process of its own: without a wall,
+as the control, and behind walls of each rung and level. What comes out is JSON: probe -> error, or null if it got
+through, by the kind of wall.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import mmap
+import os
+import platform
+import resource
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aios.hosts import scratch, seccomp, wall_calls
+from aios.hosts.enclosure import enclose
+from aios.hosts.wall import Level, Wall, put_up, python_files, rung
+
+COLUMN = {"x86_64": 0, "aarch64": 1}.get(platform.machine(), 0)
+SECRET = b"the-users-secret"
+REFUSED = (errno.EPERM, errno.EACCES, errno.ENOSYS)
+LIBC = ctypes.CDLL(None, use_errno=True)
+BAD = ctypes.c_void_p(1)
+"""No address: a call that is let through fails by it, and does nothing."""
+NO_FD = ctypes.c_int(-1)
+NUMBERS = {
+    rule.name: rule.numbers[COLUMN] for rule in (*wall_calls.rules(1, exec=False), *seccomp.REACHING_INTO_PROCESSES)
+}
+
+
+class Stopped(Exception):
+    """The call went through and nothing came of it."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What there is to be reached: all of it this user's."""
+
+    place: Path
+    secret: Path
+    victim: int
+    address: int
+    tcp: int
+    udp: int
+    unix: str
+    abstract: str
+    shared: int
+    queue: int
+    semaphores: int
+
+
+Probe = Callable[[Target], object]
+
+
+def call(number: int | None, *arguments: object) -> int:
+    """A system call by number. Raises OSError."""
+    if number is None:
+        raise OSError(errno.ENOSYS, "there is no such call here")
+    answer = int(LIBC.syscall(ctypes.c_long(number), *arguments))
+    if answer < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return answer
+
+
+def reaches(name: str, *arguments: object) -> Probe:
+    """Whether the call gets to where it looks at its arguments, which are none that it could do anything with."""
+
+    def probe(_target: Target) -> None:
+        try:
+            call(NUMBERS[name], *arguments)
+        except OSError as error:
+            if error.errno in REFUSED:
+                raise
+
+    return probe
+
+
+def read(path: str | Path) -> None:
+    data = Path(path).read_bytes()
+    if SECRET not in data:
+        raise Stopped(path)
+
+
+def write(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"x")
+
+
+def changed(path: Path, change: Callable[[], object]) -> None:
+    """What says that it was done has to have been done."""
+    before = path.lstat()
+    change()
+    if (before.st_mode, before.st_mtime_ns, before.st_uid) == (
+        (now := path.lstat()).st_mode,
+        now.st_mtime_ns,
+        now.st_uid,
+    ):
+        raise Stopped(path)
+
+
+def in_thread(target: Target, probe: Probe) -> None:
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            probe(target)
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+
+
+def c_open(target: Target) -> None:
+    """The name as Python sees it ends in .py; as C sees it, it ends at the zero."""
+    name = ctypes.create_string_buffer(os.fsencode(target.secret) + b"\0.py")
+    fd = LIBC.open(name, os.O_RDONLY)
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), "open")
+    assert os.read(fd, 100) == SECRET
+
+
+def by_link(target: Target) -> None:
+    os.symlink(target.secret, "link")
+    read("link")
+
+
+def by_hard_link(target: Target) -> None:
+    os.link(target.secret, target.secret.with_name("hard"))
+
+
+def by_descriptor_of_path(target: Target) -> None:
+    place = os.open(target.secret, os.O_PATH)
+    read(f"/proc/self/fd/{place}")
+
+
+def by_directory_descriptor(target: Target) -> None:
+    directory = os.open(target.secret.parent, os.O_PATH | os.O_DIRECTORY)
+    assert os.read(os.open(target.secret.name, os.O_RDONLY, dir_fd=directory), 100) == SECRET
+
+
+def by_change_of_directory(target: Target) -> None:
+    os.chdir(target.secret.parent)
+    read(target.secret.name)
+
+
+def by_map(target: Target) -> None:
+    with open(target.secret, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
+        assert data[:] == SECRET
+
+
+def openat2(target: Target) -> None:
+    how = struct.pack("QQQ", os.O_RDONLY, 0, 0)
+    path = ctypes.c_char_p(os.fsencode(target.secret))
+    call(437, ctypes.c_int(-100), path, how, ctypes.c_size_t(len(how)))
+
+
+def fork(_target: Target) -> None:
+    if (child := os.fork()) == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def double_fork(_target: Target) -> None:
+    if (child := os.fork()) == 0:
+        os.setsid()
+        os.fork()
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def raw_clone(flags: int) -> Probe:
+    def probe(_target: Target) -> None:
+        child = call(NUMBERS["clone"], ctypes.c_ulong(flags), None, None, None, None)
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+
+    return probe
+
+
+def clone3(_target: Target) -> None:
+    arguments = struct.pack("8Q", 0, 0, 0, 0, signal.SIGCHLD, 0, 0, 0)
+    child = call(435, arguments, ctypes.c_size_t(len(arguments)))
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def run_program(*command: str) -> Probe:
+    return lambda _target: subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def other_abi(_target: Target) -> None:
+    """getpid by the numbers of 32 bits, as `int 0x80` has them."""
+    if platform.machine() != "x86_64":
+        raise OSError(errno.ENOSYS, "no such ABI")
+    code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    code.write(b"\xb8\x14\x00\x00\x00\xcd\x80\xc3")
+    function = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))
+    if (answer := function()) <= 0:
+        raise OSError(-answer, "int 0x80")
+
+
+def connect(family: int, kind: int, where: Callable[[Target], Any]) -> Probe:
+    def probe(target: Target) -> None:
+        with socket.socket(family, kind) as sock:
+            sock.settimeout(2)
+            sock.connect(where(target))
+
+    return probe
+
+
+def datagram(target: Target) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.sendto(b"x", ("127.0.0.1", target.udp))
+
+
+def listen(where: Any, family: int = socket.AF_INET) -> Probe:
+    def probe(_target: Target) -> None:
+        with socket.socket(family) as sock:
+            sock.bind(where)
+            sock.listen()
+
+    return probe
+
+
+def give_descriptor(target: Target) -> None:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(target.unix)
+        socket.send_fds(sock, [b"x"], [0])
+
+
+def pair_connects(target: Target) -> None:
+    """A socket that it has already, connected to another one."""
+    one, _ = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    one.connect(target.unix + ".datagrams")
+    one.send(b"x")
+
+
+def pair_sends(target: Target) -> None:
+    one, _ = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    call(NUMBERS["connect"], one.fileno(), struct.pack("H", 0), 2)
+    one.sendto(b"x", target.unix + ".datagrams")
+
+
+def word(target: Target, path: str) -> None:
+    with open(f"/proc/{target.victim}/{path}", "rb", 0) as file:
+        file.seek(target.address)
+        assert file.read(len(SECRET)) == SECRET
+
+
+def victims(name: str) -> Probe:
+    return lambda target: Path(f"/proc/{target.victim}/{name}").read_bytes()
+
+
+def by_call(target: Target) -> None:
+    data = ctypes.create_string_buffer(len(SECRET))
+    ours = struct.pack("QQ", ctypes.addressof(data), len(SECRET))
+    theirs = struct.pack("QQ", target.address, len(SECRET))
+    call(
+        NUMBERS["process_vm_readv"],
+        target.victim,
+        ours,
+        ctypes.c_ulong(1),
+        theirs,
+        ctypes.c_ulong(1),
+        ctypes.c_ulong(0),
+    )
+
+
+def signals(target: Target) -> None:
+    os.kill(target.victim, signal.SIGWINCH)
+
+
+def signals_by_owner(target: Target) -> None:
+    one, _ = socket.socketpair()
+    call(NUMBERS["fcntl"], one.fileno(), 8, ctypes.c_long(target.victim))
+
+
+def attach(target: Target) -> None:
+    LIBC.shmat.restype = ctypes.c_void_p
+    at = LIBC.shmat(target.shared, None, 0)
+    if at in (None, ctypes.c_void_p(-1).value):
+        raise OSError(ctypes.get_errno(), "shmat")
+    assert ctypes.string_at(at, len(SECRET)) == SECRET
+
+
+def message(target: Target) -> None:
+    buffer = ctypes.create_string_buffer(struct.pack("l", 1) + b"x")
+    call(NUMBERS["msgsnd"], target.queue, buffer, ctypes.c_size_t(1), 0o4000)
+
+
+def raise_limit(which: int, to: int) -> Probe:
+    def probe(_target: Target) -> None:
+        resource.setrlimit(which, (to, to))
+
+    return probe
+
+
+def then_read(attempt: Callable[[], object]) -> Probe:
+    """Take the wall down, then see whether it is."""
+
+    def probe(target: Target) -> None:
+        attempt()
+        read(target.secret)
+
+    return probe
+
+
+def another_domain() -> None:
+    """A Landlock domain that allows everything, within this one."""
+    rights = struct.pack("=Q", 0x1FFF)
+    ruleset = call(444, rights, ctypes.c_size_t(8), ctypes.c_uint32(0))
+    place = os.open("/", os.O_PATH)
+    call(445, ruleset, 1, struct.pack("=Qi", 0x1FFF, place), ctypes.c_uint32(0))
+    LIBC.prctl(38, 1, 0, 0, 0)
+    call(446, ruleset, ctypes.c_uint32(0))
+
+
+def an_allowing_filter() -> None:
+    LIBC.prctl(38, 1, 0, 0, 0)
+    seccomp.install([])
+    socket.socket().close()
+
+
+def import_what_is_written(target: Target) -> None:
+    """A module that others import, changed."""
+    write(target.place / "programs" / "neighbour.py")
+
+
+def fill_memory(_target: Target) -> None:
+    mmap.mmap(-1, 6 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000).close()
+
+
+def large_file(_target: Target) -> None:
+    fd = os.open("large", os.O_RDWR | os.O_CREAT, 0o600)
+    os.ftruncate(fd, 1 << 30)
+    os.unlink("large")
+
+
+def many_descriptors(_target: Target) -> None:
+    held = [os.open("/dev/null", os.O_RDONLY) for _ in range(300)]
+    for fd in held:
+        os.close(fd)
+
+
+def hidden_file(_target: Target) -> None:
+    """A file in memory, which no limit of memory counts."""
+    os.close(os.memfd_create("x"))
+
+
+def write_shared(_target: Target) -> None:
+    name = Path("/dev/shm", f"aios-{os.getpid()}")
+    name.write_bytes(b"x")
+    name.unlink()
+
+
+def temporary(target: Target) -> None:
+    with tempfile.TemporaryFile(dir=target.place):
+        pass
+
+
+FILES: dict[str, Probe] = {
+    "read a secret": lambda t: read(t.secret),
+    "read it by another root": lambda t: read(f"/proc/self/root{t.secret}"),
+    "read it by another root of another root": lambda t: read(f"/proc/self/root/proc/self/root{t.secret}"),
+    "read it by the directory of the process": lambda t: read(f"/proc/self/cwd/{os.path.relpath(t.secret)}"),
+    "read it by a link": by_link,
+    "read it past a zero": c_open,
+    "read it by the descriptor of its path": by_descriptor_of_path,
+    "read it from the descriptor of its directory": by_directory_descriptor,
+    "read it from within its directory": by_change_of_directory,
+    "read it up from here": lambda t: read(os.path.relpath(t.secret)),
+    "read it by openat2": openat2,
+    "read it as mapped": by_map,
+    "read it in a thread": lambda t: in_thread(t, lambda t: read(t.secret)),
+    "list its directory": lambda t: os.listdir(t.secret.parent),
+    "read the record": lambda t: read(t.place / "state" / "journal.db"),
+    "read a sibling's scratch": lambda t: read(t.place / "sibling" / "notes"),
+    "read a sibling's log": lambda t: read(t.place / "state" / "2.log"),
+    "change the record": lambda t: write(t.place / "state" / "journal.db"),
+    "change its own program": lambda t: write(t.place / "programs" / "agent.py"),
+    "change a neighbour's program": import_what_is_written,
+    "change a secret": lambda t: write(t.secret),
+    "make a file": lambda t: write(t.place / "new"),
+    "make a directory": lambda t: os.mkdir(t.place / "new.d"),
+    "make a nameless file": temporary,
+    "make a link": lambda t: os.symlink("x", t.place / "new.l"),
+    "make a hard link": by_hard_link,
+    "make a FIFO": lambda t: os.mkfifo(t.place / "new.f"),
+    "remove a file": lambda t: os.unlink(t.place / "spare"),
+    "remove a directory": lambda t: os.rmdir(t.place / "spare.d"),
+    "rename a file": lambda t: os.rename(t.place / "spare2", t.place / "spare3"),
+    "take a file away": lambda t: os.rename(t.place / "spare4", "taken"),
+    "truncate a file": lambda t: os.truncate(t.place / "spare5", 0),
+    "list the root": lambda t: os.listdir("/"),
+    "list temporary files": lambda t: os.listdir("/tmp"),
+    "read the users": lambda t: Path("/etc/passwd").read_bytes(),
+    "read the hosts": lambda t: Path("/etc/hosts").read_bytes(),
+    "write shared memory": write_shared,
+    "set a file's time": lambda t: changed(t.secret, lambda: os.utime(t.secret, (1, 1))),
+    "give a file away": lambda t: os.chown(t.secret, os.getuid(), os.getgid()),
+    "mark a file": lambda t: os.setxattr(t.secret, "user.aios", b"x"),
+    "watch a file": reaches("inotify_init1", 0),
+    "open by a handle": reaches("open_by_handle_at", NO_FD, BAD, 0),
+    "the handle of a file": reaches("name_to_handle_at", NO_FD, BAD, BAD, BAD, 0),
+}
+PROC: dict[str, Probe] = {
+    "list processes": lambda t: os.listdir("/proc"),
+    "the command of another": victims("cmdline"),
+    "the environment of another": victims("environ"),
+    "the map of another": victims("maps"),
+    "the state of another": victims("status"),
+    "the descriptors of another": lambda t: os.listdir(f"/proc/{t.victim}/fd"),
+    "the root of another": lambda t: os.listdir(f"/proc/{t.victim}/root"),
+    "the memory of another": lambda t: word(t, "mem"),
+    "the sockets of the machine": lambda t: Path("/proc/self/net/unix").read_bytes(),
+    "the mounts of the machine": lambda t: Path("/proc/self/mountinfo").read_bytes(),
+    "adjust who is killed first": lambda t: Path("/proc/self/oom_score_adj").write_text("500"),
+    "the name of a process, changed": lambda t: Path("/proc/self/comm").write_text("kernel"),
+}
+PROCESSES: dict[str, Probe] = {
+    "signal another": signals,
+    "ask whether another lives": lambda t: os.kill(t.victim, 0),
+    "signal all": reaches("kill", -1, 0),
+    "signal a thread of another": lambda t: call(NUMBERS["tgkill"], t.victim, t.victim, signal.SIGWINCH),
+    "signal a thread of anybody": lambda t: call(NUMBERS["tkill"], t.victim, signal.SIGWINCH),
+    "have another signalled": signals_by_owner,
+    "queue a signal": reaches("rt_sigqueueinfo", 1, signal.SIGWINCH, BAD),
+    "open another": lambda t: os.close(os.pidfd_open(t.victim)),
+    "trace another": lambda t: call(NUMBERS["ptrace"], ctypes.c_long(0x4206), ctypes.c_long(t.victim), None, None),
+    "read another by a call": by_call,
+    "the priority of another": lambda t: os.setpriority(os.PRIO_PROCESS, t.victim, 19),
+    "the order of another": lambda t: os.sched_setscheduler(t.victim, os.SCHED_BATCH, os.sched_param(0)),
+    "the cores of another": lambda t: os.sched_setaffinity(t.victim, os.sched_getaffinity(0)),
+    "the disk's order of another": lambda t: call(NUMBERS["ioprio_set"], 1, t.victim, (2 << 13) | 7),
+    "the limits of another": lambda t: resource.prlimit(t.victim, resource.RLIMIT_CORE, (0, 0)),
+    "shared memory": attach,
+    "new shared memory": reaches("shmget", 0, ctypes.c_size_t(0), 0),
+    "a queue of messages": message,
+    "semaphores": lambda t: call(NUMBERS["semctl"], t.semaphores, 0, 12, 0),
+    "a named queue": reaches("mq_open", BAD, 0),
+    "keys": reaches("keyctl", 0, -3, 0),
+    "the parent's end, unheard": lambda t: call(NUMBERS["prctl"], 1, ctypes.c_ulong(0), 0, 0, 0),
+}
+STARTING: dict[str, Probe] = {
+    "fork": fork,
+    "fork twice": double_fork,
+    "clone": raw_clone(signal.SIGCHLD),
+    "clone as vfork": raw_clone(signal.SIGCHLD | 0x4000),
+    "a program": run_program("/bin/true"),
+    "a shell": run_program("/bin/sh", "-c", "true"),
+    "another Python": run_program(sys.executable, "-S", "-c", "pass"),
+    "become a program": lambda t: os.execv("/bin/true", ["true"]),
+    "become one by a descriptor": lambda t: os.execve(os.open("/bin/true", os.O_RDONLY), ["true"], {}),
+    "spawn": lambda t: os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0),
+}
+ALWAYS_STARTING: dict[str, Probe] = {
+    "clone3": clone3,
+    "the calls of 32 bits": other_abi,
+    "the calls of x32": lambda t: call(0x40000000 | 39),
+}
+NETWORK: dict[str, Probe] = {
+    "TCP": connect(socket.AF_INET, socket.SOCK_STREAM, lambda t: ("127.0.0.1", t.tcp)),
+    "TCP of version 6": lambda t: socket.socket(socket.AF_INET6).close(),
+    "TCP in a thread": lambda t: in_thread(
+        t, connect(socket.AF_INET, socket.SOCK_STREAM, lambda t: ("127.0.0.1", t.tcp))
+    ),
+    "UDP": datagram,
+    "UDP, connected": connect(socket.AF_INET, socket.SOCK_DGRAM, lambda t: ("127.0.0.1", t.udp)),
+    "a Unix socket": connect(socket.AF_UNIX, socket.SOCK_STREAM, lambda t: t.unix),
+    "an abstract socket": connect(socket.AF_UNIX, socket.SOCK_STREAM, lambda t: t.abstract),
+    "datagrams to a Unix socket": connect(socket.AF_UNIX, socket.SOCK_DGRAM, lambda t: t.unix + ".datagrams"),
+    "a pair's end, connected": pair_connects,
+    "a pair's end, connected anew": pair_sends,
+    "a descriptor given away": give_descriptor,
+    "listen": listen(("127.0.0.1", 0)),
+    "listen at a path": listen("listening", socket.AF_UNIX),
+    "listen at an abstract name": listen("\0aios-probe", socket.AF_UNIX),
+    "raw packets": lambda t: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1).close(),
+    "packets of the link": lambda t: socket.socket(socket.AF_PACKET, socket.SOCK_RAW).close(),
+    "the kernel's own sockets": lambda t: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close(),
+    "ciphers of the kernel": lambda t: socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET).close(),
+    "machines of this machine": lambda t: socket.socket(40, socket.SOCK_STREAM).close(),
+    "ping": lambda t: socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 1).close(),
+}
+KERNEL: dict[str, Probe] = {
+    "a namespace of users": lambda t: call(NUMBERS["unshare"], 0x10000000),
+    "a namespace of mounts": reaches("unshare", 0x20000),
+    "a network of its own": reaches("unshare", 0x40000000),
+    "clone into namespaces": raw_clone(0x10000000 | signal.SIGCHLD),
+    "another's namespace": reaches("setns", NO_FD, 0),
+    "mount": reaches("mount", BAD, BAD, BAD, ctypes.c_ulong(0), BAD),
+    "unmount": reaches("umount2", BAD, 0),
+    "another root": reaches("chroot", BAD),
+    "a root in exchange": reaches("pivot_root", BAD, BAD),
+    "a tree of mounts": reaches("open_tree", NO_FD, BAD, 0),
+    "a new file system": reaches("fsopen", BAD, 0),
+    "swap": reaches("swapoff", BAD),
+    "the clock": reaches("clock_settime", 99, BAD),
+    "the machine's name": reaches("sethostname", BAD, ctypes.c_size_t(65)),
+    "modules": reaches("finit_module", NO_FD, BAD, 0),
+    "restart": reaches("reboot", 0, 0, 0, BAD),
+    "the kernel's log": reaches("syslog", 10, BAD, 0),
+    "ports of the machine": reaches("ioperm", ctypes.c_ulong(0), ctypes.c_ulong(0), 0),
+    "quotas": reaches("quotactl", -1, BAD, 0, BAD),
+    "rings": reaches("io_uring_setup", 0, BAD),
+    "programs in the kernel": reaches("bpf", 999, BAD, 0),
+    "counters": reaches("perf_event_open", BAD, 0, -1, -1, ctypes.c_ulong(0)),
+    "page faults": reaches("userfaultfd", 0),
+    "another personality": lambda t: call(NUMBERS["personality"], ctypes.c_ulong(0x0040000)),
+    "segments": reaches("modify_ldt", 0, BAD, ctypes.c_ulong(0)),
+    "type into the terminal": reaches("ioctl", NO_FD, ctypes.c_ulong(0x5412), BAD),
+    "another user": lambda t: os.setresuid(65534, 65534, 65534),
+    "other groups": reaches("setgroups", 0, BAD),
+}
+USERS = {"another user", "other groups"}
+BOUNDS: dict[str, Probe] = {
+    "memory": fill_memory,
+    "a large file": large_file,
+    "descriptors": many_descriptors,
+    "files in memory": hidden_file,
+    "secret memory": reaches("memfd_secret", 99999),
+    "more descriptors again": raise_limit(resource.RLIMIT_NOFILE, 1024),
+    "more memory again": raise_limit(resource.RLIMIT_AS, 8 << 30),
+    "larger files again": raise_limit(resource.RLIMIT_FSIZE, 1 << 30),
+}
+TAKING_DOWN: dict[str, Probe] = {
+    "without no_new_privs": then_read(lambda: LIBC.prctl(38, 0, 0, 0, 0)),
+    "without seccomp": then_read(lambda: LIBC.prctl(22, 0, 0, 0, 0)),
+    "in a wider domain": then_read(another_domain),
+    "in a session of its own": then_read(os.setsid),
+    "open again": lambda t: call(NUMBERS["prctl"], 4, ctypes.c_ulong(1), 0, 0, 0),
+    "with an allowing filter": lambda t: an_allowing_filter(),
+}
+PASSING: dict[str, Probe] = {
+    "that a file is there, and how large": lambda t: t.secret.stat(),
+    "where a link leads": lambda t: os.readlink(t.place / "spare.l"),
+}
+"""What no wall of ours stops: Landlock does not know of it, and nothing runs without stat and readlink."""
+GROUPS = {
+    "files": FILES,
+    "metadata": METADATA,
+    "proc": PROC,
+    "processes": PROCESSES,
+    "starting": {**STARTING, **ALWAYS_STARTING},
+    "network": NETWORK,
+    "kernel": KERNEL,
+    "bounds": BOUNDS,
+    "taking down": TAKING_DOWN,
+    "passing": PASSING,
+}
+PROBES: dict[str, Probe] = {f"{group}: {name}": probe for group, them in GROUPS.items() for name, probe in them.items()}
+
+
+# -- what there is to be reached
+
+
+def prepare(place: Path, victim: int, address: int, held: list[socket.socket]) -> Target:
+    for directory in ("home/.ssh", "state", "sibling", "programs", "spare.d"):
+        (place / directory).mkdir(parents=True)
+    for file in ("home/.ssh/id", "state/journal.db", "state/2.log", "sibling/notes", "programs/agent.py"):
+        (place / file).write_bytes(SECRET)
+    for file in ("spare", "spare2", "spare4", "spare5", "programs/neighbour.py"):
+        (place / file).write_bytes(b"")
+    (place / "spare.l").symlink_to("spare")
+    tcp, udp = socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp.bind(("127.0.0.1", 0))
+    names = str(place / "unix"), f"\0aios-{os.getpid()}"
+    unix, abstract, datagrams = (socket.socket(socket.AF_UNIX, kind) for kind in (1, 1, 2))
+    for listener, name in zip((unix, abstract), names, strict=True):
+        listener.bind(name)
+        listener.listen(64)
+    datagrams.bind(names[0] + ".datagrams")
+    held += [tcp, udp, unix, abstract, datagrams]
+    shared = call(NUMBERS["shmget"], 0, ctypes.c_size_t(4096), 0o600)
+    LIBC.shmat.restype = ctypes.c_void_p
+    ctypes.memmove(LIBC.shmat(shared, None, 0), SECRET, len(SECRET))
+    queue, semaphores = call(NUMBERS["msgget"], 0, 0o600), call(NUMBERS["semget"], 0, 1, 0o600)
+    ports = tcp.getsockname()[1], udp.getsockname()[1]
+    return Target(place, place / "home/.ssh/id", victim, address, *ports, *names, shared, queue, semaphores)
+
+
+def remove(target: Target) -> None:
+    """What would outlive this process."""
+    call(NUMBERS["shmctl"], target.shared, 0, None)
+    call(NUMBERS["msgctl"], target.queue, 0, None)
+    call(NUMBERS["semctl"], target.semaphores, 0, 0, 0)
+
+
+def restore(target: Target) -> None:
+    """As it was: a probe may have succeeded."""
+    scratch.remove(target.place / "scratch")
+    (target.place / "scratch").mkdir(mode=0o700)
+    target.secret.chmod(0o600)
+    target.secret.write_bytes(SECRET)
+    target.secret.chmod(0o600)
+    os.utime(target.secret, (2, 2))
+    (target.place / "programs/agent.py").chmod(0o600)
+    for file in ("spare", "spare2", "spare4", "spare5"):
+        (target.place / file).touch()
+        (target.place / file).chmod(0o600)
+    (target.place / "spare.d").mkdir(exist_ok=True)
+    for name in ("new", "new.l", "new.f", "spare3", "home/.ssh/hard"):
+        (target.place / name).unlink(missing_ok=True)
+    if (target.place / "new.d").exists():
+        (target.place / "new.d").rmdir()
+
+
+# -- walls
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of wall to try."""
+
+    level: Level | None
+    """None is none at all: the control."""
+    landlock: bool = True
+
+
+KINDS = {
+    "control": Kind(None),
+    "auto": Kind("auto"),
+    "auto without Landlock": Kind("auto", landlock=False),
+    "exec": Kind("exec"),
+}
+
+
+def attempt(probe: Probe, target: Target, kind: Kind) -> str | None:
+    """The error that a probe ends with in a process of its own; None if it got through."""
+    reading, writing = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            os.close(reading)
+            os.write(writing, outcome(probe, target, kind).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as answer:
+        said = answer.read().decode()
+    _, status = os.waitpid(child, 0)
+    # One that has become another program says nothing.
+    return (None if status == 0 else f"ended with {status}") if not said else (None if said == "through" else said)
+
+
+def outcome(probe: Probe, target: Target, kind: Kind) -> str:
+    signal.alarm(20)
+    room = target.place / "scratch"
+    os.chdir(room)
+    if kind.level is not None:
+        if not kind.landlock:
+            LIBC.prctl(38, 1, 0, 0, 0)
+            assert seccomp.install([seccomp.Rule("landlock_create_ruleset", (444, 444))])
+        enclose()
+        closed = tuple(str(target.place / each) for each in ("home", "state"))
+        put_up(Wall(kind.level, str(target.place / "programs" / "agent.py"), str(room), closed))
+    try:
+        probe(target)
+    except OSError as error:
+        return errno.errorcode.get(error.errno or 0, str(error))
+    except BaseException as error:
+        return repr(error)
+    return "through"
+
+
+VICTIM = f"""
+import ctypes, os, sys
+word = ctypes.create_string_buffer({SECRET!r}, 64)
+print(os.getpid(), ctypes.addressof(word), flush=True)
+sys.stdin.read()
+"""
+
+
+def main(place: Path) -> None:
+    held: list[socket.socket] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    command = [sys.executable, "-P", "-c", VICTIM]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as victim:
+        assert victim.stdout
+        pid, address = map(int, victim.stdout.readline().split())
+        target = prepare(place, pid, address, held)
+        python_files(tuple(str(place / each) for each in ("home", "state")))
+        found: dict[str, dict[str, str | None]] = {}
+        try:
+            for name, kind in KINDS.items():
+                found[name] = {}
+                for each, probe in PROBES.items():
+                    restore(target)
+                    found[name][each] = attempt(probe, target, kind)
+        finally:
+            remove(target)
+            victim.kill()
+    print(json.dumps({"rung": rung(), "found": found}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,85 @@
+"""Agents that try to get out: what `probes.py` tries, without a wall and behind each.
+
+A wall test without its control proves nothing, so only probes count that get through where there is no wall. Where the
+machine has not all of a wall, its rung is what is tested, and is printed.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.attacks import probes
+from tests.attacks.users import own, start, told, users
+
+Through = set[str]
+OPEN_WITHOUT_LANDLOCK = ("files: ", "proc: ", "taking down: ", "passing: ")
+"""Groups that are about files: without Landlock nothing guards those."""
+WITH_EXEC = {
+    *(f"starting: {name}" for name in probes.STARTING),
+    *(f"kernel: {name}" for name in probes.USERS),
+    "processes: signal all",  # which then means the processes that it has started
+    "processes: the parent's end, unheard",
+    "taking down: open again",
+}
+"""What starting programs takes; all of it is still behind the same wall."""
+PASSING = {f"passing: {name}" for name in probes.PASSING}
+
+
+@pytest.fixture(scope="module", params=users())
+def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What came of every probe behind every wall, as this user."""
+    place = tmp_path_factory.mktemp("wall") / "place"
+    place.mkdir()
+    code = "import sys; from pathlib import Path; from tests.attacks import probes; probes.main(Path(sys.argv[1]))"
+    with start(code, request.param, str(own(place, request.param))) as process:
+        said = told(process)
+    found: dict[str, Any] = {"user": request.param, **json.loads(said)}
+    print(f"as {request.param}: the wall is {found['rung']} here")
+    return found
+
+
+def through(found: dict[str, Any], kind: str) -> Through:
+    """The probes that got through this wall and where there is none."""
+    control = found["found"]["control"]
+    return {name for name, error in found["found"][kind].items() if error is None and control[name] is None}
+
+
+def without_files(names: Through) -> Through:
+    return {name for name in names if not name.startswith(OPEN_WITHOUT_LANDLOCK)}
+
+
+def test_an_agent_does_not_get_out(found: dict[str, Any]) -> None:
+    passed, tried = through(found, "auto"), through(found, "control")
+    print(f"{len(tried - passed)} of {len(tried)} stopped; passed: {sorted(passed)}")
+    assert len(tried) >= 90, {name: error for name, error in found["found"]["control"].items() if error}
+    if found["rung"] == "full":
+        assert passed <= PASSING
+        assert len(passed) <= 0.03 * len(tried)
+    elif found["rung"] == "partial":
+        assert without_files(passed) == set()
+
+
+def test_without_landlock_an_agent_gets_at_files_and_at_nothing_else(found: dict[str, Any]) -> None:
+    passed = through(found, "auto without Landlock")
+    assert "files: read a secret" in passed
+    if found["rung"] != "none":
+        assert without_files(passed) == set()
+
+
+def test_where_an_agent_may_start_programs_they_are_behind_the_same_wall(found: dict[str, Any]) -> None:
+    passed = through(found, "exec")
+    if found["rung"] == "full":
+        assert {"starting: a program", "starting: a shell", "starting: another Python"} <= passed
+        assert passed <= PASSING | WITH_EXEC
+    elif found["rung"] == "partial":
+        assert without_files(passed) <= WITH_EXEC
+
+
+def test_what_passes_is_said(found: dict[str, Any]) -> None:
+    said = Path(__file__).parents[2].joinpath("SECURITY.md").read_text()
+    for name in probes.PASSING:
+        assert name in said

@@ -1,0 +1,195 @@
+"""What an honest program has behind its wall, what it is told of what it has not, and who gets which wall."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from aios.hosts import scratch
+from aios.hosts.process import ProcessHost
+from aios.hosts.wall import Walls, rung
+from aios.kernel import Kernel, SqliteJournal, by_family
+from aios_syscalls import Denied, ProcessInfo, Spawn, Wait
+
+pytestmark = pytest.mark.anyio
+
+HONEST = {
+    "numbers": "import numpy; assert numpy.linalg.inv(numpy.eye(200)).sum() == 200",
+    "HTTP's modules": "import httpx, http.client, urllib.request; httpx.Client()",
+    "temporary files": """
+import os, tempfile
+with tempfile.NamedTemporaryFile() as file, tempfile.TemporaryDirectory() as place:
+    file.write(b'x')
+    assert os.path.dirname(place) == os.environ['HOME'] == os.getcwd()""",
+    "a database": """
+import sqlite3
+database = sqlite3.connect('x.db')
+database.execute('pragma journal_mode=wal')
+database.execute('create table t(a)')
+database.execute('insert into t values (1)')
+database.commit()
+database.execute('vacuum')
+database.close()""",
+    "threads": """
+from concurrent.futures import ThreadPoolExecutor
+with ThreadPoolExecutor(20) as pool:
+    assert sum(pool.map(int, range(100))) == 4950""",
+    "certificates": "import certifi, ssl; assert ssl.create_default_context(cafile=certifi.where()).get_ca_certs()",
+    "time zones": "import zoneinfo; zoneinfo.ZoneInfo('Europe/Berlin')",
+    "event loops": """
+import anyio, threading
+for backend in ('asyncio', 'trio'):
+    thread = threading.Thread(target=lambda: anyio.run(anyio.sleep, 0, backend=backend))
+    thread.start()
+    thread.join()""",
+    "modules that start programs": "import multiprocessing, subprocess",
+    "models of data": "import pydantic; type('M', (pydantic.BaseModel,), {'__annotations__': {'a': int}})(a=1)",
+    "copies": """
+import os, shutil
+open('a', 'w').write('x')
+shutil.copy('a', 'b'); shutil.copy2('a', 'c'); os.mkdir('d'); shutil.copytree('d', 'e')
+shutil.make_archive('z', 'zip', 'd'); os.rename('a', 'd/a'); shutil.move('b', 'd/b'); shutil.rmtree('d')""",
+    "archives": """
+import tarfile
+open('q', 'w').write('x')
+with tarfile.open('t.tar', 'w') as archive:
+    archive.add('q')
+tarfile.open('t.tar').extractall('out')
+assert open('out/q').read() == 'x'""",
+    "home": "from pathlib import Path; (Path.home() / '.cache').mkdir(); (Path.home() / '.cache' / 'x').touch()",
+    "the machine": "import os, platform, psutil; os.cpu_count(); platform.platform(); psutil.virtual_memory()",
+    "functions for C": "import ctypes; assert ctypes.CFUNCTYPE(ctypes.c_int)(lambda: 3)() == 3",
+    "randomness": "import secrets, uuid, random; uuid.uuid4(); secrets.token_hex()",
+    "a neighbour": "import neighbour; assert neighbour.WORD == 'helped'",
+    "itself": "import os, signal; os.kill(os.getpid(), signal.SIGWINCH)",
+}
+REFUSED = {
+    "a file": ("open('/etc/shadow')", "agent.read"),
+    "a listing": ("import os; os.listdir('/')", "agent.read"),
+    "a connection": ("import socket; socket.create_connection(('127.0.0.1', 80))", "network"),
+    "a connection of a library": ("import httpx; httpx.get('http://127.0.0.1')", "network"),
+    "a name": ("import urllib.request; urllib.request.urlopen('http://localhost.invalid')", "network"),
+    "a fork": ("import os; os.fork()", "--wall exec"),
+    "a program": ("import subprocess; subprocess.run(['true'])", "--wall exec"),
+    "a program in its place": ("import os; os.execv('/bin/true', ['true'])", "--wall exec"),
+    "a worker": ("import multiprocessing as m; m.Process(target=print).start()", "--wall exec"),
+    "a large file": ("open('x', 'wb').truncate(1 << 30)", "64 MiB"),
+    "a signal": ("import os; os.kill(1, 15)", "the wall around agents may have refused it"),
+}
+
+
+@asynccontextmanager
+async def kernel(place: Path, walls: Walls = Walls()) -> AsyncIterator[Kernel]:  # noqa: B008 - frozen
+    async with SqliteJournal(place / "j.db") as journal, ProcessHost(place / "logs", [place], walls) as host:
+        async with Kernel([], by_family, host, journal) as kernel:
+            yield kernel
+
+
+async def run(place: Path, code: str, walls: Walls = Walls()) -> ProcessInfo:  # noqa: B008 - frozen
+    """How a program ends whose main has this body."""
+    body = "".join(f"    {line}\n" for line in code.strip().splitlines())
+    (place / "program.py").write_text(f"async def main(agent, task):\n{body}    return 'done'\n")
+    async with kernel(place, walls) as running:
+        pid = (await running.submit(Spawn(program="program"))).pid
+        return (await running.submit(Wait(pid=pid))).process
+
+
+async def test_an_honest_program_has_what_it_needs(tmp_path: Path) -> None:
+    (tmp_path / "neighbour.py").write_text("WORD = 'helped'\n")
+    process = await run(
+        tmp_path,
+        f"import traceback\nwrong = {{}}\nfor name, code in {HONEST!r}.items():\n"
+        "    try:\n        exec(code, {})\n    except BaseException:\n        wrong[name] = traceback.format_exc()\n"
+        "assert not wrong, wrong",
+    )
+    assert process.error is None
+
+
+async def test_what_the_wall_refuses_is_said_with_what_to_do(tmp_path: Path) -> None:
+    wrong = {}
+    (tmp_path / "logs").mkdir()
+    async with kernel(tmp_path, Walls(level="auto")) as running:
+        for number, (name, (code, words)) in enumerate(REFUSED.items()):
+            (tmp_path / f"p{number}.py").write_text(f"async def main(agent, task):\n    {code}\n    return ''\n")
+            pid = (await running.submit(Spawn(program=f"p{number}"))).pid
+            error = str((await running.submit(Wait(pid=pid))).process.error)
+            if words not in error or "the wall around agents" not in error:
+                wrong[name] = error
+    assert not wrong or rung() != "full", wrong
+
+
+async def test_an_error_of_its_own_says_nothing_of_a_wall(tmp_path: Path) -> None:
+    for code in ("1 / 0", "open('not there')", "raise OSError(28, 'full')"):
+        assert "wall" not in str((await run(tmp_path, code)).error)
+    assert "wall" not in str((await run(tmp_path, "raise PermissionError(1, 'no')", Walls(level="off"))).error)
+
+
+async def test_levels(tmp_path: Path) -> None:
+    start = "import subprocess; subprocess.run(['true'], check=True)"
+    reach = f"open({str(tmp_path / 'reached')!r}, 'w')"
+    works: dict[str, list[bool]] = {}
+    for name, walls in {
+        "auto": Walls(level="auto"),
+        "exec": Walls(level="exec"),
+        "off": Walls(level="off"),
+        "another's": Walls(level="auto", programs={"other": "off"}),
+        "its own": Walls(level="auto", programs={"program": "off"}),
+        "stricter": Walls(level="off", programs={"program": "auto"}),
+    }.items():
+        works[name] = [(await run(tmp_path, code, walls)).error is None for code in (start, reach)]
+    files = rung() != "full"
+    assert works == {
+        "auto": [rung() == "none", files],
+        "exec": [True, files],
+        "off": [True, True],
+        "another's": [rung() == "none", files],
+        "its own": [True, True],
+        "stricter": [rung() == "none", files],
+    }
+
+
+async def test_where_the_wall_is_less_than_full_a_strangers_program_does_not_start_unasked(tmp_path: Path) -> None:
+    stranger, own = Path("/opt/stranger.py"), tmp_path / "own.py"
+    walls = Walls(own=(tmp_path,))
+    for level in ("partial", "none"):
+        with pytest.raises(Denied, match="--wall auto"):
+            walls.level_of("stranger", stranger, level)  # type: ignore[arg-type]
+        assert walls.level_of("own", own, level) == "auto"  # type: ignore[arg-type]
+        assert Walls(level="auto").level_of("stranger", stranger, level) == "auto"  # type: ignore[arg-type]
+    assert walls.level_of("stranger", stranger, "full") == "auto"
+
+
+async def test_a_link_to_a_strangers_program_is_a_strangers(tmp_path: Path) -> None:
+    (tmp_path / "link.py").symlink_to("/opt/stranger.py")
+    with pytest.raises(Denied):
+        Walls(own=(tmp_path,)).level_of("link", tmp_path / "link.py", "partial")
+
+
+async def test_the_scratch_directory_is_private_and_gone_with_the_agent(tmp_path: Path) -> None:
+    process = await run(
+        tmp_path,
+        "import os\nfirst = os.getcwd()\nmode = os.stat(first).st_mode\n"
+        "open('kept', 'w').write('x')\nos.mkdir('closed', 0)\n"
+        "for _ in range(1200):\n    os.mkdir('d')\n    os.chdir('d')\nopen('deep', 'w').write('x')\n"
+        "return f'{first} {mode}'",
+    )
+    place, mode = (process.result or "").split()
+    assert stat.S_IMODE(int(mode)) == 0o700
+    assert not Path(place).exists()
+    assert not Path(place).parent.exists()
+
+
+async def test_what_is_linked_from_a_scratch_directory_stays(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "file").write_text("x")
+    place = tmp_path / "scratch"
+    (place / "a" / "b").mkdir(parents=True)
+    for link in (place / "link", place / "a" / "link", place / "a" / "b" / "link"):
+        link.symlink_to(tmp_path / "kept")
+    scratch.remove(place)
+    assert not place.exists()
+    assert (tmp_path / "kept" / "file").read_text() == "x"
