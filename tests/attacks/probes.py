@@ -373,6 +373,12 @@ def write_shared(_target: Target) -> None:
     name.unlink()
 
 
+def close_program(target: Target) -> None:
+    """By a descriptor, which it may have."""
+    program = target.place / "programs" / "agent.py"
+    changed(program, lambda: os.fchmod(os.open(program, os.O_RDONLY), 0o400))
+
+
 def temporary(target: Target) -> None:
     with tempfile.TemporaryFile(dir=target.place):
         pass
@@ -416,6 +422,11 @@ FILES: dict[str, Probe] = {
     "read the users": lambda t: Path("/etc/passwd").read_bytes(),
     "read the hosts": lambda t: Path("/etc/hosts").read_bytes(),
     "write shared memory": write_shared,
+}
+METADATA: dict[str, Probe] = {
+    "open a secret to all": lambda t: changed(t.secret, lambda: os.chmod(t.secret, 0o604)),
+    "close a file to its user": lambda t: changed(t.place / "spare5", lambda: os.chmod(t.place / "spare5", 0)),
+    "close its own program": close_program,
     "set a file's time": lambda t: changed(t.secret, lambda: os.utime(t.secret, (1, 1))),
     "give a file away": lambda t: os.chown(t.secret, os.getuid(), os.getgid()),
     "mark a file": lambda t: os.setxattr(t.secret, "user.aios", b"x"),

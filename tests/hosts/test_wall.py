@@ -91,11 +91,15 @@ async def kernel(place: Path, walls: Walls = Walls()) -> AsyncIterator[Kernel]: 
 
 async def run(place: Path, code: str, walls: Walls = Walls()) -> ProcessInfo:  # noqa: B008 - frozen
     """How a program ends whose main has this body."""
+    async with kernel(place, walls) as running:
+        return await ended(running, place, code)
+
+
+async def ended(running: Kernel, place: Path, code: str) -> ProcessInfo:
     body = "".join(f"    {line}\n" for line in code.strip().splitlines())
     (place / "program.py").write_text(f"async def main(agent, task):\n{body}    return 'done'\n")
-    async with kernel(place, walls) as running:
-        pid = (await running.submit(Spawn(program="program"))).pid
-        return (await running.submit(Wait(pid=pid))).process
+    pid = (await running.submit(Spawn(program="program"))).pid
+    return (await running.submit(Wait(pid=pid))).process
 
 
 async def test_an_honest_program_has_what_it_needs(tmp_path: Path) -> None:
@@ -111,21 +115,19 @@ async def test_an_honest_program_has_what_it_needs(tmp_path: Path) -> None:
 
 async def test_what_the_wall_refuses_is_said_with_what_to_do(tmp_path: Path) -> None:
     wrong = {}
-    (tmp_path / "logs").mkdir()
     async with kernel(tmp_path, Walls(level="auto")) as running:
-        for number, (name, (code, words)) in enumerate(REFUSED.items()):
-            (tmp_path / f"p{number}.py").write_text(f"async def main(agent, task):\n    {code}\n    return ''\n")
-            pid = (await running.submit(Spawn(program=f"p{number}"))).pid
-            error = str((await running.submit(Wait(pid=pid))).process.error)
+        for name, (code, words) in REFUSED.items():
+            error = str((await ended(running, tmp_path, code)).error)
             if words not in error or "the wall around agents" not in error:
                 wrong[name] = error
     assert not wrong or rung() != "full", wrong
 
 
 async def test_an_error_of_its_own_says_nothing_of_a_wall(tmp_path: Path) -> None:
-    for code in ("1 / 0", "open('not there')", "raise OSError(28, 'full')"):
-        assert "wall" not in str((await run(tmp_path, code)).error)
-    assert "wall" not in str((await run(tmp_path, "raise PermissionError(1, 'no')", Walls(level="off"))).error)
+    async with kernel(tmp_path) as running:
+        for code in ("1 / 0", "open('not there')", "raise OSError(28, 'full')"):
+            assert "the wall" not in str((await ended(running, tmp_path, code)).error)
+    assert "the wall" not in str((await run(tmp_path, "raise PermissionError(1, 'no')", Walls(level="off"))).error)
 
 
 async def test_levels(tmp_path: Path) -> None:
@@ -140,7 +142,8 @@ async def test_levels(tmp_path: Path) -> None:
         "its own": Walls(level="auto", programs={"program": "off"}),
         "stricter": Walls(level="off", programs={"program": "auto"}),
     }.items():
-        works[name] = [(await run(tmp_path, code, walls)).error is None for code in (start, reach)]
+        async with kernel(tmp_path, walls) as running:
+            works[name] = [(await ended(running, tmp_path, code)).error is None for code in (start, reach)]
     files = rung() != "full"
     assert works == {
         "auto": [rung() == "none", files],
@@ -157,9 +160,9 @@ async def test_where_the_wall_is_less_than_full_a_strangers_program_does_not_sta
     walls = Walls(own=(tmp_path,))
     for level in ("partial", "none"):
         with pytest.raises(Denied, match="--wall auto"):
-            walls.level_of("stranger", stranger, level)  # type: ignore[arg-type]
-        assert walls.level_of("own", own, level) == "auto"  # type: ignore[arg-type]
-        assert Walls(level="auto").level_of("stranger", stranger, level) == "auto"  # type: ignore[arg-type]
+            walls.level_of("stranger", stranger, level)
+        assert walls.level_of("own", own, level) == "auto"
+        assert Walls(level="auto").level_of("stranger", stranger, level) == "auto"
     assert walls.level_of("stranger", stranger, "full") == "auto"
 
 
