@@ -117,3 +117,22 @@ def test_a_budget_of_flags_tightens_that_of_the_file(tmp_path: Path) -> None:
     file.write_text("[budget]\ntokens = 100\ncalls = 5\n")
     assert settings(file).budget == Budget(tokens=100, calls=5)
     assert settings(file, budget=Budget(tokens=10, usd=0)).budget == Budget(tokens=10, usd=0, calls=5)
+
+
+def test_the_wall_is_the_users_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text('[wall]\nlevel = "exec"\nprograms = { builder = "off" }\n')
+    assert (settings(file).wall.level, settings(file).wall.programs) == ("exec", {"builder": "off"})
+    assert (settings(file, wall="auto").wall.level, settings(file, wall="auto").wall.programs) == ("auto", {})
+    assert settings().wall.level is None
+
+
+@pytest.mark.parametrize("said", ['[wall]\nlevel = "off"\n', '[wall]\nprograms = { echo = "exec" }\n'])
+def test_a_directory_that_is_not_trusted_has_no_say_in_the_wall(
+    said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIOS_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "aios.toml").write_text(said)
+    assert settings().wall == Config().wall
+    assert settings(tmp_path / "aios.toml").wall != Config().wall  # the same, named by the user
