@@ -52,7 +52,7 @@ def _step(end: object, *arguments: object) -> None:
 
 
 def _forget_modules(shared: int) -> None:
-    """Let go of the modules that the agent has loaded, so that what only they hold is finalized, with its globals whole.
+    """Let go of the agent's modules, so that what only they hold is finalized, with its globals whole.
 
     Then those are cleared that something else still holds (as `finalize_modules` of CPython's pylifecycle.c).
     """
