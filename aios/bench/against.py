@@ -25,12 +25,14 @@ Better = Literal["<=", ">="]
 def against(name: str, old: Path, quick: bool, better: Mapping[str, Better]) -> tuple[dict[str, float], list[Target]]:
     """The medians and quartiles of the old checkout's figures and of this one's, for those in `better`.
 
-    Each target is the new median beside the old's farther quartile. Raises BadRequest where there is no checkout.
+    Each target is the new median beside the old's farther quartile. Raises BadRequest where there is no other checkout.
     """
     if not (old / "aios" / "bench" / f"{name}.py").is_file():
         raise BadRequest(
             f"{old} is no checkout with a benchmark {name!r}; make one: git worktree add DIR TAG", "against"
         )
+    if old.resolve() == HERE:
+        raise BadRequest(f"{old} is the checkout that this runs from; name another one", "against")
     found: dict[Path, list[Mapping[str, float]]] = {old.resolve(): [], HERE: []}
     for number in range(ROUNDS):
         for tree in list(found)[:: 1 if number % 2 else -1]:

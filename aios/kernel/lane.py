@@ -56,10 +56,10 @@ class Lane:
         if isinstance(request.call, Chat):
             request.length = Length.of(request.call)
             request.prompt = request.context = self._lengths.guess(request.pid, request.length)
-        self.scheduler.add(request, now := _now())
+        self.scheduler.add(request, _now())
         try:
             while True:
-                self._dispatch(now)
+                self._dispatch(_now())
                 await request.turn()
                 budget = self._budget(request)
                 report(Kind.STARTED, request, {"lane": self.name, **({"slice": budget} if self.quantum else {})})
@@ -69,7 +69,7 @@ class Lane:
                     return outcome
                 request.snapshot = outcome
                 report(Kind.PAUSED, request, {"lane": self.name, "tokens": outcome.tokens})
-                self.scheduler.requeue(request, now := _now())
+                self.scheduler.requeue(request, _now())
                 self._release(request)
         finally:
             self._leave(request)

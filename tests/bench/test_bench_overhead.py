@@ -54,6 +54,8 @@ def test_old_and_new_run_in_turns_each_with_its_own_code(trees: Path) -> None:
 def test_what_cannot_be_compared_with_is_said(trees: Path) -> None:
     with pytest.raises(BadRequest, match="is no checkout with a benchmark 'overhead'"):
         bench.run("overhead", True, against=trees)
+    with pytest.raises(BadRequest, match="the checkout that this runs from"):
+        against.against("given", trees / "new", True, {"speed": ">="})
     (trees / "old" / "aios" / "bench" / "given.py").write_text("import nothing_of_this_name")
     with pytest.raises(BadRequest, match="No module named 'nothing_of_this_name'"):
         against.measure("given", trees / "old", True)
