@@ -9,12 +9,12 @@ from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from aios.frames import Frames
 from aios.hosts.held import Held
 from aios.hosts.pace import Pace
-from aios_syscalls import AgentFailed, AiosError, BadRequest, Cancelled, Exit, GraphReply, KernelBug, Overloaded, Reply
+from aios_syscalls import AgentFailed, AiosError, BadRequest, Cancelled, Exit, GraphReply, Overloaded, Reply, ToolFailed
 from aios_syscalls.errors import from_wire
 from aios_syscalls.port import Port, discard
 from aios_syscalls.wire import call_from_object, outcome_to_json
@@ -22,6 +22,8 @@ from aios_syscalls.wire import call_from_object, outcome_to_json
 MAX_UNANSWERED = 128
 """Calls of one agent that are read before their answers are: more than the kernel lets it have under way."""
 MAX_CALL_ID = 2**63
+SHALLOW = 150
+"""Brackets in an answer, up to which it cannot be too deep for its reader."""
 MAX_ERRORS = 64
 """Errors of the kernel that are remembered, the newest, to know them again when the agent ends with one."""
 MAX_MESSAGE = 16_000
@@ -200,9 +202,12 @@ def _overloaded(why: str) -> Overloaded:
 
 def _as_json(outcome: Reply | AiosError) -> bytes:
     try:
-        return outcome_to_json(outcome)
+        frame = outcome_to_json(outcome)
+        if frame.count(b"[") + frame.count(b"{") > SHALLOW:
+            from_json(frame)  # as the agent will
     except ValueError as error:
-        return outcome_to_json(KernelBug(f"the answer cannot be sent: {error}; please report this"))
+        return outcome_to_json(ToolFailed(f"the answer cannot be sent: {error}; let it be less deep, or a file"))
+    return frame
 
 
 def _cut(text: str, most: int = MAX_MESSAGE) -> str:

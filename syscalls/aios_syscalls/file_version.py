@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictInt, model_validator
 
 from aios_syscalls.base import Effect, Frozen, Reply, Syscall
 
@@ -12,7 +12,7 @@ from aios_syscalls.base import Effect, Frozen, Reply, Syscall
 class Point(Frozen):
     """A point of a file's history: exactly one of a version's number, a time, or a tag."""
 
-    number: int | None = None
+    number: StrictInt | None = None
     """-1 is the one before the last, and so on."""
     time: float | None = None
     """Seconds since the epoch: the last version at or before it."""

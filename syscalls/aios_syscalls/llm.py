@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_validator
 
 from aios_syscalls.base import Effect, Frozen, Reply, Syscall
+from aios_syscalls.json_value import JsonSchema
 
 
 class ToolUse(Frozen):
@@ -39,7 +40,7 @@ class ToolSpec(Frozen):
 
     name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
     description: str = ""
-    parameters: dict[str, Any] = {"type": "object", "properties": {}}
+    parameters: JsonSchema = {"type": "object", "properties": {}}
 
 
 class Sampling(Frozen):
@@ -111,7 +112,7 @@ class Chat(Syscall[ChatReply]):
     messages: tuple[Message, ...] = Field(min_length=1)
     tools: tuple[ToolSpec, ...] = ()
     tool_choice: Literal["auto", "required", "none"] = "auto"
-    response_schema: dict[str, Any] | None = None
+    response_schema: JsonSchema | None = None
     """JSON Schema that the text must satisfy."""
     grammar: str | None = Field(default=None, min_length=1)
     """GBNF grammar, with a rule `root`, that the text must follow; not together with a schema."""

@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import JsonValue
 
 from aios_syscalls.base import Effect, Reply, Syscall
+from aios_syscalls.json_value import JsonObject
 from aios_syscalls.llm import ToolSpec
 
 
@@ -23,7 +24,7 @@ class CallTool(Syscall[ToolReply]):
     effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
 
     tool: str
-    arguments: dict[str, JsonValue] = {}
+    arguments: JsonObject = {}
 
 
 class ToolList(Reply):

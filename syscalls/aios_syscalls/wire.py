@@ -14,6 +14,7 @@ from pydantic_core import from_json, to_json
 from aios_syscalls.base import MAX_CALL_BYTES, R, Reply, Syscall
 from aios_syscalls.errors import AiosError, BadRequest, from_wire
 from aios_syscalls.invalid import explain
+from aios_syscalls.json_value import is_unicode
 from aios_syscalls.table import TABLE
 
 MAX_DEPTH = 64
@@ -30,7 +31,7 @@ def call_to_json(call: Syscall[Any]) -> bytes:
 
 def unsendable(call: Syscall[Any], error: Exception) -> BadRequest:
     """Why a call cannot be written as JSON, with the first place in it that is not Unicode text."""
-    field = next((_dotted(at) for at, text in _texts(call) if not _is_unicode(text)), "")
+    field = next((_dotted(at) for at, text in _texts(call) if not is_unicode(text)), "")
     if not field:
         return BadRequest(f"{call.name} cannot be sent: {error}; give values that JSON can hold")
     return BadRequest(
@@ -52,19 +53,10 @@ def _texts(value: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[s
                 yield from _texts(getattr(value, name), (*at, name))
         case dict():
             for key, item in value.items():
-                yield from _texts(str(key), (*at, "a key"))
                 yield from _texts(item, (*at, str(key)))
         case list() | tuple():
             for index, item in enumerate(value):
                 yield from _texts(item, (*at, index))
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _dotted(at: tuple[str | int, ...]) -> str:
