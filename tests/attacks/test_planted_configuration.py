@@ -22,7 +22,7 @@ from typer.testing import Result
 
 from aios.boot import boot
 from aios.boot.run import sealed
-from aios.config import Config
+from aios.config import Config, load
 from aios.models.scripted import ScriptedModel
 from aios.sdk import Agent
 from aios_storage.failpoint import VARIABLE
@@ -242,6 +242,24 @@ def test_a_user_may_shadow_a_shipped_program_himself(victim: Path, aios: Aios) -
     own = victim.parent / "home" / "config" / "config.toml"
     own.write_text(f'agents = ["{victim}/better"]\n{own.read_text()}')
     assert aios("run", "summarise=notes.txt", "--no-isolate").stdout == "better"
+
+
+def test_what_a_file_of_the_users_names_lies_beside_it_and_not_where_he_works(victim: Path, aios: Aios) -> None:
+    mine = victim.parent / "mine"
+    mine.mkdir()
+    (mine / "mine.toml").write_text(
+        'tools = ["t.py"]\nagents = ["progs"]\n[models.m]\npath = "m.gguf"\n[files]\nembedder = "granite:e.gguf"\n'
+    )
+    for place in (victim, mine):
+        (place / "t.py").write_text(f"from pathlib import Path\nPath({str(place / 'ran')!r}).touch()\n")
+        (place / "progs").mkdir(exist_ok=True)
+        (place / "progs" / "p.py").write_text("async def main(agent, task):\n    return __file__\n")
+    found = load(path=Path("../mine/mine.toml"))
+    named = [*found.tools, *found.agents, found.models["m"].path, Path((found.files.embedder or "").partition(":")[2])]  # type: ignore[union-attr]
+    assert {os.path.realpath(each.parent) for each in named} == {str(mine.resolve())}
+    assert aios("run", "p", "--no-isolate", "--config", "../mine/mine.toml").exit_code != 0  # t.py has no tool
+    assert (mine / "ran").exists()
+    assert not (victim / "ran").exists()
 
 
 PLANTED = [
