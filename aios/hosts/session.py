@@ -17,13 +17,15 @@ from aios.hosts.pace import Pace
 from aios_syscalls import AgentFailed, AiosError, BadRequest, Cancelled, Exit, GraphReply, Overloaded, Reply, ToolFailed
 from aios_syscalls.errors import from_wire
 from aios_syscalls.port import Port, discard
-from aios_syscalls.wire import call_from_object, outcome_to_json
+from aios_syscalls.wire import call_from_object, count_values, outcome_to_json
 
 MAX_UNANSWERED = 128
 """Calls of one agent that are read before their answers are: more than the kernel lets it have under way."""
 MAX_CALL_ID = 2**63
 SHALLOW = 150
 """Brackets in an answer, up to which it cannot be too deep for its reader."""
+VALUE_BYTES = 64
+"""That a value of JSON takes in memory, beside its text."""
 MAX_ERRORS = 64
 """Errors of the kernel that are remembered, the newest, to know them again when the agent ends with one."""
 MAX_MESSAGE = 16_000
@@ -116,7 +118,7 @@ class Session:
             return  # nobody is there to hear the answer
         # Here, not in the task: the next frame may already cancel it.
         self._scopes[id] = anyio.CancelScope()
-        if self._held.take(size := self._frames.received_bytes):
+        if self._held.take(size := self._frames.received_bytes + VALUE_BYTES * count_values(call)):
             tasks.start_soon(self._answer, id, call, stream, size)
         else:
             self._tell(id, _overloaded("calls under way and unread answers take too many bytes; await some calls"))

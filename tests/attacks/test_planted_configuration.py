@@ -420,3 +420,18 @@ def test_the_record_of_trust_is_the_users_alone(victim: Path, aios: Aios) -> Non
     record.chmod(0o600)
     record.write_text("{")
     assert "seed = 1" not in aios("config").stdout
+
+
+def test_an_agent_cannot_change_the_program_that_it_is_nor_move_it_away(victim: Path, aios: Aios) -> None:
+    (victim / "mine").mkdir()
+    program = victim / "mine" / "self.py"
+    program.write_text(
+        "from aios_syscalls import AiosError\n\n\nasync def main(agent, task):\n    told = []\n"
+        "    own = 'mine/self.py'\n"
+        "    for call in (agent.write(own, 'evil'), agent.move('mine', 'away'), agent.delete(own)):\n"
+        "        try:\n            await call\n            told.append('done')\n"
+        "        except AiosError as error:\n            told.append(error.code)\n"
+        "    await agent.write('mine/other.txt', 'x')\n    return ' '.join(told)\n"
+    )
+    assert aios("run", "mine/self.py", "--no-isolate").stdout == "denied denied denied"
+    assert (victim / "mine" / "other.txt").read_text() == "x"

@@ -39,7 +39,7 @@ def run(
 
     For example: aios run summarise=notes.txt answer="notes.txt: who wrote it?" -n 8
     """
-    from aios.cli.jobs import check, cycle, parse
+    from aios.cli.jobs import check, cycle, parse, sealing
     from aios.cli.settings import chosen
     from aios_syscalls import Budget
 
@@ -55,7 +55,7 @@ def run(
     )
     jobs = cycle(parse(programs, task), processes)
     check(jobs, found.config, found.project)
-    return _execute(jobs, found.config, as_json)
+    return _execute(jobs, sealing(jobs, found.config), as_json)
 
 
 def demo(
