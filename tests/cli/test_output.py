@@ -6,6 +6,7 @@ import ast
 import io
 import json
 import math
+import subprocess
 import sys
 import unicodedata
 from pathlib import Path
@@ -133,7 +134,7 @@ JOINED_NOT = ("漢", "か", "カ", "א", "ก", "ກ", "한", "a", "я", "α", "
 @pytest.mark.parametrize(
     "text",
     [
-        *(f"{base}{selector}" for base in VARIED_NOT for selector in ("\ufe00", "\ufe01", "\ufe0e", "\ufe0f", "\U000e0148")),
+        *(f"{base}{each}" for base in VARIED_NOT for each in ("\ufe00", "\ufe01", "\ufe0e", "\ufe0f", "\U000e0148")),
         *(f"{base}{selector}" for base in ("漢", "😀", "∩", "、") for selector in ("\ufe03", "\ufe0d", "\u180b")),
         "漢\ufe0f", "∩\ufe01", "∩\ufe0f", "😀\ufe00", "😀\U000e0100", "\u180b", "क\ufe00", "漢\U000e0100\U000e0101",
         *(f"{base}{joiner}{base}" for base in JOINED_NOT for joiner in "\u200c\u200d"),
@@ -281,3 +282,21 @@ def test_a_number_that_json_has_not_is_null(capsys: pytest.CaptureFixture[str]) 
     print_json({"a": [math.nan, math.inf, -math.inf, 1.5], "reply": ToolReply(value={"x": math.nan})})
     found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert found == {"a": [None, None, None, 1.5], "reply": {"value": {"x": None}}}
+
+
+LEAVING = """
+import sys, threading
+import aios.cli
+if sys.argv[1] == "stuck":
+    threading.Thread(target=threading.Event().wait).start()
+aios.cli._leave(SystemExit(eval(sys.argv[2])))
+"""
+
+
+@pytest.mark.parametrize("thread", ["stuck", "none"])
+def test_an_end_with_words_says_them_and_fails(thread: str) -> None:
+    ends = {"'no\\x1b room'": (1, "no\ufffd room\n"), "None": (0, ""), "3": (3, ""), "False": (0, "")}
+    for code, (status, said) in ends.items():
+        command = [sys.executable, "-c", LEAVING, thread, code]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert (ran.returncode, ran.stderr, ran.stdout) == (status, said, "")

@@ -388,7 +388,7 @@ BIG = "x" * (MAX_ARGUMENTS_BYTES // 2)
 )
 def test_off_the_protocol(events: list[Any], why: str) -> None:
     with pytest.raises(WireFault, match=why):
-        drafted(*events).reply("far")
+        replied(*events)
 
 
 @pytest.mark.parametrize(
