@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 
-from aios_storage.words import fold, grams, is_apart
+from aios_storage.words import characters, fold, grams, is_apart
 
 LONGEST = 200
 """Characters of a line that are shown."""
 _WORD = re.compile(r"[^\W_]+")
+_BETWEEN = r"[\W_]*"
 _ENDINGS = re.compile(r"(?:ational|ations?|ing|edly|ies|ed|es|ly|s|e|y)$")
 SHORT, FURTHER = 3, 5
 """A stem has at least so many characters; a word that matches goes on for so many at most."""
@@ -50,6 +51,12 @@ class Terms:
         """How many of the words are in the text, and how often any is."""
         stems = [stem for _, _, stem in self._matches(text)]
         return len(set(stems)), len(stems)
+
+    def apart(self, text: str) -> Terms:
+        """The characters of those runs without blanks that a text has with line ends, blanks or points in them."""
+        low = fold(text)[0]
+        runs = [run for stem in self._stems if len(run := characters(stem)) > 1]
+        return Terms([each for run in runs if re.search(_BETWEEN.join(map(re.escape, run)), low) for each in run])
 
     def within(self, text: str) -> frozenset[str]:
         """Those of the words that are in the text, each as its stem."""

@@ -123,6 +123,11 @@ def grams(word: str) -> list[str]:
     return ["".join(characters[at : at + size]) for at in range(count)]
 
 
+def characters(word: str) -> list[str]:
+    """The characters, with their marks, that a run without blanks is indexed as; none of any other word."""
+    return [] if word.isascii() else _patterns().apart.findall(word)
+
+
 def is_apart(char: str) -> bool:
     """Whether a character is of a script whose words have no blanks between them."""
     return not char.isascii() and _patterns().apart.match(char) is not None
@@ -197,7 +202,8 @@ class _Folding(dict[int, str]):
     def __missing__(self, code: int) -> str:
         char = chr(code)
         folded = _folded(char)
-        if len(folded) != 1:
+        # A mark that was none, such as of half-width kana, may be joined to what stands before it.
+        if len(folded) != 1 or (folded != char and unicodedata.combining(folded)):
             self.odd.add(char)
         self[code] = folded
         return folded
