@@ -143,16 +143,21 @@ class Session:
             frame = _frame(id, outcome)
             self._held.force(len(frame))
         self._remember(outcome)
-        self._out.send_nowait((frame, id))
+        self._send(frame, id)
 
     def _emitter(self, id: int) -> Callable[[str], None]:
         """Streamed text that has no room is left out: the reply holds all of it."""
 
         def emit(text: str) -> None:
             if self._held.take(len(frame := to_json({"id": id, "text": text}))):
-                self._out.send_nowait((frame, None))
+                self._send(frame, None)
 
         return emit
+
+    def _send(self, frame: bytes, answered: int | None) -> None:
+        """Hand a frame to the writer, which has ended where the agent has: then nobody is there to hear it."""
+        with suppress(anyio.BrokenResourceError):
+            self._out.send_nowait((frame, answered))
 
     async def _write(self) -> None:
         with self._outgoing:
