@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import AnyUrl, BaseModel, ConfigDict, Field, HttpUrl, RootModel
 
 Schema = dict[str, Any]
 
@@ -75,9 +75,46 @@ class Names(RootModel[list[Annotated[str, Field(pattern="^[A-Z][a-z]+$")]]]):
     pass
 
 
+class Link(BaseModel):
+    u: HttpUrl
+    other: AnyUrl
+    title: Annotated[str, Field(min_length=1, max_length=5000, pattern=r"\S")]
+
+
 PYDANTIC: dict[str, Schema] = {
-    model.__name__: model.model_json_schema() for model in (Leaf, Tree, Node, Chain, Strict, Open, Names)
+    model.__name__: model.model_json_schema() for model in (Leaf, Tree, Node, Chain, Strict, Open, Names, Link)
 }
+
+LENGTHS: dict[str, Schema] = {
+    "an address of mail": string(format="email", maxLength=254),
+    "a short address of mail": string(format="email", maxLength=100),
+    "a long address of mail": string(format="email", minLength=200, maxLength=254),
+    "an address of the web": string(format="uri", minLength=1, maxLength=2083),
+    "a short address of the web": string(format="uri", maxLength=12),
+    "a long address of the web": string(format="uri", minLength=1000),
+    "a very long address of the web": string(format="uri", minLength=4000),
+    "a name of a host": string(format="hostname", maxLength=253),
+    "a pointer": string(format="json-pointer", maxLength=4000),
+    "what is not blank": string(r"\S", maxLength=5000),
+    "what has no blanks": string(r"^\S+$", minLength=1, maxLength=5000),
+    "a slug": string("^[a-z0-9]+(-[a-z0-9]+)*$", maxLength=5000),
+    "a password": string(minLength=8, maxLength=5000, allOf=[{"pattern": "[A-Z]"}, {"pattern": "[0-9]"}]),
+    "patterns with lengths of their own": string(
+        "^.{1,3000}$", allOf=[{"pattern": "[A-Z]"}, {"pattern": "[0-9]"}, {"pattern": "[^a-z]"}]
+    ),
+    "words of a great length": string("^(ab|cd[0-9]{3}|x{40})*$", minLength=2000),
+    "many long texts": obj(*"abcdef", **{name: string(r"\S", maxLength=4000 - at) for at, name in enumerate("abcdef")}),
+    "many addresses": obj(
+        *"abcdef", **{name: string(format="uri", maxLength=2083 - at) for at, name in enumerate("abcdef")}
+    ),
+    "long keys": {
+        "type": "object",
+        "propertyNames": {"format": "email", "maxLength": 254},
+        "additionalProperties": {"type": "null"},
+        "minProperties": 1,
+    },
+}
+"""Strings whose lengths, counted in every state of their automata, would be too many states."""
 
 REFERENCES: dict[str, Schema] = {
     "recursion through the root": obj("v", v={"type": "integer"}, next={"$ref": "#"}),
@@ -582,6 +619,7 @@ TABLE: dict[str, Any] = {
         "references": REFERENCES,
         "logic": LOGIC,
         "types": TYPES,
+        "lengths": LENGTHS,
         "objects": OBJECTS,
         "pattern": PATTERNS,
         "mixed": MIXED,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -70,11 +71,18 @@ def fault(schema: Any, text: str) -> str | None:
     return wrong and f"{text!r:.300}: {wrong.message:.200}"
 
 
+@cache
+def made(name: str) -> tuple[str, Walker]:
+    """The grammar of a schema of the table."""
+    source = to_gbnf([TABLE[name]])
+    return source, Walker(source)
+
+
 def test_what_a_grammar_lets_through_satisfies_its_schema() -> None:
     assert len(TABLE) > 200
     random, faults = Random(12), []
     for name, schema in TABLE.items():
-        walker = Walker(to_gbnf([schema]))
+        _source, walker = made(name)
         for _ in range(VALUES):
             if found := fault(schema, walker.text(random)):
                 faults.append(f"{name}: {found}")
@@ -84,9 +92,8 @@ def test_what_a_grammar_lets_through_satisfies_its_schema() -> None:
 
 def test_what_is_drawn_is_let_through_by_llama_cpp(llama: LlamaModel) -> None:
     random, faults = Random(21), []
-    for name, schema in TABLE.items():
-        source = to_gbnf([schema])
-        walker = Walker(source)
+    for name in TABLE:
+        source, walker = made(name)
         for _ in range(2):
             text = walker.text(random, patience=20)
             # This model has no tokens for some bytes.
@@ -97,6 +104,22 @@ def test_what_is_drawn_is_let_through_by_llama_cpp(llama: LlamaModel) -> None:
 
 def spelled(llama: LlamaModel, text: str) -> bool:
     return b"".join(map(llama.piece, llama.tokenize(text))) == text.encode()
+
+
+def test_bounds_of_the_length_leave_room_for_what_is_usual(llama: LlamaModel) -> None:
+    usual = {
+        "an address of mail": "mary.ann.smith+news@mail.example-company.co.uk",
+        "a short address of mail": "mary.smith@example.org",
+        "an address of the web": f"https://www.example.org:8080/a/b/{'c' * 400}?q={'d' * 400}#{'e' * 400}",
+        "a name of a host": "a.very-long-name-of-a.example",
+        "what is not blank": " word " * 300,
+        "what has no blanks": "word" * 500,
+        "a slug": "one-two-three",
+        "a password": "lower Upper 7 " + "x" * 800,
+        "patterns with lengths of their own": "lower Upper 7 " + "x" * 800,
+    }
+    for name, text in usual.items():
+        assert accepts(llama, made(f"lengths: {name}")[0], json.dumps(text)), name
 
 
 def test_strings_of_a_pattern_match_it() -> None:

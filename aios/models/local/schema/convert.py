@@ -12,7 +12,7 @@ from aios.models.local.schema import characters as sets
 from aios.models.local.schema.characters import Ranges
 from aios.models.local.schema.errors import Refused, Unsupported
 from aios.models.local.schema.formats import FORMATS
-from aios.models.local.schema.language import Cut, Language, Multiples, Regular, Table, Words, write_out
+from aios.models.local.schema.language import Cut, Language, Multiples, Regular, Words
 from aios.models.local.schema.numbers import (
     ANY_DECIMAL,
     Interval,
@@ -26,9 +26,8 @@ from aios.models.local.schema.numbers import (
 from aios.models.local.schema.regex import parse
 from aios.models.local.schema.rules import Optional, Ref, Rules, Symbol, TooLarge
 from aios.models.local.schema.shapes import Node, Nodes, Reader, Shape, type_of
+from aios.models.local.schema.tables import LONGEST, Table, write_out
 
-LONGEST = 4096
-"""Characters of a string that has a larger bound."""
 MOST_ITEMS = 1024
 """Items of an array that has a larger bound."""
 FEW = 6
@@ -41,6 +40,8 @@ MOST_LEVELS = 16
 """Levels of lists and objects within a schema that refers to itself."""
 MOST_STATES = 20_000
 """States of all automata of a grammar."""
+ROOMS = (10_000, 2_000, 400)
+"""States that one automaton may have; of automata that are too large together, each gets the next fewer."""
 
 CONSTANTS = (("null", "null"), ("boolean", "true"), ("boolean", "false"))
 """With their types; spelled as their identities are."""
@@ -50,11 +51,36 @@ RAW: Ranges = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x7E), (0x80, 0xD7FF), (0xE000
 SHORT = {0x22: '\\"', 0x5C: "\\\\", 0x08: "\\b", 0x0C: "\\f", 0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t"}
 
 
+def gbnf(alternatives: Sequence[Nodes], tick: Callable[[], None]) -> str:
+    """The grammar of the values that satisfy one of several sets of schemas, and are not endlessly nested.
+
+    Where strings with all their lengths would make it too large, it has fewer of them. Raises Refused and TooLarge.
+    """
+    converter = Converter(tick, ROOMS[0])
+    try:
+        return converter.gbnf(alternatives)
+    except TooLarge:
+        for room in ROOMS[1:]:
+            if converter.largest > room and (found := _smaller(alternatives, Converter(tick, room))):
+                return found
+        raise
+
+
+def _smaller(alternatives: Sequence[Nodes], converter: Converter) -> str | None:
+    try:
+        return converter.gbnf(alternatives)
+    except (Refused, TooLarge):
+        return None
+
+
 class Converter:
     """Makes rules of schemas; `tick` hears of each step. Raises Refused and TooLarge."""
 
-    def __init__(self, tick: Callable[[], None]) -> None:
+    def __init__(self, tick: Callable[[], None], room: int) -> None:
         self.rules = Rules()
+        self.largest = 0
+        """States of the largest automaton so far."""
+        self._room = room
         self._reader, self._tick = Reader(tick), tick
         self._states = 0
         self._made: dict[tuple[str, ...], Ref] = {}
@@ -158,9 +184,10 @@ class Converter:
     def _table(self, language: Language, path: str) -> Table:
         self._tick()
         try:
-            table = write_out(language)
+            table = write_out(language, self._room)
         except Unsupported as error:
             raise Refused(path, f"a string or number {error}; simplify its pattern or its bounds") from None
+        self.largest = max(self.largest, len(table.moves))
         self._states += len(table.moves)
         if self._states > MOST_STATES:
             raise TooLarge
