@@ -6,6 +6,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from aios.models.local.schema import characters as sets
@@ -247,12 +248,9 @@ class Converter:
         return states[0] if states else self.rules.new()
 
     def _characters(self, state: Ref, ranges: Ranges, after: Ref) -> None:
-        if raw := sets.intersection(ranges, RAW):
+        raw, escaped = _spellings(ranges)
+        if raw:
             self.rules.add(state, raw, after)
-        escaped = [text for code, text in SHORT.items() if _includes(ranges, code)]
-        if not raw and not escaped:
-            # Control characters are written only where nothing else will do.
-            escaped = [f"\\u{code:04x}" for low, high in ranges for code in range(low, high + 1)]
         for text in escaped:
             self.rules.add(state, text, after)
 
@@ -561,6 +559,17 @@ def _multiples(factor: Fraction) -> Multiples:
     if factor * 10**places > 2000:
         raise Unsupported(f"{factor} is too large for an automaton")
     return Multiples(factor, places)
+
+
+@lru_cache(maxsize=1024)
+def _spellings(ranges: Ranges) -> tuple[Ranges, tuple[str, ...]]:
+    """Characters that stand for themselves in a JSON string, and how the others of a set are written."""
+    raw = sets.intersection(ranges, RAW)
+    escaped = [text for code, text in SHORT.items() if _includes(ranges, code)]
+    if not raw and not escaped:
+        # Control characters are written only where nothing else will do.
+        escaped = [f"\\u{code:04x}" for low, high in ranges for code in range(low, high + 1)]
+    return raw, tuple(escaped)
 
 
 def _includes(ranges: Ranges, code: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from aios.models.local.schema.characters import Ranges
 from aios.models.local.schema.components import components
@@ -108,7 +109,10 @@ class Rules:
         levels are not enough for any text, or make too many rules.
         """
         made, numbers = Rules(), dict[tuple[int, int], Ref]()
-        component = components([self._leads_to(number) for number in range(len(self._alternatives))])
+        leads = [self._leads_to(number) for number in range(len(self._alternatives))]
+        component = components(leads)
+        if not any(component[number] == component[after] for number in values for after in leads[number]):
+            return self, root
         waiting: deque[tuple[int, int]] = deque()
 
         def copied(number: int, level: int) -> Ref:
@@ -172,7 +176,12 @@ def _written(symbol: Symbol) -> str:
             return f"r{number}"
         case Optional(text):
             return f"{_written(text)}?"
-    return f"[{''.join(_range(*pair) for pair in symbol)}]"
+    return _class(symbol)
+
+
+@lru_cache(maxsize=1024)
+def _class(ranges: Ranges) -> str:
+    return f"[{''.join(_range(*pair) for pair in ranges)}]"
 
 
 def _range(low: int, high: int) -> str:
