@@ -54,6 +54,8 @@ class Strict(BaseModel):
     wakes: time | None = None
     naps: timedelta = timedelta()
     price: Decimal = Decimal(0)
+    cents: float = Field(multiple_of=0.01, ge=0, default=0)
+    paid: Decimal = Field(multiple_of=Decimal("0.01"), default=Decimal(0))
     zip: str = Field(pattern=r"^\d{5}(-\d{4})?$")
     score: int = Field(ge=0, le=100, multiple_of=5)
     ratio: float = Field(gt=0, lt=1)
@@ -307,6 +309,15 @@ TYPES: dict[str, Any] = {
     },
     "multiples as a float": {"type": "integer", "multipleOf": 5.0, "minimum": 0, "maximum": 20},
     "halves": {"type": "number", "multipleOf": 0.5, "minimum": -1, "maximum": 2},
+    **{
+        f"multiples of {factor}": {"type": "number", "multipleOf": factor}
+        for factor in (0.01, 0.1, 0.5, 0.05, 0.25, 0.15, 1.1, 1e-6, 1e-9, 12.3)
+    },
+    "money": {"type": "number", "multipleOf": 0.01, "minimum": 0, "maximum": 100_000},
+    "much money": {"type": "number", "multipleOf": 0.01, "minimum": 1e9, "maximum": 1e10},
+    "cents": {"type": "number", "multipleOf": 0.01, "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+    "cents and quarters": {"type": "number", "allOf": [{"multipleOf": 0.01}, {"multipleOf": 0.25}]},
+    "integers of cents": {"type": "integer", "multipleOf": 0.01},
     "multiples of ten among numbers": {"type": "number", "multipleOf": 10, "minimum": 5, "maximum": 100},
     "probabilities": {"type": "number", "minimum": 0, "maximum": 1},
     "strictly between numbers": {"type": "number", "exclusiveMinimum": -0.25, "exclusiveMaximum": 0.125},
@@ -642,7 +653,16 @@ REFUSED: dict[str, tuple[Any, str, str]] = {
     "half a length": (string(minLength=1.5), "its root", "minLength is no number of things"),
     "a bound that is none": ({"type": "integer", "minimum": "3"}, "its root", "minimum is no number"),
     "multiples of nothing": ({"type": "integer", "multipleOf": 0}, "its root", "multipleOf is not above 0"),
-    "multiples of a cent": ({"type": "number", "multipleOf": 0.01}, "its root", "multipleOf 0.01"),
+    "multiples of too large a fraction": (
+        {"type": "number", "multipleOf": 0.3333333333333333},
+        "its root",
+        "is too large for an automaton",
+    ),
+    "no multiple in between": (
+        {"type": "number", "multipleOf": 0.01, "minimum": 0.005, "maximum": 0.009},
+        "its root",
+        "no value that ends",
+    ),
     "a reference to nothing": (obj(a={"$ref": "#/$defs/missing"}), "/properties/a", "leads nowhere"),
     "a reference out of the schema": ({"$ref": "https://example.com/s"}, "its root", "leads out of the schema"),
     "a reference to a file": ({"$ref": "other.json#/x"}, "its root", "leads out of the schema"),

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from functools import cache
 from random import Random
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.validators import validator_for
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError
+from jsonschema.validators import extend, validator_for
+from pydantic import Field, TypeAdapter
 
 from aios.models.local.grammar import to_gbnf
 from aios.models.local.llama import LlamaModel
+from aios.models.local.schema.numbers import decimal_of
 from aios_syscalls import BadRequest
 from tests.models.local.gbnf import Walker
 from tests.models.local.schemas import FORMATS, OF_ECMA, PATTERNS, PYDANTIC, REFUSED, TABLE, obj
@@ -58,6 +61,18 @@ for _name, _check in {
     checker.checks(_name, raises=ValueError)(lambda value, check=_check: not isinstance(value, str) or check(value))
 
 
+def _multiple(_validator: Any, factor: float, value: Any, _schema: Any) -> Iterator[ValidationError]:
+    """As the specification has it: jsonschema itself divides doubles, and takes 0.07 for no multiple of 0.01."""
+    if type(value) in (int, float) and (decimal_of(value) / decimal_of(factor)).denominator != 1:
+        yield ValidationError(f"{value!r} is no multiple of {factor}")
+
+
+@cache
+def exact(kind: Any) -> Any:
+    """A validator that takes decimals as they are written."""
+    return extend(kind, {"multipleOf": _multiple})
+
+
 def fault(schema: Any, text: str) -> str | None:
     """Why a text is no JSON that satisfies a schema."""
     try:
@@ -66,7 +81,7 @@ def fault(schema: Any, text: str) -> str | None:
         json.dumps(value, ensure_ascii=False).encode()
     except ValueError as error:
         return f"{text!r} is no JSON: {error}"
-    kind = validator_for(schema, default=Draft202012Validator)
+    kind = exact(validator_for(schema, default=Draft202012Validator))
     wrong = next(kind(schema, format_checker=checker).iter_errors(value), None)
     return wrong and f"{text!r:.300}: {wrong.message:.200}"
 
@@ -120,6 +135,15 @@ def test_bounds_of_the_length_leave_room_for_what_is_usual(llama: LlamaModel) ->
     }
     for name, text in usual.items():
         assert accepts(llama, made(f"lengths: {name}")[0], json.dumps(text)), name
+
+
+def test_pydantic_takes_the_multiples_of_decimals_that_are_generated() -> None:
+    random = Random(7)
+    for factor in (0.01, 0.1, 0.05, 0.15, 0.333, 1.1, 12.3, 1e-6, 1e-9):
+        walker = Walker(to_gbnf([{"type": "number", "multipleOf": factor}]))
+        kind = TypeAdapter(Annotated[float, Field(multiple_of=factor)])
+        for _ in range(100):
+            kind.validate_json(walker.text(random))
 
 
 def test_strings_of_a_pattern_match_it() -> None:
@@ -220,6 +244,12 @@ GOOD = [
         ['{"a":"1"}', '{"a"}'],
     ),
     ({"type": "array", "items": {"enum": [1, 2]}, "uniqueItems": True}, ["[1,2]", "[2, 1]", "[]"], ["[1,1]", "[3]"]),
+    (
+        {"type": "number", "multipleOf": 0.01, "minimum": 0},
+        ["19.99", "0.07", "0.3", "0", "1234567.89", "5.50", "100"],
+        ["19.999", "-0.01", "0.001", "1e-2", ".5"],
+    ),
+    ({"type": "number", "multipleOf": 0.1}, ["0.3", "-0.7", "1.0"], ["0.35", "0.01"]),
     ({"type": "integer", "multipleOf": 15}, ["0", "45", "-30", "1005"], ["5", "3", "-10"]),
 ]
 

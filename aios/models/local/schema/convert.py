@@ -23,6 +23,7 @@ from aios.models.local.schema.numbers import (
     integer_digits,
     negative,
     positive,
+    within_tolerance,
 )
 from aios.models.local.schema.regex import parse
 from aios.models.local.schema.rules import Optional, Ref, Rules, Symbol, TooLarge
@@ -160,9 +161,10 @@ class Converter:
             more = [_multiples(factor) for factor, _path in shape.factors]
         except Unsupported as error:
             raise Refused(path, f"multipleOf {error}") from None
+        interval = within_tolerance(shape.interval, [factor for factor, _path in shape.factors])
         for sign, half, own in (
-            ("", positive(shape.interval), excluded),
-            ("-", negative(shape.interval), [-each for each in excluded]),
+            ("", positive(interval), excluded),
+            ("-", negative(interval), [-each for each in excluded]),
         ):
             if half is not None:
                 self._half(rule, sign, half, (kinds, own, more), path)
