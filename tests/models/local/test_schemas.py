@@ -23,7 +23,7 @@ from tests.models.local.gbnf import Walker
 from tests.models.local.schemas import FORMATS, OF_ECMA, PATTERNS, PYDANTIC, REFUSED, TABLE, obj
 from tests.models.local.test_local_grammar import accepts
 
-VALUES = 25
+VALUES = 15
 """How many values are drawn of each schema."""
 
 checker = FormatChecker(FormatChecker.checkers.keys())
@@ -139,7 +139,7 @@ def test_bounds_of_the_length_leave_room_for_what_is_usual(llama: LlamaModel) ->
 
 def test_pydantic_takes_the_multiples_of_decimals_that_are_generated() -> None:
     random = Random(7)
-    for factor in (0.01, 0.1, 0.05, 0.15, 0.333, 1.1, 12.3, 1e-6, 1e-9):
+    for factor in (0.01, 0.1, 0.05, 0.15, 0.7, 1.1, 1e-6, 1e-9):
         walker = Walker(to_gbnf([{"type": "number", "multipleOf": factor}]))
         kind = TypeAdapter(Annotated[float, Field(multiple_of=factor)])
         for _ in range(100):

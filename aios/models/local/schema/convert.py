@@ -27,7 +27,7 @@ from aios.models.local.schema.numbers import (
 )
 from aios.models.local.schema.regex import parse
 from aios.models.local.schema.rules import Optional, Ref, Rules, Symbol, TooLarge
-from aios.models.local.schema.shapes import Node, Nodes, Reader, Shape, type_of
+from aios.models.local.schema.shapes import Languages, Node, Nodes, Reader, Shape, type_of
 from aios.models.local.schema.tables import LONGEST, Table, write_out
 
 MOST_ITEMS = 1024
@@ -58,32 +58,33 @@ def gbnf(alternatives: Sequence[Nodes], tick: Callable[[], None]) -> str:
 
     Where strings with all their lengths would make it too large, it has fewer of them. Raises Refused and TooLarge.
     """
-    converter = Converter(tick, ROOMS[0])
+    languages: Languages = {}
+    converter = Converter(tick, ROOMS[0], languages)
     try:
         return converter.gbnf(alternatives)
     except TooLarge:
         for room in ROOMS[1:]:
-            if converter.largest > room and (found := _smaller(alternatives, Converter(tick, room))):
-                return found
+            if converter.largest <= room:
+                break
+            try:
+                return Converter(tick, room, languages).gbnf(alternatives)
+            except TooLarge:
+                continue
+            except Refused:
+                # What has no room for its shortest strings has none in a smaller one.
+                break
         raise
-
-
-def _smaller(alternatives: Sequence[Nodes], converter: Converter) -> str | None:
-    try:
-        return converter.gbnf(alternatives)
-    except (Refused, TooLarge):
-        return None
 
 
 class Converter:
     """Makes rules of schemas; `tick` hears of each step. Raises Refused and TooLarge."""
 
-    def __init__(self, tick: Callable[[], None], room: int) -> None:
+    def __init__(self, tick: Callable[[], None], room: int, languages: Languages) -> None:
         self.rules = Rules()
         self.largest = 0
         """States of the largest automaton so far."""
         self._room = room
-        self._reader, self._tick = Reader(tick), tick
+        self._reader, self._tick = Reader(tick, languages), tick
         self._states = 0
         self._made: dict[tuple[str, ...], Ref] = {}
         self._waiting: deque[tuple[Ref, Nodes]] = deque()

@@ -165,6 +165,8 @@ class Shape:
         return (*found, *self.unevaluated(self.closed_items, covering))
 
 
+Languages = dict[tuple[str, bool], Language]
+"""What patterns match, in the narrowest reading or in the widest."""
 Choices = list[tuple[list[Nodes], str]]
 """Several choices, each among sets of schemas, with where it was made."""
 
@@ -184,10 +186,10 @@ class _Work:
 class Reader:
     """Reads schemas, with a bound on all that it looks at; `tick` hears of each step. Raises Refused."""
 
-    def __init__(self, tick: Callable[[], None]) -> None:
+    def __init__(self, tick: Callable[[], None], languages: Languages) -> None:
         self._steps, self._tick = 0, tick
         self._nested = 0
-        self._languages: dict[tuple[str, bool], Language] = {}
+        self._languages = languages
 
     def shapes(self, nodes: Nodes) -> list[Shape]:
         """The alternatives of schemas that must all hold; none if they contradict each other at first sight."""
