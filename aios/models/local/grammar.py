@@ -17,8 +17,8 @@ from aios.models.local.llama import LlamaModel, start
 from aios.models.local.sampling import Ids
 from aios.models.local.schema.convert import gbnf
 from aios.models.local.schema.errors import Refused
+from aios.models.local.schema.nodes import Node, Nodes
 from aios.models.local.schema.rules import TooLarge
-from aios.models.local.schema.shapes import Node, Nodes
 from aios_syscalls import BadRequest, Chat, ToolSpec
 
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])

@@ -17,7 +17,9 @@ from pydantic import Field, TypeAdapter
 
 from aios.models.local.grammar import to_gbnf
 from aios.models.local.llama import LlamaModel
+from aios.models.local.schema.negation import NEGATIONS, UNNEGATED
 from aios.models.local.schema.numbers import decimal_of
+from aios.models.local.schema.shapes import CHOOSES, SAYS
 from aios_syscalls import BadRequest
 from tests.models.local.gbnf import Walker
 from tests.models.local.schemas import FORMATS, OF_ECMA, PATTERNS, PYDANTIC, REFUSED, TABLE, obj
@@ -163,6 +165,11 @@ def test_what_a_grammar_cannot_hold_is_refused_by_name_and_place(name: str) -> N
     assert caught.value.field == "response_schema"
     assert reason in caught.value.message
     assert place in caught.value.message
+
+
+def test_of_each_keyword_that_says_something_it_is_known_whether_its_opposite_can_be_said() -> None:
+    assert SAYS.keys() | CHOOSES.keys() == NEGATIONS.keys() | UNNEGATED | {"$id"}
+    assert not NEGATIONS.keys() & UNNEGATED
 
 
 def nested(depth: int, schema: Any = None) -> Any:

@@ -14,6 +14,7 @@ from aios.models.local.schema.characters import Ranges
 from aios.models.local.schema.errors import Refused, Unsupported
 from aios.models.local.schema.formats import FORMATS
 from aios.models.local.schema.language import Cut, Language, Multiples, Regular, Words
+from aios.models.local.schema.nodes import Node, Nodes
 from aios.models.local.schema.numbers import (
     ANY_DECIMAL,
     Interval,
@@ -27,7 +28,7 @@ from aios.models.local.schema.numbers import (
 )
 from aios.models.local.schema.regex import parse
 from aios.models.local.schema.rules import Optional, Ref, Rules, Symbol, TooLarge
-from aios.models.local.schema.shapes import Languages, Node, Nodes, Reader, Shape, type_of
+from aios.models.local.schema.shapes import Languages, Reader, Shape, type_of
 from aios.models.local.schema.tables import LONGEST, Table, write_out
 
 MOST_ITEMS = 1024
