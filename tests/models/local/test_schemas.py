@@ -196,9 +196,7 @@ def test_large_schemas_are_bounded() -> None:
     with pytest.raises(BadRequest, match="too large"):
         to_gbnf([{"enum": list(range(600_000))}])
     with pytest.raises(BadRequest, match="too large"):
-        to_gbnf(
-            [{"properties": {f"p{n}": {"type": "string", "pattern": f"^[a-z]{{{4000 - n}}}$"} for n in range(100)}}]
-        )
+        to_gbnf([{"properties": {f"p{n}": {"type": "string", "pattern": f"^[a-z]{{{4000 - n}}}$"} for n in range(9)}}])
 
 
 def test_a_grammar_grows_with_its_schema_and_not_faster() -> None:

@@ -337,7 +337,8 @@ class Converter:
         if values is None:
             raise Refused(
                 str(shape.unique),
-                "uniqueItems of items that are not listed in an enum is not supported; list them, or leave it out",
+                "uniqueItems of items that are not listed in an enum is not supported; list them, or leave it out "
+                "and drop what comes twice",
             )
         most = len(values) if most is None else min(most, len(values))
         states: dict[tuple[int, int], Ref] = {}
