@@ -21,11 +21,12 @@ BESIDE = 0.5
 """What a word in the line before or after counts, for a sentence may go on there."""
 SENTENCE, LETTERS = 4, 0.9
 """A line of so many words, so much of which is letters and blanks, is taken for a part of a sentence."""
-# What a reader of the text does not see: tags and comments, images, the targets of links, directives.
+# What a reader of the text does not see: tags and comments, images, the targets of links, directives. No part of it
+# is looked for from each of many places to the same end, for a line may be a whole file.
 _MARKUP = re.compile(
-    r"<!--.*?(?:-->|$)|</?[A-Za-z][^<>]*(?:>|$)|!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])?|(?<=\])\([^)]*\)|"
-    r"^\s*\[[^\]]+\]:\s.*|^\s*\.\. [\w-]+::.*|^\s*:[\w-]+:\s.*|"
-    r"^[^<>]*\b[\w:-]+=(?:\"[^\"]*\"|'[^']*')\s*/?>"
+    r"<!--.*?(?:-->|$)|</?[A-Za-z][^<>]*+(?:>|$)|!\[[^\[\]]*+\](?:\([^()]*+\)|\[[^\[\]]*+\])?|"
+    r"(?<=\])\((?:[^()]++|\([^()]*+\))*+\)|"
+    r"^\s*+\[[^\]]++\]:\s.*|^\s*+\.\. [\w-]++::.*|^\s*+:[\w-]++:\s.*"
 )
 _HEADING = re.compile(r"\s*(?:#{1,6}\s|=+\s)")
 
@@ -119,7 +120,7 @@ def _best(lines: Sequence[str], terms: Terms) -> int:
 
     What a reader does not see of a line, such as an image's markup, counts only where nothing else does.
     """
-    seen = [_MARKUP.sub(" ", line) for line in lines]
+    seen = [_MARKUP.sub(" ", _after_tag(line)) for line in lines]
     found = [terms.within(line) for line in seen]
     often = Counter(stem for each in found for stem in each)
     weight = {stem: log(1 + len(lines) / count) for stem, count in often.items()}
@@ -133,6 +134,15 @@ def _best(lines: Sequence[str], terms: Terms) -> int:
         return round(own + more, 9), round(own, 9), hidden, sentence, says(seen[at]), says(lines[at]), -at
 
     return max(range(len(lines)), key=worth, default=0)
+
+
+def _after_tag(line: str) -> str:
+    """A line without the end of a tag that began on one before: what ends in an attribute and a bracket."""
+    head, end, rest = line.partition(">")
+    inside = head.removesuffix("/").rstrip()
+    opening = inside.rfind(inside[-1:], 0, -1)
+    ends = end and "<" not in head and opening > 1 and inside[-1] in "\"'"
+    return f" {rest}" if ends and inside[opening - 1] == "=" and _WORD.match(inside[opening - 2]) else line
 
 
 def _is_sentence(line: str) -> bool:
