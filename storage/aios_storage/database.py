@@ -94,6 +94,8 @@ class Database:
         # Closed by whichever thread closes all, hence not bound to this one.
         connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
+            # What a database that somebody else made defines must not call functions that reach beyond it.
+            connection.execute("PRAGMA trusted_schema = OFF")
             connection.create_function("canonical", 1, canonical, deterministic=True)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
