@@ -29,7 +29,8 @@ from aios_storage.path import is_unicode
 from aios_storage.root import MAX_ENTRIES, MAX_READ, Root
 from aios_storage.scan import Scanned, Scanner, Skip
 from aios_storage.sealed import NOTHING
-from aios_storage.truth import PLACE, Truth, typed_errors
+from aios_storage.store import PLACE
+from aios_storage.truth import Truth, typed_errors
 from aios_storage.undo import Undone, plan
 from aios_storage.version import USER, At, Author, Version
 from aios_syscalls.errors import AiosError, BadRequest, Conflict, Denied, Exists, NotFound
