@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from aios_storage.words import grams, indexed, split
+from aios_storage.words import compatible, grams, indexed, split
 from aios_syscalls.errors import BadRequest
 
 _STOP_WORDS_WORDS = """
@@ -94,8 +93,7 @@ def parse(text: str) -> Keywords:
 
 def _typed(text: str) -> str:
     """A query with its signs as they are on every keyboard: input methods give wide ones."""
-    text = text.replace("\0", " ")
-    return text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return compatible(text.replace("\0", " "))
 
 
 def _no_word(asked: str) -> BadRequest:

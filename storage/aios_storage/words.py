@@ -136,8 +136,22 @@ def is_apart(char: str) -> bool:
 _ASCII = re.compile(r"[^\W_]+")
 
 
+def compatible(text: str) -> str:
+    """A text in Unicode's form NFKC, with as many marks on a character as any language has (UAX #15, Stream-Safe).
+
+    Bringing marks into their order takes the square of how many there are.
+    """
+    return text if text.isascii() else unicodedata.normalize("NFKC", _piles().sub(r"\1", text))
+
+
 def _plain(text: str) -> str:
-    return _DROPPED.sub("", unicodedata.normalize("NFKC", text))
+    return _DROPPED.sub("", compatible(text))
+
+
+@cache
+def _piles() -> re.Pattern[str]:
+    marks = _class(code for code in range(0x300, 0x1E94B) if unicodedata.combining(chr(code)))
+    return re.compile(f"([{marks}]{{30}})[{marks}]++")
 
 
 def _spaced(match: re.Match[str]) -> str:
@@ -219,7 +233,7 @@ def fold(text: str) -> tuple[str, Sequence[int]]:
     if text.isascii():
         return text.lower(), range(len(text) + 1)
     folded = text.translate(_FOLDING)
-    if unicodedata.is_normalized("NFC", text) and _FOLDING.odd.isdisjoint(text):
+    if not _piles().search(text) and unicodedata.is_normalized("NFC", text) and _FOLDING.odd.isdisjoint(text):
         return folded, range(len(text) + 1)
     pieces: list[str] = []
     origins: list[int] = []
