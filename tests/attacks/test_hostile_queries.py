@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aios_storage import filters, query
+from aios_storage import difference, filters, query
 from aios_storage.filters import Filters
 from aios_storage.library import Library
 from aios_storage.search import Query
@@ -121,3 +121,13 @@ def test_a_pattern_of_many_stars_is_answered_as_soon_as_another(library: Library
     library.refresh()
     library.index._read().set_progress_handler(step, 1000)
     assert not library.search(Query("heron", filters=Filters(paths=("*a" * 100 + "b",)))).hits
+
+
+def test_a_diff_of_very_many_lines_that_moved_is_told_as_a_whole(library: Library) -> None:
+    """How its work grows is counted in tests/storage/test_difference.py."""
+    lines = [b"%d\n" % number for number in range(difference.LINES + 1)]
+    library.files.write("big.txt", b"".join(lines))
+    library.files.write("big.txt", b"".join(reversed(lines)))
+    told = library.files.diff("big.txt", 1).splitlines()
+    assert told[2] == f"@@ -1,{len(lines)} +1,{len(lines)} @@"
+    assert len(told) == 3 + 2 * len(lines)
