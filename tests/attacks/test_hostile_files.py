@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import os
 import re
@@ -87,6 +88,8 @@ FILES = {
     "a head of blanks": ("a.txt", "a: b\nc:" + " " * SIZE + "d\n"),
     "a key of blanks": ("a.txt", "a: b\nc" + " " * SIZE + "d\n"),
     "addresses": ("a.txt", "author: x\nby: " + "(@" * SIZE + "\n"),
+    "quotes in a table": ("a.csv", ',"a",\n' + '"' * 3000 + "x\n"),
+    "quoted columns": ("a.csv", ',"a",\n' + ("," + '"' * 3000) + "x\n" + ',"' * SIZE),
     "signs in an address": ("a.txt", "author: x\nby: (" + "@" * SIZE + "\n"),
     **{
         f"{word[:12]} in {name}": (name, f"{head}{word * (SIZE // len(word))}{tail}")
@@ -110,6 +113,7 @@ def test_no_text_file_takes_long_to_read() -> None:
     assert not slow
     # The controls: patterns that look for an end from each beginning, or share out blanks in each way.
     assert grows(lambda size: re.findall(r"<script>.*?</script>", "<script>" * size, re.DOTALL), 500) > 8
+    assert grows(lambda size: csv.Sniffer().sniff(',"a",\n' + '"' * size + "x\n"), 25) > 8
     heading = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
     assert grows(lambda size: heading.search("# a" + " " * size + "b\n"), 60) > 8
 
