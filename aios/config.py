@@ -345,7 +345,7 @@ def read(flags: Mapping[str, Any] | None = None, path: Path | None = None) -> Lo
     The working directory's file is never an error unless it is trusted: what it says is left out. Raises BadRequest,
     naming the source and the field, or NotFound.
     """
-    low = _file(path) if path else _own_file(user_file())
+    low = _own_file(path) if path else _own_file(user_file()) if os.path.lexists(user_file()) else {}
     high = _merge(_environment(), flags or {})
     found = Project()
     if path is None:
@@ -375,11 +375,11 @@ def _file(path: Path) -> dict[str, Any]:
 
 
 def _own_file(path: Path) -> dict[str, Any]:
-    """The values of the user's own file, if it is there; what it names as code lies where it does.
+    """The values of a file of the user's; what it names as code, a model or an embedder lies where it does.
 
     From wherever aios is started a relative path would lead to what somebody planted there.
     """
-    values = _file(path) if os.path.lexists(path) else {}
+    values = _file(path)
     for name in ("tools", "agents"):
         if name in values:
             values[name] = [_beside(path, each) for each in values[name]]
@@ -388,11 +388,14 @@ def _own_file(path: Path) -> dict[str, Any]:
     for model in values.get("models", {}).values():
         if "path" in model:
             model["path"] = _beside(path, model["path"])
+    kind, _, embedder = str(values.get("files", {}).get("embedder", "")).partition(":")
+    if kind == "granite":
+        values["files"]["embedder"] = f"granite:{_beside(path, embedder)}"
     return values
 
 
 def _beside(file: Path, path: str) -> str:
-    return str(file.parent / Path(path).expanduser())
+    return str(file.absolute().parent / Path(path).expanduser())
 
 
 def _with_directory(values: dict[str, Any], high: Mapping[str, Any]) -> tuple[dict[str, Any], Project]:

@@ -9,6 +9,7 @@ import statistics
 import tempfile
 import time
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 
 import anyio
@@ -17,6 +18,9 @@ import psutil
 from pydantic_core import to_json
 
 from aios.bench import Report, at_least, at_most
+from aios.bench.against import Better
+from aios.bench.against import against as versus
+from aios.bench.overhead_parts import parts
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
 from aios.kernel import Kernel, Kind, Lane, Limits, SqliteJournal, Turn, by_family, read_events
@@ -30,16 +34,32 @@ from aios_syscalls.port import Port
 CALL = Chat(messages=(Message(role="user", content="hello"),))
 QUEUED = 10_000
 AGENTS = 64
+BETTER: Mapping[str, Better] = {
+    "noop_latency_p50_ms": "<=",
+    "noop_throughput_per_s": ">=",
+    "accept_10000_s": "<=",
+    "bytes_per_queued": "<=",
+}
+VERSUS = (
+    "q1, q2 and q3 are quartiles over the rounds, the bound is the old checkout's farther one, and a ratio is "
+    "the median of the rounds' ratios, new over old"
+)
 
 
-def main(quick: bool) -> Report:
-    """Latency of one agent, throughput of 64, and 10,000 calls queued at once; journal on, beside a bare loop."""
+def main(quick: bool, against: Path | None = None) -> Report:
+    """Latency of one agent, throughput of 64, and 10,000 calls queued at once; journal on, beside a bare loop.
+
+    Or all that of the checkout in `against` and of this one, in turns.
+    """
+    if against is not None:
+        return Report.of("overhead", *versus("overhead", against, quick, BETTER), notes=[VERSUS])
     calls = 2_000 if quick else 10_000
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         figures = anyio.run(_queue, place / "queue.db")
         figures |= anyio.run(_load, place / "load.db", calls)
         figures |= anyio.run(_bare, place / "bare.db", calls)
+        figures |= anyio.run(parts, place / "parts.db", calls // 4)
     return Report.of(
         "overhead",
         figures,

@@ -53,10 +53,24 @@ def _refuse() -> None:
 
 
 def _leave(end: SystemExit) -> None:
-    """End the process even though a worker thread may still be stuck in a call that was given up."""
+    """End the process even though a worker thread may still be stuck in a call that was given up.
+
+    As Python has it, an end with words says them and is a failure.
+    """
+    end = _said(end)
     if all(thread.daemon or thread is threading.main_thread() for thread in threading.enumerate()):
         raise end
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()
-    os._exit(end.code if isinstance(end.code, int) else 0)
+    os._exit(end.code if isinstance(end.code, int) else 1)
+
+
+def _said(end: SystemExit) -> SystemExit:
+    """An end by a number, any words of it said."""
+    from aios.cli.output import talk
+
+    if end.code is None or isinstance(end.code, int):
+        return SystemExit(end.code or 0)
+    talk(str(end.code))
+    return SystemExit(1)

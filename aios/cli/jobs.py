@@ -6,6 +6,7 @@ import itertools
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from aios.cli.output import me, say
@@ -42,6 +43,12 @@ def _divided(word: str) -> tuple[str, str, str]:
         if word[:end].endswith(".py") and os.path.isfile(word[:end]):
             return word[:end], word[end : end + 1], word[end + 1 :]
     return word.partition("=")
+
+
+def sealing(jobs: Sequence[Job], config: Config) -> Config:
+    """The configuration under which agents cannot change the files that the jobs run."""
+    files = [Path(job.program).absolute() for job in jobs if job.program.endswith(".py") or "/" in job.program]
+    return config.model_copy(update={"read_only": (*config.read_only, *dict.fromkeys(files))})
 
 
 def cycle(jobs: Sequence[Job], count: int | None) -> list[Job]:

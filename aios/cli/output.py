@@ -13,6 +13,8 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TextIO
 
+from aios.cli.invisible import JOINERS, SELECTORS, UNSEEN, joins, varies
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -27,11 +29,6 @@ STEERING = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 """General categories of what is no visible text."""
 DRAWN = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
 """Format characters that have a form (Unicode's Prepended_Concatenation_Mark)."""
-JOINERS = frozenset("\u200c\u200d")
-SELECTORS = frozenset(map(chr, (*range(0xFE00, 0xFE10), 0x180B, 0x180C, 0x180D, 0x180F)))
-RARE_SELECTORS = frozenset(map(chr, range(0xE0100, 0xE01F0)))
-UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u2800")
-"""Letters, marks and symbols that look like nothing, or like a blank."""
 _PLAIN = re.compile("[\n\t -~]*")
 
 
@@ -119,6 +116,16 @@ def print_json(value: Any, *, line: bool = False) -> None:
     print(json.dumps(plain(value), indent=None if line else 2))
 
 
+def _harmless(before: str, here: str, after: str) -> bool:
+    if here in "\n\t" or here in DRAWN:
+        return True
+    if here in JOINERS:
+        return joins(before, here, after)
+    if here in SELECTORS:
+        return varies(before, here, after)
+    return here not in UNSEEN and unicodedata.category(here) not in STEERING
+
+
 def plain(value: Any) -> Any:
     """Any value as JSON has it, a call or reply of the kernel's too; a number that JSON has not is null."""
     from pydantic_core import to_jsonable_python
@@ -130,17 +137,17 @@ def clean(text: str) -> str:
     """Text without what could steer a terminal, or hide from who reads it; as long as before.
 
     U+FFFD stands for controls, halves of characters, private and unassigned characters, line separators, and for what
-    nobody sees: all format characters, fillers, and joiners and variation selectors that have nothing to join or vary.
-    So a word cannot be split unseen, nor a text be hidden in a text, while emoji, Persian and Devanagari stay as they
-    are. Of format characters that are drawn, such as the Arabic sign of numbers, all stay.
+    nobody sees: all format characters, fillers, and joiners and variation selectors where `invisible` knows no use for
+    them. So no word is split unseen, and what a text could hide is at most one character after one that it can change,
+    while emoji, Persian and Devanagari stay as they are. Format characters that are drawn, such as the Arabic sign of
+    numbers, all stay.
     """
     if _PLAIN.fullmatch(text):
         return text
-    around = f"\0{text}\0"
-    return "".join(
-        here if _harmless(before, here, after) else "\ufffd"
-        for before, here, after in zip(around, text, around[2:], strict=False)
-    )
+    kept = ["\0"]
+    for here, after in zip(text, f"{text[1:]}\0", strict=True):
+        kept.append(here if _harmless(kept[-1], here, after) else "\ufffd")
+    return "".join(kept[1:])
 
 
 def headline(text: str) -> str:
@@ -181,28 +188,6 @@ def me() -> str:
         return f"{os.path.basename(sys.executable)} -m aios"
     found = shutil.which("aios")
     return "aios" if found and os.path.samefile(found, called) else os.path.relpath(called)
-
-
-def _harmless(before: str, here: str, after: str) -> bool:
-    if here in "\n\t" or here in DRAWN:
-        return True
-    if here in JOINERS:
-        return _joins(before) and _joins(after)
-    if here in SELECTORS or here in RARE_SELECTORS:
-        return _varies(before, here)
-    return here not in UNSEEN and unicodedata.category(here) not in STEERING
-
-
-def _joins(char: str) -> bool:
-    """Whether a joiner beside a character can change how it is drawn: in scripts without case, and in emoji."""
-    return unicodedata.category(char) in ("Lo", "Mn", "Mc", "So", "Sk") and char not in UNSEEN
-
-
-def _varies(before: str, selector: str) -> bool:
-    """Whether a selector follows what it can vary: one for each character, and the rare ones of ideographs alone."""
-    if selector in RARE_SELECTORS:
-        return unicodedata.category(before) == "Lo"
-    return unicodedata.category(before)[0] in "LSNP"
 
 
 def _plain(value: Any) -> Any:

@@ -68,7 +68,8 @@ class _Process:
             with self._scope:
                 outcome = await self._outcome(order, Agent(port, order["pid"]))
             if not self._scope.cancelled_caught:
-                sys.stdout.flush()  # before the kernel knows, for it then shows the log
+                with suppress(Exception):  # the program's own, closed or replaced as it liked
+                    sys.stdout.flush()  # before the kernel knows, for it then shows the log
                 await frames.send(outcome)
             tasks.cancel_scope.cancel()
 
@@ -86,7 +87,8 @@ class _Process:
         return {"result": result}
 
     def _failed(self, error: BaseException) -> dict[str, Any]:
-        traceback.print_exception(error)
+        with suppress(Exception):  # as above
+            traceback.print_exception(error)
         wire = failure(error, self._program.stem, self._program, self._level).to_wire()
         cause = single(error)
         return {"error": wire, "at": own_place(cause, self._program) if isinstance(cause, AiosError) else None}

@@ -15,6 +15,7 @@ import os
 import sys
 import threading
 import types
+import weakref
 from contextlib import suppress
 from typing import NoReturn
 
@@ -25,7 +26,7 @@ FILE = io.IOBase.__mro__[1]
 
 
 def leave(status: int, shared: int) -> NoReturn:
-    """End this process: its threads, `atexit` handlers, modules and open files first, in Python's own order.
+    """End this process: its threads, `atexit` handlers, modules and open files first.
 
     `shared` is the number of modules that the process began with. Nothing that these ends raise keeps others from
     being reached; like Python, they print it.
@@ -51,15 +52,26 @@ def _step(end: object, *arguments: object) -> None:
 
 
 def _forget_modules(shared: int) -> None:
-    """Clear the modules that the agent has loaded, so that what only they hold is finalized (as `moduleobject.c`)."""
+    """Let go of the agent's modules, so that what only they hold is finalized, with its globals whole.
+
+    Then those are cleared that something else still holds (as `finalize_modules` of CPython's pylifecycle.c).
+    """
     # They are the last ones. To look at the others would copy the memory that their names lie in.
     names = list(itertools.islice(reversed(sys.modules), max(0, len(sys.modules) - shared)))
-    own = [module for name in names if isinstance(module := sys.modules.pop(name), types.ModuleType)]
-    for module in own:
+    own = [reference for name in names if (reference := _let_go(name)) is not None]
+    gc.collect()
+    for reference in own:
+        if (module := reference()) is None:
+            continue
         space = vars(module)
         private = [name for name in space if name.startswith("_") and not name.startswith("__")]
         for name in [*private, *(name for name in space if name != "__builtins__")]:
             space[name] = None
+
+
+def _let_go(name: str) -> weakref.ref[types.ModuleType] | None:
+    module = sys.modules.pop(name)
+    return weakref.ref(module) if isinstance(module, types.ModuleType) else None
 
 
 def _flush_files() -> None:

@@ -50,16 +50,19 @@ def programs(directories: Sequence[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for directory in directories:
         for path in sorted(directory.glob("[!_]*.py")):
-            if path.stem not in found and path.is_file():  # a FIFO would be waited for by whoever reads it
+            # A FIFO would be waited for by whoever reads it, and a line feed in a name looks like a line of ours.
+            if path.stem not in found and path.stem.isprintable() and path.is_file():
                 found[path.stem] = path
     return found
 
 
 def find(program: str, directories: Sequence[Path]) -> Path:
     """The file of a program given by name or by path. Raises NotFound, naming what there is."""
+    if not program.isprintable():
+        raise NotFound(f"no agent program {program!r}: its name has characters that cannot be shown; rename the file")
     if program.endswith(".py") or "/" in program:
         path = Path(program).absolute()
-        if path.is_file():
+        if _is_file(path):
             return path
         raise NotFound(f"no agent program at {program}; give a file with `async def main(agent, task)`")
     known = programs(directories)
@@ -68,6 +71,13 @@ def find(program: str, directories: Sequence[Path]) -> Path:
     near = difflib.get_close_matches(program, known, 1)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known)) or 'none'}"
     raise NotFound(f"no agent program {program!r}; {hint}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, a directory that is closed
+        return False
 
 
 def name(program: str, directories: Sequence[Path]) -> str:

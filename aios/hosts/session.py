@@ -9,19 +9,23 @@ from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from aios.frames import Frames
 from aios.hosts.held import Held
 from aios.hosts.pace import Pace
-from aios_syscalls import AgentFailed, AiosError, BadRequest, Cancelled, Exit, GraphReply, KernelBug, Overloaded, Reply
+from aios_syscalls import AgentFailed, AiosError, BadRequest, Cancelled, Exit, GraphReply, Overloaded, Reply, ToolFailed
 from aios_syscalls.errors import from_wire
 from aios_syscalls.port import Port, discard
-from aios_syscalls.wire import call_from_object, outcome_to_json
+from aios_syscalls.wire import call_from_object, count_values, outcome_to_json
 
 MAX_UNANSWERED = 128
 """Calls of one agent that are read before their answers are: more than the kernel lets it have under way."""
 MAX_CALL_ID = 2**63
+SHALLOW = 150
+"""Brackets in an answer, up to which it cannot be too deep for its reader."""
+VALUE_BYTES = 64
+"""That a value of JSON takes in memory, beside its text."""
 MAX_ERRORS = 64
 """Errors of the kernel that are remembered, the newest, to know them again when the agent ends with one."""
 MAX_MESSAGE = 16_000
@@ -114,7 +118,7 @@ class Session:
             return  # nobody is there to hear the answer
         # Here, not in the task: the next frame may already cancel it.
         self._scopes[id] = anyio.CancelScope()
-        if self._held.take(size := self._frames.received_bytes):
+        if self._held.take(size := self._frames.received_bytes + VALUE_BYTES * count_values(call)):
             tasks.start_soon(self._answer, id, call, stream, size)
         else:
             self._tell(id, _overloaded("calls under way and unread answers take too many bytes; await some calls"))
@@ -139,16 +143,21 @@ class Session:
             frame = _frame(id, outcome)
             self._held.force(len(frame))
         self._remember(outcome)
-        self._out.send_nowait((frame, id))
+        self._send(frame, id)
 
     def _emitter(self, id: int) -> Callable[[str], None]:
         """Streamed text that has no room is left out: the reply holds all of it."""
 
         def emit(text: str) -> None:
             if self._held.take(len(frame := to_json({"id": id, "text": text}))):
-                self._out.send_nowait((frame, None))
+                self._send(frame, None)
 
         return emit
+
+    def _send(self, frame: bytes, answered: int | None) -> None:
+        """Hand a frame to the writer, which has ended where the agent has: then nobody is there to hear it."""
+        with suppress(anyio.BrokenResourceError):
+            self._out.send_nowait((frame, answered))
 
     async def _write(self) -> None:
         with self._outgoing:
@@ -200,9 +209,12 @@ def _overloaded(why: str) -> Overloaded:
 
 def _as_json(outcome: Reply | AiosError) -> bytes:
     try:
-        return outcome_to_json(outcome)
+        frame = outcome_to_json(outcome)
+        if frame.count(b"[") + frame.count(b"{") > SHALLOW:
+            from_json(frame)  # as the agent will
     except ValueError as error:
-        return outcome_to_json(KernelBug(f"the answer cannot be sent: {error}; please report this"))
+        return outcome_to_json(ToolFailed(f"the answer cannot be sent: {error}; let it be less deep, or a file"))
+    return frame
 
 
 def _cut(text: str, most: int = MAX_MESSAGE) -> str:

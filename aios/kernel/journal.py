@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import sqlite3
 from collections import Counter
@@ -240,7 +241,10 @@ def _encode(event: Event) -> bytes:
 
 def _stand_in(event: Event, why: str) -> bytes:
     """An event as JSON with its short values only, and why the others are left out."""
-    return to_json(event._replace(data=_without_payload(event, why)), inf_nan_mode="null")
+    try:
+        return to_json(event._replace(data=_without_payload(event, why)), inf_nan_mode="null")
+    except Exception:  # a value that is short, and too deep within an event
+        return to_json(event._replace(data={key: _scalar(value, why) for key, value in event.data.items()}))
 
 
 def _without_payload(event: Event, why: str) -> dict[str, Any]:
@@ -250,14 +254,27 @@ def _without_payload(event: Event, why: str) -> dict[str, Any]:
 
 def _short(value: object, why: str) -> object:
     """A value that is short enough to keep, the beginning of a text, or why it is left out."""
-    if isinstance(value, str):
-        return value[:SHORT].encode("utf-8", "backslashreplace").decode()
-    if value is None or isinstance(value, float):
-        return value
+    if value is None or isinstance(value, str | float):
+        return _scalar(value, why)
     try:
         return value if len(to_json(value)) <= SHORT else {"omitted": why}
     except Exception:  # as above
         return {"omitted": why}
+
+
+def _scalar(value: object, why: str) -> object:
+    """The beginning of a text, a number that JSON has, or why a value is left out."""
+    match value:
+        case str():
+            return value[:SHORT].encode("utf-8", "backslashreplace").decode()
+        case None | bool():
+            return value
+        case float() if math.isfinite(value):
+            return value
+        case int() if abs(value) < 2**63:
+            return value
+        case _:
+            return {"omitted": why} if not isinstance(value, float) else None
 
 
 def _failed(path: Path, error: Exception) -> StorageFailed:

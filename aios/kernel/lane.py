@@ -59,7 +59,7 @@ class Lane:
         self.scheduler.add(request, _now())
         try:
             while True:
-                self._dispatch()
+                self._dispatch(_now())
                 await request.turn()
                 budget = self._budget(request)
                 report(Kind.STARTED, request, {"lane": self.name, **({"slice": budget} if self.quantum else {})})
@@ -81,20 +81,20 @@ class Lane:
     def ended(self, pid: int) -> None:
         """A process has ended."""
         self._lengths.ended(pid)
-        self.scheduler.ended(pid, _now())
-        self._dispatch()  # its place may be another's
+        self.scheduler.ended(pid, now := _now())
+        self._dispatch(now)  # its place may be another's
 
     async def watch(self) -> None:
         """Ask the scheduler again when it said to; until cancelled. Without this, only calls' coming and going does."""
         while True:
             with anyio.CancelScope() as self._alarm:
-                self._set_alarm()
+                self._set_alarm(_now())
                 await anyio.sleep_forever()
-            self._dispatch()
+            self._dispatch(_now())
 
-    def _set_alarm(self) -> None:
+    def _set_alarm(self, now: int) -> None:
         """Have it ring when the scheduler says, if there is a slot for whoever is ready then."""
-        at = self.scheduler.wake(_now()) if self.waiting and self.running < self.width else None
+        at = self.scheduler.wake(now) if self.waiting and self.running < self.width else None
         # A moment later, as seconds round to either side.
         deadline = math.inf if at is None else (at + 1) / 1_000_000
         if deadline != self._alarm.deadline:
@@ -122,11 +122,11 @@ class Lane:
     def _crowded(self, request: Request, tokens: int) -> bool:
         return self.scheduler.passed(request, tokens, _now())
 
-    def _dispatch(self) -> None:
-        while self.running < self.width and self.scheduler.ready(now := _now()):
+    def _dispatch(self, now: int) -> None:
+        while self.running < self.width and self.scheduler.ready(now):
             self.running += 1
             cast(Request, self.scheduler.next(now)).wake()
-        self._set_alarm()
+        self._set_alarm(now)
 
     def _learn(self, request: Request, outcome: Reply | Snapshot) -> None:
         """Take what the model has counted for the request's context, and for what prompts of such lengths have."""
@@ -160,12 +160,12 @@ class Lane:
 
     def _leave(self, request: Request) -> None:
         self.scheduler.remove(request)
-        self.scheduler.done(request, _now())
+        self.scheduler.done(request, now := _now())
         self._release(request)
         if request.snapshot is not None:
             request.snapshot.drop()
             request.snapshot = None
-        self._dispatch()
+        self._dispatch(now)
 
 
 def _now() -> int:

@@ -103,7 +103,7 @@ class Process:
     @property
     def weight(self) -> int:
         """Bytes that its row keeps, about."""
-        return len(self.task) + len(self.result or "") + len(self.error.message if self.error else "")
+        return sum(_bytes(text) for text in (self.task, self.result or "", self.error.message if self.error else ""))
 
     @property
     def visible_state(self) -> ProcessState:
@@ -236,7 +236,7 @@ class Processes:
         process = self._get(pid) if by == USER else self._rows.get(pid)
         if process is None or not (by == USER or view(process, by)):
             raise NotFound(
-                f"process {by} knows no process {pid}: it is none of its family, never was, or ended more than "
+                f"process {by} knows no process {pid}: it did not start it, it never was, or it ended more than "
                 f"{self._ended_limit} processes ago; use the pid that spawn returned"
             )
         return process
@@ -264,7 +264,7 @@ class Processes:
         living = sum(process.state.alive for process in self)
         if living >= self._limit:
             raise Overloaded(f"{living} processes live, which is the limit; wait for one to end")
-        if sum(len(process.task) for process in self if process.state.alive) + len(task) > TASKS_BYTES:
+        if sum(_bytes(process.task) for process in self if process.state.alive) + _bytes(task) > TASKS_BYTES:
             raise Overloaded(
                 f"the tasks of living processes take {TASKS_BYTES} bytes together, which is the limit; give the task "
                 "as a file's path, or wait for a process to end"
@@ -380,6 +380,10 @@ class Processes:
             raise NotFound(f"process {to} has ended ({receiver.state}) and reads no more messages")
         receiver.mailbox.put(mail)
         return Sent()
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 def _cut(text: str) -> str:

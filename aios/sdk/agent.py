@@ -12,7 +12,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from aios.sdk.conversation import Conversation
 from aios.sdk.filing import Filing
-from aios.sdk.given import schema_of, several_texts
+from aios.sdk.given import fields_of, known, schema_of, several_texts
 from aios.sdk.graph import Graph
 from aios.sdk.points import At, point
 from aios.sdk.prompt import Prompt, messages
@@ -105,6 +105,7 @@ class Agent(Filing):
 
     async def ask(self, prompt: Prompt, **options: Any) -> str:
         """As `chat`, but the text alone, stripped."""
+        known(options, Agent.chat)
         return (await self.chat(prompt, **options)).text.strip()
 
     async def extract(self, prompt: Prompt, form: type[M], **options: Any) -> M:
@@ -114,6 +115,7 @@ class Agent(Filing):
         ModelFailed when the answer was cut off by `max_tokens`, breaks a rule that a grammar cannot hold, or holds
         several different values.
         """
+        known(options, Agent.chat, own=("schema", "grammar"))
         reply = await self.chat(prompt, schema=schema_of(form), **options)
         errors: list[ValidationError] = []
 
@@ -136,6 +138,7 @@ class Agent(Filing):
 
         Raises BadRequest without options, ModelFailed when the model writes something else all the same.
         """
+        known(settings, Agent.chat, own=("schema", "grammar"))
         choices = list(several_texts(options, "options"))
         if not choices:
             raise BadRequest("there are no options to pick from; give one or more texts", "options")
@@ -186,7 +189,8 @@ class Agent(Filing):
     @asynccontextmanager
     async def stream(self, prompt: Prompt, *, system: str | None = None, **options: Any) -> AsyncIterator[Stream]:
         """An answer piece by piece: `async with agent.stream(...) as pieces: async for piece in pieces`."""
-        call = Chat(messages=messages(prompt, system), **options)
+        known(options, Agent.chat)
+        call = Chat(messages=messages(prompt, system), **fields_of(options))
         stream = Stream()
         failure: Exception | None = None
         async with anyio.create_task_group() as tasks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aios.sdk.given import known
 from aios_syscalls import ChatReply, Message
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ class Conversation:
 
     async def say(self, text: str, **options: Any) -> ChatReply:
         """The reply to the next question, which becomes part of the conversation; an error leaves that as it was."""
+        known(options, type(self._agent).chat)
         question = Message(role="user", content=text)
         reply = await self._agent.chat([*self.messages, question], **options)
         self.messages += [question, reply.message]

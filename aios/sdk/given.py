@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
+from difflib import get_close_matches
+from inspect import Parameter, signature
 from typing import Any
 
 from pydantic import BaseModel, PydanticUserError
 
-from aios_syscalls import BadRequest
+from aios_syscalls import BadRequest, Sampling
 
 
 def several_texts(values: Iterable[str], field: str) -> tuple[str, ...]:
@@ -19,6 +21,29 @@ def several_texts(values: Iterable[str], field: str) -> tuple[str, ...]:
         if not isinstance(text, str):
             raise BadRequest(f"{field}.{index} is {type(text).__name__}, not str; give texts", f"{field}.{index}")
     return found
+
+
+OF_SAMPLING = frozenset(Sampling.model_fields)
+
+
+def known(options: Mapping[str, Any], method: Callable[..., Any], *, own: Container[str] = ()) -> None:
+    """Raise BadRequest for options that a method has not, or that whoever passes them on gives itself: `own`."""
+    names = [name for name, each in signature(method).parameters.items() if each.kind is Parameter.KEYWORD_ONLY]
+    for name in options:
+        if name in own:
+            raise BadRequest(f"{name} is given by the method itself; leave it out, or use agent.chat", name)
+        if name in OF_SAMPLING:
+            raise BadRequest(f"there is no option {name}; give sampling=Sampling({name}={options[name]!r:.40})", name)
+        if name not in names:
+            near = get_close_matches(name, names, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+            raise BadRequest(f"there is no option {name}; {hint}", name)
+
+
+def fields_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """A chat's options as the fields of the call."""
+    fields = {"response_schema" if name == "schema" else name: value for name, value in options.items()}
+    return fields | ({"stop": several_texts(fields["stop"], "stop")} if "stop" in fields else {})
 
 
 def schema_of(form: type[BaseModel]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from pydantic_core import to_json
 
 from aios.sdk import marks
+from aios.sdk.given import fields_of
 from aios.sdk.prompt import Prompt, turns
 from aios_syscalls import (
     AiosError,
@@ -98,7 +99,7 @@ class Graph:
             turn.model_copy(update={"content": self._blank(turn.content, ("messages", index, "content"), fills)})
             for index, turn in enumerate(turns(prompt, system))
         ]
-        call = Chat(messages=tuple(messages), response_schema=schema, **options)
+        call = Chat(messages=tuple(messages), response_schema=schema, **fields_of(options))
         return self._add(call, fills, lambda reply: cast(ChatReply, reply))
 
     def call(self, tool: str, /, **arguments: Any) -> Future[JsonValue]:

@@ -15,6 +15,8 @@ def point(at: At) -> Point:
     match at:
         case Point():
             return at
+        case bool():
+            raise BadRequest(f"{at} is no point of a file's history; give a number, a time or a tag", "at")
         case int():
             return Point(number=at)
         case datetime():

@@ -7,13 +7,15 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+from aios_syscalls.reasoning import TAGS
+
 V = TypeVar("V")
 
 MAX_STARTS = 1_000
 """Places in a text at which a value may begin."""
 
-REASONING = re.compile(r"\s*(?:<(?:think|thinking|thought|reasoning|seed:think)>|\[THINK\])")
-REASONING_END = re.compile(r"</(?:think|thinking|thought|reasoning|seed:think)>|\[/THINK\]")
+REASONING = re.compile(rf"\s*(?:{'|'.join(map(re.escape, TAGS))})")
+REASONING_END = re.compile("|".join(map(re.escape, TAGS.values())))
 FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})([^`\n]*)")
 LAST_COMMA = re.compile(r'("(?:[^"\\]|\\.)*(?:"|\\?\Z))|,(\s*[}\]])', re.DOTALL)
 START = re.compile(r'([{\[])\s*(?:["{\[\]}\d-]|true|false|null)|"(?:[^"\\\n]|\\.)*(?:"|\n|\\?\Z)')

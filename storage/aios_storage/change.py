@@ -19,10 +19,11 @@ from aios_storage.blobs import Blobs
 from aios_storage.failpoint import reach
 from aios_storage.ledger import Head, Look
 from aios_storage.look import digest
+from aios_storage.path import TEMPORARY, refuse_protected, split
 from aios_storage.root import Root, Staged
 from aios_storage.truth import Truth
 from aios_storage.version import Author, Op, Version
-from aios_syscalls.errors import AiosError, BadRequest, Conflict, Exists, NotFound, StorageFailed
+from aios_syscalls.errors import AiosError, BadRequest, CallerError, Conflict, Exists, NotFound, StorageFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,8 @@ class Changes:
         if not rows:
             return
         for path, sha256, temporary, was in rows:
-            self._finish(path, sha256, temporary, was)
+            if _believable(path, sha256, temporary):
+                self._finish(path, sha256, temporary, was)
             reach("recovering")
         with self._truth.transaction() as connection:
             connection.execute("DELETE FROM pending")
@@ -248,6 +250,19 @@ class Changes:
         with suppress(NotFound, BadRequest), self._root.opened(path) as fd:
             return digest(fd)
         return None
+
+
+def _believable(path: object, sha256: object, temporary: object) -> bool:
+    """Whether a pending row can be of a change that was allowed: the database may be somebody else's work."""
+    if not (isinstance(path, str) and isinstance(sha256, bytes | None) and isinstance(temporary, str | None)):
+        return False
+    try:
+        refuse_protected(split(path))
+        *above, name = split(temporary or path)
+        refuse_protected((*above, name.removeprefix(TEMPORARY)))
+    except CallerError:
+        return False
+    return True
 
 
 def paths(change: Change) -> tuple[str, ...]:

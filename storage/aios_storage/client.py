@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 from aios_storage.embedders import open_embedder
 from aios_storage.filters import Selection
 from aios_storage.owner import ANOTHER
-from aios_storage.truth import PLACE
+from aios_storage.store import open_own, own
 from aios_storage.wire import address, receive, send
 from aios_syscalls.errors import StorageFailed, from_wire
 
@@ -224,7 +225,7 @@ class Meaning:
 
 def _spawn(command: list[str], root: Path) -> subprocess.Popen[bytes]:
     """A child in a session of its own: an interrupt at the terminal is not meant for it."""
-    with _log(root).open("wb") as log:
+    with open(open_own(_log(root), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as log:
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True
         )
@@ -236,9 +237,7 @@ def _said(root: Path) -> str:
 
 
 def _log(root: Path) -> Path:
-    place = root / PLACE
-    place.mkdir(mode=0o700, exist_ok=True)
-    return place / "owner.log"
+    return own(root) / "owner.log"
 
 
 def _let_go(child: subprocess.Popen[bytes]) -> None:

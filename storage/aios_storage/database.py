@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,19 @@ from aios_syscalls.errors import StorageFailed
 BUSY_S = 60.0
 CACHE_KIB = 8192
 Durability = Literal["FULL", "NORMAL"]
+
+
+def contents(connection: sqlite3.Connection) -> frozenset[tuple[str, str]]:
+    """The kind and name of all that a database consists of: its tables, indexes, triggers and views."""
+    return frozenset(connection.execute("SELECT type, name FROM sqlite_schema"))
+
+
+@cache
+def promised(schema: str) -> frozenset[tuple[str, str]]:
+    """The `contents` of a new database of this schema."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(schema)
+        return contents(connection)
 
 
 class Lent:
@@ -80,6 +94,8 @@ class Database:
         # Closed by whichever thread closes all, hence not bound to this one.
         connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
+            # What a database that somebody else made defines must not call functions that reach beyond it.
+            connection.execute("PRAGMA trusted_schema = OFF")
             connection.create_function("canonical", 1, canonical, deterministic=True)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")

@@ -16,8 +16,8 @@ _HEAD = struct.Struct("<QQQ")
 
 def encode(data: bytes, base: bytes) -> bytes:
     """`data` as its difference from `base`."""
-    start = _common(data, base)
-    end = _common(data[start:][::-1], base[start:][::-1])
+    start = common(data, base)
+    end = common(data[start:][::-1], base[start:][::-1])
     middle, dictionary = data[start : len(data) - end], base[start : len(base) - end][-WINDOW:]
     packer = zlib.compressobj(9, zlib.DEFLATED, -15, zdict=_around(base, start, len(base) - end, dictionary))
     return _HEAD.pack(start, end, len(base)) + packer.compress(middle) + packer.flush()
@@ -45,7 +45,7 @@ def _around(base: bytes, start: int, end: int, middle: bytes) -> bytes:
     return before + after + middle
 
 
-def _common(one: bytes, other: bytes) -> int:
+def common(one: bytes, other: bytes) -> int:
     """How many bytes both begin with."""
     low, high = 0, min(len(one), len(other))
     while low < high:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import copy
-import difflib
 import os
 import sqlite3
 import stat
@@ -20,6 +19,7 @@ from aios_storage import fsck, keep, leases, ledger
 from aios_storage.alike import only
 from aios_storage.blobs import Blobs
 from aios_storage.change import Change, Changes, Drop, Overtaken, Put, Rename, paths
+from aios_storage.difference import unified
 from aios_storage.directory import Entry, Kind
 from aios_storage.ignore import Ignore
 from aios_storage.keep import Pruned, Retention
@@ -29,7 +29,8 @@ from aios_storage.path import is_unicode
 from aios_storage.root import MAX_ENTRIES, MAX_READ, Root
 from aios_storage.scan import Scanned, Scanner, Skip
 from aios_storage.sealed import NOTHING
-from aios_storage.truth import PLACE, Truth, typed_errors
+from aios_storage.store import PLACE
+from aios_storage.truth import Truth, typed_errors
 from aios_storage.undo import Undone, plan
 from aios_storage.version import USER, At, Author, Version
 from aios_syscalls.errors import AiosError, BadRequest, Conflict, Denied, Exists, NotFound
@@ -248,7 +249,10 @@ class Files:
         return self._bytes(self.version(path, at))
 
     def diff(self, path: str, a: At, b: At | None = None, context: int = 3) -> str:
-        """What changed from one version to another, by default the last, as a unified diff; empty for nothing."""
+        """What changed from one version to another, by default the last, as a unified diff; empty for nothing.
+
+        Raises BadRequest where what changed is too much to be shown.
+        """
         one, two = self.version(path, a), self.version(path, b)
         old, new = (b"" if each.deleted else self._bytes(each) for each in (one, two))
         names = [f"{each.path}@{each.number}" for each in (one, two)]
@@ -256,10 +260,8 @@ class Files:
             return ""
         if b"\0" in old[:8192] or b"\0" in new[:8192]:
             return f"Binary files {names[0]} ({len(old)} bytes) and {names[1]} ({len(new)} bytes) differ\n"
-        before, after = (each.decode("utf-8", "replace").splitlines(keepends=True) for each in (old, new))
         then, now = (datetime.fromtimestamp(each.time).isoformat(" ", "seconds") for each in (one, two))
-        out = difflib.unified_diff(before, after, names[0], names[1], then, now, context)
-        return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in out)
+        return unified(old, new, (f"{names[0]}\t{then}", f"{names[1]}\t{now}"), context)
 
     def rollback(self, path: str, at: At) -> Version:
         """Give a file the bytes that it had, as a new version: exact, and can itself be taken back."""

@@ -14,6 +14,14 @@ from aios_storage.alike import canonical
 from aios_syscalls.errors import BadRequest
 
 MOST = 100
+"""Conditions of a kind, and values of one condition."""
+LONGEST = 4096
+"""Characters of a pattern of paths; no path has more bytes."""
+LARGEST = 2**63 - 1
+"""Of SQLite's numbers; no file has more bytes."""
+PARAMETERS = 30_000
+"""Of a condition; SQLite takes 32,766, and some are added to these."""
+_PLACES = ("paths", "within", "without", "but")
 _RANGE = re.compile(r"(>=|<=|!=|>|<|=)?\s*(.*)", re.DOTALL)
 
 
@@ -57,8 +65,7 @@ def select(filters: Filters, tagged: list[int] | None = None) -> Selection | Non
 
     Raises BadRequest for more conditions than SQLite puts together.
     """
-    if max(map(len, (filters.paths, filters.within or (), filters.without, filters.fields))) > MOST:
-        raise BadRequest(f"a search takes {MOST} conditions of a kind at most; name directories instead of files")
+    refuse_many(filters)
     parts: list[str] = []
     parameters: list[Any] = []
 
@@ -87,7 +94,7 @@ def select(filters: Filters, tagged: list[int] | None = None) -> Selection | Non
         ("size", "<=", filters.max_size),
     ):
         if value is not None:
-            want(f"entry.{column} {sign} ?", value)
+            want(f"entry.{column} {sign} ?", min(value, LARGEST))
     for column, names in (("author", filters.authors), ("run", filters.runs)):
         if names:
             want(f"entry.{column} IN ({_marks(names)})", *names)
@@ -101,7 +108,21 @@ def select(filters: Filters, tagged: list[int] | None = None) -> Selection | Non
         want(
             "entry.document IN (SELECT document FROM field WHERE key = ? AND " + sql + ")", key.strip().lower(), *values
         )
+    if len(parameters) > PARAMETERS:
+        raise BadRequest("the conditions of this search are too many together; leave some out", "fields")
     return Selection(" AND ".join(parts), tuple(parameters)) if parts else None
+
+
+def refuse_many(filters: Filters) -> None:
+    """Raises BadRequest, which names the field, for more conditions of a kind, or a longer pattern, than are taken."""
+    for kind in ("paths", "authors", "runs", "types", "tags", "fields", "within", "without", "but"):
+        if len(getattr(filters, kind) or ()) > MOST:
+            advice = "name directories instead of files" if kind in _PLACES else "leave some out"
+            raise BadRequest(f"a search takes {MOST} conditions of a kind at most; {advice}", kind)
+    if any(condition.count("|") >= MOST for _, condition in filters.fields):
+        raise BadRequest(f"a field is compared with {MOST} values at most; leave some out", "fields")
+    if any(len(pattern) > LONGEST for pattern in filters.paths):
+        raise BadRequest(f"a pattern of paths has {LONGEST} characters at most; shorten it", "paths")
 
 
 def matching(paths: Sequence[str], patterns: Sequence[str]) -> set[str]:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 from aios_storage.path import is_protected
-
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
+from aios_storage.wildmatch import Rules
 
 NAMES = (".gitignore", ".aiosignore")
 MOST = 1024 * 1024
@@ -22,20 +19,18 @@ class Ignore:
     def __init__(self, read: Callable[[str, int], bytes | None]) -> None:
         """`read(path, most)` gives a file's bytes, or None where there is none."""
         self._read = read
-        self._rules: dict[str, GitIgnoreSpec | None] = {}
+        self._rules: dict[str, Rules | None] = {}
 
     def __call__(self, path: str, directory: bool) -> bool:
         """Whether to leave out a path, a directory if so, whose own directory is not left out."""
         if is_protected(path):
             return True
-        name = f"{path}/" if directory else path
         ignored = False
         for base in _levels(path):
-            spec = self._spec(base)
-            if spec is not None:
-                result = spec.check_file(name[len(base) + 1 :] if base else name)
-                # A deeper file, or a later line, overrules: None is no opinion.
-                ignored = ignored if result.include is None else bool(result.include)
+            rules = self._of(base)
+            said = rules(path[len(base) + 1 :] if base else path, directory) if rules else None
+            # A deeper file overrules: None is no opinion.
+            ignored = ignored if said is None else said
         return ignored
 
     def covers(self, path: str) -> bool:
@@ -43,15 +38,13 @@ class Ignore:
         parts = path.split("/")
         return any(self("/".join(parts[:depth]), depth < len(parts)) for depth in range(1, len(parts) + 1))
 
-    def _spec(self, base: str) -> GitIgnoreSpec | None:
+    def _of(self, base: str) -> Rules | None:
         if base not in self._rules:
-            from pathspec import GitIgnoreSpec
-
             lines: list[str] = []
             for name in NAMES:
                 data = self._read(f"{base}/{name}" if base else name, MOST)
-                lines += (data or b"").decode("utf-8", "replace").splitlines()
-            self._rules[base] = GitIgnoreSpec.from_lines(lines) if any(map(str.strip, lines)) else None
+                lines += (data or b"").decode("utf-8-sig", "replace").split("\n")
+            self._rules[base] = Rules(lines) if any(map(str.strip, lines)) else None
         return self._rules[base]
 
 

@@ -18,7 +18,7 @@ from aios_storage.derive import BODY, follow
 from aios_storage.embedders import Floats
 from aios_storage.failpoint import reach
 from aios_storage.files import Files
-from aios_storage.filters import Filters, Selection, select
+from aios_storage.filters import Filters, Selection, refuse_many, select
 from aios_storage.mended import Mended
 from aios_storage.query import Keywords
 from aios_storage.salvage import crc
@@ -172,7 +172,8 @@ class Index(Mended):
     # --- questions
 
     def select(self, filters: Filters) -> Selection | None:
-        """The files that meet the filters, as a condition; None for all."""
+        """The files that meet the filters, as a condition; None for all. Raises BadRequest for too many of them."""
+        refuse_many(filters)
         tagged = self._files.tagged(filters.tags) if filters.tags else None
         return select(filters, tagged)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from aios_storage import extract
-from aios_storage.database import Database
+from aios_storage.database import Database, contents, promised
 from aios_storage.derive import FORMAT, SCHEMA
 from aios_storage.salvage import Vectors, saved
 from aios_storage.seal import Seal
@@ -23,8 +23,13 @@ from aios_syscalls.errors import StorageFailed
 
 T = TypeVar("T")
 
-NOT_OURS = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_READONLY", "SQLITE_NOMEM", "SQLITE_PERM")
-"""Errors that say nothing of the database's own bytes."""
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+"""Errors that say that a database's own bytes are wrong. Others are of the disk, of who else holds it, or of a question
+that SQLite cannot answer: for one of these nothing is thrown away."""
+
+
+class _Unfit(sqlite3.DatabaseError):
+    """A database is sound, but not what is used here."""
 
 
 class Mended(ABC):
@@ -63,9 +68,9 @@ class Mended(ABC):
     def _prepare(self) -> None:
         connection = self._read()
         (found,) = connection.execute("PRAGMA user_version").fetchone()
-        if found == FORMAT and self._meta("extractors") == extract.VERSION:
+        if found == FORMAT and contents(connection) == promised(SCHEMA) and self._meta("extractors") == extract.VERSION:
             return
-        raise sqlite3.DatabaseError(f"it has format {found}, or is of other extractors")
+        raise _Unfit(f"it has format {found}, other tables, or is of other extractors")
 
     def _meta(self, key: str) -> Any:
         row = self._read().execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
@@ -143,6 +148,5 @@ def _close(seal: Seal, databases: list[Database]) -> None:
 
 
 def _damage(error: sqlite3.Error) -> bool:
-    """Whether an error may be of the database's own bytes."""
-    name = getattr(error, "sqlite_errorname", None) or ""
-    return not isinstance(error, sqlite3.ProgrammingError) and not name.startswith(NOT_OURS)
+    """Whether an error is of the database's own bytes, or its form. Extended codes have the code in their last byte."""
+    return isinstance(error, _Unfit) or (getattr(error, "sqlite_errorcode", 0) & 0xFF) in DAMAGED

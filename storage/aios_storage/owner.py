@@ -26,7 +26,7 @@ from aios_storage.embedders import Embedder, Floats, open_embedder
 from aios_storage.files import Files
 from aios_storage.filters import Selection
 from aios_storage.index import Index
-from aios_storage.truth import PLACE
+from aios_storage.store import open_own, own
 from aios_storage.vectors import Exact, embed_pending
 from aios_storage.watch import Watcher
 from aios_storage.wire import address, receive, send
@@ -323,9 +323,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     _hide()
     try:
-        files_place = options.root / PLACE
-        files_place.mkdir(mode=0o700, exist_ok=True)
-        with (files_place / "owner.lock").open("a") as lock:
+        files_place = own(options.root)
+        with open(open_own(files_place / "owner.lock", os.O_WRONLY | os.O_CREAT | os.O_APPEND), "a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from aios_storage.words import grams, indexed, split
+from aios_storage.words import compatible, grams, indexed, split
 from aios_syscalls.errors import BadRequest
 
 _STOP_WORDS_WORDS = """
@@ -16,7 +16,9 @@ there these this to was were what when where which who why will with
 STOP_WORDS = frozenset(_STOP_WORDS_WORDS.split())
 _PART = re.compile(r'([+-]?)"([^"]*)"|(\S+)')
 MOST = 64
-"""Terms of a query that are searched for."""
+"""Terms of a query that are searched for; and so many may be there, or not be there, by its signs."""
+LONGEST = 256
+"""Words of a phrase."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,9 @@ class Keywords:
 def parse(text: str) -> Keywords:
     """A query: words, of which any will do; "a phrase"; +must; -never; a AND b; beginning*.
 
-    Raises BadRequest where there is no word in what must or must not be there, or in a phrase that is all there is. A
-    phrase beside other words may be of any signs, as in a question about them.
+    Raises BadRequest where there is no word in what must or must not be there, or in a phrase that is all there is; and
+    for more than MOST terms with a sign, or LONGEST words in a phrase, since SQLite's expressions are bounded. A phrase
+    beside other words may be of any signs, as in a question about them.
     """
     any: list[str] = []
     must: list[str] = []
@@ -78,6 +81,7 @@ def parse(text: str) -> Keywords:
         else:
             words += found
             (must if sign == "+" else any).extend(terms)
+        _refuse_many(must, never, terms if phrase or sign else ())
     if silent and not (any or must or never):
         raise _no_word(silent[0])
     plain = [term for term in any if term.strip('"').lower() not in STOP_WORDS]
@@ -89,12 +93,20 @@ def parse(text: str) -> Keywords:
 
 def _typed(text: str) -> str:
     """A query with its signs as they are on every keyboard: input methods give wide ones."""
-    text = text.replace("\0", " ")
-    return text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return compatible(text.replace("\0", " "))
 
 
 def _no_word(asked: str) -> BadRequest:
     return BadRequest(f"{asked} has no word to look for; name one, or leave it out", "text")
+
+
+def _refuse_many(must: list[str], never: list[str], phrases: Sequence[str]) -> None:
+    for sign, terms in (("+", must), ("-", never)):
+        if len(terms) > MOST:
+            raise BadRequest(f"over {MOST} words have a {sign}; leave some out, or the signs", "text")
+    for phrase in phrases:
+        if phrase.count(" ") >= LONGEST:
+            raise BadRequest(f"the phrase {phrase[:40]}..., has over {LONGEST} words; name the first of them", "text")
 
 
 def _quoted(words: list[str]) -> str:

@@ -115,7 +115,13 @@ class Root:
             staged.place()
 
     def adopt(self, temporary: str, path: str) -> None:
-        """Make a file that waits under another name, or any other, the one at `path`, whatever is there."""
+        """Make a file that waits under another name, or any other, the one at `path`, whatever is there.
+
+        Raises Denied where either is protected, but for the names of files that wait.
+        """
+        refuse_protected(split(path))
+        *above, name = split(temporary)
+        refuse_protected((*above, name.removeprefix(TEMPORARY)), "temporary")
         with faults(path), self._opened(split(path)[:-1]) as parent, self._opened(split(temporary)[:-1]) as source:
             os.rename(split(temporary)[-1], split(path)[-1], src_dir_fd=source, dst_dir_fd=parent)
             os.fsync(parent)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from aios_storage.filters import Filters
-from aios_storage.truth import PLACE
+from aios_storage.store import PLACE
 from aios_syscalls.errors import Denied
 
 

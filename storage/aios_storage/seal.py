@@ -17,6 +17,7 @@ from pathlib import Path
 
 from aios_storage.database import BUSY_S
 from aios_storage.failpoint import reach
+from aios_storage.store import open_own
 
 READERS_MS = 50
 OPEN = "open"
@@ -60,7 +61,7 @@ class Seal:
         if getattr(self._local, "locked", False):
             yield
             return
-        fd = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = open_own(self._lock, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             self._local.locked = True
@@ -137,7 +138,8 @@ class Seal:
             return None
 
     def _write(self, text: str) -> None:
-        self._seal.write_text(text, "ascii")
+        with open(open_own(self._seal, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "w", encoding="ascii") as seal:
+            seal.write(text)
 
 
 def _text(look: Look) -> str:

@@ -246,6 +246,8 @@ class Finder:
         data = body.encode("utf-8", "surrogatepass")
         piece = self._piece(entry, data, found, terms)
         shown = snippet(body, piece.line, piece.last_line, terms, context)
+        if not shown.marks and entry.id in found.sparse:
+            shown = snippet(body, piece.line, piece.last_line, terms.apart(body), context)
         return Hit(
             path=entry.path,
             line=piece.line,

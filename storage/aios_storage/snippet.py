@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 
-from aios_storage.words import fold, grams, is_apart
+from aios_storage.words import characters, fold, grams, is_apart
 
 LONGEST = 200
 """Characters of a line that are shown."""
 _WORD = re.compile(r"[^\W_]+")
+_BETWEEN = r"[\W_]*"
 _ENDINGS = re.compile(r"(?:ational|ations?|ing|edly|ies|ed|es|ly|s|e|y)$")
 SHORT, FURTHER = 3, 5
 """A stem has at least so many characters; a word that matches goes on for so many at most."""
@@ -20,11 +21,12 @@ BESIDE = 0.5
 """What a word in the line before or after counts, for a sentence may go on there."""
 SENTENCE, LETTERS = 4, 0.9
 """A line of so many words, so much of which is letters and blanks, is taken for a part of a sentence."""
-# What a reader of the text does not see: tags and comments, images, the targets of links, directives.
+# What a reader of the text does not see: tags and comments, images, the targets of links, directives. No part of it
+# is looked for from each of many places to the same end, for a line may be a whole file.
 _MARKUP = re.compile(
-    r"<!--.*?(?:-->|$)|</?[A-Za-z][^<>]*(?:>|$)|!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])?|(?<=\])\([^)]*\)|"
-    r"^\s*\[[^\]]+\]:\s.*|^\s*\.\. [\w-]+::.*|^\s*:[\w-]+:\s.*|"
-    r"^[^<>]*\b[\w:-]+=(?:\"[^\"]*\"|'[^']*')\s*/?>"
+    r"<!--.*?(?:-->|$)|</?[A-Za-z][^<>]*+(?:>|$)|!\[[^\[\]]*+\](?:\([^()]*+\)|\[[^\[\]]*+\])?|"
+    r"(?<=\])\((?:[^()]++|\([^()]*+\))*+\)|"
+    r"^\s*+\[[^\]]++\]:\s.*|^\s*+\.\. [\w-]++::.*|^\s*+:[\w-]++:\s.*"
 )
 _HEADING = re.compile(r"\s*(?:#{1,6}\s|=+\s)")
 
@@ -50,6 +52,12 @@ class Terms:
         """How many of the words are in the text, and how often any is."""
         stems = [stem for _, _, stem in self._matches(text)]
         return len(set(stems)), len(stems)
+
+    def apart(self, text: str) -> Terms:
+        """The characters of those runs without blanks that a text has with line ends, blanks or points in them."""
+        low = fold(text)[0]
+        runs = [run for stem in self._stems if len(run := characters(stem)) > 1]
+        return Terms([each for run in runs if re.search(_BETWEEN.join(map(re.escape, run)), low) for each in run])
 
     def within(self, text: str) -> frozenset[str]:
         """Those of the words that are in the text, each as its stem."""
@@ -112,7 +120,7 @@ def _best(lines: Sequence[str], terms: Terms) -> int:
 
     What a reader does not see of a line, such as an image's markup, counts only where nothing else does.
     """
-    seen = [_MARKUP.sub(" ", line) for line in lines]
+    seen = [_MARKUP.sub(" ", _after_tag(line)) for line in lines]
     found = [terms.within(line) for line in seen]
     often = Counter(stem for each in found for stem in each)
     weight = {stem: log(1 + len(lines) / count) for stem, count in often.items()}
@@ -126,6 +134,15 @@ def _best(lines: Sequence[str], terms: Terms) -> int:
         return round(own + more, 9), round(own, 9), hidden, sentence, says(seen[at]), says(lines[at]), -at
 
     return max(range(len(lines)), key=worth, default=0)
+
+
+def _after_tag(line: str) -> str:
+    """A line without the end of a tag that began on one before: what ends in an attribute and a bracket."""
+    head, end, rest = line.partition(">")
+    inside = head.removesuffix("/").rstrip()
+    opening = inside.rfind(inside[-1:], 0, -1)
+    ends = end and "<" not in head and opening > 1 and inside[-1] in "\"'"
+    return f" {rest}" if ends and inside[opening - 1] == "=" and _WORD.match(inside[opening - 2]) else line
 
 
 def _is_sentence(line: str) -> bool:

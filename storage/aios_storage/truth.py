@@ -16,12 +16,11 @@ from functools import wraps
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar, cast
 
-from aios_storage.database import Database
+from aios_storage import store
+from aios_storage.database import Database, contents, promised
 from aios_storage.fault import typed
 from aios_syscalls.errors import StorageFailed
 
-PLACE = ".aios"
-"""Where a root keeps its versions and its index; a protected name, which no caller reads or writes."""
 FORMAT = 1
 
 SCHEMA = """
@@ -93,15 +92,12 @@ class Truth:
     """
 
     def __init__(self, root: Path) -> None:
-        self.place = root / PLACE
+        self.place = root / store.PLACE
         self.path = self.place / "truth.db"
         self._database = Database(self.path)
         self._local = threading.local()
         with self.told():
-            self.place.mkdir(mode=0o700, exist_ok=True)
-            ignore = self.place / ".gitignore"
-            if not ignore.exists():
-                ignore.write_text("*\n", "utf-8")
+            store.own(root)
             with self.locked():
                 self._prepare()
 
@@ -115,7 +111,7 @@ class Truth:
         if getattr(self._local, "locked", False):
             yield
             return
-        fd = os.open(self.place / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = store.open_own(self.place / "lock", os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             self._local.locked = True
@@ -169,7 +165,7 @@ class Truth:
         connection = self.read()
         (found,) = connection.execute("PRAGMA user_version").fetchone()
         if found == FORMAT:
-            return
+            return self._refuse_planted(connection)
         if found:
             raise StorageFailed(
                 f"{self.path} has format {found} and this version reads {FORMAT}; use the version of aios that made it"
@@ -180,3 +176,18 @@ class Truth:
                 f"put a copy of it back, or move the directory {self.place} away and their history begins anew"
             )
         connection.executescript(f"BEGIN;{SCHEMA}PRAGMA user_version = {FORMAT};COMMIT;")
+
+    def _refuse_planted(self, connection: sqlite3.Connection) -> None:
+        """Raises StorageFailed for what would do more than it is asked for, as a trigger does, or answer for a table.
+
+        What else there is are tables and indexes, perhaps of a later version.
+        """
+        code = "type NOT IN ('table', 'index') OR sql LIKE 'CREATE VIRTUAL%'"
+        odd = [name for (name,) in connection.execute(f"SELECT name FROM sqlite_schema WHERE {code}")]
+        missing = sorted(name for _, name in promised(SCHEMA) - contents(connection))
+        if odd or missing:
+            why = f"has {odd[0]!r}, which aios does not make" if odd else f"lacks {missing[0]!r}"
+            raise StorageFailed(
+                f"{self.path} {why}. The files themselves are whole: move the directory {self.place} away and their "
+                "history begins anew, or put a copy of it back"
+            )

@@ -123,6 +123,11 @@ def grams(word: str) -> list[str]:
     return ["".join(characters[at : at + size]) for at in range(count)]
 
 
+def characters(word: str) -> list[str]:
+    """The characters, with their marks, that a run without blanks is indexed as; none of any other word."""
+    return [] if word.isascii() else _patterns().apart.findall(word)
+
+
 def is_apart(char: str) -> bool:
     """Whether a character is of a script whose words have no blanks between them."""
     return not char.isascii() and _patterns().apart.match(char) is not None
@@ -131,8 +136,22 @@ def is_apart(char: str) -> bool:
 _ASCII = re.compile(r"[^\W_]+")
 
 
+def compatible(text: str) -> str:
+    """A text in Unicode's form NFKC, with as many marks on a character as any language has (UAX #15, Stream-Safe).
+
+    Bringing marks into their order takes the square of how many there are.
+    """
+    return text if text.isascii() else unicodedata.normalize("NFKC", _piles().sub(r"\1", text))
+
+
 def _plain(text: str) -> str:
-    return _DROPPED.sub("", unicodedata.normalize("NFKC", text))
+    return _DROPPED.sub("", compatible(text))
+
+
+@cache
+def _piles() -> re.Pattern[str]:
+    marks = _class(code for code in range(0x300, 0x1E94B) if unicodedata.combining(chr(code)))
+    return re.compile(f"([{marks}]{{30}})[{marks}]++")
 
 
 def _spaced(match: re.Match[str]) -> str:
@@ -197,7 +216,8 @@ class _Folding(dict[int, str]):
     def __missing__(self, code: int) -> str:
         char = chr(code)
         folded = _folded(char)
-        if len(folded) != 1:
+        # A mark that was none, such as of half-width kana, may be joined to what stands before it.
+        if len(folded) != 1 or (folded != char and unicodedata.combining(folded)):
             self.odd.add(char)
         self[code] = folded
         return folded
@@ -213,7 +233,7 @@ def fold(text: str) -> tuple[str, Sequence[int]]:
     if text.isascii():
         return text.lower(), range(len(text) + 1)
     folded = text.translate(_FOLDING)
-    if unicodedata.is_normalized("NFC", text) and _FOLDING.odd.isdisjoint(text):
+    if not _piles().search(text) and unicodedata.is_normalized("NFC", text) and _FOLDING.odd.isdisjoint(text):
         return folded, range(len(text) + 1)
     pieces: list[str] = []
     origins: list[int] = []

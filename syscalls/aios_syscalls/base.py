@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from aios_syscalls.invalid import explain
 
@@ -52,6 +52,9 @@ class Effect(StrEnum):
 
 
 R = TypeVar("R", bound=Reply)
+T = TypeVar("T")
+Many = Annotated[tuple[T, ...], FailFast()]
+"""Several values that a caller gives: the first wrong one is told, for to look for all of a million takes seconds."""
 
 
 class Syscall(Frozen, Generic[R]):

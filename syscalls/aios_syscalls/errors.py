@@ -28,6 +28,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+MAX_MESSAGE = 20_000
+"""Characters of a message: it may quote what somebody sent."""
+
+
+def _cut(message: str) -> str:
+    return message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]}... ({len(message)} characters)"
+
 
 class AiosError(Exception):
     """Base of every error that a syscall can end with; `code` is stable on the wire."""
@@ -36,7 +43,7 @@ class AiosError(Exception):
 
     def __init__(self, message: str, **data: Any) -> None:
         # A name that is not UTF-8, quoted in a message, must not keep the error from being sent or recorded.
-        self.message = message.encode("utf-8", "backslashreplace").decode()
+        self.message = _cut(message).encode("utf-8", "backslashreplace").decode()
         super().__init__(self.message)
         self.data = {key: value for key, value in data.items() if value is not None}
 

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from aios_syscalls.base import Effect, Frozen, Reply, Syscall
+from aios_syscalls.base import Effect, Frozen, Many, Reply, Syscall
 from aios_syscalls.file_version import FileDone, FileVersion, Point
 
 Mode = Literal["hybrid", "semantic", "keyword"]
@@ -23,16 +23,16 @@ class FileQuery(Frozen):
     text: str = ""
     mode: Mode = "hybrid"
     limit: int = Field(default=10, ge=1, le=1_000)
-    paths: tuple[str, ...] = ()
+    paths: Many[str] = ()
     since: float | None = None
     until: float | None = None
-    authors: tuple[str, ...] = ()
-    runs: tuple[str, ...] = ()
-    types: tuple[str, ...] = ()
+    authors: Many[str] = ()
+    runs: Many[str] = ()
+    types: Many[str] = ()
     min_size: int | None = Field(default=None, ge=0)
     max_size: int | None = Field(default=None, ge=0)
-    tags: tuple[str, ...] = ()
-    fields: tuple[tuple[str, str], ...] = ()
+    tags: Many[str] = ()
+    fields: Many[tuple[str, str]] = ()
 
 
 class FileHit(Frozen):
@@ -116,7 +116,7 @@ class JoinFiles(Syscall[FileSet]):
 
     name: ClassVar[str] = "file.join"
     effect: ClassVar[Effect] = Effect.PURE
-    queries: tuple[FileQuery, ...] = Field(min_length=1, max_length=16)
+    queries: Many[FileQuery] = Field(min_length=1, max_length=16)
     how: Literal["all", "any", "minus"] = "all"
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictInt, model_validator
 
-from aios_syscalls.base import Effect, Frozen, Reply, Syscall
+from aios_syscalls.base import Effect, Frozen, Many, Reply, Syscall
 
 
 class Point(Frozen):
     """A point of a file's history: exactly one of a version's number, a time, or a tag."""
 
-    number: int | None = None
+    number: StrictInt | None = None
     """-1 is the one before the last, and so on."""
     time: float | None = None
     """Seconds since the epoch: the last version at or before it."""
@@ -128,7 +128,7 @@ class TagFiles(Syscall[FileTags]):
     name: ClassVar[str] = "file.tag"
     effect: ClassVar[Effect] = Effect.IDEMPOTENT
     tag: str
-    paths: tuple[str, ...] = ()
+    paths: Many[str] = ()
 
 
 class UntagFiles(Syscall[FileTags]):
@@ -182,7 +182,7 @@ class ChangeFiles(Syscall[FilesChanged]):
 
     name: ClassVar[str] = "file.transaction"
     effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
-    changes: tuple[Annotated[PutFile | DropFile | RenameFile, Field(discriminator="do")], ...] = Field(min_length=1)
+    changes: Many[Annotated[PutFile | DropFile | RenameFile, Field(discriminator="do")]] = Field(min_length=1)
 
 
 class FileLease(Reply):
@@ -229,7 +229,7 @@ class WatchFiles(Syscall[FileChanges]):
 
     name: ClassVar[str] = "file.watch"
     effect: ClassVar[Effect] = Effect.PURE
-    paths: tuple[str, ...] = ()
+    paths: Many[str] = Field(default=(), max_length=256)
     since: int | None = Field(default=None, ge=0)
     timeout_s: float = Field(default=30.0, ge=0, le=3_600)
 

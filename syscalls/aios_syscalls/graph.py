@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from aios_syscalls.base import Effect, Frozen, Reply, Syscall
+from aios_syscalls.base import Effect, Frozen, Many, Reply, Syscall
 from aios_syscalls.errors import from_wire
 from aios_syscalls.llm import Chat, ChatReply
 from aios_syscalls.tool import CallTool, ToolReply
@@ -60,8 +60,8 @@ class Fill(Frozen):
     An argument that is one output and nothing else gets a tool's value as it is.
     """
 
-    at: tuple[str | int, ...]
-    parts: tuple[str | Output, ...]
+    at: Many[str | int]
+    parts: Many[str | Output]
 
 
 class Node(Frozen):
@@ -69,8 +69,8 @@ class Node(Frozen):
 
     id: str = Field(min_length=1, max_length=64)
     run: NodeCall
-    fill: tuple[Fill, ...] = ()
-    after: tuple[str, ...] = ()
+    fill: Many[Fill] = ()
+    after: Many[str] = ()
 
     @property
     def needs(self) -> frozenset[str]:
@@ -126,7 +126,7 @@ class RunGraph(Syscall[GraphReply]):
     name: ClassVar[str] = "process.graph"
     effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
 
-    nodes: tuple[Node, ...] = Field(min_length=1, max_length=MAX_NODES)
+    nodes: Many[Node] = Field(min_length=1, max_length=MAX_NODES)
 
     @field_validator("nodes")
     @classmethod

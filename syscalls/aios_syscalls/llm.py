@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_validator
 
-from aios_syscalls.base import Effect, Frozen, Reply, Syscall
+from aios_syscalls.base import Effect, Frozen, Many, Reply, Syscall
+from aios_syscalls.json_value import JsonSchema
 
 
 class ToolUse(Frozen):
@@ -22,7 +23,7 @@ class Message(Frozen):
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str = ""
-    tool_uses: tuple[ToolUse, ...] = ()
+    tool_uses: Many[ToolUse] = ()
     tool_use_id: str | None = None
     generated: bool = False
     """Whether an assistant's text is as a model wrote it (`ChatReply.message`): it need not be read again then."""
@@ -39,7 +40,7 @@ class ToolSpec(Frozen):
 
     name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
     description: str = ""
-    parameters: dict[str, Any] = {"type": "object", "properties": {}}
+    parameters: JsonSchema = {"type": "object", "properties": {}}
 
 
 class Sampling(Frozen):
@@ -108,15 +109,15 @@ class Chat(Syscall[ChatReply]):
     name: ClassVar[str] = "llm.chat"
     effect: ClassVar[Effect] = Effect.PURE
 
-    messages: tuple[Message, ...] = Field(min_length=1)
-    tools: tuple[ToolSpec, ...] = ()
+    messages: Many[Message] = Field(min_length=1)
+    tools: Many[ToolSpec] = ()
     tool_choice: Literal["auto", "required", "none"] = "auto"
-    response_schema: dict[str, Any] | None = None
+    response_schema: JsonSchema | None = None
     """JSON Schema that the text must satisfy."""
     grammar: str | None = Field(default=None, min_length=1)
     """GBNF grammar, with a rule `root`, that the text must follow; not together with a schema."""
     sampling: Sampling = Sampling()
-    stop: tuple[str, ...] = Field(default=(), max_length=16)
+    stop: Many[str] = Field(default=(), max_length=16)
     """The text ends before the first of these."""
     max_tokens: int = Field(default=256, ge=1, lt=2**31)
     truncate: bool = False
@@ -157,7 +158,7 @@ class Embed(Syscall[EmbedReply]):
     name: ClassVar[str] = "llm.embed"
     effect: ClassVar[Effect] = Effect.PURE
 
-    texts: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1, max_length=MAX_TEXTS)
+    texts: Many[Annotated[str, Field(min_length=1)]] = Field(min_length=1, max_length=MAX_TEXTS)
     truncate: bool = False
     """Embed the beginning of a text that is too long; else it is a BadRequest."""
     model: str | None = None
@@ -206,16 +207,16 @@ class Rank(Syscall[RankReply]):
     name: ClassVar[str] = "llm.rank"
     effect: ClassVar[Effect] = Effect.PURE
 
-    messages: tuple[Message, ...] = Field(min_length=1)
-    tools: tuple[ToolSpec, ...] = ()
+    messages: Many[Message] = Field(min_length=1)
+    tools: Many[ToolSpec] = ()
     """As in `Chat`: what the model is told of before it answers."""
     prefix: str = ""
     """What the answer begins with."""
-    options: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=2, max_length=64)
+    options: Many[Annotated[str, Field(min_length=1)]] = Field(min_length=2, max_length=64)
     """An option that another one begins with is the likelier of the two by nature: end them alike, say with a quote."""
     evidence: str = ""
     """What comes after each option."""
-    neutral: tuple[str, ...] = Field(default=(), max_length=8)
+    neutral: Many[str] = Field(default=(), max_length=8)
     """Replacements for the evidence, or without one for the last user message's content, that ask nothing, such as
     "N/A"; none means no calibration."""
     cache_salt: str = Field(default="", max_length=256)

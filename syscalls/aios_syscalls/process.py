@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import ClassVar
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, StrictInt
 
 from aios_syscalls.base import Effect, Frozen, Reply, Syscall
 from aios_syscalls.graph import RunGraph
@@ -87,7 +87,7 @@ class Wait(Syscall[Exit]):
 
     name: ClassVar[str] = "process.wait"
     effect: ClassVar[Effect] = Effect.PURE
-    pid: int
+    pid: StrictInt
 
 
 class Killed(Reply):
@@ -101,7 +101,7 @@ class Kill(Syscall[Killed]):
 
     name: ClassVar[str] = "process.kill"
     effect: ClassVar[Effect] = Effect.IDEMPOTENT
-    pid: int
+    pid: StrictInt
 
 
 class ProcessTable(Reply):
@@ -126,7 +126,7 @@ class Send(Syscall[Sent]):
 
     name: ClassVar[str] = "process.send"
     effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
-    to: int
+    to: StrictInt
     body: str
 
 

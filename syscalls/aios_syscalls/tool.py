@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from pydantic import JsonValue
 
-from aios_syscalls.base import Effect, Reply, Syscall
+from aios_syscalls.base import Effect, Many, Reply, Syscall
+from aios_syscalls.json_value import JsonObject
 from aios_syscalls.llm import ToolSpec
 
 
@@ -23,7 +24,7 @@ class CallTool(Syscall[ToolReply]):
     effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
 
     tool: str
-    arguments: dict[str, JsonValue] = {}
+    arguments: JsonObject = {}
 
 
 class ToolList(Reply):
@@ -38,7 +39,7 @@ class ListTools(Syscall[ToolList]):
     name: ClassVar[str] = "tool.list"
     effect: ClassVar[Effect] = Effect.PURE
 
-    names: tuple[str, ...] = ()
+    names: Many[str] = ()
 
 
 ToolCall = CallTool | ListTools

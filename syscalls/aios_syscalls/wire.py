@@ -14,8 +14,12 @@ from pydantic_core import from_json, to_json
 from aios_syscalls.base import MAX_CALL_BYTES, R, Reply, Syscall
 from aios_syscalls.errors import AiosError, BadRequest, from_wire
 from aios_syscalls.invalid import explain
+from aios_syscalls.json_value import is_unicode
 from aios_syscalls.table import TABLE
 
+MAX_VALUES = 32_768
+"""In one call: objects, lists, texts and numbers, each of which takes some hundred bytes once it is read."""
+MAX_FIELDS = 100
 MAX_DEPTH = 64
 """Levels of a call that are looked at for what cannot be sent."""
 
@@ -30,7 +34,7 @@ def call_to_json(call: Syscall[Any]) -> bytes:
 
 def unsendable(call: Syscall[Any], error: Exception) -> BadRequest:
     """Why a call cannot be written as JSON, with the first place in it that is not Unicode text."""
-    field = next((_dotted(at) for at, text in _texts(call) if not _is_unicode(text)), "")
+    field = next((_dotted(at) for at, text in _texts(call) if not is_unicode(text)), "")
     if not field:
         return BadRequest(f"{call.name} cannot be sent: {error}; give values that JSON can hold")
     return BadRequest(
@@ -52,19 +56,10 @@ def _texts(value: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[s
                 yield from _texts(getattr(value, name), (*at, name))
         case dict():
             for key, item in value.items():
-                yield from _texts(str(key), (*at, "a key"))
                 yield from _texts(item, (*at, str(key)))
         case list() | tuple():
             for index, item in enumerate(value):
                 yield from _texts(item, (*at, index))
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _dotted(at: tuple[str | int, ...]) -> str:
@@ -87,15 +82,32 @@ def call_from_json(data: bytes | str) -> Syscall[Any]:
     return call_from_object(fields)
 
 
+def count_values(value: Any) -> int:
+    """How many values a decoded JSON value is made of, counted up to MAX_VALUES and a few more."""
+    count, waiting = 0, [value]
+    while waiting and count <= MAX_VALUES:
+        each = waiting.pop()
+        count += 1
+        if isinstance(each, dict):
+            waiting += each.values()
+        elif isinstance(each, list):
+            waiting += each
+    return count + len(waiting)
+
+
 def call_from_object(fields: Any) -> Syscall[Any]:
     """The call that a decoded JSON object describes. Raises BadRequest."""
     if not isinstance(fields, dict):
         raise BadRequest(f"a call is a JSON object, not {type(fields).__name__}")
+    if count_values(fields) > MAX_VALUES:
+        raise BadRequest(f"the call has more than {MAX_VALUES} values in it; send them in a file, or as one text")
+    if len(fields) > MAX_FIELDS:
+        raise BadRequest(f"the call has {len(fields)} fields, more than any; leave out those that it has not")
     rest = {key: value for key, value in fields.items() if key != "call"}
     name = fields.get("call")
     cls = TABLE.get(name) if isinstance(name, str) else None
     if cls is None:
-        raise BadRequest(f"no syscall {name!r}; there are {', '.join(sorted(TABLE))}", "call")
+        raise BadRequest(f"no syscall {name!r:.80}; there are {', '.join(sorted(TABLE))}", "call")
     try:
         return cls.model_validate_json(to_json(rest))
     except ValidationError as error:

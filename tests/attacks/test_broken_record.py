@@ -115,7 +115,7 @@ ODD = st.one_of(
     st.text(st.characters(), max_size=20),
     st.text(st.characters(min_codepoint=0xD7F0, max_codepoint=0xE010), max_size=4),
     st.binary(max_size=20),
-    st.builds(deep, st.sampled_from([1, 90, 130, 400, 5_000])),
+    st.builds(deep, st.sampled_from([1, 90, *range(120, 130), 130, 400, 5_000])),
     st.builds(cyclic),
     st.builds(Unwritable),
     st.builds(lambda: AgentFailed("x", n=float("nan"), s="\ud800").to_wire()),
@@ -177,3 +177,17 @@ async def test_payloads_on_record_are_weighed(tmp_path: Path, monkeypatch: pytes
     assert sum("text" in row["reply"] for row in rows if row["tokens"] < 50) <= 500_000 / 9_000 + 1
     assert all("has its fill" in row["reply"]["omitted"] for row in rows if "text" not in row["reply"])
     assert path.stat().st_size < 1_000_000
+
+
+async def test_no_depth_is_between_what_is_kept_and_what_is_left_out(tmp_path: Path) -> None:
+    path, depths = tmp_path / "journal.db", range(240, 262)
+    async with SqliteJournal(path) as journal:
+        for depth in depths:
+            value: Any = 1
+            for _ in range(depth):
+                value = [value]
+            journal.record(Event(0.0, Kind.DONE, 1, depth, {"tokens": depth, "reply": value}))
+            journal.record(Event(0.0, Kind.FAILED, 1, depth, {"tokens": depth, "error": {"code": "x", "cause": value}}))
+    rows = strict(path)
+    assert [row["tokens"] for row in rows] == [depth for depth in depths for _ in range(2)]
+    assert rows[-1]["error"] == {"omitted": "not JSON: PydanticSerializationError"}

@@ -22,7 +22,7 @@ from typer.testing import Result
 
 from aios.boot import boot
 from aios.boot.run import sealed
-from aios.config import Config
+from aios.config import Config, load
 from aios.models.scripted import ScriptedModel
 from aios.sdk import Agent
 from aios_storage.failpoint import VARIABLE
@@ -244,6 +244,24 @@ def test_a_user_may_shadow_a_shipped_program_himself(victim: Path, aios: Aios) -
     assert aios("run", "summarise=notes.txt", "--no-isolate").stdout == "better"
 
 
+def test_what_a_file_of_the_users_names_lies_beside_it_and_not_where_he_works(victim: Path, aios: Aios) -> None:
+    mine = victim.parent / "mine"
+    mine.mkdir()
+    (mine / "mine.toml").write_text(
+        'tools = ["t.py"]\nagents = ["progs"]\n[models.m]\npath = "m.gguf"\n[files]\nembedder = "granite:e.gguf"\n'
+    )
+    for place in (victim, mine):
+        (place / "t.py").write_text(f"from pathlib import Path\nPath({str(place / 'ran')!r}).touch()\n")
+        (place / "progs").mkdir(exist_ok=True)
+        (place / "progs" / "p.py").write_text("async def main(agent, task):\n    return __file__\n")
+    found = load(path=Path("../mine/mine.toml"))
+    named = [*found.tools, *found.agents, found.models["m"].path, Path((found.files.embedder or "").partition(":")[2])]  # type: ignore[union-attr]
+    assert {os.path.realpath(each.parent) for each in named} == {str(mine.resolve())}
+    assert aios("run", "p", "--no-isolate", "--config", "../mine/mine.toml").exit_code != 0  # t.py has no tool
+    assert (mine / "ran").exists()
+    assert not (victim / "ran").exists()
+
+
 PLANTED = [
     "aios.toml",
     "AIOS.toml",
@@ -402,3 +420,18 @@ def test_the_record_of_trust_is_the_users_alone(victim: Path, aios: Aios) -> Non
     record.chmod(0o600)
     record.write_text("{")
     assert "seed = 1" not in aios("config").stdout
+
+
+def test_an_agent_cannot_change_the_program_that_it_is_nor_move_it_away(victim: Path, aios: Aios) -> None:
+    (victim / "mine").mkdir()
+    program = victim / "mine" / "self.py"
+    program.write_text(
+        "from aios_syscalls import AiosError\n\n\nasync def main(agent, task):\n    told = []\n"
+        "    own = 'mine/self.py'\n"
+        "    for call in (agent.write(own, 'evil'), agent.move('mine', 'away'), agent.delete(own)):\n"
+        "        try:\n            await call\n            told.append('done')\n"
+        "        except AiosError as error:\n            told.append(error.code)\n"
+        "    await agent.write('mine/other.txt', 'x')\n    return ' '.join(told)\n"
+    )
+    assert aios("run", "mine/self.py", "--no-isolate").stdout == "denied denied denied"
+    assert (victim / "mine" / "other.txt").read_text() == "x"

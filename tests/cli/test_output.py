@@ -6,6 +6,7 @@ import ast
 import io
 import json
 import math
+import subprocess
 import sys
 import unicodedata
 from pathlib import Path
@@ -111,20 +112,48 @@ def test_a_run_of_what_nobody_sees_is_seen(hidden: str, before: str) -> None:
         "نامه\u200cای",
         "क्\u200dष क्\u200cष",  # Devanagari: two forms of one cluster
         "ශ්\u200dරී ලංකාව",  # Sinhala
-        "ന്\u200d",
+        "ന്\u200d",  # Malayalam: a letter of its own
         "אבג עברית العربية \u0600\u0661",
-        "葛\U000e0100城市",  # an ideograph in one of its forms
+        "葛\U000e0100城市 \u795e\ufe00 、\ufe01",  # an ideograph in one of its forms, a point in another place
+        "ക്\u200d ഞാന്\u200d.",  # Malayalam: a letter of its own at the end
+        "র\u200d্যাব",  # Bengali: the joiner before the virama
+        "کار\u200cها \u07ca\u200d\u07cb",  # Persian, N'Ko
+        "ᠠ\u180b \u2229\ufe00 ↔️ ▶️ ⌛︎ ☺︎ 👁️‍🗨️ 🧑🏽‍🚀",
         "한국어 ไทย ᠮᠣᠩᠭᠣᠯ",
         "é e\u0301 ﬁ ½ €",
     ],
 )
 def test_text_of_any_language_stays_as_it_is(text: str) -> None:
-    cleaned = clean(text)
-    assert cleaned == text or text == "ന്\u200d"  # a joiner at the end has nothing to join
+    assert clean(text) == text
+
+
+VARIED_NOT = ("a", "é", "א", "ع", "ก", "か", "한", "क", "1", "#", ".", "€", "+", "⠿", "─", "ﬁ")
+JOINED_NOT = ("漢", "か", "カ", "א", "ก", "ກ", "한", "a", "я", "α", "ა", "1", "क", "ക", "\u0780", "กฺ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"{base}{each}" for base in VARIED_NOT for each in ("\ufe00", "\ufe01", "\ufe0e", "\ufe0f", "\U000e0148")),
+        *(f"{base}{selector}" for base in ("漢", "😀", "∩", "、") for selector in ("\ufe03", "\ufe0d", "\u180b")),
+        "漢\ufe0f", "∩\ufe01", "∩\ufe0f", "😀\ufe00", "😀\U000e0100", "\u180b", "क\ufe00", "漢\U000e0100\U000e0101",
+        *(f"{base}{joiner}{base}" for base in JOINED_NOT for joiner in "\u200c\u200d"),
+        "😀\u200c😀", "😀\u200da", "a\u200d😀", "ع\u200da", "a\u200cع", "א\u05b0\u200dב", "☺\ufe01\u200d😀", "क्\u200c ",
+    ],
+)  # fmt: skip
+def test_what_nobody_sees_is_seen_where_it_changes_nothing(text: str) -> None:
+    hidden = [
+        char
+        for char in clean(text)
+        if unicodedata.category(char) == "Cf" or unicodedata.name(char, "").startswith(("VARIATION", "MONGOLIAN FREE"))
+    ]
+    assert hidden == ["\U000e0100"] * text.startswith("漢\U000e0100")
 
 
 @settings(deadline=None)
-@given(st.text())
+@given(
+    st.text() | st.text(st.sampled_from("a漢אक्ع😀1☺∩\u0f35\u200c\u200d\ufe00\ufe0e\ufe0f\U000e0100\u20e3\u180bᠠ\ufffd"))
+)
 def test_cleaning_keeps_the_length_and_is_done_once_and_for_all(text: str) -> None:
     cleaned = clean(text)
     assert len(cleaned) == len(text)
@@ -253,3 +282,21 @@ def test_a_number_that_json_has_not_is_null(capsys: pytest.CaptureFixture[str]) 
     print_json({"a": [math.nan, math.inf, -math.inf, 1.5], "reply": ToolReply(value={"x": math.nan})})
     found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert found == {"a": [None, None, None, 1.5], "reply": {"value": {"x": None}}}
+
+
+LEAVING = """
+import sys, threading
+import aios.cli
+if sys.argv[1] == "stuck":
+    threading.Thread(target=threading.Event().wait).start()
+aios.cli._leave(SystemExit(eval(sys.argv[2])))
+"""
+
+
+@pytest.mark.parametrize("thread", ["stuck", "none"])
+def test_an_end_with_words_says_them_and_fails(thread: str) -> None:
+    ends = {"'no\\x1b room'": (1, "no\ufffd room\n"), "None": (0, ""), "3": (3, ""), "False": (0, "")}
+    for code, (status, said) in ends.items():
+        command = [sys.executable, "-c", LEAVING, thread, code]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert (ran.returncode, ran.stderr, ran.stdout) == (status, said, "")

@@ -314,6 +314,26 @@ ENDS = {
         "os.unlink(os.readlink('/proc/self/fd/1')) if 0 else print('y')\n    return 'x'", DONE, "x"
     ),
     "an output that it closes": End("os.close(1)\n    os.close(2)\n    return 'x'", DONE, "x"),
+    "a stdout that it closes": End("sys.stdout.close()\n    return 'x'", DONE, "x"),
+    "a stdout that is none": End("sys.stdout = None\n    return 'x'", DONE, "x"),
+    "a stdout that it detaches": End("sys.stdout.detach()\n    return 'x'", DONE, "x"),
+    "a stdout that cannot flush": End("sys.stdout = object()\n    return 'x'", DONE, "x"),
+    "a stdout that it closes, and an error": End(
+        "sys.stdout.close()\n    raise ValueError('v')", words="ValueError at"
+    ),
+    "a stderr that it closes, and an error": End(
+        "sys.stderr.close()\n    raise ValueError('v')", words="ValueError at"
+    ),
+    "a traceback that it breaks": End(
+        "import traceback\n    traceback.print_exception = None\n    raise ValueError('v')", words="ValueError at"
+    ),
+    "an object of its module with a last wish": End(
+        "return 'x'",
+        DONE,
+        "x",
+        head="class Wish:\n    def __del__(self): OUT.write_text('wished')\n\nWISH = Wish()",
+        wrote="wished",
+    ),
     "output through the device": End(
         "open('/dev/stdout', 'w').write('out ')\n    open('/dev/stderr', 'a').write('err ')\n"
         "    open('/proc/self/fd/1', 'w').write('fd')\n    return 'x'",

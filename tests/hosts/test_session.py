@@ -163,3 +163,10 @@ def test_the_errors_that_are_remembered_are_bounded() -> None:
     assert len(session._errors) == MAX_ERRORS
     session._out.close()
     session._outgoing.close()
+
+
+@pytest.mark.anyio
+async def test_a_call_that_is_refused_as_its_agent_ends_raises_nothing() -> None:
+    wrong = b'{"id": 1, "stream": true, "call": {"call": "process.wait", "pid": "x"}}\n{"result": "on"}'
+    for _ in range(100):  # whether the call or the writer is ended first is the event loop's to choose
+        assert await serve(wrong, ChatReply(text="x")) == "on"

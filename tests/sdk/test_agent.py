@@ -130,7 +130,7 @@ async def test_extract_returns_the_model_and_explains_what_is_none() -> None:
 
 async def test_there_is_nothing_to_pick_from_no_options() -> None:
     agent, port = agent_of()
-    with pytest.raises(BadRequest, match="give at least one option") as caught:
+    with pytest.raises(BadRequest, match="no options to pick from") as caught:
         await agent.pick("colour?", [])
     assert caught.value.field == "options"
     assert port.calls == []

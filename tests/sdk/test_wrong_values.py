@@ -229,7 +229,7 @@ async def test_half_a_surrogate_pair_is_named_by_its_place(text: str) -> None:
         (agent.ask(text), "messages.0.content"),
         (agent.ask("x", system=text), "messages.0.content"),
         (agent.call("t", a={"b": [1, text]}), "arguments.a.b.1"),
-        (agent.call("t", a={text: 1}), "arguments.a.a key"),
+        (agent.call("t", a={text: 1}), "arguments.a"),
         (agent.write(text, b""), "path"),
         (agent.write("a.txt", text), "content"),
         (agent.send(3, text), "body"),
@@ -241,6 +241,58 @@ async def test_half_a_surrogate_pair_is_named_by_its_place(text: str) -> None:
         with pytest.raises(BadRequest) as caught:
             await call
         assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("value", "at", "words"),
+    [
+        (math.nan, "", "is nan, which JSON has not"),
+        ([1, {"y": -math.inf}], ".1.y", "is -inf"),
+        (10**4_200, "", "too many digits"),
+        ({"\ud800": 1}, "", "a key that is not Unicode"),
+        (deep()[:1], ".0.0", "nested in more than|too deep for JSON"),
+    ],
+)
+async def test_what_json_has_not_is_refused_and_never_becomes_another_value(value: Any, at: str, words: str) -> None:
+    agent = Agent(Wire(), 7)
+    for call, field in (
+        (agent.call("t", x=value), "arguments.x"),
+        (agent.ask("x", schema={"x": value}), "response_schema.x"),
+        (agent.stream("x", schema={"x": value}).__aenter__(), "response_schema.x"),
+    ):
+        with pytest.raises(BadRequest, match=words) as caught:
+            await call
+        assert caught.value.field == field + at
+    with pytest.raises(BadRequest, match=words):
+        Graph(Wire()).call("t", x=value)
+
+
+async def test_an_unknown_option_is_refused_with_the_nearest_one() -> None:
+    agent = Agent(Wire(), 7)
+    for options, words in (
+        ({"temperature": 0}, r"give sampling=Sampling\(temperature=0\)"),
+        ({"max_token": 5}, "did you mean max_tokens"),
+        ({"colour": 1}, "there are system, tools"),
+    ):
+        for call in (
+            agent.ask("x", **options),
+            agent.extract("x", City, **options),
+            agent.pick("x", ["a"], **options),
+            agent.stream("x", **options).__aenter__(),  # type: ignore[arg-type]
+            agent.conversation().say("x", **options),
+        ):
+            with pytest.raises(BadRequest, match=words) as caught:
+                await call
+            assert caught.value.field in options
+    with pytest.raises(BadRequest, match="given by the method itself"):
+        await agent.extract("x", City, schema={})
+
+
+async def test_true_is_no_number_of_a_process_or_version() -> None:
+    agent = Agent(Wire(), 7)
+    for call in (agent.wait(True), agent.kill(True), agent.send(True, "x"), agent.read_at("a.txt", True)):
+        with pytest.raises(BadRequest):
+            await call
 
 
 async def test_one_text_is_not_taken_for_its_letters() -> None:

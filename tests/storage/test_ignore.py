@@ -57,3 +57,40 @@ def test_what_is_ours_is_never_a_file_of_the_root() -> None:
     ignore = Ignore(lambda _path, _most: b"!.aios\n!.aios/truth.db\n")
     assert ignore(".aios", True)
     assert ignore.covers(".aios/truth.db")
+
+
+PATTERNS = r"""
+*;a*;*a;a?;?b;*.x;**;**/;/**;a/;/a;/a/;a/b;a/*;a/**;a/**/b;**/b;**/a/b;a/*/b;*/b;/*;/*/;*/*;*/*/b;**/a/**;a**b
+**b;[ab];[!ab];[^ab];[a-b]*;[b-a];[]-]*;[!]]*;[a;a[;a[]b;[[:alpha:]];[[:alnum:]-]*;[[:odd:]];[[:];[a[:]b];[a-]b;[\]a]b
+\a;\*;a\*b;a\;\[ab];a[/]b;a\/b;*a*b;*ab*;a*a*b;*?*;??;???;a/?;?/?;**/?b/**;a//b;//a;.*;*.*;[.]x;a/**/;**/**/b;a/**/**/b
+**/*a/*b;*a/**/*b;/a*/;\!a;!a;\#a;#a; a;[a-b-c];[--a];[\a-\b];[a\-b]*;a-b;a[-]b;*[*]*;**a/b**;/**/b;a/***/b;***/b;a***
+"""
+NAMES = ("a", "b", "ab", "aab", "a-b", "]", ".x", "-", "a.x", "*", "a*b", "[", "!a", "#a", " a", "c", "[ab]", "a[]b")
+
+
+def of(data: bytes) -> Ignore:
+    return Ignore(lambda path, _: data if path == ".gitignore" else None)
+
+
+def listed(root: Path, *options: str) -> set[str]:
+    command = ["git", "-C", str(root), "ls-files", "-zo", *options]
+    return set(filter(None, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\0")))
+
+
+def test_each_pattern_matches_what_it_matches_for_git(tmp_path: Path) -> None:
+    for directory in ("a/b/a", "a/ab", "b/a/b", "ab/a", "d/a/b/c"):
+        (tmp_path / directory).mkdir(parents=True)
+    for place in (tmp_path, *(path for path in tmp_path.rglob("*") if path.is_dir())):
+        for name in NAMES:
+            if not (place / name).exists():
+                (place / name).write_text("")
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    every, wrong = listed(tmp_path), {}
+    for pattern in PATTERNS.replace("\n", ";").strip(";").split(";"):
+        (tmp_path / ".git" / "info" / "exclude").write_text(f"{pattern}\n")
+        ignore = of(pattern.encode())
+        mine = {path for path in every if not ignore.covers(path)}
+        if theirs := mine ^ listed(tmp_path, "--exclude-standard"):
+            wrong[pattern] = sorted(theirs)[:4]
+    assert len(every) > 100
+    assert not wrong

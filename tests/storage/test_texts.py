@@ -291,6 +291,13 @@ WORDS: list[tuple[str, str, bool]] = [
     ("東京の天気は晴れです。", "+東京天気", False),
     ("東京都", "＋東京", True),
     ("京", "京", True),
+    ("東\n京", "+東京", True),
+    ("東、\n\n京 ", "+東京", True),
+    ("東 京", '"東京"', True),
+    ("ภา\nษา", "+ภาษา", True),
+    ("ｶﾞ", "+ガ", True),
+    ("ガ", "+ｶﾞ", True),
+    ("ﾊﾟｿｺﾝ", "+パソコン", True),
     ("人工智能改变世界", "智能世界", True),
     ("人工智能改变世界", "+智能", True),
     ("한국어를 배웁니다", "+한국", True),
@@ -318,6 +325,15 @@ def test_words_are_found_wherever_they_stand(tmp_path: Path) -> None:
             if bool(hits) is not found or not marked:
                 wrong.append((text, query, hits))
     assert wrong == []
+
+
+def test_of_a_word_that_goes_over_a_line_end_that_is_marked_which_is_in_the_line() -> None:
+    text = "古都\n東\n京"
+    terms = Terms(["東京"])
+    assert snippet(text, 1, 3, terms).marks == ()
+    shown = snippet(text, 1, 3, terms.apart(text), context=2)
+    assert [shown.text[start:end] for start, end in shown.marks] == ["東", "京"]
+    assert snippet("東と京", 1, 1, terms.apart("東と京")).marks == ()
 
 
 @pytest.mark.parametrize("query", ["+!!!", '"..."', '-"--"', "a AND ()", "+\u3002", 'NOT "?"', "+\u200b"])

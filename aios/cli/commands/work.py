@@ -40,7 +40,7 @@ def run(
 
     For example: aios run summarise=notes.txt answer="notes.txt: who wrote it?" -n 8
     """
-    from aios.cli.jobs import check, cycle, parse
+    from aios.cli.jobs import check, cycle, parse, sealing
     from aios.cli.settings import chosen
     from aios_syscalls import Budget
 
@@ -57,7 +57,7 @@ def run(
     )
     jobs = cycle(parse(programs, task), processes)
     check(jobs, found.config, found.project)
-    return _execute(jobs, found.config, as_json)
+    return _execute(jobs, sealing(jobs, found.config), as_json)
 
 
 def demo(
@@ -109,6 +109,9 @@ def bench(
     live: Annotated[
         bool, typer.Option("--live", help="Hold what was simulated against the local model, for a bench that does.")
     ] = False,
+    against: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="An old checkout to compare with, for a bench that does.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the figures too, as SVG.")] = None,
     as_json: flags.Json = False,
 ) -> Code:
@@ -127,7 +130,8 @@ def bench(
     else:
         if plot:
             _write(plot, "")  # now, for a file that cannot be written should not cost twenty minutes
-        given = {option: value for option, value in (("data", data), ("model", model), ("live", live)) if value}
+        options = {"data": data, "model": model, "live": live, "against": against}
+        given = {option: value for option, value in options.items() if value}
         report = bench.run(name, quick, **given)
         if plot:
             _write(plot, report.plot())

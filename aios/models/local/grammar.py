@@ -15,10 +15,10 @@ from aios.models.local import heartbeat
 from aios.models.local.depth import DEEPEST, is_too_deep
 from aios.models.local.llama import LlamaModel, start
 from aios.models.local.sampling import Ids
-from aios.models.local.schema.convert import Converter
+from aios.models.local.schema.convert import gbnf
 from aios.models.local.schema.errors import Refused
+from aios.models.local.schema.nodes import Node, Nodes
 from aios.models.local.schema.rules import TooLarge
-from aios.models.local.schema.shapes import Node, Nodes
 from aios_syscalls import BadRequest, Chat, ToolSpec
 
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
@@ -100,11 +100,10 @@ def to_gbnf(
     """
     alternatives: list[Nodes] = [(_node(schema, f"{number}#"),) for number, schema in enumerate(schemas)]
     alternatives += map(_call, tools)
-    converter = Converter(heartbeat.progress().tick)
     try:
         for nodes in alternatives:
             _check_size(nodes[-1].root)
-        return converter.gbnf(alternatives)
+        return gbnf(alternatives, heartbeat.progress().tick)
     except Refused as error:
         place = error.path.partition("#")[2] or "its root"
         raise BadRequest(f"the schema cannot be made a grammar: at {place}: {error.reason}", field) from None

@@ -10,7 +10,7 @@ from aios.models.remote.finish import finish_of
 from aios.models.remote.lenient import Spoken
 from aios.models.remote.sse import WireFault
 from aios.models.remote.unicode import Joiner, well_formed
-from aios.models.thinking import ThinkSplitter
+from aios.models.thinking import ThinkSplitter, told_apart
 from aios_syscalls import ChatReply, Usage
 
 MAX_REASON = 40
@@ -32,6 +32,8 @@ class Answer:
         """In how many pieces text and reasoning came: about as many as tokens."""
         self.usage = Usage()
         self.margin: float | None = None
+        self.aside: WireFault | None = None
+        """What is wrong with the last thing that came and was no part of an answer."""
         self._end_name, self._begun = end_name, bool(prefix.strip())
         self._went_on = self._speaks = False
         self._splitter = ThinkSplitter(begun=self._begun)
@@ -114,8 +116,9 @@ class Answer:
     def reply(self, model: str) -> ChatReply:
         """The whole answer, given by `model`. Raises WireFault when it has no end or no sense."""
         if self.finish is None:
-            raise WireFault("the answer was cut off; try again")
+            raise self.cut_off()
         finish = finish_of(self.finish)
+        self._tell_apart()
         self._check_refusal()
         if finish is None:
             raise WireFault(f"it gave up on the answer, with {self._end_name} reason {self.finish[:MAX_REASON]!r}")
@@ -128,6 +131,18 @@ class Answer:
             self._check_spent()
         fields: dict[str, Any] = {"usage": self.usage, "margin": self.margin, "reasoning": self.reasoning}
         return ChatReply(text=self.text, tool_uses=uses, finish=finish, model=model, **fields)
+
+    def _tell_apart(self) -> None:
+        """Take reasoning out of the text that was not known as such when it was said."""
+        if not self._begun and not self.reasoning:
+            text, thought = told_apart(self.text)
+            self._texts, self._thoughts = [text], [thought] if thought else []
+
+    def cut_off(self) -> WireFault:
+        """Why there is no answer, where its end did not come: what came in its place is said."""
+        if self.aside is None:
+            return WireFault("the answer was cut off; try again")
+        return self.aside if self.empty else WireFault(f"the answer was cut off; try again; at last: {self.aside}")
 
     def _check_refusal(self) -> None:
         words = well_formed("".join(self._refusals)).strip()

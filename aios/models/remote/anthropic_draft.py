@@ -20,12 +20,13 @@ from aios.models.remote.lenient import (
     as_text,
     content,
     inner_text,
+    no_object,
     part_thought,
     read_body,
     unwrapped,
 )
 from aios.models.remote.openai_draft import is_done
-from aios.models.remote.sse import WireFault
+from aios.models.remote.sse import NoObject, WireFault
 from aios_syscalls import ChatReply, Usage
 
 WHAT = "a message of Anthropic's"
@@ -79,12 +80,20 @@ class Draft:
         return self._answer.reasoning
 
     def add(self, data: bytes) -> str:
-        """Take one event and return its text. Raises WireFault: no JSON, off the protocol, or an error inside."""
+        """Take one event and return its text; what is no object says nothing.
+
+        Raises WireFault: half of an object, off the protocol, or an error inside.
+        """
         if self.ended:
             return ""
         if is_done(data) and self.finished:
             return self._done()
-        return self._keep(self._take(_event(data)))
+        try:
+            event = _event(data)
+        except NoObject as fault:
+            self._answer.aside = fault
+            return ""
+        return self._keep(self._take(event))
 
     def whole(self, data: bytes) -> str:
         """Take an answer that was not streamed and return its text. Raises WireFault as `add` does."""
@@ -189,7 +198,7 @@ class Draft:
     def reply(self, model: str) -> ChatReply:
         """The whole answer, given by `model`. Raises WireFault when it has no end or no sense."""
         if not self.ended:
-            raise WireFault("the answer was cut off; try again")
+            raise self._answer.cut_off()
         written = self._counts.get("output_tokens", 0)
         self._answer.usage = Usage(prompt_tokens=sum(self._counts.values()) - written, completion_tokens=written)
         return self._answer.reply(model)
@@ -213,5 +222,5 @@ def _event(data: bytes) -> Json:
     if said := reported(value, answers=bool(known) and not failed):
         raise WireFault(f"it reported an error: {said}")
     if not isinstance(value, dict):
-        raise WireFault(f"its answer is not {WHAT}: the body: Input should be an object")
+        raise no_object(data, WHAT)
     return event

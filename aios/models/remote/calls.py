@@ -23,7 +23,8 @@ MAX_ID = 16 * 1024
 
 MAX_HEAD = 8
 """Characters by which arguments that are none are told."""
-NO_ARGUMENTS = frozenset({"", "null", "None", '""'})
+NO_ARGUMENTS = frozenset({"", "null", "None", '""', "[]"})
+"""`[]` is what PHP writes for an empty object."""
 EMPTY = NO_ARGUMENTS | {"{}"}
 """What some servers send first, and then the arguments: nothing can follow it in JSON."""
 
@@ -100,6 +101,7 @@ def _arguments(text: str) -> Json:
     value = _json(text)
     if isinstance(value, str):  # JSON in JSON
         value = {} if value.strip() in NO_ARGUMENTS else _json(value)
+    value = {} if value == [] else value
     if not isinstance(value, dict) or depth(value) > MAX_ARGUMENTS_DEPTH:
         raise ValueError(f"not an object of at most {MAX_ARGUMENTS_DEPTH} levels")
     return as_object(clean(value))
@@ -142,8 +144,10 @@ class CallPart:
 
 def arguments_text(value: JsonValue) -> str:
     """Arguments as JSON text, in which they come, or as the object itself. Raises WireFault for what is neither."""
-    if value is None or isinstance(value, str):
-        return value or ""
+    if isinstance(value, str):
+        return value
+    if value is None or value == []:
+        return ""
     if not isinstance(value, dict):
         raise WireFault(f"it called a tool with arguments that are a {type(value).__name__}, not an object")
     try:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import JsonValue
 from pydantic_core import from_json
 
-from aios.models.remote.sse import BOM, NotJson, WireFault
+from aios.models.remote.sse import BOM, NoObject, NotJson, WireFault
 from aios.models.remote.unicode import well_formed
 
 MAX_PARTS = 100_000
@@ -27,6 +28,9 @@ MAX_COUNT = 10**9
 MAX_SHOWN = 80
 
 Json = dict[str, JsonValue]
+
+OBJECT = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*(?:\[\s*)?\{")
+"""How an object begins, or one in a list."""
 
 THOUGHTS = ("thinking", "reasoning", "reasoning_content")
 
@@ -44,6 +48,15 @@ def read_json(data: bytes) -> JsonValue:
         return from_json(data, allow_inf_nan=False)  # type: ignore[no-any-return]
     except ValueError as error:
         return _read_odd(data, error)
+
+
+def is_json_object(data: bytes) -> bool:
+    """Whether a text is one whole JSON object. Raises WireFault as `check_parts` does."""
+    check_parts(data)
+    try:
+        return isinstance(read_json(data), dict)
+    except ValueError:
+        return False
 
 
 def _read_odd(data: bytes, error: ValueError) -> JsonValue:
@@ -64,8 +77,17 @@ def read_body(data: bytes, what: str) -> JsonValue:
     try:
         return read_json(data)
     except ValueError as error:
-        shown = data[:MAX_SHOWN].decode("utf-8", "replace")
-        raise NotJson(f"its answer is not {what}: the body: Invalid JSON: {error}; it begins with {shown!r}") from None
+        why = f"its answer is not {what}: the body: Invalid JSON: {error}; it begins with {_shown(data)}"
+        raise (NotJson if OBJECT.match(data) else NoObject)(why) from None
+
+
+def no_object(data: bytes, what: str) -> NoObject:
+    """What is wrong with JSON that is no object, where `what` should be."""
+    return NoObject(f"its answer is not {what}: the body: Input should be an object; it begins with {_shown(data)}")
+
+
+def _shown(data: bytes) -> str:
+    return repr(data[:MAX_SHOWN].decode("utf-8", "replace"))
 
 
 def unwrapped(value: JsonValue) -> JsonValue:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from typing import Literal, Protocol, Unpack
 
 import anyio
@@ -27,9 +26,10 @@ from aios.models.remote import anthropic_wire, openai_wire
 from aios.models.remote.body import are_events, beginning, vouches_for_its_end
 from aios.models.remote.complaint import refused_text, reported
 from aios.models.remote.endpoint import Chunks, Endpoint, Settings
-from aios.models.remote.lenient import read_json
+from aios.models.remote.lenient import is_json_object, read_json
 from aios.models.remote.sse import EventReader, NotJson, WireFault
 from aios.models.remote.transport import drain, read
+from aios.models.thinking import told_apart
 from aios_syscalls import BadRequest, Chat, ChatReply, Embed, EmbedReply, KernelBug, LlmCall, Rank, Usage
 
 DRAIN_S = 0.1
@@ -223,7 +223,9 @@ class _Slice:
         head = await beginning(chunks)
         if not are_events(head, response):
             await self._read(head, chunks)
-            return self._reply()
+            reply = self._reply()
+            self._say(reply.text.removeprefix(self._begun.text))
+            return reply
         await self._follow(head, response, chunks)
         if self._paused:
             return self._pause()
@@ -239,11 +241,21 @@ class _Slice:
         except (httpx2.RequestError, OSError) as error:
             broken = error
         try:
-            self._say(self._draft.whole(b"".join(parts)))
+            self._hear_whole(b"".join(parts))
         except WireFault:
             if broken is None:
                 raise
             raise broken from None
+
+    def _hear_whole(self, data: bytes) -> None:
+        """One JSON value, or a stream of which each line is one."""
+        lines = [line for line in data.splitlines() if line.strip()]
+        if len(lines) < 2 or not all(map(is_json_object, lines)):
+            self._draft.whole(data)
+            return
+        for line in lines:
+            self._draft.add(line)
+        self._draft.close()
 
     async def _follow(self, head: bytes, response: httpx2.Response, chunks: Chunks) -> None:
         """Hear a stream to its end, or to a pause. An answer whose end was named is whole, however its stream ends."""
@@ -261,13 +273,18 @@ class _Slice:
                 if over and not self._paused:
                     await drain(chunks, within_s=DRAIN_S)
                 if not over and vouches_for_its_end(response):
-                    with suppress(NotJson):  # the beginning of an event: the answer was cut off
-                        self._hear(reader.rest(), reader)
+                    self._hear_rest(reader)
             except (httpx2.RequestError, OSError, WireFault):
                 if not self._draft.finished:
                     raise
         if not self._paused and not self._draft.finished:
             _check_stray(reader.stray)
+
+    def _hear_rest(self, reader: EventReader) -> None:
+        try:
+            self._hear(reader.rest(), reader)
+        except NotJson as fault:  # the beginning of an event
+            raise WireFault(f"the answer was cut off; try again; at last: {fault}") from None
 
     def _patience(self, until: float, latest: float) -> float:
         """Until when to listen: to the end; at `latest` where an answer may be finished, sooner where it surely is."""
@@ -324,6 +341,8 @@ class _Slice:
             written = self._draft.pieces + math.ceil(arguments / CHARS_PER_TOKEN)
             usage = Usage(prompt_tokens=self._prompt, completion_tokens=written, estimated=True)
         text, reasoning = self._begun.text + reply.text, self._begun.reasoning + reply.reasoning
+        if not reasoning:
+            text, reasoning = told_apart(text)
         return reply.model_copy(update={"text": text, "reasoning": reasoning, "usage": self._begun.usage.plus(usage)})
 
 

@@ -19,11 +19,12 @@ from aios.models.remote.lenient import (
     as_object,
     content,
     inner_text,
+    no_object,
     read_body,
     thought_text,
     unwrapped,
 )
-from aios.models.remote.sse import WireFault
+from aios.models.remote.sse import NoObject, WireFault
 from aios_syscalls import ChatReply, Usage
 
 WHAT = "a chat completion"
@@ -59,12 +60,19 @@ class Draft:
         return self._answer.reasoning
 
     def add(self, data: bytes) -> str:
-        """Take one chunk and return its text. Raises WireFault: no JSON, off the protocol, or an error inside."""
+        """Take one chunk and return its text; what is no object says nothing.
+
+        Raises WireFault: half of an object, off the protocol, or an error inside.
+        """
         if self.ended:
             return ""
         if is_done(data):
             return self._done()
-        chunk = _chunk(data)
+        try:
+            chunk = _chunk(data)
+        except NoObject as fault:
+            self._answer.aside = fault
+            return ""
         return self._take(chunk, _choices(chunk))
 
     def whole(self, data: bytes) -> str:
@@ -172,7 +180,7 @@ def _chunk(data: bytes) -> Json:
     if said := reported(value, answers=bool(chunk.get("choices"))):
         raise WireFault(f"it reported an error: {said}")
     if not isinstance(value, dict):
-        raise WireFault(f"its answer is not {WHAT}: the body: Input should be an object")
+        raise no_object(data, WHAT)
     return chunk
 
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic_core import from_json
+
 MAX_LINE_BYTES = 1024 * 1024
 BOM = b"\xef\xbb\xbf"
 
@@ -24,8 +26,14 @@ class NotJson(WireFault):
     """What came is no JSON, perhaps since it is only the beginning of some."""
 
 
+class NoObject(NotJson):
+    """What came is no object, nor begins one: in a stream that is no part of an answer, but a sign of life."""
+
+
 class EventReader:
     """Cuts a byte stream into the data of its events; lines end in CR LF, LF or CR, and one byte order mark may lead.
+
+    An event of one line need not end in a blank one, where it and the next line cannot be one JSON value.
 
     `name` is what the last event's `event` field said. An event that the end of the stream cuts off never comes out,
     unless `rest` is asked for it.
@@ -34,7 +42,7 @@ class EventReader:
     def __init__(self) -> None:
         self._line = bytearray()
         self._data: list[bytes] = []
-        self._event = ""
+        self._event = self._next = ""
         self._begun = self._cr = False
         self.name = ""
         self.stray = b""
@@ -82,19 +90,41 @@ class EventReader:
 
     def _take(self, line: bytes) -> Iterator[bytes]:
         if line:
-            self._keep(line)
+            yield from self._keep(line)
             return
+        self._event, self._next = self._next or self._event, ""
+        yield from self._end()
+
+    def _end(self) -> Iterator[bytes]:
         data, self._data = self._data, []
-        self.name, self._event = self._event, ""
+        self.name, self._event, self._next = self._event, self._next, ""
         if data:
             yield b"\n".join(data)
 
-    def _keep(self, line: bytes) -> None:
+    def _keep(self, line: bytes) -> Iterator[bytes]:
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":
+            if len(self._data) == 1 and _is_another(self._data[0], value):
+                yield from self._end()
             self._data.append(value)
+        elif field == b"event" and self._data:
+            self._next = value.decode("utf-8", "replace")
         elif field == b"event":
             self._event = value.decode("utf-8", "replace")
         elif line.startswith(b"{"):
             self.stray = line
+
+
+def _is_another(line: bytes, value: bytes) -> bool:
+    """Whether a line of data is of another event than the one before it: that is a whole object, or this begins one."""
+    line, value = line.strip(), value.strip()
+    if not line.startswith((b"{", b"[")):
+        return bool(line) and value.startswith(b"{")
+    if not value or not line.endswith((b"}", b"]")):
+        return False
+    try:
+        from_json(line)
+    except ValueError:
+        return False
+    return True

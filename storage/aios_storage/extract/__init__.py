@@ -15,7 +15,7 @@ from aios_storage.extract.encoding import NoText
 
 _log = logging.getLogger(__name__)
 
-VERSION = 4
+VERSION = 5
 """Raised when extractors say something else of the same bytes: then every index is made anew."""
 MOST = 16 * 1024 * 1024
 """Bytes above which a file is found by its name and metadata alone."""

@@ -9,10 +9,10 @@ Fields = tuple[tuple[str, str], ...]
 MOST = 64
 """Lines that are looked at."""
 _FIELD = re.compile(r":?([A-Za-z][\w .-]{0,39}?)\s*:(?:[ \t]+(.*))?$")
-_ADDRESS = re.compile(r"\s*[<(][^<>()]*(?:@| at )[^<>()]*[>)]")
+_BRACKETS = re.compile(r"(?<!\s)\s*+[<(]([^<>()]*+)[>)]")
 _YEAR = re.compile(r"\b(1[89]\d\d|20\d\d)\b")
 _DATES = ("created", "date", "published", "updated", "modified")
-_LISTS = re.compile(r"\s*[,;]\s*")
+_LISTS = re.compile(r"[,;]")
 _SINGLE = frozenset(("title", "subject", "description", "summary", "abstract", "created", "date", "published"))
 
 
@@ -21,7 +21,7 @@ def fields(text: str) -> Fields:
     found: list[tuple[str, str]] = []
     for key, value in _pairs(text):
         for one in [value] if key in _SINGLE else _LISTS.split(value):
-            clean = _ADDRESS.sub("", one).strip().strip("\"'")
+            clean = _BRACKETS.sub(_no_address, one).strip().strip("\"'")
             if clean:
                 found.append((key, clean))
         if key in _DATES and (year := _YEAR.search(value)):
@@ -35,6 +35,10 @@ def title(text: str) -> str:
         if clean := line.strip().strip("#=-*/\"' \t"):
             return clean[:200]
     return ""
+
+
+def _no_address(match: re.Match[str]) -> str:
+    return "" if "@" in match[1] or " at " in match[1] else match[0]
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:

@@ -8,19 +8,24 @@ from aios_storage.extract import Extractor, Text
 from aios_storage.extract.encoding import decode
 from aios_storage.extract.head import fields, title
 
-_ATX = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
-_UNDERLINED = re.compile(r"^(\S.*)\n[=\-~^\"*+#]{3,}\s*$", re.MULTILINE)
+_ATX = re.compile(r"^#{1,6}\s++(.+)$", re.MULTILINE)
+_UNDERLINED = re.compile(r"^(\S.*+)\n[=\-~^\"*+#]{3,}+\s*$", re.MULTILINE)
 
 
 def reader(suffix: str) -> Extractor:
     """Of files of this suffix."""
-    heading = _UNDERLINED if suffix == ".rst" else _ATX
+    heading, close = (_UNDERLINED, str.rstrip) if suffix == ".rst" else (_ATX, _heading)
 
     def read(data: bytes) -> Text:
         text, exact = decode(data)
         found = fields(text)
         first = heading.search(text[:20_000])
-        named = dict(reversed(found)).get("title") or (first[1] if first else "") or title(text)
+        named = dict(reversed(found)).get("title") or (close(first[1]) if first else "") or title(text)
         return Text(text, "rst" if suffix == ".rst" else "markdown", named[:200], found, exact)
 
     return read
+
+
+def _heading(line: str) -> str:
+    """What a heading says, without the signs that close it."""
+    return line.rstrip().rstrip("#").rstrip() or line.strip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from heapq import heapify, heappop, heappush
 from random import Random
 
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"\??|\[(?:[^\]\\]|\\.)*\]|r\d+|root|::=|\|')
@@ -49,14 +50,29 @@ class Walker:
         return sum(self._lengths.get(symbol, 1) for symbol in symbols)
 
     def _shortest(self) -> dict[str, float]:
-        self._lengths = dict.fromkeys(self._rules, float("inf"))
-        changed = True
-        while changed:
-            changed = False
-            for name, alternatives in reversed(self._rules.items()):
-                length = 1 + min(map(self._length, alternatives))
-                changed |= length < self._lengths[name]
-                self._lengths[name] = length
+        """Of each rule how few steps end it (Knuth 1977)."""
+        users: dict[str, list[tuple[str, int]]] = {}
+        missing: dict[tuple[str, int], int] = {}
+        waiting: list[tuple[float, str]] = []
+        for name, alternatives in self._rules.items():
+            for index, symbols in enumerate(alternatives):
+                needed = {symbol for symbol in symbols if symbol in self._rules}
+                missing[name, index] = len(needed)
+                for each in needed:
+                    users.setdefault(each, []).append((name, index))
+                if not needed:
+                    waiting.append((1 + len(symbols), name))
+        heapify(waiting)
+        self._lengths = {}
+        while waiting:
+            length, name = heappop(waiting)
+            if name in self._lengths:
+                continue
+            self._lengths[name] = length
+            for user, index in users.get(name, ()):
+                missing[user, index] -= 1
+                if not missing[user, index]:
+                    heappush(waiting, (1 + self._length(self._rules[user][index]), user))
         return self._lengths
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import AnyUrl, BaseModel, ConfigDict, Field, HttpUrl, RootModel
 
 Schema = dict[str, Any]
 
@@ -54,6 +54,8 @@ class Strict(BaseModel):
     wakes: time | None = None
     naps: timedelta = timedelta()
     price: Decimal = Decimal(0)
+    cents: float = Field(multiple_of=0.01, ge=0, default=0)
+    paid: Decimal = Field(multiple_of=0.01, default=Decimal(0))
     zip: str = Field(pattern=r"^\d{5}(-\d{4})?$")
     score: int = Field(ge=0, le=100, multiple_of=5)
     ratio: float = Field(gt=0, lt=1)
@@ -75,9 +77,44 @@ class Names(RootModel[list[Annotated[str, Field(pattern="^[A-Z][a-z]+$")]]]):
     pass
 
 
+class Link(BaseModel):
+    u: HttpUrl
+    other: AnyUrl
+    title: Annotated[str, Field(min_length=1, max_length=5000, pattern=r"\S")]
+
+
 PYDANTIC: dict[str, Schema] = {
-    model.__name__: model.model_json_schema() for model in (Leaf, Tree, Node, Chain, Strict, Open, Names)
+    model.__name__: model.model_json_schema() for model in (Leaf, Tree, Node, Chain, Strict, Open, Names, Link)
 }
+
+LENGTHS: dict[str, Schema] = {
+    "an address of mail": string(format="email", maxLength=254),
+    "a short address of mail": string(format="email", maxLength=100),
+    "a long address of mail": string(format="email", minLength=200, maxLength=254),
+    "an address of the web": string(format="uri", minLength=1, maxLength=2083),
+    "a short address of the web": string(format="uri", maxLength=12),
+    "a long address of the web": string(format="uri", minLength=1000),
+    "a very long address of the web": string(format="uri", minLength=4000),
+    "a name of a host": string(format="hostname", maxLength=253),
+    "a pointer": string(format="json-pointer", maxLength=4000),
+    "what is not blank": string(r"\S", maxLength=5000),
+    "what has no blanks": string(r"^\S+$", minLength=1, maxLength=5000),
+    "a slug": string("^[a-z0-9]+(-[a-z0-9]+)*$", maxLength=5000),
+    "a password": string(minLength=8, maxLength=5000, allOf=[{"pattern": "[A-Z]"}, {"pattern": "[0-9]"}]),
+    "patterns with lengths of their own": string(
+        "^.{1,3000}$", allOf=[{"pattern": "[A-Z]"}, {"pattern": "[0-9]"}, {"pattern": "[^a-z]"}]
+    ),
+    "words of a great length": string("^(ab|cd[0-9]{3}|x{40})*$", minLength=2000),
+    "many long texts": obj(*"abc", **{name: string(r"\S", maxLength=4000 - at) for at, name in enumerate("abc")}),
+    "many addresses": obj(*"abc", **{name: string(format="uri", maxLength=2083 - at) for at, name in enumerate("abc")}),
+    "long keys": {
+        "type": "object",
+        "propertyNames": {"format": "email", "maxLength": 254},
+        "additionalProperties": {"type": "null"},
+        "minProperties": 1,
+    },
+}
+"""Strings whose lengths, counted in every state of their automata, would be too many states."""
 
 REFERENCES: dict[str, Schema] = {
     "recursion through the root": obj("v", v={"type": "integer"}, next={"$ref": "#"}),
@@ -270,6 +307,15 @@ TYPES: dict[str, Any] = {
     },
     "multiples as a float": {"type": "integer", "multipleOf": 5.0, "minimum": 0, "maximum": 20},
     "halves": {"type": "number", "multipleOf": 0.5, "minimum": -1, "maximum": 2},
+    **{
+        f"multiples of {factor}": {"type": "number", "multipleOf": factor}
+        for factor in (0.01, 0.1, 0.5, 0.05, 0.25, 0.15, 1.1, 1e-6, 1e-9, 12.3)
+    },
+    "money": {"type": "number", "multipleOf": 0.01, "minimum": 0, "maximum": 100_000},
+    "much money": {"type": "number", "multipleOf": 0.01, "minimum": 1e9, "maximum": 1e10},
+    "cents": {"type": "number", "multipleOf": 0.01, "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+    "cents and quarters": {"type": "number", "allOf": [{"multipleOf": 0.01}, {"multipleOf": 0.25}]},
+    "integers of cents": {"type": "integer", "multipleOf": 0.01},
     "multiples of ten among numbers": {"type": "number", "multipleOf": 10, "minimum": 5, "maximum": 100},
     "probabilities": {"type": "number", "minimum": 0, "maximum": 1},
     "strictly between numbers": {"type": "number", "exclusiveMinimum": -0.25, "exclusiveMaximum": 0.125},
@@ -582,6 +628,7 @@ TABLE: dict[str, Any] = {
         "references": REFERENCES,
         "logic": LOGIC,
         "types": TYPES,
+        "lengths": LENGTHS,
         "objects": OBJECTS,
         "pattern": PATTERNS,
         "mixed": MIXED,
@@ -604,7 +651,16 @@ REFUSED: dict[str, tuple[Any, str, str]] = {
     "half a length": (string(minLength=1.5), "its root", "minLength is no number of things"),
     "a bound that is none": ({"type": "integer", "minimum": "3"}, "its root", "minimum is no number"),
     "multiples of nothing": ({"type": "integer", "multipleOf": 0}, "its root", "multipleOf is not above 0"),
-    "multiples of a cent": ({"type": "number", "multipleOf": 0.01}, "its root", "multipleOf 0.01"),
+    "multiples of too large a fraction": (
+        {"type": "number", "multipleOf": 0.3333333333333333},
+        "its root",
+        "is too large for an automaton",
+    ),
+    "no multiple in between": (
+        {"type": "number", "multipleOf": 0.01, "minimum": 0.005, "maximum": 0.009},
+        "its root",
+        "no value that ends",
+    ),
     "a reference to nothing": (obj(a={"$ref": "#/$defs/missing"}), "/properties/a", "leads nowhere"),
     "a reference out of the schema": ({"$ref": "https://example.com/s"}, "its root", "leads out of the schema"),
     "a reference to a file": ({"$ref": "other.json#/x"}, "its root", "leads out of the schema"),

@@ -178,8 +178,10 @@ async def test_what_is_nested_too_deeply_is_refused_by_name_before_a_worker_read
     said = Message(role="assistant", tool_uses=(ToolUse(id="1", name="t", arguments=arguments),))
     user = Message(role="user", content="x")
     calls = {
-        "response_schema": [ask(deep(levels)) for levels in (185, 250, 100_000)],
-        "tools": [Chat(messages=(user,), tools=(ToolSpec(name="t", parameters=deep(200)),))],
+        "response_schema": [
+            ask().model_copy(update={"response_schema": deep(levels)}) for levels in (185, 250, 100_000)
+        ],
+        "tools": [Chat(messages=(user,), tools=(ToolSpec.model_construct(name="t", parameters=deep(200)),))],
         "messages": [Chat(messages=(user, said))],
     }
     async with LocalModel(gguf, context=128, slots=1, requantize=False) as model:

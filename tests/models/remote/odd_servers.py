@@ -43,6 +43,8 @@ class Odd:
     protocol: Literal["openai", "anthropic"] = "openai"
     stream: bool = True
     tools: tuple[str, ...] = TOOLS
+    emitted: str | None = None
+    """What was said before it was known to be reasoning; None where that is the text."""
 
 
 # -- OpenAI's wire
@@ -105,6 +107,15 @@ FRAMING = (
     Odd("events without data", raw(b"event: ping\n\nid: 3\n\n" + GOOD), usage=COUNTED),
     Odd("events with empty data", raw(b"data:\n\ndata: \n\n" + GOOD.replace(b"\n\n", b"\n\nevent: ping\ndata:\n\n")), usage=COUNTED),
     Odd("a chunk's JSON over several lines", raw(GOOD.replace(b', "finish', b',\ndata: "finish')), usage=COUNTED),
+    Odd("no blank lines between events", raw(GOOD.replace(b"\n\n", b"\n")), usage=COUNTED),
+    Odd("no blank lines between events, with event lines", raw(GOOD.replace(b"\n\n", b"\n").replace(b"data:", b"event: x\ndata:")), usage=COUNTED),
+    Odd("no blank lines between events, and nobody vouches", UNFRAMED + GOOD.replace(b"\n\n", b"\n") + b"\n", usage=COUNTED),
+    Odd("no blank lines between events, and an error", raw(events(HEL).replace(b"\n\n", b"\n") + b"event: error\ndata: no room\n"), why="reported an error: no room"),
+    Odd("a sign of life without a blank line", raw(GOOD.replace(b"data: ", b"data: ping\ndata: ")), usage=COUNTED),
+    Odd("no blank lines between chunks that are cut", raw(events(HEL, '{"choices":[', LO, STOP).replace(b"\n\n", b"\n")), why="cut off; try again; at last: its answer is not a chat completion: the body: Invalid JSON"),
+    Odd("a chunk a line, without events", whole("\n".join(map(dumped, (HEL, LO, STOP, COUNT))), "Content-Type: application/x-ndjson"), usage=COUNTED),
+    Odd("a chunk a line, as JSON", raw("\r\n\r\n".join(map(dumped, (HEL, LO, STOP, COUNT))).encode(), "Content-Type: application/json"), usage=COUNTED),
+    Odd("a chunk a line, without an end", whole("\n".join(map(dumped, (HEL, LO)))), why="cut off"),
     Odd("no blank line at the end", raw(GOOD[:-1]), usage=COUNTED),
     Odd("no line end at the end", raw(GOOD[:-2]), usage=COUNTED),
     Odd("the last chunk lacks its blank line, in whole framing", raw(events(HEL, LO, STOP)[:-2])),
@@ -144,6 +155,8 @@ CONTENT_TYPE = (
 
 PARTIAL = {"index": 0, "delta": {"content": "Hello"}}
 
+SIGNS = ("null", '"ping"', "5", "keep-alive", "true", "[]", "[ping]", "keep\ndata: alive")
+
 NOTHING_SAID = (
     Odd("a chunk without choices", sse(HEL, {"id": "x"}, LO, STOP, {"id": "x", "object": "chat.completion.chunk"})),
     Odd("a chunk with choices null", sse({"choices": None}, HEL, LO, STOP, {"choices": None, "usage": USAGE}), usage=COUNTED),
@@ -151,6 +164,11 @@ NOTHING_SAID = (
     Odd("empty choices first, as Azure's filter results", sse({"choices": [], "prompt_filter_results": [{}]}, HEL, LO, STOP)),
     Odd("a ping as a chunk", sse(HEL, {"type": "ping"}, LO, STOP)),
     Odd("a ping with words", sse(HEL, {"type": "ping", "message": "still here"}, LO, STOP)),
+    *(Odd(f"a sign of life {sign}", sse(HEL, sign, LO, sign, STOP, sign, DONE)) for sign in SIGNS),
+    *(Odd(f"a sign of life {sign} first", sse(sign, WHOLE), usage=COUNTED) for sign in SIGNS),
+    *(Odd(f"nothing but {sign}", sse(sign, DONE), why="its answer is not a chat completion: the body: ") for sign in SIGNS),
+    Odd("words that cut an answer off", sse(HEL, "out of memory"), why="was cut off; try again; at last: its answer is not a chat completion"),
+    Odd("half an object between chunks", sse(HEL, '{"choices":', LO, STOP), why="Invalid JSON"),
     Odd("a choice that is null", sse(HEL, {"choices": [None]}, LO, STOP)),
     Odd("a choice without a delta", sse(HEL, {"choices": [{"index": 0, "finish_reason": None}]}, LO, {"choices": [{"finish_reason": "stop"}]})),
     Odd("a delta that is null", sse(HEL, {"choices": [{"index": 0, "delta": None}]}, LO, STOP)),
@@ -256,9 +274,9 @@ def calls(name: str, sends: bytes, *uses: ToolUse, **more: Any) -> Odd:
     return Odd(name, sends, text="", uses=uses, finish="tool_use", **more)
 
 
-BLANK: tuple[Any, ...] = (None, "", " \n", "null", "{}", "None", '""', ...)
-BLANK_WHOLE: tuple[Any, ...] = (None, "", "null", {}, ...)
-BLANK_INPUT: tuple[Any, ...] = (None, "", "null", {})
+BLANK: tuple[Any, ...] = (None, "", " \n", "null", "{}", "None", '""', "[]", " [ ]", '"[]"', [], ...)
+BLANK_WHOLE: tuple[Any, ...] = (None, "", "null", {}, "[]", [], ...)
+BLANK_INPUT: tuple[Any, ...] = (None, "", "null", {}, "[]", [])
 X1 = '{"x":1}'
 X2 = '{"x":2}'
 ONE, TWO = use("add", x=1), use("add", "call_1", x=2)
@@ -292,6 +310,7 @@ CALLS = (
     calls("ids that are numbers", called(part(0, 7, "add", X1)), use("add", "7", x=1)),
     calls("ids that are null as text", called(part(0, "null", "add", X1)), ONE),
     calls("arguments {} first, then the arguments", called(part(0, "a", "add", "{}"), part(0, None, None, '{"x"'), part(0, None, None, ":1}")), ADD),
+    calls("arguments [] first, then the arguments", called(part(0, "a", "add", "[]"), part(0, None, None, X1)), ADD),
     calls("arguments null first, then the arguments", called(part(0, "a", "add", "null"), part(0, None, None, X1)), ADD),
     calls("arguments as an object", called(part(0, "a", "add", {"x": 1})), ADD),
     calls("arguments as an object, in one piece", calling(part(..., "a", "add", {"x": 1})), ADD, stream=False),
@@ -438,7 +457,39 @@ def spoken(text: str, finish: str = "stop") -> bytes:
     return sse(*(delta(char) for char in text), delta(finish=finish), DONE)
 
 
+ORPHAN = "I think so</think>\n\nHello"
+CHANNELS = "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>Hello"
+CALLING = "<|channel|>commentary to=functions.add <|constrain|>json<|message|>{}<|call|>"
+NO_MARKS = "analysishm.assistantfinalHello"
+SPOKEN_OF = (
+    "Close it with `</think>`.",
+    "```\nhm</think>\n```",
+    '{"html":"hm</think>Hello"}',
+    'The end is "</think>".',
+    "Hello <think>hm</think>",
+    "analysis of the final report",
+)
+
 REASONING = (
+    Odd("a closing tag alone, in one piece", whole(message(ORPHAN)), reasoning="I think so", stream=False),
+    Odd("a closing tag alone, in one chunk", sse(delta(ORPHAN), STOP), reasoning="I think so", emitted=ORPHAN),
+    Odd("a closing tag alone, in pieces", spoken(ORPHAN), reasoning="I think so", emitted=ORPHAN),
+    Odd("a closing tag first", whole(message("</think>\n\nHello")), stream=False),
+    Odd("another closing tag alone", whole(message("hm [/THINK]Hello")), reasoning="hm", stream=False),
+    Odd("nothing after a closing tag alone", spoken("hm</think>\n", "length"), why="its reasoning took all tokens", data={"reason": "max_tokens", "permanent": True}),
+    calls("a closing tag alone before a call", whole(message("hm</think>", "tool_calls", tool_calls=[part(0, "a", "add", X1)])), ADD, reasoning="hm", stream=False),
+    *(Odd(f"marks that are spoken of: {text!r}", spoken(text), text=text) for text in SPOKEN_OF),
+    *(Odd(f"marks that are spoken of, in one piece: {text!r}", whole(message(text)), text=text, stream=False) for text in SPOKEN_OF),
+    Odd("channels, in pieces", spoken(CHANNELS), reasoning="hm"),
+    Odd("channels, in one piece", whole(message(CHANNELS + "<|return|>")), reasoning="hm", stream=False),
+    Odd("channels after a start", spoken("<|start|>assistant" + CHANNELS + "<|return|>"), reasoning="hm"),
+    Odd("channels without an end between", spoken("<|channel|>analysis<|message|>hm<|channel|>final<|message|>a < b <|c"), text="a < b <|c", reasoning="hm"),
+    Odd("channels with words to the user before", spoken("<|channel|>commentary<|message|>Hel<|end|><|start|>assistant<|channel|>final<|message|>lo")),
+    Odd("channels with a final one alone", spoken("<|channel|>final<|message|>Hello")),
+    Odd("channels with a call", spoken(CALLING + "<|start|>assistant<|channel|>final<|message|>Hello"), reasoning="{}"),
+    Odd("channels that length cut", spoken("<|channel|>analysis<|message|>hm", "length"), why="its reasoning took all tokens", data={"reason": "max_tokens", "permanent": True}),
+    Odd("channels without marks, in pieces", spoken(NO_MARKS), reasoning="hm.", emitted=NO_MARKS),
+    Odd("channels without marks, in one piece", whole(message(NO_MARKS)), reasoning="hm.", stream=False),
     thought("reasoning_content", delta(reasoning_content="h"), delta(reasoning_content="m"), HEL, LO, STOP),
     thought("reasoning", delta(reasoning="hm"), HEL, LO, STOP),
     thought("reasoning under two names", delta(reasoning="hm", reasoning_content="hm"), HEL, LO, STOP),
@@ -456,7 +507,7 @@ REASONING = (
     Odd("content as one part", sse(delta({"type": "text", "text": "Hello"}), STOP)),
     Odd("content as parts of values", whole(message([{"type": "text", "text": {"value": "Hello", "annotations": []}}])), stream=False),
     Odd("parts of kinds that have no text", whole(message([{"type": "image_url", "image_url": {}}, None, {"type": "reference", "reference_ids": [1]}, {"type": "text", "text": "Hello"}])), stream=False),
-    *(Odd(f"{open} in front, in pieces", spoken(f"\n{open}\nhm\n{close}\n\nHello"), reasoning="hm") for open, close in (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<thought>", "</thought>"), ("[THINK]", "[/THINK]"), ("<seed:think>", "</seed:think>"))),
+    *(Odd(f"{open} in front, in pieces", spoken(f"\n{open}\nhm\n{close}\n\nHello"), reasoning="hm") for open, close in (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<thought>", "</thought>"), ("[THINK]", "[/THINK]"), ("◁think▷", "◁/think▷"), ("<seed:think>", "</seed:think>"))),
     Odd("<think> in one piece", whole(message("<think>\nhm\n</think>\n\nHello")), reasoning="hm", stream=False),
     Odd("<think> in one chunk", sse(delta("<think>hm</think>Hello"), STOP), reasoning="hm"),
     Odd("<think> without reasoning", spoken("<think>\n\n</think>\n\nHello")),
@@ -556,6 +607,9 @@ ANTHROPIC = (
     far("lines end in CR", raw(A_GOOD.replace(b"\n", b"\r")), usage=COUNTED),
     far("no Content-Type", raw(A_GOOD, "X-A: 1"), usage=COUNTED),
     far("empty objects, nulls and news", block({}, *HELLO, {"type": "news"}, {"type": None}, {"type": 3}, {"type": "ping"})),
+    *(far(f"a sign of life {sign}", sse(sign, *HELLO[:2], sign, *HELLO[2:], *over())) for sign in SIGNS),
+    *(far(f"nothing but {sign}", sse(sign), why="its answer is not a message of Anthropic's: the body: ") for sign in SIGNS),
+    far("no blank lines between events", raw(A_GOOD.replace(b"\n\n", b"\n")), usage=COUNTED),
     far("[DONE] instead of message_stop", sse(*HELLO, over()[0], DONE)),
     far("[DONE] after message_stop", sse(*HELLO, *over(), DONE)),
     far("no message_stop", sse(*HELLO, over()[0])),
@@ -579,6 +633,9 @@ ANTHROPIC = (
     far("a refusal", block(*HELLO, reason="refusal"), why="refused to answer", data={"reason": "refusal", "permanent": True}),
     far("thinking", block(begin(0, type="thinking", thinking=""), more(0, "thinking_delta", thinking="hm"), more(0, "signature_delta", signature="x"), *text_of("Hello", index=1)), reasoning="hm"),
     far("<think> in the text", block(*text_of("<thi", "nk>hm</th", "ink>\n\nHello")), reasoning="hm"),
+    far("a closing tag alone", block(*text_of("I think", " so</think>\n", "\nHello")), reasoning="I think so", emitted=ORPHAN),
+    far("a closing tag alone, in one piece", body(TEXT | {"text": ORPHAN}), reasoning="I think so", stream=False),
+    far("channels", block(*text_of(*CHANNELS)), reasoning="hm"),
     far("thinking that used up max_tokens", block(begin(0, type="thinking", thinking="hm"), reason="max_tokens"), why="its reasoning took all tokens", data={"reason": "max_tokens", "permanent": True}),
     far("surrogates in two deltas", raw(events(begin(0, type="text", text="")) + b'data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"\\ud83d"}}\n\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"\\ude00"}}\n\n' + events(*over())), text="😀"),
     far("bytes that are no UTF-8", raw(events(begin(0, type="text", text="")) + b'data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a\xff"}}\n\n' + events(*over())), text="a\ufffd"),

@@ -388,15 +388,17 @@ BIG = "x" * (MAX_ARGUMENTS_BYTES // 2)
 )
 def test_off_the_protocol(events: list[Any], why: str) -> None:
     with pytest.raises(WireFault, match=why):
-        drafted(*events)
+        replied(*events)
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"[DONE]", b"{", b'{"type": "ping"} {}', b'{"type": \xff}', b'{"type": "\\ud8"}', b"[" * 5000]
 )
 def test_no_json(data: bytes) -> None:
+    draft = Draft()
     with pytest.raises(WireFault, match="not a message of Anthropic's"):
-        Draft().add(data)
+        draft.add(data)
+        draft.reply("far")
 
 
 def check(*payloads: bytes) -> None:

@@ -35,7 +35,14 @@ def wrong(case: Odd, outcome: ChatReply | ModelFailed, emitted: str) -> str:
         return f"no error, but {outcome!r}"
     usage = Usage() if outcome.usage.estimated else outcome.usage
     got = (outcome.text, emitted, outcome.reasoning, outcome.tool_uses, outcome.finish, usage)
-    right_values = (case.text, case.text, case.reasoning, case.uses, case.finish, case.usage or Usage())
+    right_values = (
+        case.text,
+        case.text if case.emitted is None else case.emitted,
+        case.reasoning,
+        case.uses,
+        case.finish,
+        case.usage or Usage(),
+    )
     return "" if got == right_values else f"{got} instead of {right_values}"
 
 

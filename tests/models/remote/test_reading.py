@@ -19,8 +19,9 @@ from aios.models.remote.lenient import as_count, as_index, depth, read_json
 from aios.models.remote.model import RemoteModel
 from aios.models.remote.sse import EventReader, WireFault
 from aios.models.remote.unicode import Joiner, well_formed
-from aios.models.thinking import TAGS, ThinkSplitter
+from aios.models.thinking import CHANNELS, ThinkSplitter, told_apart
 from aios_syscalls import Chat, ChatReply, Message, ModelFailed
+from aios_syscalls.reasoning import TAGS
 from tests.models.remote.fault_server import LAST_CHUNK, STREAM, UNFRAMED, FaultServer, Peer, chunked, events
 
 CUTS = st.lists(st.integers(0, 4000), max_size=30)
@@ -154,7 +155,10 @@ def test_text_that_is_well_formed_stays_as_it_is(text: str) -> None:
     assert well_formed(text) == text.replace("\0", "\ufffd")
 
 
-TAGGED = st.lists(st.sampled_from([*"<>/tk[] \n", "hm", *TAGS, *TAGS.values()]), max_size=12).map("".join)
+MARKS = ("<|message|>", "<|end|>", "<|constrain|>", "analysis", "final", "assistant")
+TAGGED = st.lists(st.sampled_from([*"<>/tk[] \n", "hm", *TAGS, *TAGS.values(), *CHANNELS, *MARKS]), max_size=12).map(
+    "".join
+)
 
 
 @given(TAGGED, CUTS)
@@ -166,7 +170,17 @@ def test_reasoning_is_told_apart_however_it_is_split(text: str, cuts: list[int])
 
     answer, thought = told([text[a:b] for a, b in spans(len(text), cuts)])
     assert (answer, thought) == told([text])
-    if not text.lstrip().startswith(tuple(TAGS)):
+    if not text.lstrip().startswith((*TAGS, *CHANNELS)):
+        assert (answer, thought) == (text, "")
+
+
+@given(TAGGED)
+def test_of_a_text_apart_nothing_is_made_up_and_nothing_is_lost_but_the_mark(text: str) -> None:
+    answer, thought = told_apart(text)
+    assert text.endswith(answer)
+    assert thought in text
+    assert (answer, thought) == (text, "") or len(answer) + len(thought) < len(text)
+    if not any(close in text for close in TAGS.values()) and "assistantfinal" not in text:
         assert (answer, thought) == (text, "")
 
 

@@ -438,7 +438,7 @@ ENDLESS = b"data: " + b"x" * MIB
         (UNFRAMED + events(CALL, delta(finish="length")), "raise max_tokens"),
         (UNFRAMED + events(delta(finish="tool_calls")), "announced a tool call and sent none"),
         (UNFRAMED + events(delta(tool_calls=[call(0, "a", "", "")], finish="stop")), "a tool without a name"),
-        (UNFRAMED + events(delta(tool_calls=[call(0, "a", "f", "[]")], finish="stop")), "broken arguments"),
+        (UNFRAMED + events(delta(tool_calls=[call(0, "a", "f", "[1]")], finish="stop")), "broken arguments"),
         (UNFRAMED + events(delta(tool_calls=[call(0, "a", "f", TOO_DEEP)], finish="stop")), "at most 64 levels"),
         (UNFRAMED + events(*3 * [delta(tool_calls=[call(0, "a", "f", 100_000 * " ")])]), "over 262144 bytes"),
         (UNFRAMED + events(delta(tool_calls=[call(i, "", "f", "") for i in range(200)])), "over 128 tool calls"),

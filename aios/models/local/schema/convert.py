@@ -6,13 +6,15 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from aios.models.local.schema import characters as sets
 from aios.models.local.schema.characters import Ranges
 from aios.models.local.schema.errors import Refused, Unsupported
 from aios.models.local.schema.formats import FORMATS
-from aios.models.local.schema.language import Cut, Language, Multiples, Regular, Table, Words, write_out
+from aios.models.local.schema.language import Cut, Language, Multiples, Regular, Words
+from aios.models.local.schema.nodes import Node, Nodes
 from aios.models.local.schema.numbers import (
     ANY_DECIMAL,
     Interval,
@@ -22,13 +24,13 @@ from aios.models.local.schema.numbers import (
     integer_digits,
     negative,
     positive,
+    within_tolerance,
 )
 from aios.models.local.schema.regex import parse
 from aios.models.local.schema.rules import Optional, Ref, Rules, Symbol, TooLarge
-from aios.models.local.schema.shapes import Node, Nodes, Reader, Shape, type_of
+from aios.models.local.schema.shapes import Languages, Reader, Shape, type_of
+from aios.models.local.schema.tables import LONGEST, Table, write_out
 
-LONGEST = 4096
-"""Characters of a string that has a larger bound."""
 MOST_ITEMS = 1024
 """Items of an array that has a larger bound."""
 FEW = 6
@@ -41,6 +43,8 @@ MOST_LEVELS = 16
 """Levels of lists and objects within a schema that refers to itself."""
 MOST_STATES = 20_000
 """States of all automata of a grammar."""
+ROOMS = (10_000, 2_000, 400)
+"""States that one automaton may have; of automata that are too large together, each gets the next fewer."""
 
 CONSTANTS = (("null", "null"), ("boolean", "true"), ("boolean", "false"))
 """With their types; spelled as their identities are."""
@@ -50,12 +54,38 @@ RAW: Ranges = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x7E), (0x80, 0xD7FF), (0xE000
 SHORT = {0x22: '\\"', 0x5C: "\\\\", 0x08: "\\b", 0x0C: "\\f", 0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t"}
 
 
+def gbnf(alternatives: Sequence[Nodes], tick: Callable[[], None]) -> str:
+    """The grammar of the values that satisfy one of several sets of schemas, and are not endlessly nested.
+
+    Where strings with all their lengths would make it too large, it has fewer of them. Raises Refused and TooLarge.
+    """
+    languages: Languages = {}
+    converter = Converter(tick, ROOMS[0], languages)
+    try:
+        return converter.gbnf(alternatives)
+    except TooLarge:
+        for room in ROOMS[1:]:
+            if converter.largest <= room:
+                break
+            try:
+                return Converter(tick, room, languages).gbnf(alternatives)
+            except TooLarge:
+                continue
+            except Refused:
+                # What has no room for its shortest strings has none in a smaller one.
+                break
+        raise
+
+
 class Converter:
     """Makes rules of schemas; `tick` hears of each step. Raises Refused and TooLarge."""
 
-    def __init__(self, tick: Callable[[], None]) -> None:
+    def __init__(self, tick: Callable[[], None], room: int, languages: Languages) -> None:
         self.rules = Rules()
-        self._reader, self._tick = Reader(tick), tick
+        self.largest = 0
+        """States of the largest automaton so far."""
+        self._room = room
+        self._reader, self._tick = Reader(tick, languages), tick
         self._states = 0
         self._made: dict[tuple[str, ...], Ref] = {}
         self._waiting: deque[tuple[Ref, Nodes]] = deque()
@@ -133,9 +163,10 @@ class Converter:
             more = [_multiples(factor) for factor, _path in shape.factors]
         except Unsupported as error:
             raise Refused(path, f"multipleOf {error}") from None
+        interval = within_tolerance(shape.interval, [factor for factor, _path in shape.factors])
         for sign, half, own in (
-            ("", positive(shape.interval), excluded),
-            ("-", negative(shape.interval), [-each for each in excluded]),
+            ("", positive(interval), excluded),
+            ("-", negative(interval), [-each for each in excluded]),
         ):
             if half is not None:
                 self._half(rule, sign, half, (kinds, own, more), path)
@@ -158,9 +189,10 @@ class Converter:
     def _table(self, language: Language, path: str) -> Table:
         self._tick()
         try:
-            table = write_out(language)
+            table = write_out(language, self._room)
         except Unsupported as error:
             raise Refused(path, f"a string or number {error}; simplify its pattern or its bounds") from None
+        self.largest = max(self.largest, len(table.moves))
         self._states += len(table.moves)
         if self._states > MOST_STATES:
             raise TooLarge
@@ -220,12 +252,9 @@ class Converter:
         return states[0] if states else self.rules.new()
 
     def _characters(self, state: Ref, ranges: Ranges, after: Ref) -> None:
-        if raw := sets.intersection(ranges, RAW):
+        raw, escaped = _spellings(ranges)
+        if raw:
             self.rules.add(state, raw, after)
-        escaped = [text for code, text in SHORT.items() if _includes(ranges, code)]
-        if not raw and not escaped:
-            # Control characters are written only where nothing else will do.
-            escaped = [f"\\u{code:04x}" for low, high in ranges for code in range(low, high + 1)]
         for text in escaped:
             self.rules.add(state, text, after)
 
@@ -308,7 +337,8 @@ class Converter:
         if values is None:
             raise Refused(
                 str(shape.unique),
-                "uniqueItems of items that are not listed in an enum is not supported; list them, or leave it out",
+                "uniqueItems of items that are not listed in an enum is not supported; list them, or leave it out "
+                "and drop what comes twice",
             )
         most = len(values) if most is None else min(most, len(values))
         states: dict[tuple[int, int], Ref] = {}
@@ -534,6 +564,17 @@ def _multiples(factor: Fraction) -> Multiples:
     if factor * 10**places > 2000:
         raise Unsupported(f"{factor} is too large for an automaton")
     return Multiples(factor, places)
+
+
+@lru_cache(maxsize=1024)
+def _spellings(ranges: Ranges) -> tuple[Ranges, tuple[str, ...]]:
+    """Characters that stand for themselves in a JSON string, and how the others of a set are written."""
+    raw = sets.intersection(ranges, RAW)
+    escaped = [text for code, text in SHORT.items() if _includes(ranges, code)]
+    if not raw and not escaped:
+        # Control characters are written only where nothing else will do.
+        escaped = [f"\\u{code:04x}" for low, high in ranges for code in range(low, high + 1)]
+    return raw, tuple(escaped)
 
 
 def _includes(ranges: Ranges, code: int) -> bool:

@@ -6,9 +6,8 @@ So a pattern costs one stack of llama.cpp's automaton, however ambiguous it is w
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -17,7 +16,6 @@ from aios.models.local.schema.characters import Ranges
 from aios.models.local.schema.errors import Unsupported
 from aios.models.local.schema.regex import ANYTHING, Assertion, Chars, Choice, Expression, Repeat, Seq
 
-MOST_STATES = 10_000
 MOST_PARTS = 40_000
 """States of a nondeterministic automaton."""
 
@@ -271,9 +269,11 @@ class Cut:
         return any(each.ascii for each in self.within)
 
     @property
-    def is_plain(self) -> bool:
-        """Whether it is but one language, and nothing of that is cut."""
-        return len(self.within) == 1 and not (self.without or self.ascii or self.least) and self.most is None
+    def any_length(self) -> Language:
+        """The same with any number of characters."""
+        if len(self.within) == 1 and not (self.without or self.ascii):
+            return self.within[0]
+        return Cut(self.within, self.without)
 
     @property
     def start(self) -> Hashable:
@@ -305,55 +305,3 @@ class Cut:
         inside = all(each.ends(part) for each, part in zip(self.within, parts, strict=False))
         rest = zip(self.without, parts[len(self.within) :], strict=True)
         return inside and not any(part is not None and each.ends(part) for each, part in rest)
-
-
-@dataclass(slots=True)
-class Table:
-    """A language written out: of each state the moves and whether it ends; 0 is the start. Empty if the language is."""
-
-    moves: list[list[tuple[Ranges, int]]] = field(default_factory=list)
-    ends: list[bool] = field(default_factory=list)
-
-
-def write_out(language: Language) -> Table:
-    """All states from which an end can be reached. Raises Unsupported if there are too many."""
-    if isinstance(language, Cut) and language.is_plain:
-        language = language.within[0]
-    numbers: dict[Hashable, int] = {language.start: 0}
-    waiting = deque([language.start])
-    moves: list[list[tuple[Ranges, int]]] = []
-    ends: list[bool] = []
-    while waiting:
-        state = waiting.popleft()
-        ends.append(language.ends(state))
-        row = []
-        for ranges, after in language.moves(state):
-            if after not in numbers:
-                numbers[after] = len(numbers)
-                waiting.append(after)
-            row.append((ranges, numbers[after]))
-        moves.append(row)
-        if len(numbers) > MOST_STATES:
-            raise Unsupported(f"needs an automaton of more than {MOST_STATES:,} states")
-    return _alive(Table(moves, ends))
-
-
-def _alive(table: Table) -> Table:
-    before: list[list[int]] = [[] for _state in table.moves]
-    for state, row in enumerate(table.moves):
-        for _ranges, after in row:
-            before[after].append(state)
-    alive = {state for state, end in enumerate(table.ends) if end}
-    waiting = list(alive)
-    while waiting:
-        for state in before[waiting.pop()]:
-            if state not in alive:
-                alive.add(state)
-                waiting.append(state)
-    if 0 not in alive:
-        return Table()
-    numbers = {state: number for number, state in enumerate(sorted(alive))}
-    return Table(
-        [[(ranges, numbers[to]) for ranges, to in table.moves[state] if to in alive] for state in sorted(alive)],
-        [table.ends[state] for state in sorted(alive)],
-    )

@@ -18,6 +18,12 @@ USUAL_DIGITS = 9
 WIDEST_INTEGER = 16
 """Digits of an integer without a bound on that side."""
 
+MOST_ROUNDED = Fraction(2**22)
+"""Up to here a double and a quotient of it are off by 2**-53 of it each, together by less than 1e-9.
+
+That is what pydantic tolerates of a multiple of what no double has exactly, such as 0.01.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -67,6 +73,18 @@ class Interval:
         """The same with the other sign."""
         low, high = (None if each is None else -each for each in (self.high, self.low))
         return Interval(low, high, self.open_high, self.open_low)
+
+
+def within_tolerance(interval: Interval, factors: Iterable[Fraction]) -> Interval:
+    """What of an interval is small enough for multiples of factors that are rounded; all if no multiple is so small."""
+    rounded = [factor for factor in factors if factor.denominator & (factor.denominator - 1)]
+    small = interval.above(-MOST_ROUNDED, is_open=False).below(MOST_ROUNDED, is_open=False)
+    for factor in rounded:
+        first = Fraction(0) if interval.low is None else -(-interval.low // factor) * factor
+        last = Fraction(0) if interval.high is None else interval.high // factor * factor
+        if not any(small.has(each) for each in (first, first + factor, last, last - factor)):
+            return interval
+    return small if rounded else interval
 
 
 class Compared:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from aios.models.local.schema.characters import Ranges
+from aios.models.local.schema.components import components
 
 MOST_SYMBOLS = 300_000
 
@@ -107,7 +109,10 @@ class Rules:
         levels are not enough for any text, or make too many rules.
         """
         made, numbers = Rules(), dict[tuple[int, int], Ref]()
-        component = self._components()
+        leads = [self._leads_to(number) for number in range(len(self._alternatives))]
+        component = components(leads)
+        if not any(component[number] == component[after] for number in values for after in leads[number]):
+            return self, root
         waiting: deque[tuple[int, int]] = deque()
 
         def copied(number: int, level: int) -> Ref:
@@ -134,40 +139,10 @@ class Rules:
                     return self, root
         return (made, top) if top.number in made.satisfiable() else (self, root)
 
-    def _components(self) -> list[int]:
-        """Of each rule which rules it leads to that lead back to it (Tarjan 1972), told by a number."""
-        found = [-1] * len(self._alternatives)
-        order, low = dict[int, int](), dict[int, int]()
-        path: list[int] = []
-        for start in range(len(self._alternatives)):
-            if start in order:
-                continue
-            order[start] = low[start] = len(order)
-            path.append(start)
-            calls = [(start, self._leads_to(start))]
-            while calls:
-                number, rest = calls[-1]
-                for after in rest:
-                    if after not in order:
-                        order[after] = low[after] = len(order)
-                        path.append(after)
-                        calls.append((after, self._leads_to(after)))
-                        break
-                    if found[after] < 0:
-                        low[number] = min(low[number], order[after])
-                else:
-                    calls.pop()
-                    if calls:
-                        low[calls[-1][0]] = min(low[calls[-1][0]], low[number])
-                    if low[number] == order[number]:
-                        while found[number] < 0:
-                            found[path.pop()] = number
-        return found
-
-    def _leads_to(self, number: int) -> Iterator[int]:
-        return iter(
-            [symbol.number for symbols in self._alternatives[number] for symbol in symbols if isinstance(symbol, Ref)]
-        )
+    def _leads_to(self, number: int) -> list[int]:
+        return [
+            symbol.number for symbols in self._alternatives[number] for symbol in symbols if isinstance(symbol, Ref)
+        ]
 
     def gbnf(self, root: Ref) -> str:
         """The grammar of a rule, without what nothing satisfies and what is not needed."""
@@ -201,7 +176,12 @@ def _written(symbol: Symbol) -> str:
             return f"r{number}"
         case Optional(text):
             return f"{_written(text)}?"
-    return f"[{''.join(_range(*pair) for pair in symbol)}]"
+    return _class(symbol)
+
+
+@lru_cache(maxsize=1024)
+def _class(ranges: Ranges) -> str:
+    return f"[{''.join(_range(*pair) for pair in ranges)}]"
 
 
 def _range(low: int, high: int) -> str:

@@ -7,17 +7,31 @@ its like make alternatives of it. What must not hold is turned into what must, a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
 from fractions import Fraction
-from typing import Any, NamedTuple
-from urllib.parse import unquote
+from typing import Any
 
 from aios.models.local.schema import language
 from aios.models.local.schema.errors import Refused, Unsupported
 from aios.models.local.schema.language import Language
+from aios.models.local.schema.negation import negated
+from aios.models.local.schema.nodes import (
+    EVERY_TYPE,
+    Inner,
+    Node,
+    Nodes,
+    children_of,
+    count_of,
+    list_of,
+    map_of,
+    named_types,
+    number_of,
+    text_of,
+    texts_of,
+)
 from aios.models.local.schema.numbers import Interval, decimal_of
+from aios.models.local.schema.references import resolved
 from aios.models.local.schema.regex import parse
 
 MOST_STEPS = 100_000
@@ -27,46 +41,7 @@ DEEPEST_CHOICE = 30
 DEEPEST_LOOK = 4
 """How far into values it is looked for contradictions."""
 
-TYPES = {
-    "null": {"null"},
-    "boolean": {"boolean"},
-    "string": {"string"},
-    "array": {"array"},
-    "object": {"object"},
-    "integer": {"integer"},
-    "number": {"integer", "fraction"},
-}
-EVERY_TYPE = frozenset().union(*TYPES.values())
-
-
 UNBOUNDED = Interval()
-
-
-class Inner(Enum):
-    """Keywords of our own, which no schema can have: what a negated one says."""
-
-    TYPES = "types"
-    EXCLUDED = "excluded"
-    FORBIDDEN = "forbidden"
-    UNLIKE = "unlike"
-
-
-class Node(NamedTuple):
-    """A schema and where it stands; of equal paths are equal schemas."""
-
-    value: Any
-    path: str
-    root: Any
-
-    def child(self, value: Any, *keys: object) -> Node:
-        """A schema inside, which may have come from elsewhere already."""
-        if isinstance(value, Node):
-            return value
-        steps = "/".join(str(key).replace("~", "~0").replace("/", "~1") for key in keys)
-        return Node(value, f"{self.path}/{steps}", self.root)
-
-
-Nodes = tuple[Node, ...]
 
 
 @dataclass(slots=True)
@@ -165,6 +140,8 @@ class Shape:
         return (*found, *self.unevaluated(self.closed_items, covering))
 
 
+Languages = dict[tuple[str, bool], Language]
+"""What patterns match, in the narrowest reading or in the widest."""
 Choices = list[tuple[list[Nodes], str]]
 """Several choices, each among sets of schemas, with where it was made."""
 
@@ -184,10 +161,10 @@ class _Work:
 class Reader:
     """Reads schemas, with a bound on all that it looks at; `tick` hears of each step. Raises Refused."""
 
-    def __init__(self, tick: Callable[[], None]) -> None:
+    def __init__(self, tick: Callable[[], None], languages: Languages) -> None:
         self._steps, self._tick = 0, tick
         self._nested = 0
-        self._languages: dict[tuple[str, bool], Language] = {}
+        self._languages = languages
 
     def shapes(self, nodes: Nodes) -> list[Shape]:
         """The alternatives of schemas that must all hold; none if they contradict each other at first sight."""
@@ -404,58 +381,10 @@ def same(one: Any, other: Any) -> bool:
 # What each keyword says. `say` functions change the shape and give further schemas that must hold.
 
 
-def _count(argument: Any, node: Node, keyword: str) -> int:
-    if isinstance(argument, bool) or not isinstance(argument, int | float) or argument < 0 or argument % 1:
-        raise Refused(node.path, f"{keyword} is no number of things: {argument!r:.40}")
-    return int(argument)
-
-
-def _number(argument: Any, node: Node, keyword: str) -> Fraction:
-    if isinstance(argument, bool) or not isinstance(argument, int | float) or argument - argument != 0:
-        raise Refused(node.path, f"{keyword} is no number: {argument!r:.40}")
-    return decimal_of(argument)
-
-
-def _text(argument: Any, node: Node, keyword: str) -> str:
-    if not isinstance(argument, str):
-        raise Refused(node.path, f"{keyword} is no string: {argument!r:.40}")
-    return argument
-
-
-def _texts(argument: Any, node: Node, keyword: str) -> list[str]:
-    if not isinstance(argument, list) or not all(isinstance(each, str) for each in argument):
-        raise Refused(node.path, f"{keyword} is no list of names: {argument!r:.40}")
-    return argument
-
-
-def _list(argument: Any, node: Node, keyword: str) -> list[Any]:
-    if not isinstance(argument, list) or not argument:
-        raise Refused(node.path, f"{keyword} is empty, or no list; name at least one")
-    return argument
-
-
-def _map(argument: Any, node: Node, keyword: str) -> dict[str, Any]:
-    if not isinstance(argument, dict):
-        raise Refused(node.path, f"{keyword} is no object: {argument!r:.40}")
-    return argument
-
-
-def _children(argument: Any, node: Node, keyword: str) -> dict[str, Node]:
-    return {key: node.child(value, keyword, key) for key, value in _map(argument, node, keyword).items()}
-
-
 def _say_type(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
-    _narrow(shape, argument, node)
-    return ()
-
-
-def _narrow(shape: Shape, argument: Any, node: Node) -> None:
-    names = [argument] if isinstance(argument, str) else argument
-    if not isinstance(names, list) or not names or any(name not in TYPES for name in names if isinstance(name, str)):
-        raise Refused(node.path, f"type is none of {', '.join(TYPES)}: {argument!r:.60}")
-    _texts(names, node, "type")
-    shape.types &= frozenset().union(*(TYPES[name] for name in names))
+    shape.types &= named_types(argument, node)
     shape.typed = True
+    return ()
 
 
 def _say_types(_reader: Reader, shape: Shape, argument: Any, _node: Node) -> Nodes:
@@ -467,7 +396,7 @@ def _say_types(_reader: Reader, shape: Shape, argument: Any, _node: Node) -> Nod
 def _say_enum(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
     if argument == []:
         raise Refused(node.path, "enum is empty: there is nothing to choose from; name at least one value")
-    values = {identity(value): value for value in _list(argument, node, "enum")}
+    values = {identity(value): value for value in list_of(argument, node, "enum")}
     before = None if shape.values is None else set(map(identity, shape.values))
     shape.values = [value for key, value in values.items() if before is None or key in before]
     return ()
@@ -491,7 +420,7 @@ def _bound(keyword: str) -> Say:
             if not argument or beside is None:
                 return ()
             argument = beside
-        bound = _number(argument, node, keyword)
+        bound = number_of(argument, node, keyword)
         limited = shape.interval.above if low else shape.interval.below
         shape.interval = limited(bound, keyword.startswith("exclusive"))
         return ()
@@ -500,22 +429,21 @@ def _bound(keyword: str) -> Say:
 
 
 def _say_multiple(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
-    factor = _number(argument, node, "multipleOf")
+    """Multiples are those of the decimals that are written, exactly.
+
+    So has the specification it, and pydantic within what doubles round. Validators that divide doubles, such as
+    jsonschema, take 0.07 for no multiple of 0.01: no text of it satisfies those.
+    """
+    factor = number_of(argument, node, "multipleOf")
     if factor <= 0:
         raise Refused(node.path, "multipleOf is not above 0")
-    if factor.denominator & (factor.denominator - 1):
-        raise Refused(
-            node.path,
-            f"multipleOf {argument} is no fraction that doubles have exactly, so validators do not agree what its "
-            "multiples are; count in the smaller unit with an integer",
-        )
     shape.factors = [*shape.factors, (factor, node.path)]
     return ()
 
 
 def _limit(keyword: str, lower: str, upper: str) -> Say:
     def say(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
-        count = _count(argument, node, keyword)
+        count = count_of(argument, node, keyword)
         if keyword.startswith("min"):
             setattr(shape, lower, max(getattr(shape, lower), count))
         else:
@@ -527,7 +455,7 @@ def _limit(keyword: str, lower: str, upper: str) -> Say:
 
 
 def _say_pattern(reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
-    reader.language_of(_text(argument, node, "pattern"), node.path)
+    reader.language_of(text_of(argument, node, "pattern"), node.path)
     shape.patterns = [*shape.patterns, (argument, node.path)]
     return ()
 
@@ -538,7 +466,7 @@ def _say_unlike(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nod
 
 
 def _say_format(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
-    shape.formats = [*shape.formats, _text(argument, node, "format")]
+    shape.formats = [*shape.formats, text_of(argument, node, "format")]
     return ()
 
 
@@ -555,7 +483,7 @@ def _say_items(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Node
 
 
 def _say_prefix(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
-    prefix = [node.child(each, "prefixItems", at) for at, each in enumerate(_list(argument, node, "prefixItems"))]
+    prefix = [node.child(each, "prefixItems", at) for at, each in enumerate(list_of(argument, node, "prefixItems"))]
     after = node.child(node.value["items"], "items") if "items" in node.value else None
     shape.arrays = [*shape.arrays, ArrayPart(prefix, after, node.path)]
     return ()
@@ -569,9 +497,9 @@ def _say_unique(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nod
 
 
 def _say_contains(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
-    least = _count(node.value.get("minContains", 1), node, "minContains")
+    least = count_of(node.value.get("minContains", 1), node, "minContains")
     most = node.value.get("maxContains")
-    most = None if most is None else _count(most, node, "maxContains")
+    most = None if most is None else count_of(most, node, "maxContains")
     shape.contains = [*shape.contains, (node.child(argument, "contains"), least, most)]
     return ()
 
@@ -581,20 +509,20 @@ def _say_members(_reader: Reader, shape: Shape, _argument: Any, node: Node) -> N
     value = node.value
     if shape.objects and shape.objects[-1].path == node.path:
         return ()
-    patterns = _children(value.get("patternProperties", {}), node, "patternProperties")
+    patterns = children_of(value.get("patternProperties", {}), node, "patternProperties")
     for pattern in patterns:
         _reader.language_of(pattern, node.path)
     additional = (
         node.child(value["additionalProperties"], "additionalProperties") if "additionalProperties" in value else None
     )
-    properties = _children(value.get("properties", {}), node, "properties")
+    properties = children_of(value.get("properties", {}), node, "properties")
     part = ObjectPart(properties, list(patterns.items()), additional, node.path)
     shape.objects = [*shape.objects, part]
     return ()
 
 
 def _say_required(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
-    shape.required = shape.required | dict.fromkeys(_texts(argument, node, "required"))
+    shape.required = shape.required | dict.fromkeys(texts_of(argument, node, "required"))
     return ()
 
 
@@ -619,11 +547,11 @@ def _say_unevaluated_items(_reader: Reader, shape: Shape, argument: Any, node: N
 
 
 def _say_all(_reader: Reader, _shape: Shape, argument: Any, node: Node) -> Nodes:
-    return tuple(node.child(each, "allOf", at) for at, each in enumerate(_list(argument, node, "allOf")))
+    return tuple(node.child(each, "allOf", at) for at, each in enumerate(list_of(argument, node, "allOf")))
 
 
 def _say_ref(_reader: Reader, _shape: Shape, argument: Any, node: Node) -> Nodes:
-    return (resolved(_text(argument, node, "$ref"), node),)
+    return (resolved(text_of(argument, node, "$ref"), node),)
 
 
 def _say_not(_reader: Reader, _shape: Shape, argument: Any, node: Node) -> Nodes:
@@ -648,13 +576,13 @@ def _refuse(what: str) -> Say:
 
 
 def _choose_any(_reader: Reader, argument: Any, node: Node) -> list[Nodes]:
-    branches = [node.child(each, "anyOf", at) for at, each in enumerate(_list(argument, node, "anyOf"))]
+    branches = [node.child(each, "anyOf", at) for at, each in enumerate(list_of(argument, node, "anyOf"))]
     return [(each,) for each in branches]
 
 
 def _choose_one(reader: Reader, argument: Any, node: Node) -> list[Nodes]:
     """One, and none of the others that it does not shut out itself."""
-    branches = [node.child(each, "oneOf", at) for at, each in enumerate(_list(argument, node, "oneOf"))]
+    branches = [node.child(each, "oneOf", at) for at, each in enumerate(list_of(argument, node, "oneOf"))]
     others: list[list[Node]] = [[] for _branch in branches]
     for first, one in enumerate(branches):
         for second in range(first + 1, len(branches)):
@@ -691,7 +619,7 @@ def _choose_dependencies(_reader: Reader, argument: Any, node: Node) -> list[Nod
 def _dependencies(argument: Any, node: Node, keyword: str) -> list[Nodes]:
     """Each name is absent, or brings along what depends on it."""
     alternatives: list[list[Node]] = [[]]
-    for key, needs in _map(argument, node, keyword).items():
+    for key, needs in map_of(argument, node, keyword).items():
         absent = node.child({Inner.FORBIDDEN: {key}}, keyword, key, "absent")
         present = node.child({"required": [key]}, keyword, key, "present")
         also = node.child({"required": needs} if isinstance(needs, list) else needs, keyword, key)
@@ -777,197 +705,3 @@ CONCERNS: dict[object, frozenset[str]] = {
     ),
 }
 """A schema that names no type and speaks of some is taken to mean these."""
-
-
-# What a negated keyword says.
-
-
-def negated(node: Node) -> Any:
-    """A schema of what does not satisfy a schema. Raises Refused where that cannot be said."""
-    value = node.value
-    if isinstance(value, bool):
-        return not value
-    if not isinstance(value, dict):
-        raise Refused(node.path, "is no schema: it must be an object, true or false")
-    if "if" in value:
-        raise Refused(node.path, "not, of an if, cannot be held in a grammar")
-    found = []
-    for keyword, argument in value.items():
-        if keyword == "$id":
-            continue
-        if keyword in NEGATIONS:
-            found.append(NEGATIONS[keyword](argument, node))
-        elif keyword in SAYS or keyword in CHOOSES:
-            raise Refused(
-                node.path, f"not, or a oneOf whose branches overlap, of {keyword} cannot be held in a grammar"
-            )
-    return {"anyOf": found} if found else False
-
-
-def _of(kinds: frozenset[str], **said: Any) -> dict[Any, Any]:
-    return {Inner.TYPES: kinds, **said}
-
-
-_STRINGS, _ARRAYS, _OBJECTS = frozenset({"string"}), frozenset({"array"}), frozenset({"object"})
-
-
-def _not_type(argument: Any, node: Node) -> Any:
-    shape = Shape()
-    _narrow(shape, argument, node)
-    return {Inner.TYPES: EVERY_TYPE - shape.types}
-
-
-def _not_bound(keyword: str, opposite: str) -> Negation:
-    def negation(argument: Any, node: Node) -> Any:
-        if isinstance(argument, bool):
-            raise Refused(node.path, f"not, of {keyword} as a word, cannot be held in a grammar")
-        return _of(_OF_NUMBERS, **{opposite: argument})
-
-    return negation
-
-
-def _not_least(keyword: str, opposite: str, kinds: frozenset[str]) -> Negation:
-    def negation(argument: Any, node: Node) -> Any:
-        count = _count(argument, node, keyword)
-        return _of(kinds, **{opposite: count - 1}) if count else False
-
-    return negation
-
-
-def _not_most(keyword: str, opposite: str, kinds: frozenset[str]) -> Negation:
-    return lambda argument, node: _of(kinds, **{opposite: _count(argument, node, keyword) + 1})
-
-
-def _not_required(argument: Any, node: Node) -> Any:
-    names = _texts(argument, node, "required")
-    return {"anyOf": [{Inner.TYPES: _OBJECTS, Inner.FORBIDDEN: {name}} for name in names]} if names else False
-
-
-def _not_properties(argument: Any, node: Node) -> Any:
-    found = [
-        _of(_OBJECTS, required=[key], properties={key: Node({"not": child}, child.path + "!!", child.root)})
-        for key, child in _children(argument, node, "properties").items()
-        if child.value is not True and child.value != {}
-    ]
-    return {"anyOf": found} if found else False
-
-
-def _not_dependent(argument: Any, node: Node) -> Any:
-    found = [
-        {Inner.TYPES: _OBJECTS, "required": [key], Inner.FORBIDDEN: {need}}
-        for key, needs in _map(argument, node, "dependentRequired").items()
-        for need in _texts(needs, node, "dependentRequired")
-    ]
-    return {"anyOf": found} if found else False
-
-
-def _not_each(keyword: str, joined: str) -> Negation:
-    def negation(argument: Any, node: Node) -> Any:
-        children = [node.child(each, keyword, at) for at, each in enumerate(_list(argument, node, keyword))]
-        return {joined: [Node({"not": child}, child.path + "!!", child.root) for child in children]}
-
-    return negation
-
-
-def _not_ref(argument: Any, node: Node) -> Any:
-    target = resolved(_text(argument, node, "$ref"), node)
-    return Node({"not": target}, target.path + "!!", target.root)
-
-
-def _not_items(argument: Any, node: Node) -> Any:
-    if isinstance(argument, list) or "prefixItems" in node.value:
-        raise Refused(node.path, "not, of items behind a prefix, cannot be held in a grammar")
-    child = node.child(argument, "items")
-    return _of(_ARRAYS, contains=Node({"not": child}, child.path + "!!", child.root))
-
-
-def _not_contains(argument: Any, node: Node) -> Any:
-    if {"minContains", "maxContains"} & node.value.keys():
-        raise Refused(node.path, "not, of contains with counts, cannot be held in a grammar")
-    child = node.child(argument, "contains")
-    return _of(_ARRAYS, items=Node({"not": child}, child.path + "!!", child.root))
-
-
-def _not_pattern(argument: Any, node: Node) -> Any:
-    return {Inner.TYPES: _STRINGS, Inner.UNLIKE: _text(argument, node, "pattern")}
-
-
-Negation = Callable[[Any, Node], Any]
-
-NEGATIONS: dict[object, Negation] = {
-    "type": _not_type,
-    Inner.TYPES: lambda argument, _node: {Inner.TYPES: EVERY_TYPE - argument},
-    "enum": lambda argument, node: {Inner.EXCLUDED: _list(argument, node, "enum")},
-    "const": lambda argument, _node: {Inner.EXCLUDED: [argument]},
-    Inner.EXCLUDED: lambda argument, _node: {"enum": argument},
-    "minimum": _not_bound("minimum", "exclusiveMaximum"),
-    "maximum": _not_bound("maximum", "exclusiveMinimum"),
-    "exclusiveMinimum": _not_bound("exclusiveMinimum", "maximum"),
-    "exclusiveMaximum": _not_bound("exclusiveMaximum", "minimum"),
-    "minLength": _not_least("minLength", "maxLength", _STRINGS),
-    "maxLength": _not_most("maxLength", "minLength", _STRINGS),
-    "minItems": _not_least("minItems", "maxItems", _ARRAYS),
-    "maxItems": _not_most("maxItems", "minItems", _ARRAYS),
-    "minProperties": _not_least("minProperties", "maxProperties", _OBJECTS),
-    "maxProperties": _not_most("maxProperties", "minProperties", _OBJECTS),
-    "pattern": _not_pattern,
-    Inner.UNLIKE: lambda argument, _node: _of(_STRINGS, pattern=argument),
-    "required": _not_required,
-    Inner.FORBIDDEN: lambda argument, _node: {"anyOf": [_of(_OBJECTS, required=[name]) for name in argument]},
-    "properties": _not_properties,
-    "dependentRequired": _not_dependent,
-    "allOf": _not_each("allOf", "anyOf"),
-    "anyOf": _not_each("anyOf", "allOf"),
-    "not": lambda argument, node: node.child(argument, "not"),
-    "$ref": _not_ref,
-    "items": _not_items,
-    "contains": _not_contains,
-}
-
-
-def resolved(ref: str, node: Node) -> Node:
-    """The schema that a reference of a node means. Raises Refused for one that leads nowhere, or out of the schema."""
-    own = node.root.get("$id", node.root.get("id", "")) if isinstance(node.root, dict) else ""
-    if own and isinstance(own, str) and ref.startswith(own.rstrip("#")) and not ref.startswith("#"):
-        ref = "#" + ref[len(own.rstrip("#")) :].lstrip("#")
-    if not ref.startswith("#"):
-        raise Refused(node.path, f"$ref {ref!r:.80} leads out of the schema; put what it means under $defs")
-    base = node.path.partition("#")[0] + "#"
-    pointer = _unquoted(ref[1:])
-    if pointer and not pointer.startswith("/"):
-        return _anchored(pointer, base, node)
-    value, found = node.root, base
-    for step in pointer.split("/")[1:]:
-        key = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(value, list) and key.isdecimal() and int(key) < len(value):
-            value = value[int(key)]
-        elif isinstance(value, dict) and key in value:
-            value = value[key]
-        else:
-            raise Refused(node.path, f"$ref {ref!r:.80} leads nowhere")
-        found += "/" + step
-    return Node(value, found, node.root)
-
-
-def _anchored(name: str, base: str, node: Node) -> Node:
-    for value, path in _subschemas(node.root, base):
-        if isinstance(value, dict) and (value.get("$anchor") == name or value.get("$id") == f"#{name}"):
-            return Node(value, path, node.root)
-    raise Refused(node.path, f"$ref {'#' + name!r:.80} leads nowhere: no $anchor has this name")
-
-
-def _subschemas(root: Any, base: str) -> Iterator[tuple[Any, str]]:
-    waiting: list[tuple[Any, str]] = [(root, base)]
-    while waiting:
-        value, path = waiting.pop()
-        yield value, path
-        pairs: Sequence[tuple[object, Any]] = ()
-        if isinstance(value, dict):
-            pairs = tuple(value.items())
-        elif isinstance(value, list):
-            pairs = tuple(enumerate(value))
-        waiting += [(each, f"{path}/{str(key).replace('~', '~0').replace('/', '~1')}") for key, each in pairs]
-
-
-def _unquoted(pointer: str) -> str:
-    return unquote(pointer)
