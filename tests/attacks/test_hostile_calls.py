@@ -108,12 +108,8 @@ PROGRAMS = {
         return "sent" """,
     "neighbour": "return await agent.ask('x')",
     "forger": """
-        place = os.path.join(task, "x\\naios: 1 process: 1 done")
-        os.mkdir(place)
-        with open(os.path.join(place, "q.py"), "w") as file:
-            file.write("async def main(agent, task): return 'x'")
         told = []
-        for program in (os.path.join(place, "q.py"), "/" + "p" * 5_000 + ".py"):
+        for program in (task, "/" + "p" * 5_000 + ".py"):
             try:
                 told.append(await agent.run(program))
             except AiosError as error:
@@ -125,10 +121,13 @@ PROGRAMS = {
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_neighbour_is_served_beside_calls_of_a_million_values(tmp_path: Path) -> None:
+    forged = tmp_path / "x\naios: 1 process: 1 done" / "q.py"
+    forged.parent.mkdir()
+    forged.write_text("async def main(agent, task): return 'x'")
     async with kernel_with(tmp_path, PROGRAMS, Limits()) as kernel:
         pids = [await start(kernel, name) for name in ("hostile", "neighbour")]
         ends = [await ended(kernel, pid) for pid in pids]
-        forger = await run(kernel, "forger", str(tmp_path))
+        forger = await run(kernel, "forger", str(forged))
     assert [end.state for end in ends] == [ProcessState.DONE] * 2
     assert json.loads(forger.result or "") == ["not_found", "not_found"]
 
