@@ -8,15 +8,15 @@ MEBIBYTE = 1024 * 1024
 
 
 @dataclass(slots=True)
-class Held:
+class HeldBytes:
     """Bytes held for one agent, out of what may be held for all together."""
 
     most: int = 64 * MEBIBYTE
-    within: Held | None = None
+    within: HeldBytes | None = None
     bytes: int = 0
 
     @classmethod
-    def of_all(cls) -> Held:
+    def of_all(cls) -> HeldBytes:
         """For all agents of a host together."""
         return cls(most=1024 * MEBIBYTE)
 

@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup
 from aios.dumpable import set_dumpable
 from aios.frames import Frames
 from aios.hosts import program as programs
-from aios.hosts.held import Held
+from aios.hosts.held import HeldBytes
 from aios.hosts.scratch import directory, remove
 from aios.hosts.session import NotAFrame, Session
 from aios.hosts.wall import Wall, Walls, rung
@@ -49,7 +49,7 @@ class ProcessHost:
         self.rung = rung()
         """How much of a wall this machine can put up."""
         self._directories = directories or programs.default_directories()
-        self._held = Held.of_all()
+        self._held = HeldBytes.of_all()
 
     def find(self, program: str) -> str:
         return programs.name(program, self._directories)
@@ -63,7 +63,9 @@ class ProcessHost:
             zygote, child = await self._start(theirs, log, Wall(level, str(path), str(room), self._closed))
             try:
                 await _send(frames, {"program": str(path), "task": task, "pid": pid})
-                return await self._serve(Session(frames, port, child.exited, Held(within=self._held)), zygote, child)
+                return await self._serve(
+                    Session(frames, port, child.exited, HeldBytes(within=self._held)), zygote, child
+                )
             except anyio.EndOfStream:
                 how = await _obituary(zygote, child)
                 raise AgentFailed(f"{program} {how}; what it printed is in {log}") from None

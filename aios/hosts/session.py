@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 from pydantic_core import from_json, to_json
 
 from aios.frames import Frames
-from aios.hosts.held import Held
+from aios.hosts.held import HeldBytes
 from aios.hosts.pace import Pace
 from aios_syscalls import AgentFailed, AiosError, BadRequest, Cancelled, Exit, GraphReply, Overloaded, Reply, ToolFailed
 from aios_syscalls.errors import from_wire
@@ -42,11 +42,11 @@ class Session:
     Nothing that an agent sends, or fails to read, keeps the session from ending once `exited` is set.
     """
 
-    def __init__(self, frames: Frames, port: Port, exited: anyio.Event, held: Held | None = None) -> None:
+    def __init__(self, frames: Frames, port: Port, exited: anyio.Event, held: HeldBytes | None = None) -> None:
         self._frames = frames
         self._port = port
         self._exited = exited
-        self._held = held or Held()
+        self._held = held or HeldBytes()
         self._scopes: dict[int, anyio.CancelScope] = {}
         self._unanswered = anyio.Semaphore(MAX_UNANSWERED, fast_acquire=True)
         self._pace = Pace()

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from aios.hosts.held import MEBIBYTE, Held
+from aios.hosts.held import MEBIBYTE, HeldBytes
 from aios.kernel.mailbox import Mailbox, MailLimits
 from aios_syscalls import Mail, Overloaded, ProcessState
 from tests.attacks.hostile import kernel_with, run
@@ -100,22 +100,22 @@ async def test_all_mailboxes_together_have_a_limit_and_what_is_read_makes_room()
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_calls_and_answers_that_nobody_reads_are_weighed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     most: list[int] = []
-    take = Held.take
+    take = HeldBytes.take
 
-    def watched(self: Held, size: int) -> bool:
+    def watched(self: HeldBytes, size: int) -> bool:
         taken = take(self, size)
         most.append(self.bytes)
         return taken
 
-    monkeypatch.setattr(Held, "take", watched)
+    monkeypatch.setattr(HeldBytes, "take", watched)
     async with kernel_with(tmp_path, PROGRAMS) as kernel:
         assert (await run(kernel, "deaf")).result == "sent"
     assert 0 < max(most) <= 64 * MEBIBYTE
 
 
 def test_what_is_held_is_given_back_and_all_agents_share_one_limit() -> None:
-    together = Held(most=100)
-    one, two = Held(80, together), Held(80, together)
+    together = HeldBytes(most=100)
+    one, two = HeldBytes(80, together), HeldBytes(80, together)
     assert one.take(80)
     assert not one.take(1)
     assert not two.take(21)
