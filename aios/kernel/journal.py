@@ -273,8 +273,10 @@ def _scalar(value: object, why: str) -> object:
             return value
         case int() if abs(value) < 2**63:
             return value
+        case float():
+            return None
         case _:
-            return {"omitted": why} if not isinstance(value, float) else None
+            return {"omitted": why}
 
 
 def _failed(path: Path, error: Exception) -> StorageFailed:
