@@ -7,8 +7,8 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from types import FrameType, TracebackType
-from typing import Any, Self
+from types import FrameType
+from typing import Any
 
 import anyio
 import pytest
@@ -28,31 +28,11 @@ from aios.sdk import Agent
 from aios.simulate import clock
 from aios_syscalls import Chat, ChatReply, Message, Reply, Spawn, Usage, Wait
 from aios_syscalls.wire import call_to_json
+from tests.kernel.conftest import MemoryJournal
 
 FLOOD = 20_000
 CALL_S = 2e-7
 """What a function call takes in virtual time, by which steps of the event loop differ."""
-
-
-class MemoryJournal:
-    """Keeps events in a list."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def record(self, event: Event) -> None:
-        self.events.append(event)
-
-    async def room(self) -> None:
-        return None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
 
 def high(waits: Sequence[float]) -> float:

@@ -156,7 +156,7 @@ async def test_levels(tmp_path: Path) -> None:
 
 
 async def test_where_the_wall_is_less_than_full_a_strangers_program_does_not_start_unasked(tmp_path: Path) -> None:
-    stranger, own = Path("/opt/stranger.py"), tmp_path / "own.py"
+    stranger, own = Path("/elsewhere/stranger.py"), tmp_path / "own.py"
     walls = Walls(own=(tmp_path,))
     for level in ("partial", "none"):
         with pytest.raises(Denied, match="--wall auto"):
@@ -167,7 +167,7 @@ async def test_where_the_wall_is_less_than_full_a_strangers_program_does_not_sta
 
 
 async def test_a_link_to_a_strangers_program_is_a_strangers(tmp_path: Path) -> None:
-    (tmp_path / "link.py").symlink_to("/opt/stranger.py")
+    (tmp_path / "link.py").symlink_to("/elsewhere/stranger.py")
     with pytest.raises(Denied):
         Walls(own=(tmp_path,)).level_of("link", tmp_path / "link.py", "partial")
 
