@@ -18,9 +18,10 @@ from aios.boot import make_models
 from aios.config import Config
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Lane, SqliteJournal, by_family
+from aios.kernel import Kernel, Lane, by_family
 from aios.models.local.client import LocalModel
 from aios.python import code_command
+from aios.record import SqliteJournal
 from aios.scheduler import Fifo
 from aios_syscalls import Chat, ChatReply, Message, ModelFailed
 

@@ -14,9 +14,9 @@ from aios.boot import make_models
 from aios.config import Config
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
-from aios.kernel import Event, Kernel, Kind, Lane, SqliteJournal, by_family
-from aios.kernel.history import History
+from aios.kernel import Kernel, Lane, by_family
 from aios.models.base import Backend
+from aios.record import Event, History, Kind, SqliteJournal
 from aios.scheduler import Fifo, RoundRobin, Scheduler
 from aios_syscalls import Chat, Message
 

@@ -23,9 +23,9 @@ from aios.bench.against import against as versus
 from aios.bench.overhead_parts import parts
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Kind, Lane, Limits, SqliteJournal, Turn, by_family, read_events
-from aios.kernel.history import History
+from aios.kernel import Kernel, Lane, Limits, Turn, by_family
 from aios.models.scripted import ScriptedModel
+from aios.record import History, Kind, SqliteJournal, read_events
 from aios.scheduler import Fifo
 from aios.sdk import Agent
 from aios_syscalls import Chat, ChatReply, Message, Reply, Spawn, Wait

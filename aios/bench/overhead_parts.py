@@ -14,9 +14,10 @@ import anyio.lowlevel
 
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
-from aios.kernel import Event, Journal, Kernel, Lane, Passage, Route, SqliteJournal, Turn, by_family
+from aios.kernel import Kernel, Lane, Passage, Route, Turn, by_family
 from aios.kernel.core import Core
 from aios.models.scripted import ScriptedModel
+from aios.record import Event, Journal, SqliteJournal
 from aios.scheduler import Fifo
 from aios_syscalls import Chat, ChatReply, Message, Reply
 

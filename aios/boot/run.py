@@ -38,7 +38,7 @@ from aios.hosts.process import ProcessHost
 from aios.hosts.program import Main, default_directories
 from aios.hosts.task import TaskHost
 from aios.hosts.wall import Walls
-from aios.kernel import Host, Kernel, Lane, Limits, Observer, SqliteJournal
+from aios.kernel import Host, Kernel, Lane, Limits
 from aios.kernel.totals import Totals
 from aios.models.base import Backend
 from aios.models.prices import Price
@@ -48,6 +48,7 @@ from aios.models.routing.forecast import Load
 from aios.models.routing.outcomes import Outcomes
 from aios.models.routing.strategies import Weights
 from aios.private import private_directory
+from aios.record import Observer, SqliteJournal
 from aios.scheduler import Fifo
 from aios.setup import default_embedder
 from aios.tools.builtin import BUILTIN

@@ -12,7 +12,7 @@ from rich.text import Text
 from aios.cli import journey
 from aios.cli.output import clean, plain, seconds
 from aios.cli.table import state
-from aios.kernel.history import CallRecord, History
+from aios.record import CallRecord, History
 from aios_syscalls import NotFound
 
 COLUMNS = ("CALL", "PID", "NAME", "MODEL", "AT", "WAIT", "RUN", "SLICES", "TOKENS", "STATE")

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from aios.cli.gantt import gaps
 from aios.cli.output import plain
 from aios.cli.table import label
-from aios.kernel.history import CallRecord, History, ProcessRecord
+from aios.record import CallRecord, History, ProcessRecord
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from aios.cli.output import seconds
 from aios.cli.table import STATES, label
-from aios.kernel.history import CallRecord, History, ProcessRecord
+from aios.record import CallRecord, History, ProcessRecord
 
 RUNS, PARTLY, QUEUED, ALIVE, NONE = "#", "+", ".", "-", " "
 """What a process does in one cell of time: on a slot, there for less than half of it, waiting for one, neither."""

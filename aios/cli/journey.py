@@ -12,7 +12,7 @@ from rich.text import Text
 
 from aios.cli.output import clean, dollars, headline, plain, seconds
 from aios.cli.table import grid, state
-from aios.kernel.history import Bill, CallRecord, model_of
+from aios.record import Bill, CallRecord, model_of
 
 
 class Step(NamedTuple):

@@ -14,8 +14,7 @@ from rich.text import Text
 from aios.cli.output import clean, headline, me, say, seconds, write_exactly
 from aios.cli.table import STATES, label, processes
 from aios.cli.view import policy
-from aios.kernel.history import ENDINGS, History
-from aios.kernel.instrument import Kind
+from aios.record import ENDINGS, History, Kind
 from aios_syscalls import AiosError
 
 MEASURE = 100

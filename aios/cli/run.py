@@ -22,8 +22,7 @@ from aios.cli.jobs import Job
 from aios.cli.runs import read
 from aios.cli.view import View
 from aios.config import Config
-from aios.kernel.history import History
-from aios.kernel.instrument import Event
+from aios.record import Event, History
 from aios_syscalls import AiosError, BudgetExceeded, ListProcesses, NotFound, Spawn, StorageFailed, Wait
 
 REFRESH_S = 0.125

@@ -15,9 +15,7 @@ from aios.cli.output import seconds
 from aios.cli.table import grid
 from aios.cli.table import state as word
 from aios.config import journal_path, runs_directory
-from aios.kernel.history import History
-from aios.kernel.instrument import Kind
-from aios.kernel.journal import read_events
+from aios.record import History, Kind, read_events
 from aios_syscalls import BadRequest, NotFound, StorageFailed
 
 OUTLINE = (Kind.RUN, Kind.SPAWNED, Kind.EXITED)

@@ -10,7 +10,7 @@ from rich.console import Console
 from aios.cli import calls, gantt
 from aios.cli.chrome import trace
 from aios.cli.output import clean, me, out, plain, print_json, say
-from aios.kernel.history import History
+from aios.record import History
 from aios_syscalls import StorageFailed
 
 

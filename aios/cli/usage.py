@@ -15,9 +15,7 @@ from aios.cli.output import clean, dollars
 from aios.cli.runs import run_ids
 from aios.cli.table import grid, label
 from aios.config import journal_path, runs_directory
-from aios.kernel.history import ENDINGS, CallRecord, History, model_of
-from aios.kernel.instrument import Kind
-from aios.kernel.journal import read_events
+from aios.record import ENDINGS, CallRecord, History, Kind, model_of, read_events
 from aios_syscalls import StorageFailed
 
 NO_MODEL = "(no model)"

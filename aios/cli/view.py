@@ -18,8 +18,7 @@ from rich.text import Text
 
 from aios.cli.output import clean, headline, seconds, stderr, terminal_columns
 from aios.cli.table import label, processes, short
-from aios.kernel.history import History, ProcessRecord
-from aios.kernel.instrument import Kind
+from aios.record import History, Kind, ProcessRecord
 
 LINES_AROUND = 6
 """Lines of the screen that are not rows of the table."""

@@ -14,12 +14,11 @@ import anyio.lowlevel
 from aios.kernel.account import FREE, UNLIMITED
 from aios.kernel.core import Route
 from aios.kernel.graph import Graph
-from aios.kernel.instrument import Event, Kind, Observer
-from aios.kernel.journal import Journal
 from aios.kernel.lane import Lane, Report
 from aios.kernel.mailbox import MailLimits
 from aios.kernel.process import USER, Host, Process, Processes
 from aios.kernel.request import Request
+from aios.record import Event, Journal, Kind, Observer
 from aios.scheduler import Fifo
 from aios_syscalls import (
     AiosError,

@@ -11,9 +11,9 @@ import anyio
 
 from aios.context import Snapshot
 from aios.kernel.core import Core, Turn
-from aios.kernel.instrument import Kind
 from aios.kernel.lengths import Length, Lengths
 from aios.kernel.request import Request
+from aios.record import Kind
 from aios.scheduler import Quantum, Scheduler
 from aios_syscalls import Chat, ChatReply, Reply
 

@@ -12,8 +12,8 @@ from anyio.abc import TaskGroup
 from aios.kernel.account import Account, tighter
 from aios.kernel.core import Turn
 from aios.kernel.graph import Graph
-from aios.kernel.instrument import Kind
 from aios.kernel.mailbox import Mailbox, MailLimits
+from aios.record import Kind
 from aios_syscalls import (
     AgentFailed,
     AiosError,

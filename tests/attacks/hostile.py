@@ -9,8 +9,9 @@ from pathlib import Path
 
 from aios.cores.llm import LlmCore
 from aios.hosts.process import ProcessHost
-from aios.kernel import Kernel, Lane, Limits, SqliteJournal, by_family
+from aios.kernel import Kernel, Lane, Limits, by_family
 from aios.models.scripted import ScriptedModel
+from aios.record import SqliteJournal
 from aios.scheduler import Fifo
 from aios_syscalls import ProcessInfo, Spawn, Wait
 

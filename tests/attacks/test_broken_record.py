@@ -14,9 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic_core import to_json
 
-from aios.kernel import Event, Kind, SqliteJournal, read_events
-from aios.kernel.history import History
-from aios.kernel.journal import INSERT, SCHEMA
+from aios.record import Event, History, Kind, SqliteJournal, read_events
+from aios.record.journal import INSERT, SCHEMA
 from aios_syscalls import AgentFailed, ProcessState, Send
 from tests.attacks.hostile import ended, kernel_with, start
 
@@ -150,7 +149,7 @@ def test_every_value_is_kept_or_described_and_its_neighbours_are_kept_whole(
 async def test_what_sqlite_alone_refuses_costs_its_own_payload(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("aios.kernel.journal._encode", to_json)  # lets NaN through to SQLite
+    monkeypatch.setattr("aios.record.journal._encode", to_json)  # lets NaN through to SQLite
     path = tmp_path / "journal.db"
     async with SqliteJournal(path) as journal:
         for number, value in enumerate([1.0, float("nan"), 2.0]):
@@ -163,8 +162,8 @@ async def test_what_sqlite_alone_refuses_costs_its_own_payload(
 
 
 async def test_payloads_on_record_are_weighed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aios.kernel.journal.PAYLOADS_PER_PROCESS", 200_000)
-    monkeypatch.setattr("aios.kernel.journal.PAYLOADS", 500_000)
+    monkeypatch.setattr("aios.record.journal.PAYLOADS_PER_PROCESS", 200_000)
+    monkeypatch.setattr("aios.record.journal.PAYLOADS", 500_000)
     path = tmp_path / "journal.db"
     async with SqliteJournal(path) as journal:
         for pid in (1, 2, 3, 4):

@@ -21,8 +21,9 @@ from aios.frames import Frames
 from aios.hosts import pace
 from aios.hosts.session import Session
 from aios.hosts.task import TaskHost
-from aios.kernel import Event, Kernel, Kind, Lane, Limits, Turn, by_family
+from aios.kernel import Kernel, Lane, Limits, Turn, by_family
 from aios.models.scripted import ScriptedModel
+from aios.record import Event, Kind
 from aios.scheduler import POLICIES, Fifo
 from aios.sdk import Agent
 from aios.simulate import clock

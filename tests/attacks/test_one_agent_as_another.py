@@ -142,7 +142,8 @@ from pathlib import Path
 import anyio
 from aios.hosts.process import ProcessHost
 from aios.hosts.wall import Walls
-from aios.kernel import Kernel, SqliteJournal, by_family
+from aios.kernel import Kernel, by_family
+from aios.record import SqliteJournal
 from aios_syscalls import Receive, Send, Spawn, Wait
 if sys.argv[2:]:  # a system without Landlock: the call to make a ruleset fails
     from aios.hosts import seccomp

@@ -11,9 +11,7 @@ import anyio
 import pytest
 
 from aios.config import journal_path, runs_directory
-from aios.kernel.history import History
-from aios.kernel.instrument import Event, Kind
-from aios.kernel.journal import SqliteJournal
+from aios.record import Event, History, Kind, SqliteJournal
 
 FACTS = {
     "run": "20260102-030405-abcd",

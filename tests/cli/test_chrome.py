@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aios.cli.chrome import threads, trace
-from aios.kernel.history import CallRecord, History
+from aios.record import CallRecord, History
 
 
 def spans(document: Any, pid: int) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from aios.cli import gantt
-from aios.kernel.instrument import Kind
+from aios.record import Kind
 
 
 def chart(history: Any, width: int) -> list[tuple[str, str]]:

@@ -17,8 +17,9 @@ from aios.cli.runs import read
 from aios.config import journal_path, runs_directory
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Lane, Passage, SqliteJournal
+from aios.kernel import Kernel, Lane, Passage
 from aios.models.scripted import ScriptedModel
+from aios.record import SqliteJournal
 from aios.scheduler import Fifo
 from aios_syscalls import Budget, BudgetExceeded, Chat, ChatReply, Message, ModelFailed, Reply, Usage
 

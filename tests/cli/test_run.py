@@ -19,9 +19,8 @@ from aios.cli.run import Outcome, execute
 from aios.cli.view import PlainView
 from aios.config import Config, LimitsConfig, SchedulerConfig, journal_path, runs_directory
 from aios.hosts.program import Main
-from aios.kernel.history import History
-from aios.kernel.journal import read_events
 from aios.models.scripted import ScriptedModel
+from aios.record import History, read_events
 from aios.sdk import Agent
 from aios_syscalls import BadRequest, Budget
 

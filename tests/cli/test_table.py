@@ -11,7 +11,7 @@ from rich.console import Console
 
 from aios.cli import calls, results, view
 from aios.cli.table import label, processes
-from aios.kernel.history import ProcessRecord
+from aios.record import ProcessRecord
 
 
 def printed(*parts: Any, width: int = 80) -> str:

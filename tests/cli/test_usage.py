@@ -16,8 +16,7 @@ from aios.cli.app import app
 from aios.cli.flags import By
 from aios.cli.output import dollars
 from aios.config import journal_path, runs_directory
-from aios.kernel.history import History
-from aios.kernel.instrument import Event, Kind
+from aios.record import Event, History, Kind
 from aios_syscalls import StorageFailed
 
 IDS = ("20260101-000000-aaaa", "20260102-000000-bbbb")

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from aios.cli.view import LiveView, PlainView, policy, status
-from aios.kernel.history import History
+from aios.record import History
 
 
 def test_off_a_terminal_each_end_is_told_once(busy: Any) -> None:

@@ -15,14 +15,14 @@ from aios.cores.dispatch import Dispatch
 from aios.cores.llm import LlmCore
 from aios.hosts.program import Main
 from aios.hosts.task import TaskHost
-from aios.kernel import Event, Kernel, Kind, Lane
-from aios.kernel.history import CallRecord, History
+from aios.kernel import Kernel, Lane
 from aios.models.base import NOBODY, Backend, Caller, Emit
 from aios.models.retries import Retries
 from aios.models.router import Profile, Router
 from aios.models.routing.forecast import Load
 from aios.models.routing.strategies import Weights
 from aios.models.scripted import ScriptedModel
+from aios.record import CallRecord, Event, History, Kind
 from aios.scheduler import Fifo, Scheduler
 from aios_syscalls import AiosError, Budget, BudgetExceeded, Chat, ChatReply, Message
 from tests.kernel.conftest import MemoryJournal

@@ -9,8 +9,8 @@ import pytest
 
 from aios.frames import Frames
 from aios.hosts.process import ProcessHost
-from aios.kernel import Kernel, Lane, SqliteJournal, Turn, by_family, read_events
-from aios.kernel.history import History
+from aios.kernel import Kernel, Lane, Turn, by_family
+from aios.record import History, SqliteJournal, read_events
 from aios.scheduler import Fifo
 from aios_syscalls import Chat, ChatReply, Reply, Spawn, Wait
 

@@ -17,8 +17,9 @@ import pytest
 
 from aios.hosts.process import ProcessHost
 from aios.hosts.wall import Walls
-from aios.kernel import Kernel, Lane, Limits, SqliteJournal, Turn, by_family
+from aios.kernel import Kernel, Lane, Limits, Turn, by_family
 from aios.python import code_command
+from aios.record import SqliteJournal
 from aios.scheduler import Fifo
 from aios_syscalls import ChatReply, Kill, ProcessInfo, ProcessState, Reply, Spawn, Wait
 

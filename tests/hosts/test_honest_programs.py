@@ -12,7 +12,8 @@ import pytest
 from aios.hosts import scratch
 from aios.hosts.process import ProcessHost
 from aios.hosts.wall import Walls, rung
-from aios.kernel import Kernel, SqliteJournal, by_family
+from aios.kernel import Kernel, by_family
+from aios.record import SqliteJournal
 from aios_syscalls import Denied, ProcessInfo, Spawn, Wait
 
 pytestmark = pytest.mark.anyio

@@ -19,7 +19,8 @@ from aios.hosts import process as host_module
 from aios.hosts.process import ProcessHost
 from aios.hosts.session import Session
 from aios.hosts.wall import Walls
-from aios.kernel import Kernel, Lane, Limits, SqliteJournal, Turn, by_family
+from aios.kernel import Kernel, Lane, Limits, Turn, by_family
+from aios.record import SqliteJournal
 from aios.scheduler import Fifo
 from aios_syscalls import ChatReply, Kill, ProcessInfo, ProcessState, Reply, Spawn, Wait
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, SqliteJournal, by_family
+from aios.kernel import Kernel, by_family
 from aios.python import module_command
+from aios.record import SqliteJournal
 from aios_syscalls import ProcessInfo, ProcessState, Spawn, Wait
 from tests.cli import weights
 

@@ -13,9 +13,9 @@ import pytest
 from aios.context import Snapshot
 from aios.hosts.program import Main
 from aios.hosts.task import TaskHost
-from aios.kernel import Event, Kernel, Lane, Limits, Route, Turn, by_family
+from aios.kernel import Kernel, Lane, Limits, Route, Turn, by_family
 from aios.kernel.account import UNLIMITED
-from aios.kernel.history import History
+from aios.record import Event, History
 from aios.scheduler import Fifo, Quantum, Scheduler
 from aios_syscalls import Budget, Chat, ChatReply, Message, Reply, Usage
 

@@ -9,7 +9,8 @@ import anyio
 import pytest
 from trio.testing import MockClock
 
-from aios.kernel import Kind, Passage, by_family
+from aios.kernel import Passage, by_family
+from aios.record import Kind
 from aios.scheduler import RoundRobin
 from aios.sdk import Agent, gather
 from aios_syscalls import Budget, BudgetExceeded, Chat, ChatReply, Expired, ListProcesses, Reply, Spawn, Wait

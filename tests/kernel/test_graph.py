@@ -12,9 +12,10 @@ import pytest
 from trio.testing import MockClock
 
 from aios.hosts.task import TaskHost
-from aios.kernel import Event, Kernel, Kind, Lane, Limits, Passage, SqliteJournal, Turn, by_family
+from aios.kernel import Kernel, Lane, Limits, Passage, Turn, by_family
 from aios.kernel.graph import fill
 from aios.kernel.request import Request
+from aios.record import Event, Kind, SqliteJournal
 from aios.scheduler import Fifo, ProgramFcfs, Scheduler
 from aios.sdk import Agent
 from aios_syscalls import (

@@ -10,7 +10,8 @@ import pytest
 from pydantic_core import to_json
 from trio.testing import MockClock
 
-from aios.kernel import Kind, Limits, Turn
+from aios.kernel import Limits, Turn
+from aios.record import Kind
 from aios.scheduler import Fifo, RoundRobin
 from aios_syscalls import BadRequest, Chat, Expired, KernelBug, ModelFailed, Overloaded, Reply
 

@@ -11,9 +11,9 @@ from trio.testing import MockClock
 
 from aios.context import Snapshot
 from aios.cores.llm import LlmCore
-from aios.kernel import Kind
 from aios.models.base import NOBODY, Caller, Emit
 from aios.models.scripted import ScriptedModel
+from aios.record import Kind
 from aios.scheduler import Quantum, RoundRobin
 from aios.scheduler.quantum import LEAST, UNKNOWN
 from aios_syscalls import Chat, ChatReply

@@ -9,7 +9,8 @@ import anyio.lowlevel
 import pytest
 from trio.testing import MockClock
 
-from aios.kernel import Kind, Limits
+from aios.kernel import Limits
+from aios.record import Kind
 from aios.sdk import Agent, gather
 from aios_syscalls import (
     AgentFailed,

@@ -17,8 +17,9 @@ from aios.bench.llm.workload import Script
 from aios.cores.llm import LlmCore
 from aios.hosts.program import Main
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Lane, SqliteJournal, by_family
+from aios.kernel import Kernel, Lane, by_family
 from aios.models.local.client import LocalModel
+from aios.record import SqliteJournal
 from aios.scheduler import Fifo, Scheduler
 from aios_syscalls import Chat, ChatReply
 

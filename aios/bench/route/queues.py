@@ -14,11 +14,12 @@ import anyio
 from aios.cores.dispatch import Dispatch
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
-from aios.kernel import Event, Kernel, Lane
+from aios.kernel import Kernel, Lane
 from aios.models.retries import Retries
 from aios.models.router import Router
 from aios.models.routing.forecast import Load
 from aios.models.scripted import ScriptedModel
+from aios.record import Event
 from aios.scheduler import Fifo
 from aios.simulate import clock
 from aios_syscalls import Chat, Message

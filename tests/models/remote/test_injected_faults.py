@@ -9,10 +9,10 @@ from contextlib import ExitStack
 import anyio
 import pytest
 
-from aios.kernel import Kind
 from aios.models.remote.model import RemoteModel
 from aios.models.retries import MOST
 from aios.models.router import Profile
+from aios.record import Kind
 from aios_syscalls import ModelFailed
 from tests.cores.routed import Routed, chat, routed
 from tests.models.remote.fault_server import LAST_CHUNK, STREAM, FaultServer, Peer, chunked, events, head

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from aios.kernel.instrument import Event, Kind
+from aios.record.event import Event, Kind
 
 ENDINGS = frozenset({Kind.DONE, Kind.FAILED, Kind.CANCELLED, Kind.EXPIRED, Kind.UNKNOWN})
 

@@ -12,8 +12,8 @@ import anyio
 import pytest
 
 from aios.hosts.task import TaskHost
-from aios.kernel import Event, Kernel, Kind, Lane, SqliteJournal, by_family, read_events
-from aios.kernel.history import History
+from aios.kernel import Kernel, Lane, by_family
+from aios.record import Event, History, Kind, SqliteJournal, read_events
 from aios.scheduler import Fifo
 from aios_syscalls import Overloaded, StorageFailed
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from aios.kernel.history import History
-from aios.kernel.instrument import Event, Kind
+from aios.record import Event, History, Kind
 from aios.scheduler import RoundRobin
 from aios.sdk import Agent
 

@@ -19,7 +19,7 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 from pydantic_core import to_json
 
-from aios.kernel.instrument import Event, Kind
+from aios.record.event import Event, Kind
 from aios_syscalls import StorageFailed
 
 COMMIT = 4_000
