@@ -215,6 +215,13 @@ class MemoryConfig(Frozen):
     """For local models in memory at once, which take turns when it is too little for all; None is no cap."""
 
 
+class JournalConfig(Frozen):
+    """The record of all runs."""
+
+    max_mb: int = Field(default=4_096, ge=1)
+    """Mebibytes that it may take when a run begins: the oldest runs that have ended are forgotten first."""
+
+
 class LimitsConfig(Frozen):
     """Bounds on what agents may have under way; times in seconds."""
 
@@ -275,6 +282,7 @@ class Config(Frozen):
     """Of remote models that have none of their own, by the server's name for them."""
     scheduler: SchedulerConfig = SchedulerConfig()
     memory: MemoryConfig = MemoryConfig()
+    journal: JournalConfig = JournalConfig()
     limits: LimitsConfig = LimitsConfig()
     budget: Budget = Budget()
     """What all processes of a run may use together."""
@@ -312,13 +320,14 @@ def home(kind: Literal["config", "state", "cache"]) -> Path:
 
 
 def runs_directory() -> Path:
-    """One directory a run: its journal, its agents' output, its files."""
+    """One directory a run: its agents' output, its files."""
     return home("state") / "runs"
 
 
-def journal_path(directory: Path) -> Path:
-    """Where a run's directory has its journal."""
-    return directory / "journal.db"
+def journal_path(directory: Path | None = None) -> Path:
+    """The record of all runs; of one whose directory is not among those of `runs_directory`, in there."""
+    at_home = directory is None or directory.absolute().parent == runs_directory()
+    return (home("state") if at_home or directory is None else directory) / "journal.db"
 
 
 def new_run_directory() -> Path:

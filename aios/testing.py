@@ -5,6 +5,8 @@ async def test_it_summarises() -> None:
     result = await run_agent("my_agent.py", "a.txt", replies=model, files={"a.txt": "Once upon a time."})
     assert result == "a.txt: A summary."
     assert "Once upon a time" in model.calls[0].messages[0].content
+
+For tests of what a kernel does, `MemoryJournal` keeps its events, and in `run_in_virtual_time` seconds pass at once.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ from aios.boot import boot
 from aios.config import Config
 from aios.hosts.program import Main
 from aios.models.scripted import Script, ScriptedModel
+from aios.record import MemoryJournal
 from aios.sdk import Agent
+from aios.simulate.clock import run as run_in_virtual_time
 
-__all__ = ["ScriptedModel", "run_agent"]
+__all__ = ["MemoryJournal", "ScriptedModel", "run_agent", "run_in_virtual_time"]
 
 
 async def run_agent(

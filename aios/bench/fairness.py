@@ -60,8 +60,8 @@ async def _first_token(model: Backend, scheduler: Scheduler, tokens: int) -> tup
                 await kernel.submit(_chat("Say hello.", 4), lambda _text: waits.append(time.perf_counter() - began))
                 tasks.cancel_scope.cancel()
     short = max(History.of(events).calls)
-    turn = next(at for at, event in enumerate(events) if event.call == short and event.kind is Kind.STARTED)
-    arrival = next(at for at, event in enumerate(events) if event.call == short)
+    turn = next(at for at, event in enumerate(events) if event.id == short and event.kind is Kind.STARTED)
+    arrival = next(at for at, event in enumerate(events) if event.id == short)
     before = sum(event.kind is Kind.STARTED for event in events[arrival:turn])
     return waits[0], before / model.slots
 

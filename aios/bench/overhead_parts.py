@@ -6,8 +6,6 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import anyio
 import anyio.lowlevel
@@ -17,7 +15,7 @@ from aios.hosts.task import TaskHost
 from aios.kernel import Kernel, Lane, Passage, Route, Turn, by_family
 from aios.kernel.core import Core
 from aios.models.scripted import ScriptedModel
-from aios.record import Event, Journal, SqliteJournal
+from aios.record import Journal, MemoryJournal, SqliteJournal
 from aios.scheduler import Fifo
 from aios_syscalls import Chat, ChatReply, Message, Reply
 
@@ -25,24 +23,6 @@ CALL = Chat(messages=(Message(role="user", content="hello"),))
 REPLY = ChatReply(text="ok")
 TURNS = 7
 """Of each variant, of which the least median counts: what else runs can only add."""
-
-
-class _NoJournal:
-    """Keeps nothing."""
-
-    def record(self, event: Event) -> None:
-        pass
-
-    async def room(self) -> None:
-        pass
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
 
 
 class _NoModel:
@@ -61,9 +41,9 @@ async def parts(path: Path, calls: int) -> dict[str, float]:
     model = LlmCore(ScriptedModel(lambda _chat: "ok", record=0))
     variants: Mapping[str, Callable[[], Awaitable[float]]] = {
         "full": lambda: _kernel(SqliteJournal(path), model, by_family, calls),
-        "no_journal": lambda: _kernel(_NoJournal(), model, by_family, calls),
-        "no_model": lambda: _kernel(_NoJournal(), _NoModel(), by_family, calls),
-        "no_lane": lambda: _kernel(_NoJournal(), _NoModel(), _no_lane, calls),
+        "no_journal": lambda: _kernel(MemoryJournal(), model, by_family, calls),
+        "no_model": lambda: _kernel(MemoryJournal(), _NoModel(), by_family, calls),
+        "no_lane": lambda: _kernel(MemoryJournal(), _NoModel(), _no_lane, calls),
         "pass": lambda: _median(anyio.lowlevel.checkpoint, calls),
     }
     taken: dict[str, list[float]] = {name: [] for name in variants}

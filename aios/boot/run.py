@@ -20,7 +20,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
+
 from aios import project
+from aios.boot.fingerprint import fingerprint
 from aios.boot.lanes import llm_lane, scheduler
 from aios.boot.models import Progress, make_models
 from aios.boot.remembered import memory
@@ -35,7 +38,7 @@ from aios.cores.dispatch import Dispatch
 from aios.cores.file import FileCore
 from aios.cores.tool import ToolCore
 from aios.hosts.process import ProcessHost
-from aios.hosts.program import Main, default_directories
+from aios.hosts.program import Main, default_directories, programs
 from aios.hosts.task import TaskHost
 from aios.hosts.wall import Walls
 from aios.kernel import Host, Kernel, Lane, Limits
@@ -60,6 +63,7 @@ from aios_storage.library import Library
 from aios_storage.sealed import Sealed
 from aios_syscalls import BadRequest, NotFound
 
+MEBIBYTE = 1024 * 1024
 SEALED = (".config", ".local", "__pycache__")
 """Names of directories that hold what configures programs, or what Python runs instead of a source."""
 
@@ -75,7 +79,7 @@ class Run:
 
     @property
     def journal(self) -> Path:
-        """The run's journal file."""
+        """The journal that the run is in."""
         return journal_path(self.directory)
 
 
@@ -92,8 +96,10 @@ async def boot(
 ) -> AsyncIterator[Run]:
     """A running kernel. `models` replace the configured ones; `mains` are programs that are functions.
 
-    The run's record goes to `directory`, whose name is the run's id. What the router and the schedulers learn is kept
-    for the next run, and used in this one, if they are to remember it and the models are those of the configuration.
+    What belongs to the run alone goes to `directory`, whose name is the run's id, and its record to the journal of all
+    runs; where the directory is not one of theirs, the record is in there too. What the router and the schedulers learn
+    is kept for the next run, and used in this one, if they are to remember it and the models are those of the
+    configuration.
 
     Raises BadRequest for a configuration that cannot be, ModelFailed when a model does not load.
     """
@@ -107,7 +113,9 @@ async def boot(
         for model in models if models is not None else make_models(config, progress):
             serving[model.name] = await stack.enter_async_context(model)
         # After the models: what does not come to start leaves no record of a run.
-        journal = await stack.enter_async_context(SqliteJournal(journal_path(directory)))
+        journal = await stack.enter_async_context(
+            SqliteJournal(journal_path(directory), config.journal.max_mb * MEBIBYTE)
+        )
         host = await stack.enter_async_context(_host(config, directory, mains))
         files = FileCore(partial(library, config), directory.name, config.files.private, config.files.homes)
         stack.callback(files.close)
@@ -118,6 +126,8 @@ async def boot(
             stack.callback(totals.close)
         for name, model in serving.items():
             lanes[name] = llm_lane(config, model, router.forecast.speeds[name], totals)
+        known = programs((*config.agents, *default_directories()))
+        found = await anyio.to_thread.run_sync(fingerprint, config, known)
         kernel = Kernel(
             # Tools and files bound themselves, a tool by its own limit, files by their threads.
             [*lanes.values(), Lane("tool", ToolCore(box), Fifo(), math.inf), Lane("file", files, Fifo(), math.inf)],
@@ -128,7 +138,7 @@ async def boot(
             budget=config.budget,
             budgets=config.budgets,
             observers=observers,
-            facts=_facts(config, directory.name, router.name, serving, host),
+            facts={**_facts(config, directory.name, router.name, serving, host), "fingerprint": found},
         )
         await stack.enter_async_context(kernel)
         if totals is not None:

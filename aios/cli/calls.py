@@ -13,29 +13,29 @@ from aios.cli import journey
 from aios.cli.output import clean, plain, seconds
 from aios.cli.table import state
 from aios.record import CallRecord, History
-from aios_syscalls import NotFound
+from aios_syscalls import CallId, NotFound
 
-COLUMNS = ("CALL", "PID", "NAME", "MODEL", "AT", "WAIT", "RUN", "SLICES", "TOKENS", "STATE")
-LEFT = ("NAME", "MODEL", "STATE")
+COLUMNS = ("CALL", "NAME", "MODEL", "AT", "WAIT", "RUN", "SLICES", "TOKENS", "STATE")
+LEFT = ("CALL", "NAME", "MODEL", "STATE")
 
 
-def find(history: History, number: int) -> CallRecord:
-    """The call of this number. Raises NotFound."""
-    call = history.calls.get(number)
+def find(history: History, id: CallId) -> CallRecord:
+    """The call of this identity. Raises NotFound."""
+    call = history.calls.get(id)
     if call is None:
-        raise NotFound(f"no call {number} in this run, which has {len(history.calls)}; `aios trace` lists them")
+        raise NotFound(f"no call {id} in this run, which has {len(history.calls)}; `aios trace` lists them")
     return call
 
 
 def way(call: CallRecord) -> dict[str, Any]:
     """What is known of where a call went; times in seconds since the run began."""
     return {
-        "call": call.id,
+        "call": str(call.id),
         "pid": call.pid,
         "name": call.name,
         "model": call.model or None,
         "state": call.state,
-        **({"graph": call.graph, "node": call.node} if call.graph else {}),
+        **({"graph": str(call.graph), "node": call.id.node} if call.graph else {}),
         **journey.to_json(call),
     }
 
@@ -60,8 +60,7 @@ def rows(history: History) -> Iterator[tuple[str, ...]]:
     """The cells of `COLUMNS` for each call, in the order of acceptance."""
     for call in history.calls.values():
         yield (
-            str(call.id),
-            str(call.pid),
+            clean(str(call.id)),
             call.name,
             clean(call.model) or "-",
             f"{call.accepted:.3f}",
@@ -88,11 +87,9 @@ def show_all(console: Console, history: History) -> None:
 
 def show(console: Console, call: CallRecord, now: float) -> None:
     """One call whole: what it is, when it ran, what was asked and what was answered."""
-    console.print(
-        Text.assemble((f"call {call.id}  {call.name}", "bold"), f"  by process {call.pid}  ", state(call.state))
-    )
+    console.print(Text.assemble((f"call {clean(str(call.id))}  {call.name}  ", "bold"), state(call.state)))
     if call.graph:
-        console.print(Text(f"node {clean(call.node)} of the graph that is call {call.graph}"))
+        console.print(Text(f"node {clean(call.id.node)} of the graph that is call {call.graph}"))
     console.print(
         f"accepted at {call.accepted:.3f} s, queued {seconds(call.wait_s(now))}, on a slot {seconds(call.run_s(now))}"
         f" in {len(call.slices)} slices, {call.tokens:,} tokens{f' by {call.model}' if call.model else ''}"

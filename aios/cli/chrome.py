@@ -89,11 +89,11 @@ def _process(process: ProcessRecord, now: float) -> Iterator[dict[str, Any]]:
 
 
 def _call(call: CallRecord, thread: int, now: float) -> Iterator[dict[str, Any]]:
-    arguments = {"call": call.id, "state": call.state, "tokens": call.tokens, "model": call.model}
+    arguments = {"call": str(call.id), "state": call.state, "tokens": call.tokens, "model": call.model}
     request = {"request": plain(call.call), "outcome": plain(call.outcome)}
     yield _span(call.name, call.pid, thread, call.accepted, _until(call.ended, now), arguments | request)
     for start, end in gaps(call, now):
-        yield _span("queued", call.pid, thread, start, end, {"call": call.id})
+        yield _span("queued", call.pid, thread, start, end, {"call": str(call.id)})
     for number in sorted(_alone(call, now)):
         yield _turn(call, number, thread, now)
 
@@ -101,7 +101,7 @@ def _call(call: CallRecord, thread: int, now: float) -> Iterator[dict[str, Any]]
 def _turn(call: CallRecord, number: int, thread: int, now: float) -> dict[str, Any]:
     start, stop = call.slices[number]
     lane = {"lane": call.lanes[number]} if number < len(call.lanes) else {}
-    return _span(f"slice {number + 1}", call.pid, thread, start, _until(stop, now), {"call": call.id, **lane})
+    return _span(f"slice {number + 1}", call.pid, thread, start, _until(stop, now), {"call": str(call.id), **lane})
 
 
 def _span(name: str, pid: int, tid: int, start: float, end: float, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,16 @@ Programs = Annotated[
     list[str],
     typer.Argument(metavar="PROGRAM[=TASK]", help="Names (see `aios agents`) or paths.", autocompletion=_programs),
 ]
-Run = Annotated[str, typer.Argument(metavar="[RUN]", help="A run's id, its beginning, or `last`.", autocompletion=runs)]
+Run = Annotated[
+    str,
+    typer.Argument(metavar="[RUN]", help="A run's id, its beginning, a PID in it, or `last`.", autocompletion=runs),
+]
+RunOrCall = Annotated[
+    str,
+    typer.Argument(
+        metavar="[RUN|PID.N]", help="A run, as for `ps`, or one syscall of a process, whole.", autocompletion=runs
+    ),
+]
 Policy = Annotated[
     str | None, typer.Option("--scheduler", metavar="NAME", help="A policy: round_robin, fifo, gittins, ...")
 ]

@@ -109,9 +109,7 @@ def candidates(routed: Mapping[str, Any]) -> Table:
 
 def explain(console: Console, call: CallRecord, now: float) -> None:
     """Why a call went where it went, and what came of it."""
-    console.print(
-        Text.assemble((f"call {call.id}  {call.name}", "bold"), f"  by process {call.pid}  ", state(call.state))
-    )
+    console.print(Text.assemble((f"call {clean(str(call.id))}  {call.name}  ", "bold"), state(call.state)))
     for routed in call.routed:
         alone = len(routed.get("candidates") or ()) == 1
         console.print(Text(choice(routed) + (" (there was one candidate)" if alone else "")), soft_wrap=True)

@@ -93,7 +93,7 @@ def run_id(text: str) -> str:
     from aios.cli.runs import resolve
 
     try:
-        return resolve(text).parent.name
+        return resolve(text).id
     except NotFound:
         if text == "last":
             raise

@@ -8,7 +8,6 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -22,7 +21,7 @@ from aios.cli.jobs import Job
 from aios.cli.runs import read
 from aios.cli.view import View
 from aios.config import Config
-from aios.record import Event, History
+from aios.record import Event, History, RunRecord, runs
 from aios_syscalls import AiosError, BudgetExceeded, ListProcesses, NotFound, Spawn, StorageFailed, Wait
 
 REFRESH_S = 0.125
@@ -55,15 +54,18 @@ class Outcome:
     def settle(self) -> None:
         """Read the record of the run that has ended; where it cannot be read, what was seen must do."""
         try:
-            self.history = read(self.journal, calls=False)
+            self.history = read(self.recorded, calls=False)
         except StorageFailed as error:
             self.failure = self.failure or error
 
     @property
-    def journal(self) -> Path:
-        """The record of the run."""
+    def recorded(self) -> RunRecord:
+        """What is on record of the run. Raises StorageFailed."""
         assert self.run is not None
-        return self.run.journal
+        found = [run for run in runs(self.run.journal) if run.id == self.run.id]
+        if not found:
+            raise StorageFailed(f"the journal {self.run.journal} has nothing of run {self.run.id}")
+        return found[-1]
 
     @property
     def now(self) -> float:

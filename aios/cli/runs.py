@@ -1,57 +1,66 @@
-"""Runs on the disk: finding one, reading its journal."""
+"""Runs on record: finding one, reading what happened in it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import psutil
 from rich.table import Table
 
 from aios.cli.output import seconds
 from aios.cli.table import grid
 from aios.cli.table import state as word
-from aios.config import journal_path, runs_directory
-from aios.record import History, Kind, read_events
-from aios_syscalls import BadRequest, NotFound, StorageFailed
+from aios.config import journal_path
+from aios.record import ALL_KINDS, OUTLINE_KINDS, History, Kind, RunRecord, lives, run_of_process, runs
+from aios_syscalls import BadRequest, CallId, NotFound, StorageFailed
 
-OUTLINE = (Kind.RUN, Kind.SPAWNED, Kind.EXITED)
-"""The events that tell which processes there were and how they ended, and nothing of their calls."""
+PID_DIGITS = 8
+"""So many digits and more are the beginning of a run's id, which is a date."""
 
 
 def run_ids() -> list[str]:
-    """Every run that has a journal, oldest first."""
-    return sorted(journal.parent.name for journal in runs_directory().glob(journal_path(Path("*")).as_posix()))
+    """Every run on record, oldest first."""
+    return [run.id for run in runs(journal_path())]
 
 
-def resolve(word: str) -> Path:
-    """The journal of the run with this id, of the only one that begins so, or of the `last`."""
-    known = run_ids()
+def resolve(word: str) -> RunRecord:
+    """The run of this id, the only one that begins so, the one with process `word`, or the `last`."""
+    known = {run.id: run for run in runs(journal_path())}
     if not known:
-        raise NotFound(f"there are no runs in {runs_directory()} yet; start one: aios demo")
-    found = known[-1:] if word == "last" else [run for run in known if run == word]
-    found = found or [run for run in known if run.startswith(word)]
+        raise NotFound(f"there are no runs in {journal_path()} yet; start one: aios demo")
+    found = [*known][-1:] if word == "last" else [run for run in known if run == word]
+    found = found or _of_process(word) or [run for run in known if run.startswith(word)]
     if not found:
-        raise NotFound(f"no run {word!r}; `aios runs` lists them")
+        raise NotFound(f"no run and no process {word!r}; `aios runs` lists runs, `aios ps` processes")
     if len(found) > 1:
         raise BadRequest(f"{len(found)} runs begin with {word!r}: {', '.join(found[-3:])}, ...; give more of it", "run")
-    return journal_path(runs_directory() / found[0])
+    return known[found[0]]
 
 
-def read(journal: Path, kinds: Collection[Kind] = tuple(Kind), *, calls: bool = True) -> History:
-    """What a journal tells, as `History` has it; the clock of a run that is still going on is set to now.
+def which(run: str, call: str | None) -> tuple[RunRecord, CallId | None]:
+    """The run, and the call in it where one is meant, by `call` or in the run's place.
+
+    A call without a run is one of the run in which its process was started; a call of the user's, one of the last run.
+    """
+    if call is None and "." in run:
+        run, call = "", run
+    if call is None:
+        return resolve(run), None
+    id = CallId.parse(call)
+    return resolve(run or (str(id.pid) if id.pid else "last")), id
+
+
+def read(run: RunRecord, kinds: Collection[Kind] = ALL_KINDS, *, calls: bool = True, payloads: bool = True) -> History:
+    """What is on record of a run, as `History` has it; the clock of one that is still going on is set to now.
 
     Raises StorageFailed.
     """
-    history = History.of(read_events(journal, kinds), calls=calls)
+    history = History.of(run.events(kinds, payloads=payloads), calls=calls)
     if not history.facts:
-        raise StorageFailed(f"the journal {journal} holds no run: its kernel did not come to start")
+        raise StorageFailed(f"the journal {run.path} has no beginning of run {run.id}: its kernel did not start")
     if going_on(history):
-        began = datetime.fromisoformat(history.facts["began"])
-        history.now = max(history.now, (datetime.now(UTC) - began).total_seconds())
+        history.now = max(history.now, datetime.now(UTC).timestamp() - run.began)
     return history
 
 
@@ -60,10 +69,13 @@ def going_on(history: History) -> bool:
     facts = history.facts
     if not any(process.ended is None for process in history.processes.values()) or "os_pid" not in facts:
         return False
-    with suppress(psutil.NoSuchProcess):
-        started = psutil.Process(facts["os_pid"]).create_time()
-        return started <= datetime.fromisoformat(facts["began"]).timestamp()
-    return False
+    return lives(facts["os_pid"], datetime.fromisoformat(facts["began"]).timestamp())
+
+
+def _of_process(word: str) -> list[str]:
+    """The run in which a process of this number was started."""
+    found = run_of_process(journal_path(), int(word)) if word.isdecimal() and len(word) < PID_DIGITS else None
+    return [found] if found else []
 
 
 def state(history: History) -> str:
@@ -78,14 +90,14 @@ def state(history: History) -> str:
 
 def summaries(limit: int) -> Iterator[dict[str, Any]]:
     """The last runs in short, newest first; all of them when the limit is 0."""
-    for run in run_ids()[-limit:][::-1]:
+    for run in runs(journal_path())[-limit:][::-1]:
         try:
-            history = read(journal_path(runs_directory() / run), OUTLINE)
+            history = read(run, OUTLINE_KINDS, payloads=False)
         except StorageFailed as error:
-            yield {"run": run, "state": "empty", "error": error.to_wire()}
+            yield {"run": run.id, "state": "empty", "error": error.to_wire()}
             continue
         yield {
-            "run": run,
+            "run": run.id,
             "began": history.facts.get("began"),
             "scheduler": history.facts.get("scheduler"),
             "processes": len(history.processes),

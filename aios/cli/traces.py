@@ -11,7 +11,7 @@ from aios.cli import calls, gantt
 from aios.cli.chrome import trace
 from aios.cli.output import clean, me, out, plain, print_json, say
 from aios.record import History
-from aios_syscalls import StorageFailed
+from aios_syscalls import CallId, StorageFailed
 
 
 def show_calls(console: Console, history: History) -> None:
@@ -20,7 +20,7 @@ def show_calls(console: Console, history: History) -> None:
     run = history.facts["run"]
     for lane, tokens in history.slices.items():
         console.print(f"\n{clean(lane)}: slices of {tokens} tokens at last, by what a switch costs", soft_wrap=True)
-    console.print(f"\n{me()} trace {run} --gantt | --call N | --chrome FILE", style="dim", soft_wrap=True)
+    console.print(f"\n{me()} trace {run} --gantt | --call PID.N | --chrome FILE", style="dim", soft_wrap=True)
 
 
 def print_lines(history: History) -> None:
@@ -29,9 +29,9 @@ def print_lines(history: History) -> None:
         print_json(calls.to_json(call, history.now), line=True)
 
 
-def show_call(console: Console, history: History, number: int, *, as_json: bool) -> None:
+def show_call(console: Console, history: History, id: CallId, *, as_json: bool) -> None:
     """One call whole. Raises NotFound."""
-    call = calls.find(history, number)
+    call = calls.find(history, id)
     if as_json:
         print_json(calls.to_json(call, history.now))
     else:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from aios.cli.flags import By
 from aios.cli.output import clean, dollars
-from aios.cli.runs import run_ids
 from aios.cli.table import grid, label
-from aios.config import journal_path, runs_directory
-from aios.record import ENDINGS, CallRecord, History, Kind, model_of, read_events
+from aios.config import journal_path
+from aios.record import ENDINGS, CallRecord, History, Kind, RunRecord, model_of, runs
 from aios_syscalls import StorageFailed
 
 NO_MODEL = "(no model)"
@@ -81,14 +79,16 @@ class Usage:
     runs: int = 0
     """That took something."""
 
-    def read(self, journal: Path) -> None:
+    def read(self, run: RunRecord) -> None:
         """Add a run, whole or not at all, holding no more of it in memory than what is open. Raises StorageFailed."""
         found = Usage(self.by, self.since)
         try:
-            found._read(journal)
+            found._read(run)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             why = f"{type(error).__name__}: {error}"
-            raise StorageFailed(f"the journal {journal} cannot be read: it makes no sense ({why})") from error
+            raise StorageFailed(
+                f"run {run.id} in the journal {run.path} cannot be read: it makes no sense ({why})"
+            ) from error
         for name, row in found.rows.items():
             self.rows.setdefault(name, Sum()).add(row)
         self.total.add(found.total)
@@ -113,11 +113,11 @@ class Usage:
         table.add_row("total", *self.total.cells(), style="bold")
         return table
 
-    def _read(self, journal: Path) -> None:
+    def _read(self, run: RunRecord) -> None:
         history = History(calls=False, ended=0)
         programs = {0: "user"}
-        for event in read_events(journal):
-            call = history.calls.get(event.call)
+        for event in run.events(payloads=False):
+            call = history.calls.get(event.id)
             history.apply(event)
             if event.kind is Kind.SPAWNED:
                 programs[event.pid] = event.data["program"]
@@ -166,27 +166,19 @@ def by_model(call: CallRecord, now: float) -> dict[str, Sum]:
     return parts or {NO_MODEL: Sum(calls=1)}
 
 
-def journals(since: float = 0.0) -> Iterator[Path]:
-    """The journals of all runs, oldest first, without those that were written last before a time."""
-    for run in run_ids():
-        journal = journal_path(runs_directory() / run)
-        if _written(journal) >= since:
-            yield journal
+def recorded(since: float = 0.0) -> Iterator[RunRecord]:
+    """All runs, oldest first, without those in which nothing has happened since a time."""
+    return (run for run in runs(journal_path()) if run.written >= since)
 
 
-def read(usage: Usage, journals: Iterable[Path]) -> Iterator[StorageFailed]:
+def read(usage: Usage, found: Iterable[RunRecord]) -> Iterator[StorageFailed]:
     """Add runs to `usage`; what keeps one from being read is told, and the others are read all the same."""
-    for journal in journals:
+    for run in found:
         try:
-            usage.read(journal)
+            usage.read(run)
         except StorageFailed as error:
             yield error
 
 
 def _weight(row: Sum) -> tuple[float, ...]:
     return -row.usd, -(row.prompt_tokens + row.completion_tokens), -row.seconds, -row.calls
-
-
-def _written(journal: Path) -> float:
-    files = (journal, journal.with_name(journal.name + "-wal"))
-    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)

@@ -13,6 +13,7 @@ from aios_syscalls import (
     AiosError,
     BadRequest,
     BudgetExceeded,
+    CallId,
     Chat,
     ChatReply,
     Feedback,
@@ -42,7 +43,7 @@ class Dispatch:
     async def __call__(self, passage: Passage) -> Reply:
         call = passage.call
         if isinstance(call, Feedback):
-            self._router.feedback(call.answered, passage.pid, call.score)
+            self._router.feedback(CallId.parse(call.answered), passage.pid, call.score)
             return Noted()
         if not isinstance(call, LlmCall):
             return await passage.run(call.family())
@@ -160,4 +161,4 @@ class Course:
             return reply
         self._router.check(call, reply)
         self._router.served(self._passage.id, self._passage.pid, self._passage.program, call, reply)
-        return reply.model_copy(update={"call": self._passage.id})
+        return reply.model_copy(update={"call": str(self._passage.id)})

@@ -113,7 +113,7 @@ class FileCore:
                 self._library = self._open()
                 self._server = Server(self._library.files)
             assert self._server is not None
-            author = Author(turn.program, self._run, turn.pid, turn.id)
+            author = Author(turn.program, self._run, turn.pid, turn.id.n)
             files = self._library.files
             if self._homes is not None and turn.pid not in self._made:
                 files.root.make_way(f"{home(self._homes, turn.program, turn.pid)}/any")

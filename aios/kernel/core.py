@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aios.context import Snapshot
-from aios_syscalls import Budget, Reply, Syscall
+from aios_syscalls import Budget, CallId, Reply, Syscall
+
+USERS_FIRST = CallId(0, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +25,7 @@ class Turn:
     """Takes text for the caller while the call runs; cheap, never blocks."""
     program: str = "user"
     """What process `pid` runs."""
-    id: int = 0
-    """Of the request, in this run."""
+    id: CallId = USERS_FIRST
     crowded: Callable[[int], bool] = lambda _tokens: True
     """Whether, after so many tokens of this slice, somebody waits who is to have the slot first."""
 
@@ -56,7 +57,7 @@ class Passage(Protocol):
     """An accepted call on its way, for the route that leads it to a lane."""
 
     @property
-    def id(self) -> int: ...
+    def id(self) -> CallId: ...
 
     @property
     def pid(self) -> int: ...

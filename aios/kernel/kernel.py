@@ -24,6 +24,7 @@ from aios_syscalls import (
     AiosError,
     BadRequest,
     Budget,
+    CallId,
     Cancelled,
     ChatReply,
     EmbedReply,
@@ -90,6 +91,7 @@ class Kernel:
             self.port,
             self._report,
             self._run_graph,
+            journal.new_pid,
             limit=limits.processes,
             ended=limits.ended,
             mail=MailLimits(limits.mailbox, limits.mail_bytes, limits.mailbox_bytes),
@@ -103,6 +105,7 @@ class Kernel:
         self._limits = limits
         self._observers = [journal.record, self._tell_lanes, *observers]
         self._facts = facts or {}
+        self._run_id = str(self._facts.get("run", ""))
         self._ids = itertools.count(1)
         self._calls = 0
         self._closing = False
@@ -117,12 +120,14 @@ class Kernel:
 
         Cancelling the caller cancels the syscall: its slot is free and its snapshot dropped when this returns.
         """
+        n = self.processes.count_call(pid)
         await anyio.lowlevel.checkpoint()
         process = self._open(pid)
         if full := self._full(process):
             raise Overloaded(full)
         account = FREE if call.family() == "process" else process.account
-        request = Request(next(self._ids), pid, call, emit, process.program, account, process.tenant)
+        id = CallId(pid, n)
+        request = Request(next(self._ids), id, call, emit, process.program, account, process.tenant)
         self._count(process, 1)
         try:
             return cast(R, await self._run(request))
@@ -152,18 +157,18 @@ class Kernel:
                 for lane in self.lanes.values():
                     tasks.start_soon(lane.watch)
 
-    async def _run_graph(self, call: RunGraph, id: int, pid: int) -> Reply:
+    async def _run_graph(self, call: RunGraph, id: CallId) -> Reply:
         """Run a graph within its own call, whose place its first node under way takes."""
-        process = self.processes.alive(pid)
-        depths = call.depths()
+        process = self.processes.alive(id.pid)
+        depths, gang = call.depths(), next(self._ids)
 
         async def submit(node: str, call: Syscall[Any]) -> Reply:
             await anyio.lowlevel.checkpoint()
-            process, depth = self._open(pid), depths[node]
+            process, own, depth = self._open(id.pid), id._replace(node=node), depths[node]
             request = Request(
-                next(self._ids), pid, call, discard, process.program, process.account, process.tenant, id, depth
+                next(self._ids), own, call, discard, process.program, process.account, process.tenant, gang, depth
             )
-            return await self._run(request, {"graph": id, "node": node, "depth": depth})
+            return await self._run(request, {"depth": depth})
 
         def place() -> bool:
             if self._full(process, GRAPHS_SHARE):
@@ -207,7 +212,7 @@ class Kernel:
         deadline = call.deadline_s
         if deadline is None and call.family() != "process":
             deadline = self._limits.deadline_s
-        self._report(Kind.ACCEPTED, request.pid, {"name": call.name, "call": call, **(told or {})}, request.id)
+        self._report_request(Kind.ACCEPTED, request, {"name": call.name, "call": call, **(told or {})})
         passage = _Passage(request, self.lanes, self._report_request)
         try:
             with anyio.move_on_after(deadline) as scope:
@@ -218,16 +223,16 @@ class Kernel:
                 raise Expired(f"{call.name} did not end within its deadline of {deadline:g} s")
         except AiosError as error:
             kind = Kind.EXPIRED if isinstance(error, Expired) else Kind.FAILED
-            self._end(request, kind, {"error": error.to_wire(), **passage.bill()})
+            self._report_request(kind, request, {"error": error.to_wire(), **passage.rest()})
             raise
         except Exception as error:
             failure = _unforeseen(call, error)
-            self._end(request, Kind.FAILED, {"error": failure.to_wire(), **passage.bill()})
+            self._report_request(Kind.FAILED, request, {"error": failure.to_wire(), **passage.rest()})
             raise failure from error
         except BaseException:
-            self._end(request, Kind.CANCELLED, passage.bill())
+            self._report_request(Kind.CANCELLED, request, passage.rest())
             raise
-        self._end(request, Kind.DONE, {**_outcome(reply), **passage.bill()})
+        self._report_request(Kind.DONE, request, {**_outcome(reply), **passage.bill()})
         return reply
 
     def _tell_lanes(self, event: Event) -> None:
@@ -240,14 +245,13 @@ class Kernel:
             for lane in self.lanes.values():
                 lane.ended(event.pid)
 
-    def _end(self, request: Request, kind: Kind, data: Mapping[str, Any]) -> None:
-        self._report(kind, request.pid, data, request.id)
-
     def _report_request(self, kind: Kind, request: Request, data: Mapping[str, Any]) -> None:
-        self._report(kind, request.pid, data, request.id)
+        id = request.call_id
+        self._report(kind, id.pid, data, id.n, id.node)
 
-    def _report(self, kind: Kind, pid: int, data: Mapping[str, Any], call: int = 0) -> None:
-        event = Event(anyio.current_time() - self._began, kind, pid, call, data)
+    def _report(self, kind: Kind, pid: int, data: Mapping[str, Any], n: int = 0, node: str = "") -> None:
+        at = round(anyio.current_time() - self._began, 6)
+        event = Event(at, kind, pid, n, data, node, self._run_id)
         for observe in self._observers:
             observe(event)
 
@@ -256,8 +260,10 @@ class _Passage:
     """A request on its way over lanes; see `Passage`."""
 
     def __init__(self, request: Request, lanes: Mapping[str, Lane], report: Report) -> None:
-        self.id, self.pid, self.program = request.id, request.pid, request.program
-        self.call, self.emit, self.account = request.call, request.emit, request.account
+        self.id, self.pid, self.program = request.call_id, request.pid, request.program
+        self.call, self.account = request.call, request.account
+        self._heard = _Heard(request.emit)
+        self.emit = request.emit if request.emit is discard else self._heard
         self._request, self._lanes, self._report = request, lanes, report
         self._usd: float | None = 0.0
         self._charged = False
@@ -268,8 +274,8 @@ class _Passage:
         # Each has a request of its own: two may be under way for one call.
         own = self._request
         request = Request(
+            own.id,
             self.id,
-            self.pid,
             call or self.call,
             emit or self.emit,
             self.program,
@@ -278,7 +284,7 @@ class _Passage:
             own.gang,
             own.depth,
         )
-        return await self._lanes[lane].run(request, self._report)
+        return await self._lanes[lane].run(request, self._tell)
 
     def charge(self, tokens: int, usd: float | None) -> None:
         self.account.charge(tokens, usd)
@@ -289,7 +295,14 @@ class _Passage:
         self._report(Kind.ROUTED, self._request, dict(data))
 
     def left(self, lane: str, data: Mapping[str, Any]) -> None:
-        self._report(Kind.LEFT, self._request, {"lane": lane, **data, **self.bill()})
+        self._report(Kind.LEFT, self._request, {"lane": lane, **data, **self.rest()})
+
+    def rest(self) -> dict[str, Any]:
+        """What there is to tell beside an event that brings no reply: the bill, and the text that was heard."""
+        return {**self.bill(), **self._heard.take()}
+
+    def _tell(self, kind: Kind, request: Request, data: Mapping[str, Any]) -> None:
+        self._report(kind, request, {**data, **self._heard.take()} if kind is Kind.PAUSED else data)
 
     def bill(self) -> dict[str, Any]:
         """What was charged since the last bill, if anything."""
@@ -297,6 +310,23 @@ class _Passage:
             return {}
         usd, self._usd, self._charged = self._usd, 0.0, False
         return {"usd": usd}
+
+
+class _Heard:
+    """Passes on to a caller the text of its reply as it comes, and keeps it for the record until somebody takes it."""
+
+    def __init__(self, emit: Callable[[str], None]) -> None:
+        self._emit = emit
+        self._parts: list[str] = []
+
+    def __call__(self, text: str) -> None:
+        self._emit(text)
+        self._parts.append(text)
+
+    def take(self) -> dict[str, str]:
+        """What was heard since it was last asked, if anything."""
+        parts, self._parts = self._parts, []
+        return {"text": "".join(parts)} if parts else {}
 
 
 class KernelPort:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from aios.record import Kind
 from aios.scheduler import Quantum, Scheduler
 from aios_syscalls import Chat, ChatReply, Reply
 
-Report = Callable[[Kind, Request, dict[str, Any]], None]
+Report = Callable[[Kind, Request, Mapping[str, Any]], None]
 
 
 class Lane:
@@ -113,7 +113,7 @@ class Lane:
             snapshot,
             request.emit,
             request.program,
-            request.id,
+            request.call_id,
             partial(self._crowded, request),
         )
         with request.account.running():

@@ -19,6 +19,7 @@ from aios_syscalls import (
     AiosError,
     BadRequest,
     Budget,
+    CallId,
     Cancelled,
     Denied,
     Exit,
@@ -66,8 +67,8 @@ class Host(Protocol):
 
 
 Report = Callable[[Kind, int, Mapping[str, Any]], None]
-Graphs = Callable[[RunGraph, int, int], Awaitable[Reply]]
-"""Runs a graph, that came as the call of this id, for a process."""
+Graphs = Callable[[RunGraph, CallId], Awaitable[Reply]]
+"""Runs a graph, which is the call of this id."""
 
 
 @dataclass(slots=True)
@@ -85,6 +86,8 @@ class Process:
     error: AiosError | None = None
     calls: int = 0
     """Syscalls accepted and not ended yet."""
+    submitted: int = 0
+    """Syscalls so far, refused ones among them."""
     graphs: list[Graph] = field(default_factory=list)
     """Those of them whose nodes may wait for a place among the calls under way."""
     killed: Cancelled | None = None
@@ -144,6 +147,7 @@ class Processes:
         port: Callable[[int], Port],
         report: Report,
         graphs: Graphs,
+        new_pid: Callable[[], Awaitable[int]],
         *,
         limit: int,
         ended: int,
@@ -156,6 +160,7 @@ class Processes:
         self._port = port
         self._report = report
         self._graphs = graphs
+        self._new_pid = new_pid
         self._limit = limit
         self._ended_limit = ended
         self._mail = mail
@@ -166,7 +171,7 @@ class Processes:
         """Those rows whose process has ended, in the order of their ends."""
         self._ended_bytes = 0
         """What those weigh."""
-        self._last = USER
+        self._first = self._last = USER
 
     def __iter__(self) -> Iterator[Process]:
         return (process for pid, process in self._rows.items() if pid != USER)
@@ -180,12 +185,20 @@ class Processes:
             raise Cancelled(f"process {pid} has ended ({process.state}); it can make no more syscalls")
         return process
 
+    def count_call(self, pid: int) -> int:
+        """The number of a call that process `pid` submits now, counted whether or not it is accepted."""
+        process = self._rows.get(pid)
+        if process is None:
+            return 0
+        process.submitted += 1
+        return process.submitted
+
     async def run(self, turn: Turn) -> Reply:
         """The core of the process family."""
         call = cast(ProcessCall, turn.call)
         match call:
             case Spawn():
-                return Spawned(pid=self._spawn(call, turn.pid).pid)
+                return Spawned(pid=(await self._spawn(call, turn.pid)).pid)
             case Wait():
                 if call.pid == turn.pid or call.pid in self._ancestors(self._get(turn.pid)) or call.pid == USER:
                     raise BadRequest(
@@ -204,7 +217,7 @@ class Processes:
             case Receive():
                 return await self._get(turn.pid).mailbox.take()
             case RunGraph():
-                return await self._graphs(call, turn.id, turn.pid)
+                return await self._graphs(call, turn.id)
             case _:
                 assert_never(call)
 
@@ -222,7 +235,7 @@ class Processes:
 
     def _get(self, pid: int) -> Process:
         process = self._rows.get(pid)
-        if process is None and USER < pid <= self._last:
+        if process is None and self._first <= pid <= self._last:
             raise NotFound(
                 f"process {pid} ended a while ago: the table keeps the last {self._ended_limit} that did; wait for a "
                 "process before so many others have ended, raise limits.ended, or read the run's record: aios ps"
@@ -259,7 +272,21 @@ class Processes:
             elif process.pid in above:
                 yield process.outline()
 
-    def _spawn(self, call: Spawn, parent: int) -> Process:
+    async def _spawn(self, call: Spawn, parent: int) -> Process:
+        self._check_spawn(call)
+        pid = await self._new_pid()
+        program, task = self._check_spawn(call), call.task  # others may have been started meanwhile
+        budget = tighter(call.budget, self._budgets.get(program, Budget()))
+        account = Account(pid, budget, self._get(parent).account)
+        process = self._rows[pid] = self._row(pid, parent, program, task, account)
+        self._first, self._last = self._first or pid, max(self._last, pid)
+        self._relate(process)
+        self._report(Kind.SPAWNED, process.pid, {"parent": parent, "program": program, "task": task})
+        self._tasks.start_soon(self._main, process, name=f"process {process.pid} {program}")
+        return process
+
+    def _check_spawn(self, call: Spawn) -> str:
+        """The full name of a program that may be started now. Raises NotFound or Overloaded."""
         program, task = self._host.find(call.program), call.task
         living = sum(process.state.alive for process in self)
         if living >= self._limit:
@@ -269,14 +296,7 @@ class Processes:
                 f"the tasks of living processes take {TASKS_BYTES} bytes together, which is the limit; give the task "
                 "as a file's path, or wait for a process to end"
             )
-        self._last += 1
-        budget = tighter(call.budget, self._budgets.get(program, Budget()))
-        account = Account(self._last, budget, self._get(parent).account)
-        process = self._rows[self._last] = self._row(self._last, parent, program, task, account)
-        self._relate(process)
-        self._report(Kind.SPAWNED, process.pid, {"parent": parent, "program": program, "task": task})
-        self._tasks.start_soon(self._main, process, name=f"process {process.pid} {program}")
-        return process
+        return program
 
     def _relate(self, process: Process) -> None:
         """Note whose a new process is."""

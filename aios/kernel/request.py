@@ -10,7 +10,7 @@ import anyio
 from aios.context import Snapshot
 from aios.kernel.account import FREE, Account
 from aios.kernel.lengths import NOTHING, Length
-from aios_syscalls import Syscall
+from aios_syscalls import CallId, Syscall
 
 
 class Request:
@@ -20,13 +20,13 @@ class Request:
         "_turn",
         "account",
         "call",
+        "call_id",
         "context",
         "depth",
         "emit",
         "gang",
         "id",
         "length",
-        "pid",
         "priority",
         "program",
         "prompt",
@@ -40,7 +40,7 @@ class Request:
     def __init__(
         self,
         id: int,
-        pid: int,
+        call_id: CallId,
         call: Syscall[Any],
         emit: Callable[[str], None],
         program: str = "user",
@@ -50,7 +50,8 @@ class Request:
         depth: int = 0,
     ) -> None:
         self.id = id
-        self.pid = pid
+        """Counts the calls that a kernel takes in, for policies; not on record."""
+        self.call_id = call_id
         self.program = program
         self.tenant = tenant
         """The program that the user started and that this is done for."""
@@ -76,6 +77,11 @@ class Request:
         self.running = False
         """Whether it holds a slot of its lane."""
         self._turn: anyio.Event | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process that made it."""
+        return self.call_id.pid
 
     def wake(self) -> None:
         """Its turn has come."""

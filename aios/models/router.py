@@ -14,7 +14,18 @@ from aios.models.routing.forecast import REMEMBERED, Forecast, Load, keep
 from aios.models.routing.judge import Judge, Verdict, misfit
 from aios.models.routing.outcomes import Outcomes
 from aios.models.routing.strategies import STRATEGIES, Candidate, Weights
-from aios_syscalls import BadRequest, Budget, BudgetExceeded, Chat, ChatReply, Embed, LlmCall, ModelFailed, NotFound
+from aios_syscalls import (
+    BadRequest,
+    Budget,
+    BudgetExceeded,
+    CallId,
+    Chat,
+    ChatReply,
+    Embed,
+    LlmCall,
+    ModelFailed,
+    NotFound,
+)
 
 EVEN = Weights()
 UNLIMITED = Budget()
@@ -79,7 +90,7 @@ class Router:
         self._strategy = STRATEGIES[strategy](usual, weights)
         self.forecast = Forecast(models, {name: each.price for name, each in self._profiles.items()}, load)
         self._judge = Judge()
-        self._answers: OrderedDict[int, _Answer] = OrderedDict()
+        self._answers: OrderedDict[CallId, _Answer] = OrderedDict()
         if outcomes is not None and len(models) > 1:
             for each in outcomes.read(models):
                 self._learn(_Answer(0, each.model, Text.of(each.question, each.length), each.answer), each.score)
@@ -137,7 +148,7 @@ class Router:
         if misfit(reply.text, chat.response_schema):
             self._remember(_Answer(0, reply.model, _text(chat), reply.text[:MAX_CHARS]), 0.0)
 
-    def served(self, id: int, pid: int, program: str, chat: Chat, reply: ChatReply) -> None:
+    def served(self, id: CallId, pid: int, program: str, chat: Chat, reply: ChatReply) -> None:
         """An answer went to the process that asked."""
         self.forecast.served(pid, program, chat, reply)
         if len(self._models) > 1:
@@ -147,7 +158,7 @@ class Router:
         """An answer was found not good enough. The judge itself learns nothing of what it said."""
         self._strategy.learn(_text(chat), reply.model, verdict.good)
 
-    def feedback(self, call: int, pid: int, score: float) -> None:
+    def feedback(self, call: CallId, pid: int, score: float) -> None:
         """The process `pid` says how good the answer to its call was. Raises NotFound for one that is not its own."""
         if len(self._models) < 2:
             return  # with one model there is nothing to choose, and so nothing to learn

@@ -1,20 +1,31 @@
 """The record of what happens in a kernel: its events, the journal that keeps them, the history that they tell."""
 
+from aios.record.database import lives
 from aios.record.event import Event, Kind, Observer
 from aios.record.history import ENDINGS, Bill, CallRecord, History, ProcessRecord, model_of
-from aios.record.journal import Journal, SqliteJournal, read_events
+from aios.record.journal import Journal
+from aios.record.memory import MemoryJournal
+from aios.record.reading import ALL_KINDS, OUTLINE_KINDS, RunRecord, read_events, run_of_process, runs
+from aios.record.sqlite import SqliteJournal
 
 __all__ = [
+    "ALL_KINDS",
     "ENDINGS",
+    "OUTLINE_KINDS",
     "Bill",
     "CallRecord",
     "Event",
     "History",
     "Journal",
     "Kind",
+    "MemoryJournal",
     "Observer",
     "ProcessRecord",
+    "RunRecord",
     "SqliteJournal",
+    "lives",
     "model_of",
     "read_events",
+    "run_of_process",
+    "runs",
 ]

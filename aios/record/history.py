@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from aios.record.event import Event, Kind
+from aios_syscalls import CallId
 
 ENDINGS = frozenset({Kind.DONE, Kind.FAILED, Kind.CANCELLED, Kind.EXPIRED, Kind.UNKNOWN})
 
@@ -29,14 +30,10 @@ class Bill:
 class CallRecord:
     """One syscall; times in seconds since the run began."""
 
-    id: int
-    pid: int
+    id: CallId
     name: str
     accepted: float
     call: Any = None
-    graph: int = 0
-    """The call whose node it is; 0 outside of graphs."""
-    node: str = ""
     slices: list[tuple[float, float | None]] = field(default_factory=list)
     """Start and end of each turn on a slot; None while it runs."""
     lanes: list[str] = field(default_factory=list)
@@ -61,6 +58,16 @@ class CallRecord:
     tokens: int = 0
     model: str = ""
     outcome: Any = None
+
+    @property
+    def pid(self) -> int:
+        """The process that made it."""
+        return self.id.pid
+
+    @property
+    def graph(self) -> CallId | None:
+        """The call whose node it is."""
+        return self.id._replace(node="") if self.id.node else None
 
     @property
     def usd(self) -> float | None:
@@ -223,7 +230,7 @@ class History:
         self.processes: dict[int, ProcessRecord] = {}
         self.forgotten = 0
         """Processes that have ended and are not kept."""
-        self.calls: dict[int, CallRecord] = {}
+        self.calls: dict[CallId, CallRecord] = {}
         self.past = Work()
         """The calls of everybody that have ended."""
         self.now = 0.0
@@ -258,27 +265,26 @@ class History:
                     del self.processes[self._ended.popleft()]
                     self.forgotten += 1
             case Kind.ACCEPTED:
-                call = self.calls[event.call] = CallRecord(event.call, event.pid, data["name"], event.at)
+                call = self.calls[event.id] = CallRecord(event.id, data["name"], event.at)
                 call.call = data["call"] if self._whole else None
-                call.graph, call.node = data.get("graph", 0), data.get("node", "")
                 if event.pid in self.processes:
                     self.processes[event.pid].calls.append(call)
             case Kind.ROUTED:
-                self.calls[event.call].routed.append({"at": event.at, **data})
+                self.calls[event.id].routed.append({"at": event.at, **data})
             case Kind.STARTED:
-                call = self.calls[event.call]
+                call = self.calls[event.id]
                 call.start(event.at, data.get("lane", ""))
                 if data.get("slice"):
                     self.slices[data["lane"]] = data["slice"]
                 call.state = "running"
             case Kind.PAUSED:
-                call = self.calls[event.call]
+                call = self.calls[event.id]
                 call.stop(event.at, data.get("lane", ""))
                 call.paused.add(data.get("lane", ""))
                 call.tokens = data["tokens"]
                 call.state = "running" if call.open else "paused"
             case Kind.LEFT:
-                call = self.calls[event.call]
+                call = self.calls[event.id]
                 call.stop(event.at, data["lane"])
                 call.paused.discard(data["lane"])
                 call.pay(data, data["lane"])
@@ -302,7 +308,7 @@ class History:
         return self.past.plus(self.calls.values(), self.now).tokens
 
     def _end(self, event: Event) -> None:
-        call = self.calls.get(event.call)
+        call = self.calls.get(event.id)
         if call is None:
             self._twice += 1
             return

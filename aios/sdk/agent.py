@@ -222,10 +222,10 @@ class Agent(Filing):
         )
         return (await self.port.submit(call)).vectors
 
-    async def feedback(self, call: ChatReply | int, score: float) -> None:
+    async def feedback(self, call: ChatReply | str, score: float) -> None:
         """Say how good an answer was, from 0 to 1: the router learns from it. Raises BadRequest for no score."""
-        number = call.call if isinstance(call, ChatReply) else call
-        await self.port.submit(Feedback(answered=number, score=score))
+        answered = call.call if isinstance(call, ChatReply) else call
+        await self.port.submit(Feedback(answered=answered, score=score))
 
     # -- tools
 

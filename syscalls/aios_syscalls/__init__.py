@@ -1,6 +1,7 @@
 """The ABI of the aios kernel: every syscall, reply and error, and their JSON form."""
 
 from aios_syscalls.base import Effect, Frozen, R, Reply, Syscall
+from aios_syscalls.call_id import CallId
 from aios_syscalls.errors import (
     AgentFailed,
     AiosError,
@@ -135,6 +136,7 @@ __all__ = [
     "BadRequest",
     "Budget",
     "BudgetExceeded",
+    "CallId",
     "CallTool",
     "CallerError",
     "Cancelled",

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_validator
 
 from aios_syscalls.base import Effect, Frozen, Many, Reply, Syscall
+from aios_syscalls.call_id import PATTERN
 from aios_syscalls.json_value import JsonSchema
 
 
@@ -81,7 +82,7 @@ class Usage(Frozen):
 
 
 class ChatReply(Reply):
-    """A finished answer; `finish` says why it ended, `model` who gave it, `call` is its number for `Feedback`."""
+    """A finished answer; `finish` says why it ended, `model` who gave it, `call` is its identity for `Feedback`."""
 
     text: str
     tool_uses: tuple[ToolUse, ...] = ()
@@ -94,7 +95,7 @@ class ChatReply(Reply):
     """How much likelier each token was than the next best, 0 to 1, on average; None: not known."""
     reasoning: str = ""
     """What the model thought before it answered, where it tells; never a part of the text."""
-    call: int = 0
+    call: str = ""
 
     @property
     def message(self) -> Message:
@@ -252,8 +253,8 @@ class Feedback(Syscall[Noted]):
     name: ClassVar[str] = "llm.feedback"
     effect: ClassVar[Effect] = Effect.IDEMPOTENT
 
-    answered: int = Field(ge=1)
-    """The number of the chat: `ChatReply.call`."""
+    answered: str = Field(pattern=PATTERN, max_length=300)
+    """The chat, as PID.N: `ChatReply.call`."""
     score: float = Field(ge=0, le=1)
     """From 0, useless, to 1, as good as can be."""
 

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from pydantic_core import to_json
 
 from aios.record import Event, History, Kind, SqliteJournal, read_events
-from aios.record.journal import INSERT, SCHEMA
+from aios.record.database import SCHEMA
+from aios.record.row import Row
+from aios.record.sqlite import INSERT
 from aios_syscalls import AgentFailed, ProcessState, Send
 from tests.attacks.hostile import ended, kernel_with, start
 
@@ -79,11 +81,20 @@ async def test_no_frame_of_an_agent_breaks_the_record(tmp_path: Path) -> None:
 
 def test_without_the_defence_one_such_row_makes_the_whole_batch_fail() -> None:
     """The control: SQLite refuses all rows of a statement for one number that JSON has not."""
-    rows = [to_json(Event(0.0, Kind.EXITED, 1, 0, {"n": value})) for value in (1, float("nan"))]
+    rows = [
+        Row(Event(0.0, Kind.EXITED, 1, 0, {}), to_json({"n": value}), {}).encode(seq, "", 1, 0)
+        for seq, value in enumerate((1, float("nan")), 1)
+    ]
     with closing(sqlite3.connect(":memory:")) as db:
         db.executescript(SCHEMA)
         with pytest.raises(sqlite3.OperationalError, match="malformed JSON"):
-            db.execute(INSERT, ((b"[" + b",".join(rows) + b"]").decode(),))
+            db.execute(
+                INSERT,
+                (
+                    1,
+                    (b"[" + b",".join(rows) + b"]").decode(),
+                ),
+            )
 
 
 class Unwritable:
@@ -149,7 +160,10 @@ def test_every_value_is_kept_or_described_and_its_neighbours_are_kept_whole(
 async def test_what_sqlite_alone_refuses_costs_its_own_payload(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("aios.record.journal._encode", to_json)  # lets NaN through to SQLite
+    def trusting(event: Event) -> Row:  # lets NaN through to SQLite
+        return Row(event, to_json(event.data), {})
+
+    monkeypatch.setattr("aios.record.sqlite.row", trusting)
     path = tmp_path / "journal.db"
     async with SqliteJournal(path) as journal:
         for number, value in enumerate([1.0, float("nan"), 2.0]):
@@ -162,8 +176,8 @@ async def test_what_sqlite_alone_refuses_costs_its_own_payload(
 
 
 async def test_payloads_on_record_are_weighed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aios.record.journal.PAYLOADS_PER_PROCESS", 200_000)
-    monkeypatch.setattr("aios.record.journal.PAYLOADS", 500_000)
+    monkeypatch.setattr("aios.record.sqlite.PAYLOADS_PER_PROCESS", 200_000)
+    monkeypatch.setattr("aios.record.sqlite.PAYLOADS", 500_000)
     path = tmp_path / "journal.db"
     async with SqliteJournal(path) as journal:
         for pid in (1, 2, 3, 4):
@@ -173,8 +187,9 @@ async def test_payloads_on_record_are_weighed(tmp_path: Path, monkeypatch: pytes
     rows = strict(path)
     assert [row["tokens"] for row in rows] == [*range(51)] * 4
     assert all(row["reply"] == {"text": "small"} for row in rows if row["tokens"] == 50)
-    assert sum("text" in row["reply"] for row in rows if row["tokens"] < 50) <= 500_000 / 9_000 + 1
-    assert all("has its fill" in row["reply"]["omitted"] for row in rows if "text" not in row["reply"])
+    whole = [event.data for event in read_events(path)]
+    assert 0 < sum("text" in data["reply"] for data in whole if data["tokens"] < 50) <= 500_000 / 9_000 + 1
+    assert all("has its fill" in data["reply"]["omitted"] for data in whole if "text" not in data["reply"])
     assert path.stat().st_size < 1_000_000
 
 

@@ -23,13 +23,12 @@ from aios.hosts.session import Session
 from aios.hosts.task import TaskHost
 from aios.kernel import Kernel, Lane, Limits, Turn, by_family
 from aios.models.scripted import ScriptedModel
-from aios.record import Event, Kind
+from aios.record import Event, Kind, MemoryJournal
 from aios.scheduler import POLICIES, Fifo
 from aios.sdk import Agent
 from aios.simulate import clock
 from aios_syscalls import Chat, ChatReply, Message, Reply, Spawn, Usage, Wait
 from aios_syscalls.wire import call_to_json
-from tests.kernel.conftest import MemoryJournal
 
 FLOOD = 20_000
 CALL_S = 2e-7
@@ -99,8 +98,8 @@ async def lane_waits(policy: str, beside: str) -> list[float]:
 
 def waits_of(events: Sequence[Event], pid: int) -> list[float]:
     own = [event for event in events if event.pid == pid]
-    arrived = {event.call: event.at for event in own if event.kind is Kind.ACCEPTED}
-    return [event.at - arrived[event.call] for event in own if event.kind is Kind.STARTED]
+    arrived = {event.n: event.at for event in own if event.kind is Kind.ACCEPTED}
+    return [event.at - arrived[event.n] for event in own if event.kind is Kind.STARTED]
 
 
 @pytest.mark.parametrize("policy", ["vtc", "fair_gittins"])

@@ -13,7 +13,6 @@ from trio.testing import MockClock
 
 from aios.bench import sched_live
 from aios.bench.paired import Pairs, interval, ratio
-from aios.bench.route.queues import Unkept
 from aios.bench.sched_fit import Batch, core
 from aios.bench.sched_live import Took, figures, run, simulate, workload
 from aios.context import Snapshot
@@ -23,6 +22,7 @@ from aios.hosts.task import TaskHost
 from aios.kernel import Kernel, Lane, by_family
 from aios.models.base import NOBODY, Caller, Emit
 from aios.models.scripted import ScriptedModel
+from aios.record import MemoryJournal
 from aios.scheduler import Scheduler
 from aios.simulate import Core
 from aios_syscalls import Chat, ChatReply, Usage
@@ -169,7 +169,7 @@ async def test_a_kernel_over_a_model_that_is_as_its_core_takes_what_the_simulato
             model = Batched()
             tasks.start_soon(model.step)
             lane = Lane("llm", LlmCore(model), scheduler, model.slots)
-            async with Kernel([lane], by_family, TaskHost(mains=mains), Unkept()) as kernel:
+            async with Kernel([lane], by_family, TaskHost(mains=mains), MemoryJournal()) as kernel:
                 yield kernel
             tasks.cancel_scope.cancel()
 

@@ -10,8 +10,8 @@ from typing import Any
 import anyio
 import pytest
 
-from aios.config import journal_path, runs_directory
-from aios.record import Event, History, Kind, SqliteJournal
+from aios.config import journal_path
+from aios.record import Event, History, Kind, RunRecord, SqliteJournal, runs
 
 FACTS = {
     "run": "20260102-030405-abcd",
@@ -60,18 +60,17 @@ class Story:
     def history(self) -> History:
         return History.of(sorted(self.events, key=lambda event: event.at))
 
-    def write(self) -> Path:
-        """The run as a journal on the disk."""
-        run = self.events[0].data["run"]
-        path = journal_path(runs_directory() / run)
+    def write(self) -> RunRecord:
+        """The run, on record on the disk."""
+        path, run = journal_path(), self.events[0].data["run"]
 
         async def write() -> None:
             async with SqliteJournal(path) as journal:
                 for event in sorted(self.events, key=lambda event: event.at):
-                    journal.record(event)
+                    journal.record(event._replace(run=run))
 
         anyio.run(write)
-        return path
+        return next(each for each in runs(path) if each.id == run)
 
     def add(self, at: float, kind: Kind, pid: int, id: int, /, **data: Any) -> None:
         """Something that happens to a call, or, where its id is 0, to a process."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from aios.cli.chrome import threads, trace
 from aios.record import CallRecord, History
+from aios_syscalls import CallId
 
 
 def spans(document: Any, pid: int) -> list[dict[str, Any]]:
@@ -41,7 +42,7 @@ def test_a_call_holds_its_waits_and_slices(busy: Any) -> None:
 
 def test_calls_that_overlap_have_threads_of_their_own(busy: Any) -> None:
     calls = [(span["args"]["call"], span["tid"]) for span in spans(trace(busy.history), 3) if "." in span["name"]]
-    assert calls == [(3, 1), (4, 2)]
+    assert calls == [("3.3", 1), ("3.4", 2)]
 
 
 def test_it_is_json(busy: Any) -> None:
@@ -55,7 +56,10 @@ times = st.floats(0, 100, allow_nan=False)
 
 @given(st.lists(st.tuples(times, times), max_size=12))
 def test_calls_on_one_thread_never_overlap(intervals: list[tuple[float, float]]) -> None:
-    calls = [CallRecord(number, 1, "llm.chat", min(pair), ended=max(pair)) for number, pair in enumerate(intervals, 1)]
+    calls = [
+        CallRecord(CallId(1, number), "llm.chat", min(pair), ended=max(pair))
+        for number, pair in enumerate(intervals, 1)
+    ]
     by_thread: defaultdict[int, list[CallRecord]] = defaultdict(list)
     for thread, call in threads(calls, 100.0):
         by_thread[thread].append(call)
@@ -70,9 +74,9 @@ def test_calls_on_one_thread_never_overlap(intervals: list[tuple[float, float]])
 def test_slices_and_waits_lie_within_their_call(points: list[float]) -> None:
     accepted, *rest = sorted(points)
     turns = list(zip(rest[::2], rest[1::2], strict=False))
-    call = CallRecord(1, 1, "llm.chat", accepted, slices=[(start, end) for start, end in turns], ended=rest[-1])
+    call = CallRecord(CallId(1, 1), "llm.chat", accepted, slices=[(start, end) for start, end in turns], ended=rest[-1])
     history = History()
-    history.calls[1] = call
+    history.calls[call.id] = call
     outer, *inner = spans(trace(history), 1)
     for span in inner:
         assert outer["ts"] <= span["ts"]

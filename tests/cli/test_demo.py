@@ -44,4 +44,5 @@ async def test_programs_run_in_processes_of_their_own(programs: Path) -> None:
     config = Config(agents=(programs,))
     outcome = await execute(jobs, config, PlainView(StringIO()), models=[ScriptedModel("x")])
     assert [process.result for process in outcome.history.processes.values()] == ["one", "two"]
-    assert (outcome.journal.parent / "agents" / "1.log").is_file()
+    assert outcome.run
+    assert (outcome.run.directory / "agents" / "1.log").is_file()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -14,12 +13,12 @@ from aios.cli import gantt
 from aios.cli.app import app
 from aios.cli.chrome import trace
 from aios.cli.runs import read
-from aios.config import journal_path, runs_directory
+from aios.config import journal_path
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
 from aios.kernel import Kernel, Lane, Passage
 from aios.models.scripted import ScriptedModel
-from aios.record import SqliteJournal
+from aios.record import RunRecord, SqliteJournal, runs
 from aios.scheduler import Fifo
 from aios_syscalls import Budget, BudgetExceeded, Chat, ChatReply, Message, ModelFailed, Reply, Usage
 
@@ -75,10 +74,10 @@ async def hedged(passage: Passage) -> Reply:
     return found[0][1]
 
 
-def record(route: Any, *calls: Chat, small: Any = "I am", delay_s: float = 0.0, budget: Budget = Budget()) -> Path:  # noqa: B008
-    """The journal of a run in which the user makes these calls, one after the other."""
+def record(route: Any, *calls: Chat, small: Any = "I am", delay_s: float = 0.0, budget: Budget = Budget()) -> RunRecord:  # noqa: B008
+    """What is on record of a run in which the user makes these calls, one after the other."""
     models = [ScriptedModel(small, "small", delay_s=delay_s), ScriptedModel("I am big", "big", delay_s=0.01)]
-    path = journal_path(runs_directory() / FACTS["run"])  # type: ignore[operator]
+    path = journal_path()
 
     async def run() -> None:
         lanes = [Lane(f"llm:{model.name}", LlmCore(model), Fifo(), model.slots) for model in models]
@@ -91,7 +90,7 @@ def record(route: Any, *calls: Chat, small: Any = "I am", delay_s: float = 0.0, 
                         continue
 
     anyio.run(run)
-    return path
+    return runs(path)[-1]
 
 
 def aios(*words: str) -> Result:
@@ -106,8 +105,8 @@ def explained(*words: str) -> str:
 
 def test_the_candidates_and_the_reason_are_told() -> None:
     record(cascade, CHAT)
-    lines = explained("1").splitlines()
-    assert lines[0] == "call 1  llm.chat  by process 0  done"
+    lines = explained("0.1").splitlines()
+    assert lines[0] == "call 0.1  llm.chat  done"
     assert lines[1] == "cascade chose small: it is the cheapest"
     table = [line.split() for line in lines[3:7]]
     assert table == [
@@ -120,7 +119,7 @@ def test_the_candidates_and_the_reason_are_told() -> None:
 
 def test_what_happened_is_told_in_order() -> None:
     record(cascade, CHAT)
-    text = explained("1")
+    text = explained("0.1")
     assert "cascade chose big: small did not do (there was one candidate)" in text
     steps = [line.split() for line in text.splitlines() if line.startswith("  ")]
     assert [step[0] for step in steps] == ["routed", "slice", "left", "routed", "slice", "done"]
@@ -132,18 +131,18 @@ def test_what_happened_is_told_in_order() -> None:
 
 def test_what_failed_says_why_it_left() -> None:
     record(cascade, CHAT, small=ModelFailed("the server is down"))
-    assert "left" in explained("1")
-    assert "llm:small: the server is down\n" in explained("1")
+    assert "left" in explained("0.1")
+    assert "llm:small: the server is down\n" in explained("0.1")
 
 
 def test_a_call_without_a_choice_had_one_candidate() -> None:
     record(cascade, CHAT.model_copy(update={"model": "big"}))
-    assert "there was one candidate: big\n" in explained("1")
+    assert "there was one candidate: big\n" in explained("0.1")
 
 
 def test_a_refused_call_came_to_no_lane_and_says_why() -> None:
     record(cascade, CHAT, CHAT, budget=Budget(calls=1))
-    text = explained("2", "last")
+    text = explained("0.2", "last")
     assert "it came to no lane" in text
     assert "failed" in text
     assert "may use 1 syscalls" in text
@@ -151,16 +150,16 @@ def test_a_refused_call_came_to_no_lane_and_says_why() -> None:
 
 def test_a_call_that_there_is_not_is_not_found() -> None:
     record(cascade, CHAT)
-    result = aios("route", "explain", "7")
+    result = aios("route", "explain", "0.7")
     assert result.exit_code == 3
-    assert "no call 7 in this run, which has 1" in result.stderr
-    assert aios("route", "explain", "1", "2031").exit_code == 3
+    assert "no call 0.7 in this run, which has 1" in result.stderr
+    assert aios("route", "explain", "0.1", "2031").exit_code == 3
     assert aios("route", "explain", "one").exit_code == 2
 
 
 def test_as_json_it_is_all_there() -> None:
     record(cascade, CHAT)
-    found = json.loads(explained("1", "--json"))
+    found = json.loads(explained("0.1", "--json"))
     assert [each["chosen"] for each in found["routed"]] == ["small", "big"]
     assert found["routed"][0]["candidates"] == [SMALL, BIG, TINY]
     assert [each["lane"] for each in found["turns"]] == ["llm:small", "llm:big"]
@@ -174,13 +173,13 @@ def test_as_json_it_is_all_there() -> None:
 
 def test_the_trace_of_a_call_has_lanes_choices_and_costs() -> None:
     record(cascade, CHAT)
-    text = aios("trace", "--call", "1").stdout
+    text = aios("trace", "--call", "0.1").stdout
     assert "on llm:small" in text
     assert "on llm:big" in text
     assert "cascade chose small: it is the cheapest" in text
     assert "llm:small: 2 of 5 wanted points" in text
     assert "0.065 USD in all" in text
-    assert json.loads(aios("trace", "--call", "1", "--json").stdout)["usd"] == pytest.approx(0.065)
+    assert json.loads(aios("trace", "--call", "0.1", "--json").stdout)["usd"] == pytest.approx(0.065)
 
 
 def test_two_turns_at_once_are_told_drawn_and_traced() -> None:
@@ -191,7 +190,7 @@ def test_two_turns_at_once_are_told_drawn_and_traced() -> None:
     assert first[1] == pytest.approx(second[1], abs=0.05)
     assert call.wait_s(history.now) < 0.02
     assert call.run_s(history.now) > call.busy(history.now)[0][1] - call.busy(history.now)[0][0]
-    text = explained("1")
+    text = explained("0.1")
     assert text.count("  slice ") == 2
     assert "llm:small: big was faster" in text
     turns = [event for event in trace(history)["traceEvents"] if event["name"].startswith("slice")]

@@ -82,7 +82,8 @@ async def test_a_run_that_failed_for_its_budget_alone_says_so() -> None:
 @pytest.mark.anyio
 async def test_the_journal_has_what_was_seen() -> None:
     outcome, _ = await outcome_of(Job("say", "a"), Job("fail", "b"))
-    written = History.of(read_events(outcome.journal))
+    assert outcome.run
+    written = History.of(read_events(outcome.run.journal))
     seen = [process.figures(9) for process in outcome.history.processes.values()]
     assert [process.figures(9) for process in written.processes.values()] == seen
     assert written.kinds == outcome.history.kinds
@@ -124,7 +125,9 @@ async def test_an_error_of_the_run_leaves_what_was_done() -> None:
 async def test_a_run_may_be_given_its_directory() -> None:
     directory = runs_directory() / "20260101-000000-cafe"
     outcome, _ = await outcome_of(Job("say", "a"), directory=directory)
-    assert outcome.journal == journal_path(directory)
+    assert outcome.run
+    assert outcome.run.journal == journal_path()
+    assert outcome.recorded.id == directory.name
     assert outcome.history.facts["run"] == "20260101-000000-cafe"
 
 

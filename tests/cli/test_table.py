@@ -12,6 +12,7 @@ from rich.console import Console
 from aios.cli import calls, results, view
 from aios.cli.table import label, processes
 from aios.record import ProcessRecord
+from aios_syscalls import CallId
 
 
 def printed(*parts: Any, width: int = 80) -> str:
@@ -102,13 +103,13 @@ def test_the_results_of_children_are_shown_only_when_something_went_wrong(busy: 
 
 def test_calls_are_listed_in_order(busy: Any) -> None:
     rows = list(calls.rows(busy.history))
-    assert rows[0] == ("1", "1", "llm.chat", "tiny", "0.000", "1.0s", "2.0s", "2", "20", "done")
-    assert [row[0] for row in rows] == ["1", "2", "3", "4"]
+    assert rows[0] == ("1.1", "llm.chat", "tiny", "0.000", "1.0s", "2.0s", "2", "20", "done")
+    assert [row[0] for row in rows] == ["1.1", "2.2", "3.3", "3.4"]
 
 
 def test_a_call_is_shown_whole(busy: Any) -> None:
     console = Console(file=StringIO(), width=80)
-    calls.show(console, calls.find(busy.history, 1), 5.0)
+    calls.show(console, calls.find(busy.history, CallId(1, 1)), 5.0)
     text = str(console.file.getvalue())  # type: ignore[attr-defined]
     assert "in 2 slices, 20 tokens by tiny" in text
     assert "role: user" in text

@@ -15,8 +15,8 @@ from aios.cli import usage
 from aios.cli.app import app
 from aios.cli.flags import By
 from aios.cli.output import dollars
-from aios.config import journal_path, runs_directory
-from aios.record import Event, History, Kind
+from aios.config import journal_path
+from aios.record import Event, History, Kind, RunRecord
 from aios_syscalls import StorageFailed
 
 IDS = ("20260101-000000-aaaa", "20260102-000000-bbbb")
@@ -154,33 +154,37 @@ def test_without_runs_it_says_how_to_make_one() -> None:
 @pytest.mark.parametrize(
     "sql",
     [
-        "DROP TABLE event",
-        "UPDATE event SET data = '{' WHERE kind = 'done'",
-        "DELETE FROM event WHERE kind = 'accepted'",
-        "UPDATE event SET data = '[]' WHERE kind = 'spawned'",
-        None,
+        "UPDATE event SET data = '{' WHERE kind = 'done' AND run = 1",
+        "UPDATE event SET at = at + 1 WHERE kind = 'done' AND run = 1",
+        "UPDATE event SET schema = 99 WHERE run = 1",
+        "DELETE FROM event WHERE kind = 'accepted' AND run = 1",
+        "UPDATE event SET data = '[]' WHERE kind = 'spawned' AND run = 1",
     ],
 )
-def test_a_broken_journal_is_named_and_passed_over(sql: str | None) -> None:
-    broken = journal_path(runs_directory() / IDS[0])
-    if sql is None:
-        broken.write_bytes(b"not a database" * 100)
-    else:
-        with sqlite3.connect(broken) as db:
-            db.execute(sql)
-        db.close()
+def test_a_run_whose_record_is_broken_is_named_and_passed_over(sql: str) -> None:
+    with sqlite3.connect(journal_path()) as db:
+        db.execute(sql)
+    db.close()
     result = aios("usage", "--json")
     found = json.loads(result.stdout)
     assert found["total"] == row(3, 3, 2, 3.0, 0.0, 1)
     assert [error["code"] for error in found["passed_over"]] == ["storage_failed"]
-    assert str(broken) in result.stderr
+    assert IDS[0] in result.stderr
     assert "passed over" in result.stderr
     assert aios("usage", "--run", IDS[0]).exit_code == 1
 
 
+def test_a_file_that_is_no_journal_is_named() -> None:
+    journal_path().parent.mkdir(parents=True, exist_ok=True)
+    journal_path().write_bytes(b"not a database" * 100)
+    result = aios("usage")
+    assert result.exit_code == 1
+    assert str(journal_path()) in result.stderr
+
+
 def test_a_kernel_that_never_started_used_nothing(story: Any) -> None:
-    path = story().write()
-    with sqlite3.connect(path) as db:
+    run = story().write()
+    with sqlite3.connect(run.path) as db:
         db.execute("DELETE FROM event")
     db.close()
     assert told()["total"]["calls"] == 0
@@ -198,9 +202,9 @@ def test_a_record_from_before_prices_were_known_has_none(story: Any) -> None:
 
 
 def test_what_was_written_before_is_not_even_opened(story: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = story().write()
-    assert list(usage.journals()) == [path]
-    assert list(usage.journals(path.stat().st_mtime + 1)) == []
+    run = story().write()
+    assert list(usage.recorded()) == [run]
+    assert list(usage.recorded(run.written + 1)) == []
 
 
 def test_only_what_is_open_is_kept_in_memory(story: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +239,9 @@ def test_a_run_is_added_whole_or_not_at_all(story: Any) -> None:
 
 
 def test_a_journal_that_went_away_is_told(tmp_path: Path) -> None:
-    errors = list(usage.read(usage.Usage(By.DAY), [tmp_path / "none" / "journal.db"]))
+    errors = list(
+        usage.read(usage.Usage(By.DAY), [RunRecord(tmp_path / "none" / "journal.db", "r", 1, 1, 0.0, 0.0, 1, 1)])
+    )
     assert [error.code for error in errors] == ["storage_failed"]
 
 

@@ -22,10 +22,9 @@ from aios.models.router import Profile, Router
 from aios.models.routing.forecast import Load
 from aios.models.routing.strategies import Weights
 from aios.models.scripted import ScriptedModel
-from aios.record import CallRecord, Event, History, Kind
+from aios.record import CallRecord, Event, History, Kind, MemoryJournal
 from aios.scheduler import Fifo, Scheduler
-from aios_syscalls import AiosError, Budget, BudgetExceeded, Chat, ChatReply, Message
-from tests.kernel.conftest import MemoryJournal
+from aios_syscalls import AiosError, Budget, BudgetExceeded, CallId, Chat, ChatReply, Message
 
 
 def chat(text: str = "hi", **fields: Any) -> Chat:
@@ -66,15 +65,15 @@ class Routed:
         return reply.text, "".join(heard)
 
     def kinds(self, call: int = 1) -> list[Kind]:
-        return [event.kind for event in self.events if event.call == call]
+        return [event.kind for event in self.events if event.n == call]
 
     def left(self, call: int = 1) -> list[tuple[str, str]]:
         """The models that a call left, and why."""
-        found = [event.data for event in self.events if event.kind is Kind.LEFT and event.call == call]
+        found = [event.data for event in self.events if event.kind is Kind.LEFT and event.n == call]
         return [(each["model"], each["why"]) for each in found]
 
     def record(self, call: int = 1) -> CallRecord:
-        return History.of(self.events).calls[call]
+        return History.of(self.events).calls[CallId(0, call)]
 
     async def spare(self, resource: str) -> float:
         """What is left of a budget, as a call that asks for too much is told."""

@@ -356,7 +356,7 @@ async def test_who_gives_up_a_call_pays_for_what_was_written(how: str, hedge: bo
         else:
             with pytest.raises(BudgetExceeded, match="seconds"):
                 await bench.ask(chat(max_tokens=99))
-        end = next(event.data for event in bench.events if event.call == 1 and event.kind in {how, Kind.FAILED})
+        end = next(event.data for event in bench.events if event.n == 1 and event.kind in {how, Kind.FAILED})
         assert end["usd"] == 0
         if how != "seconds":
             assert await bench.spare("tokens") == 1000 - (5 + 3)
@@ -378,7 +378,7 @@ async def test_a_cheap_answer_is_quiet_until_it_is_found_good() -> None:
         reply = await bench.kernel.submit(
             chat(response_schema=NEEDS), lambda piece: heard.append((anyio.current_time() - began, piece))
         )
-        assert (reply.text, reply.model, reply.call) == (GOOD, "a", 1)
+        assert (reply.text, reply.model, reply.call) == (GOOD, "a", "0.1")
         assert heard == [(2, GOOD)]
         assert bench.kinds() == [Kind.ACCEPTED, Kind.ROUTED, Kind.STARTED, Kind.DONE]
     assert not b.calls
@@ -607,25 +607,25 @@ async def test_feedback_is_for_ones_own_calls() -> None:
     said: dict[str, str] = {}
 
     async def grader(agent: Agent, task: str) -> str:
-        for call in (1, 999):
+        for call in ("0.1", "0.999"):
             try:
                 await agent.port.submit(Feedback(answered=call, score=1.0))
             except NotFound as error:
-                said[str(call)] = error.message
+                said[call] = error.message
         own = await agent.port.submit(chat())
         await agent.port.submit(Feedback(answered=own.call, score=1.0))
-        return str(own.call)
+        return own.call
 
     async with routed(ScriptedModel("a", name="a"), ScriptedModel("b", name="b"), mains={"grader": grader}) as bench:
         mine = await bench.kernel.submit(chat())
         spawned = await bench.kernel.submit(Spawn(program="grader"))
         exit = await bench.kernel.submit(Wait(pid=spawned.pid))
         assert exit.process.state == "done", exit
-        assert set(said) == {"1", "999"}
-        assert "none of this one's" in said["1"]
+        assert set(said) == {"0.1", "0.999"}
+        assert "none of this one's" in said["0.1"]
         await bench.kernel.submit(Feedback(answered=mine.call, score=0.5))
         with pytest.raises(NotFound):
-            await bench.kernel.submit(Feedback(answered=int(exit.process.result or 0), score=0.5))
+            await bench.kernel.submit(Feedback(answered=exit.process.result or "", score=0.5))
 
 
 async def test_a_failed_call_has_no_answer_to_grade() -> None:
@@ -634,7 +634,7 @@ async def test_a_failed_call_has_no_answer_to_grade() -> None:
         with pytest.raises(ModelFailed):
             await bench.ask(chat())
         with pytest.raises(NotFound):
-            await bench.kernel.submit(Feedback(answered=1, score=0.5))
+            await bench.kernel.submit(Feedback(answered="0.1", score=0.5))
 
 
 async def test_with_one_model_feedback_is_taken_and_there_is_nothing_to_choose() -> None:

@@ -21,6 +21,7 @@ from aios_storage.root import MAX_READ
 from aios_syscalls import (
     AppendFile,
     BadRequest,
+    CallId,
     ChangeFiles,
     Conflict,
     CopyFile,
@@ -86,7 +87,7 @@ def core(tmp_path: Path) -> Iterator[FileCore]:
 
 
 async def ask(core: FileCore, call: Syscall[R], program: str = "writer") -> R:
-    reply = await core.run(Turn(call, 1, None, None, lambda _: None, program, 7))
+    reply = await core.run(Turn(call, 1, None, None, lambda _: None, program, CallId(1, 7)))
     assert isinstance(reply, call.reply_type())
     return reply
 

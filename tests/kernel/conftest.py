@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import anyio
 import pytest
@@ -15,30 +14,9 @@ from aios.hosts.program import Main
 from aios.hosts.task import TaskHost
 from aios.kernel import Kernel, Lane, Limits, Route, Turn, by_family
 from aios.kernel.account import UNLIMITED
-from aios.record import Event, History
+from aios.record import History, MemoryJournal
 from aios.scheduler import Fifo, Quantum, Scheduler
 from aios_syscalls import Budget, Chat, ChatReply, Message, Reply, Usage
-
-
-class MemoryJournal:
-    """Keeps events in a list."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def record(self, event: Event) -> None:
-        self.events.append(event)
-
-    async def room(self) -> None:
-        return None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
 
 class Position(Snapshot):

@@ -13,7 +13,7 @@ from aios.kernel import Passage, by_family
 from aios.record import Kind
 from aios.scheduler import RoundRobin
 from aios.sdk import Agent, gather
-from aios_syscalls import Budget, BudgetExceeded, Chat, ChatReply, Expired, ListProcesses, Reply, Spawn, Wait
+from aios_syscalls import Budget, BudgetExceeded, CallId, Chat, ChatReply, Expired, ListProcesses, Reply, Spawn, Wait
 
 pytestmark = pytest.mark.anyio
 VIRTUAL = pytest.mark.parametrize("anyio_backend", [("trio", {"clock": MockClock(autojump_threshold=0)})])
@@ -78,7 +78,7 @@ async def test_a_refused_call_ends_once_without_a_slot_and_is_on_record(opened: 
     async with opened(core, route=priced(0.0), budget=Budget(tokens=5)) as bench:
         with pytest.raises(BudgetExceeded):
             await bench.kernel.submit(say(tokens=6))
-    assert [event.kind for event in bench.events if event.call == 1] == [Kind.ACCEPTED, Kind.FAILED]
+    assert [event.kind for event in bench.events if event.n == 1] == [Kind.ACCEPTED, Kind.FAILED]
     assert refusals(bench) == [
         {
             "code": "budget_exceeded",
@@ -207,14 +207,14 @@ async def test_a_model_without_a_price_is_not_used_on_limited_money(opened: Any,
     assert core.slices == []
     async with opened(core, route=priced(None), budget=Budget(tokens=1_000)) as bench:
         await bench.kernel.submit(say())
-    assert bench.history.calls[1].usd is None
+    assert bench.history.calls[CallId(0, 1)].usd is None
 
 
 async def test_what_a_call_cost_is_in_its_end(opened: Any, counting: Any, say: Any) -> None:
     async with opened(counting(), route=priced(0.25)) as bench:
         await bench.kernel.submit(say(tokens=3))
     assert [event.data["usd"] for event in bench.events if event.kind is Kind.DONE] == [0.75]
-    assert bench.history.calls[1].usd == 0.75
+    assert bench.history.calls[CallId(0, 1)].usd == 0.75
 
 
 @VIRTUAL

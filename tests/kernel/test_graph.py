@@ -22,6 +22,7 @@ from aios_syscalls import (
     BadRequest,
     Budget,
     BudgetExceeded,
+    CallId,
     CallTool,
     Cancelled,
     Chat,
@@ -154,11 +155,11 @@ async def test_nodes_are_calls_of_their_own_with_gang_and_depth(opened: Any, mon
     async with opened(Answers(), Watching(), width=4) as bench:
         await bench.kernel.submit(graph(node("a"), node("b", after=("a",)), node("c", after=("b",)), node("d")))
         await bench.kernel.submit(Chat(messages=(Message(role="user", content="alone"),)))
-    assert seen == {"a": (1, 3), "b": (1, 2), "c": (1, 1), "d": (1, 1), "alone": (0, 0)}
+    assert seen == {"a": (2, 3), "b": (2, 2), "c": (2, 1), "d": (2, 1), "alone": (0, 0)}
     told = {event.data["call"].messages[0].content: event for event in accepted(bench.events)}
-    assert len({event.call for event in told.values()}) == 5
-    assert {key: told["b"].data[key] for key in ("graph", "node", "depth")} == {"graph": 1, "node": "b", "depth": 2}
-    assert "graph" not in told["alone"].data
+    assert len({event.id for event in told.values()}) == 5
+    assert (told["b"].id, told["b"].data["depth"]) == (CallId(0, 1, "b"), 2)
+    assert told["alone"].id == CallId(0, 2)
     assert bench.history.ended_once()
 
 
@@ -239,7 +240,7 @@ async def test_a_process_shows_what_its_nodes_wait_for(opened: Any) -> None:
         await anyio.sleep(0.5)
         assert sorted(process.doing() for process in bench.history.processes.values()) == ["llm", "queued"]
         call = next(each for each in bench.history.calls.values() if each.name == "llm.chat")
-        assert call.node in ("first", "second")
+        assert call.id.node in ("first", "second")
         assert bench.history.calls[call.graph].name == "process.graph"
 
 
@@ -307,7 +308,11 @@ async def test_who_needs_a_node_that_failed_is_not_run_and_the_others_go_on(open
         reply.outcomes["bad"].reply()
     assert caught.value.data == {"tried": ["small", "big"]}
     assert len(accepted(bench.events)) == 3
-    assert [event.kind for event in bench.events if event.call == 1] == [Kind.ACCEPTED, Kind.STARTED, Kind.DONE]
+    assert [event.kind for event in bench.events if event.id == CallId(0, 1)] == [
+        Kind.ACCEPTED,
+        Kind.STARTED,
+        Kind.DONE,
+    ]
     assert bench.history.ended_once()
 
 
@@ -440,10 +445,10 @@ async def test_tools_and_chats_mix_over_their_own_lanes(tmp_path: Path) -> None:
             assert isinstance(turn.call, CallTool)
             return ToolReply(value=sum(turn.call.arguments.values()))
 
-    calls = defaultdict[str, list[int]](list)
+    calls = defaultdict[str, list[str]](list)
 
     async def route(passage: Passage) -> Reply:
-        calls[passage.call.name].append(passage.id)
+        calls[passage.call.name].append(str(passage.id))
         return await by_family(passage)
 
     lanes = [Lane("llm", Answers(delay_s=0), Fifo()), Lane("tool", Adds(), Fifo())]
@@ -457,7 +462,7 @@ async def test_tools_and_chats_mix_over_their_own_lanes(tmp_path: Path) -> None:
         reply = await kernel.submit(graph(first, second, node("say", "is it ", of("more"), "?")))
     assert reply.outcomes["more"].ok == ToolReply(value=7)
     assert texts(GraphReply(outcomes={"say": reply.outcomes["say"]})) == {"say": "IS IT 7?"}
-    assert calls == {"process.graph": [1], "tool.call": [2, 3], "llm.chat": [4]}
+    assert calls == {"process.graph": ["0.1"], "tool.call": ["0.1:add", "0.1:more"], "llm.chat": ["0.1:say"]}
 
 
 # -- at the border
@@ -484,7 +489,7 @@ def test_a_graph_that_cannot_be_is_refused_by_name(nodes: tuple[Node, ...], says
 
 
 def test_a_request_outside_of_graphs_has_no_gang() -> None:
-    request = Request(1, 0, node("a").run, lambda _text: None)
+    request = Request(1, CallId(0, 1), node("a").run, lambda _text: None)
     assert (request.gang, request.depth) == (0, 0)
 
 

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from aios.kernel import Limits, Turn
 from aios.record import Kind
 from aios.scheduler import Fifo, RoundRobin
-from aios_syscalls import BadRequest, Chat, Expired, KernelBug, ModelFailed, Overloaded, Reply
+from aios_syscalls import BadRequest, CallId, Chat, Expired, KernelBug, ModelFailed, Overloaded, Reply
 
 pytestmark = pytest.mark.anyio
 VIRTUAL = pytest.mark.parametrize("anyio_backend", [("trio", {"clock": MockClock(autojump_threshold=0)})])
@@ -34,7 +34,7 @@ async def test_a_call_is_answered_and_its_life_recorded(opened: Any, counting: A
     async with opened(counting()) as bench:
         reply = await bench.kernel.submit(say(tokens=3))
     assert reply.text == "done"
-    assert [event.kind for event in bench.events if event.call] == [Kind.ACCEPTED, Kind.STARTED, Kind.DONE]
+    assert [event.kind for event in bench.events if event.n] == [Kind.ACCEPTED, Kind.STARTED, Kind.DONE]
     assert bench.history.ended_once()
 
 
@@ -190,4 +190,4 @@ async def test_what_no_process_could_be_sent_is_a_bad_request_that_names_its_pla
         with pytest.raises(BadRequest) as caught:
             await bench.kernel.submit(say("\ud800"))
         assert caught.value.field == "messages.0.content"
-        assert bench.history.calls[1].state == "failed"
+        assert bench.history.calls[CallId(0, 1)].state == "failed"

@@ -55,7 +55,7 @@ async def test_a_call_paused_k_times_has_written_k_quanta_whatever_its_restores_
 ) -> None:
     bench = await run(opened, say, restore_s, 40, None)
     for number in bench.history.calls:
-        paused = [each.data["tokens"] for each in bench.events if each.call == number and each.kind is Kind.PAUSED]
+        paused = [each.data["tokens"] for each in bench.events if each.id == number and each.kind is Kind.PAUSED]
         assert paused == [40 * (count + 1) for count in range(len(paused))]
         assert len(paused) == 1500 // 40
 

@@ -25,7 +25,7 @@ from aios.models.routing.ridge import Ridge
 from aios.models.routing.speed import FAILURES_FADE_S, Speed
 from aios.models.routing.strategies import STRATEGIES, Candidate, Weights
 from aios.models.scripted import ScriptedModel
-from aios_syscalls import BadRequest, Budget, Chat, ChatReply, Embed, Message, NotFound, Rank, Usage
+from aios_syscalls import BadRequest, Budget, CallId, Chat, ChatReply, Embed, Message, NotFound, Rank, Usage
 
 pytestmark = pytest.mark.anyio
 VIRTUAL = pytest.mark.parametrize("anyio_backend", [("trio", {"clock": MockClock(autojump_threshold=0)})])
@@ -49,8 +49,8 @@ class Graded:
 
     def grade(self, text: str, model: str, score: float, answer: str = "so it is") -> None:
         self._calls += 1
-        self.router.served(self._calls, 0, "user", chat(text), ChatReply(text=answer, model=model))
-        self.router.feedback(self._calls, 0, score)
+        self.router.served(CallId(0, self._calls), 0, "user", chat(text), ChatReply(text=answer, model=model))
+        self.router.feedback(CallId(0, self._calls), 0, score)
 
     def first(self, text: str = "hi", **fields: Any) -> str:
         return self.router.decide(chat(text, **fields)).order[0]
@@ -327,7 +327,7 @@ LONG = "a long story about many things " * 2000
 def goes_on(graded: Graded) -> Chat:
     """The second turn of a conversation that b began."""
     opening = chat(LONG)
-    graded.router.served(1, 7, "user", opening, ChatReply(text="I see.", model="b"))
+    graded.router.served(CallId(7, 1), 7, "user", opening, ChatReply(text="I see.", model="b"))
     return chat().model_copy(
         update={
             "messages": (
@@ -382,10 +382,10 @@ def test_programs_are_known_by_how_much_they_write() -> None:
 def test_an_answer_that_is_none_cannot_be_graded() -> None:
     graded = Graded("learned")
     graded.grade("q", "a", 1.0)
-    with pytest.raises(NotFound, match="process 3 has no answer to call 1"):
-        graded.router.feedback(1, 3, 1.0)
+    with pytest.raises(NotFound, match=r"process 3 has no answer to call 0\.1"):
+        graded.router.feedback(CallId(0, 1), 3, 1.0)
     with pytest.raises(NotFound):
-        graded.router.feedback(99, 0, 1.0)
+        graded.router.feedback(CallId(0, 99), 0, 1.0)
 
 
 def test_an_embedding_is_of_one_model_and_no_strategy_s() -> None:

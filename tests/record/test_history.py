@@ -9,6 +9,7 @@ import pytest
 from aios.record import Event, History, Kind
 from aios.scheduler import RoundRobin
 from aios.sdk import Agent
+from aios_syscalls import CallId
 
 
 @pytest.mark.anyio
@@ -76,7 +77,7 @@ def test_a_call_on_two_lanes_at_once_waits_for_neither() -> None:
         (5.0, Kind.LEFT, {"lane": "llm:a", "why": "the other was faster"}),
         (5.0, Kind.DONE, {"tokens": 3, "model": "b", "usage": usage(5, 3), "usd": 0.5}),
     )
-    call = history.calls[1]
+    call = history.calls[CallId(0, 1)]
     assert call.slices == [(1.0, 5.0), (2.0, 5.0)]
     assert (call.run_s(9), call.wait_s(9), call.preemptions) == (7.0, 1.0, 0)
     assert call.busy(9) == [(1.0, 5.0)]
@@ -88,9 +89,9 @@ def test_one_of_two_lanes_that_pauses_leaves_the_call_running() -> None:
         (2.0, Kind.STARTED, {"lane": "llm:b"}),
         (3.0, Kind.PAUSED, {"lane": "llm:a", "tokens": 4}),
     )
-    assert history.calls[1].state == "running"
+    assert history.calls[CallId(0, 1)].state == "running"
     history.apply(Event(4.0, Kind.STARTED, 0, 1, {"lane": "llm:a"}))
-    assert history.calls[1].preemptions == 1
+    assert history.calls[CallId(0, 1)].preemptions == 1
 
 
 def test_going_to_another_lane_is_no_preemption() -> None:
@@ -100,7 +101,7 @@ def test_going_to_another_lane_is_no_preemption() -> None:
         (2.0, Kind.STARTED, {"lane": "llm:b"}),
         (3.0, Kind.DONE, {"tokens": 1, "model": "b"}),
     )
-    assert (len(history.calls[1].slices), history.calls[1].preemptions) == (2, 0)
+    assert (len(history.calls[CallId(0, 1)].slices), history.calls[CallId(0, 1)].preemptions) == (2, 0)
 
 
 def test_each_model_has_its_bill() -> None:
@@ -110,9 +111,11 @@ def test_each_model_has_its_bill() -> None:
         (2.0, Kind.STARTED, {"lane": "llm:big"}),
         (3.0, Kind.DONE, {"tokens": 7, "model": "big-2026-01", "usage": usage(12, 7), "usd": 0.4}),
     )
-    bills = [(bill.model, bill.prompt_tokens, bill.completion_tokens, bill.usd) for bill in history.calls[1].bills]
+    bills = [
+        (bill.model, bill.prompt_tokens, bill.completion_tokens, bill.usd) for bill in history.calls[CallId(0, 1)].bills
+    ]
     assert bills == [("small", 10, 5, 0.1), ("big", 12, 7, 0.4)]
-    assert history.calls[1].usd == 0.5
+    assert history.calls[CallId(0, 1)].usd == 0.5
 
 
 @pytest.mark.parametrize(
@@ -120,8 +123,8 @@ def test_each_model_has_its_bill() -> None:
 )
 def test_a_price_that_nobody_told_is_unknown_and_not_zero(money: dict[str, Any], usd: float | None) -> None:
     done = {"tokens": 2, "model": "m", "reply": {"text": "hi", "usage": usage(3, 2)}}
-    assert told((1.0, Kind.DONE, {**done, **money})).calls[1].usd == usd
+    assert told((1.0, Kind.DONE, {**done, **money})).calls[CallId(0, 1)].usd == usd
 
 
 def test_what_took_nothing_of_a_model_costs_nothing() -> None:
-    assert told((1.0, Kind.FAILED, {"error": {"code": "budget_exceeded"}})).calls[1].usd == 0
+    assert told((1.0, Kind.FAILED, {"error": {"code": "budget_exceeded"}})).calls[CallId(0, 1)].usd == 0

@@ -365,11 +365,11 @@ async def test_what_is_left_is_in_ones_own_row() -> None:
 
 async def test_feedback_names_the_answer_by_its_number() -> None:
     agent, port = agent_of(Noted(), Noted())
-    await agent.feedback(ChatReply(text="hi", call=7), 0.5)
-    await agent.feedback(8, 1)
-    assert port.calls == [Feedback(answered=7, score=0.5), Feedback(answered=8, score=1)]
+    await agent.feedback(ChatReply(text="hi", call="7.1"), 0.5)
+    await agent.feedback("7.2", 1)
+    assert port.calls == [Feedback(answered="7.1", score=0.5), Feedback(answered="7.2", score=1)]
     with pytest.raises(BadRequest, match="feedback: score"):
-        await agent.feedback(8, 2)
+        await agent.feedback("7.2", 2)
     with pytest.raises(BadRequest, match="feedback: answered"):
         await agent.feedback(ChatReply(text="of no kernel"), 1)
 

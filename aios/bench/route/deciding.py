@@ -12,7 +12,7 @@ import anyio
 from aios.models.prices import Price
 from aios.models.remote.model import RemoteModel
 from aios.models.router import Profile, Router
-from aios_syscalls import Chat, ChatReply, Message, Usage
+from aios_syscalls import CallId, Chat, ChatReply, Message, Usage
 
 MODELS = {"small": (0.15, 0.5), "middle": (1.0, 0.6), "large": (10.0, 0.8)}
 """Dollars for a million tokens, and usual quality."""
@@ -51,11 +51,11 @@ async def _measure(known: Sequence[str], asked: Sequence[str]) -> dict[str, floa
     models = {name: RemoteModel("http://127.0.0.1:9/v1", name) for name in MODELS}
     profiles = {name: Profile(Price(usd, 4 * usd), quality) for name, (usd, quality) in MODELS.items()}
     router, dice = Router(models, "learned", profiles=profiles), random.Random(1)
-    for id, prompt in enumerate(known, 1):
+    for n, prompt in enumerate(known, 1):
         model = dice.choice(list(MODELS))
         reply = ChatReply(text="An answer.", model=model, usage=Usage(prompt_tokens=100, completion_tokens=50))
-        router.served(id, 0, "user", _chat(prompt), reply)
-        router.feedback(id, 0, float(dice.random() < MODELS[model][1]))
+        router.served(CallId(0, n), 0, "user", _chat(prompt), reply)
+        router.feedback(CallId(0, n), 0, float(dice.random() < MODELS[model][1]))
     taken, computed = [], []
     for prompt in asked:
         chat = _chat(prompt)

@@ -6,8 +6,6 @@ import random
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import anyio
 
@@ -19,7 +17,7 @@ from aios.models.retries import Retries
 from aios.models.router import Router
 from aios.models.routing.forecast import Load
 from aios.models.scripted import ScriptedModel
-from aios.record import Event
+from aios.record import MemoryJournal
 from aios.scheduler import Fifo
 from aios.simulate import clock
 from aios_syscalls import Chat, Message
@@ -74,7 +72,10 @@ async def _latency(strategy: str, load: Workload) -> float:
         lanes[name] = Lane(f"llm:{name}", LlmCore(model, router.forecast.speeds[name]), Fifo(), model.slots)
     dispatch = Dispatch(router, Retries(random.Random(load.seed)))
     taken: list[float] = []
-    async with Kernel(lanes.values(), dispatch, TaskHost(), Unkept()) as kernel, anyio.create_task_group() as tasks:
+    async with (
+        Kernel(lanes.values(), dispatch, TaskHost(), MemoryJournal()) as kernel,
+        anyio.create_task_group() as tasks,
+    ):
 
         async def ask(number: int, at: float, model: str | None) -> None:
             await anyio.sleep(at * load.pace)
@@ -108,21 +109,3 @@ def _arrivals(dice: random.Random, rate: float, count: int) -> Iterator[float]:
     for _ in range(count):
         at += dice.expovariate(rate)
         yield at
-
-
-class Unkept:
-    """No journal: its thread would have a time of its own."""
-
-    def record(self, event: Event) -> None:
-        pass
-
-    async def room(self) -> None:
-        pass
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass

@@ -34,33 +34,34 @@ def ps(run: flags.Run = "last", as_json: flags.Json = False) -> None:
     from aios.cli.output import print_json, stdout
     from aios.cli.runs import read, resolve
 
-    journal = resolve(run)
-    history = read(journal, calls=False)
+    found = resolve(run)
+    history = read(found, calls=False, payloads=False)
     if as_json:
-        print_json(results.to_json(history, journal))
+        print_json(results.to_json(history, found.path))
     else:
         results.show_table(stdout(), history)
 
 
 def trace(
-    run: flags.Run = "last",
+    run: flags.RunOrCall = "last",
+    call: Annotated[str | None, typer.Option(metavar="PID.N", help="One syscall of the run, whole.")] = None,
     gantt: Annotated[bool, typer.Option("--gantt", help="As a chart over time.")] = False,
     chrome: Annotated[
         Path | None, typer.Option(metavar="FILE", help="As a file for https://ui.perfetto.dev; - is stdout.")
     ] = None,
-    call: Annotated[int | None, typer.Option(metavar="N", help="One syscall, whole.")] = None,
     as_json: flags.Json = False,
 ) -> None:
     """Print the syscalls of a run in order, a chart of them, or one."""
     from aios.cli import traces
     from aios.cli.output import stdout
-    from aios.cli.runs import read, resolve
+    from aios.cli.runs import read, which
 
-    history = read(resolve(run))
+    found, one = which(run, call)
+    history = read(found)
     if chrome is not None:
         traces.write_chrome(history, chrome)
-    if call is not None:
-        traces.show_call(stdout(), history, call, as_json=as_json)
+    if one is not None:
+        traces.show_call(stdout(), history, one, as_json=as_json)
     elif gantt:
         traces.show_gantt(stdout(), history)
     elif as_json:
@@ -92,7 +93,7 @@ def usage(
     if run is not None:
         found.read(resolve(run))
     else:
-        for error in sums.read(found, sums.journals(start)):
+        for error in sums.read(found, sums.recorded(start)):
             broken.append(error)
             say(f"{error.message}; it is passed over")
     if not found.total.calls:

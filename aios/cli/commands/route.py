@@ -10,17 +10,19 @@ from aios.cli import flags
 
 
 def explain(
-    call: Annotated[int, typer.Argument(metavar="CALL", help="Its number; `aios trace` lists them.")],
-    run: flags.Run = "last",
+    call: Annotated[str, typer.Argument(metavar="PID.N", help="Which one; `aios trace` lists them.")],
+    run: flags.Run = "",
     as_json: flags.Json = False,
 ) -> None:
     """Tell why a syscall went where it went, and what came of it."""
     from aios.cli import calls, journey
     from aios.cli.output import print_json, stdout
-    from aios.cli.runs import read, resolve
+    from aios.cli.runs import read, which
 
-    history = read(resolve(run))
-    found = calls.find(history, call)
+    recorded, id = which(run, call)
+    assert id is not None
+    history = read(recorded)
+    found = calls.find(history, id)
     if as_json:
         print_json(calls.way(found))
     else:

@@ -165,7 +165,7 @@ def _execute(jobs: Sequence[Job], config: Config, as_json: bool, **options: Any)
     if outcome.run is None:
         raise KeyboardInterrupt
     if as_json:
-        print_json(results.to_json(outcome.history, outcome.journal, outcome.failure))
+        print_json(results.to_json(outcome.history, outcome.run.journal, outcome.failure))
     elif sys.stdout.isatty():
         results.show(stdout(), outcome.history)
     else:
@@ -192,7 +192,7 @@ def estimate(
 ) -> None:
     """Tell what a graph of calls will take: makespan, critical path, lower bound.
 
-    For example: aios trace last --call 12 --json | aios estimate - --cost 0.2,0.001,0.02
+    For example: aios trace 7.12 --json | aios estimate - --cost 0.2,0.001,0.02
     """
     import anyio
 

@@ -96,5 +96,5 @@ def lanes(bench: Routed) -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
     for event in bench.events:
         if event.kind is Kind.STARTED:
-            found.setdefault(event.call, []).append(event.data["lane"])
+            found.setdefault(event.n, []).append(event.data["lane"])
     return found

@@ -1,0 +1,159 @@
+"""The journal's file: its tables, which version of them it has, how long a kernel that writes it lives."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from aios_syscalls import StorageFailed
+
+VERSION = 1
+"""Of the tables; a file of another one is refused."""
+BUSY_S = 60.0
+"""For how long a kernel waits for another's transaction."""
+OUTLINE = "('run','spawned','exited')"
+"""The kinds of events that tell which processes there were and how they ended."""
+
+SCHEMA = f"""
+CREATE TABLE boot (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    began   INTEGER NOT NULL,
+    os_pid  INTEGER NOT NULL,
+    ended   INTEGER
+);
+CREATE TABLE run (
+    number      INTEGER PRIMARY KEY AUTOINCREMENT,
+    id          TEXT NOT NULL UNIQUE,
+    boot        INTEGER NOT NULL REFERENCES boot(id),
+    began       INTEGER NOT NULL,
+    first       INTEGER NOT NULL,
+    last        INTEGER NOT NULL,
+    fingerprint TEXT
+);
+CREATE TABLE event (
+    seq      INTEGER PRIMARY KEY AUTOINCREMENT,
+    boot     INTEGER NOT NULL,
+    run      INTEGER NOT NULL,
+    at       INTEGER NOT NULL,
+    kind     TEXT NOT NULL,
+    pid      INTEGER NOT NULL,
+    n        INTEGER NOT NULL,
+    node     TEXT NOT NULL,
+    schema   INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    data     TEXT NOT NULL
+);
+CREATE INDEX event_outline ON event (run, seq) WHERE kind IN {OUTLINE};
+CREATE INDEX event_spawned ON event (pid) WHERE kind = 'spawned';
+CREATE TABLE payload (
+    seq  INTEGER NOT NULL,
+    key  TEXT NOT NULL,
+    hash BLOB NOT NULL,
+    PRIMARY KEY (seq, key)
+) WITHOUT ROWID;
+CREATE TABLE blob (
+    hash  BLOB PRIMARY KEY,
+    users INTEGER NOT NULL,
+    data  BLOB NOT NULL
+);
+CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+INSERT INTO counter VALUES ('pid', 0);
+PRAGMA user_version = {VERSION};
+"""
+"""`at`, `began` and `ended` are microseconds since the epoch; what came first is told by `seq` alone. `boot` counts the
+starts of kernels. A payload is a value of an event's data; equal ones are one blob, with the number of its users."""
+
+
+def open_to_write(path: Path) -> sqlite3.Connection:
+    """The file, made where it is not there. Raises StorageFailed."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.chmod(0o700)
+        with suppress(FileExistsError):
+            # Before SQLite opens it, whose side files take the same mode. Never one that is there: closing it would
+            # take away the locks that SQLite has in this process.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        db = sqlite3.connect(path, BUSY_S, isolation_level=None, check_same_thread=False)
+        with _alone(path):
+            _prepare(db, path)
+        return db
+    except (OSError, sqlite3.Error) as error:
+        raise cannot_write(path, error) from error
+
+
+@contextmanager
+def open_to_read(path: Path) -> Iterator[sqlite3.Connection]:
+    """The file, which is there. Raises StorageFailed, also for errors within the context."""
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", BUSY_S, uri=True)) as db:
+            _check_version(db, path)
+            yield db
+    except (sqlite3.Error, ValueError, RecursionError) as error:
+        raise StorageFailed(f"the journal {path} cannot be read: {error}") from error
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing, on the disk when it is through; no other kernel writes meanwhile."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+def cannot_write(path: Path, error: Exception) -> StorageFailed:
+    """What to say where the disk or SQLite fails."""
+    return StorageFailed(f"the journal {path} cannot be written: {error}; free or mend the disk, then start again")
+
+
+def now_us() -> int:
+    """The wall clock in microseconds."""
+    return time.time_ns() // 1_000
+
+
+def lives(os_pid: int, began: float) -> bool:
+    """Whether the operating-system process that had this number at a time, in seconds since the epoch, lives."""
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(os_pid).create_time() <= began
+    return False
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """While no other kernel makes the tables: SQLite does not wait for one that changes the file's mode."""
+    with open(path.with_name(path.name + "-lock"), "wb", opener=_private) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    if db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.executescript(f"BEGIN; {SCHEMA} COMMIT;")
+    _check_version(db, path)
+    db.execute("PRAGMA synchronous = FULL")
+
+
+def _check_version(db: sqlite3.Connection, path: Path) -> None:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version != VERSION:
+        raise StorageFailed(
+            f"the journal {path} is of version {version}, and this aios knows version {VERSION}; use the aios that "
+            "wrote it, or move the file away to begin a new one"
+        )

@@ -1,0 +1,125 @@
+"""Reading the journal: which runs there are, and what happened in them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aios.record.database import OUTLINE, open_to_read
+from aios.record.event import EVENT_VERSION, Event, Kind
+from aios.record.row import checksum
+from aios_syscalls import StorageFailed
+
+OUTLINE_KINDS = frozenset({Kind.RUN, Kind.SPAWNED, Kind.EXITED})
+"""The events that tell which processes there were and how they ended, and nothing of their calls."""
+ALL_KINDS = frozenset(Kind)
+RUNS = """
+SELECT id, number, boot, began, first, last, fingerprint, (SELECT at FROM event WHERE seq = run.last)
+FROM run ORDER BY number
+"""
+EVENTS = """
+SELECT seq, at, kind, pid, n, node, schema, checksum, data FROM event
+WHERE run = ? AND seq BETWEEN ? AND ? {} ORDER BY seq
+"""
+PAYLOADS = "SELECT key, blob.hash, data FROM payload JOIN blob USING (hash) WHERE seq = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run in a journal; times in seconds since the epoch."""
+
+    path: Path
+    """The journal's file."""
+    id: str
+    number: int
+    boot: int
+    began: float
+    written: float
+    """When its last event so far happened."""
+    first: int
+    last: int
+    fingerprint: dict[str, Any] | None = None
+
+    def events(self, kinds: Collection[Kind] = ALL_KINDS, *, payloads: bool = True) -> Iterator[Event]:
+        """Its events, in order, times since it began; without `payloads`, long values are cut. Raises StorageFailed."""
+        with open_to_read(self.path) as db:
+            yield from self._read(db, kinds, payloads=payloads)
+
+    def _read(self, db: sqlite3.Connection, kinds: Collection[Kind], *, payloads: bool) -> Iterator[Event]:
+        began = round(self.began * 1_000_000)
+        for seq, at, kind, pid, n, node, schema, crc, text in db.execute(
+            EVENTS.format(_among(kinds)), (self.number, self.first, self.last)
+        ):
+            if crc != checksum(self.id, at, kind, pid, n, node, text.encode()):
+                raise ValueError(f"event {seq} of run {self.id} is not as it was written")
+            if schema != EVENT_VERSION:
+                raise ValueError(f"event {seq} of run {self.id} has version {schema}; this aios knows {EVENT_VERSION}")
+            data = json.loads(text)
+            if payloads:
+                data.update(_payloads(db, seq))
+            yield Event((at - began) / 1_000_000, Kind(kind), pid, n, data, node, self.id)
+
+
+def runs(path: Path) -> list[RunRecord]:
+    """Every run in a journal, the oldest first; none where there is no file. Raises StorageFailed."""
+    if not path.exists():
+        return []
+    with open_to_read(path) as db:
+        return [
+            RunRecord(
+                path,
+                id,
+                number,
+                boot,
+                began / 1_000_000,
+                (began if at is None else at) / 1_000_000,
+                first,
+                last,
+                json.loads(fingerprint) if fingerprint else None,
+            )
+            for id, number, boot, began, first, last, fingerprint, at in db.execute(RUNS)
+        ]
+
+
+def run_of_process(path: Path, pid: int) -> str | None:
+    """The id of the run in which a process was started. Raises StorageFailed."""
+    with open_to_read(path) as db:
+        found = db.execute(
+            "SELECT run.id FROM event JOIN run ON run.number = event.run WHERE pid = ? AND kind = 'spawned'", (pid,)
+        ).fetchone()
+    return found[0] if found else None
+
+
+def read_events(path: Path, kinds: Collection[Kind] = ALL_KINDS) -> Iterator[Event]:
+    """The events of all runs of a journal, run by run. Raises StorageFailed."""
+    for run in runs(_there(path)):
+        yield from run.events(kinds)
+
+
+def _among(kinds: Collection[Kind]) -> str:
+    """The condition on an event's kind, in literals: by them SQLite sees that it can use the index of the outline."""
+    match set(kinds):
+        case all if all == ALL_KINDS:
+            return ""
+        case some if some == OUTLINE_KINDS:
+            return f"AND kind IN {OUTLINE}"
+        case some:
+            return "AND kind IN (" + ",".join(f"'{kind}'" for kind in sorted(some)) + ")"
+
+
+def _there(path: Path) -> Path:
+    if not path.exists():
+        raise StorageFailed(f"the journal {path} cannot be read: there is no such file")
+    return path
+
+
+def _payloads(db: sqlite3.Connection, seq: int) -> Iterator[tuple[str, Any]]:
+    for key, sha256, data in db.execute(PAYLOADS, (seq,)):
+        if hashlib.sha256(data).digest() != sha256:
+            raise ValueError(f"the payload {key!r} of event {seq} is not as it was written")
+        yield key, json.loads(data)

@@ -1,0 +1,301 @@
+"""The journal in SQLite: one file for all kernels of a home, which may write at the same time."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sqlite3
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+from pydantic_core import to_json
+
+from aios.record.database import cannot_write, now_us, open_to_write, transaction
+from aios.record.event import Event, Kind
+from aios.record.quota import make_room
+from aios.record.row import Row, row
+from aios_syscalls import StorageFailed
+
+COMMIT = 4_000
+"""Events in one transaction, at most."""
+CHUNK = 128
+"""Events in one statement, at most."""
+CHUNK_BYTES = 4 * 1024 * 1024
+BACKLOG = 20_000
+BACKLOG_BYTES = 256 * 1024 * 1024
+"""Events, and bytes of them, that may wait for the disk before calls do. Bytes are events times the average of the rows
+written last: what an event weighs is known once it is JSON."""
+PAYLOADS_PER_PROCESS = 64 * 1024 * 1024
+"""Bytes of payloads that one process may put on record; beyond, its large events keep their short values only."""
+PAYLOADS = 1024 * 1024 * 1024
+"""The same of all processes of a kernel together."""
+TICK_S = 0.02
+LEASE = 32
+"""Pids that a kernel takes at once; those that it does not use are lost if it is killed."""
+
+log = logging.getLogger("aios.record")
+
+# One statement for many rows: SQLite runs it without the interpreter's lock, while a statement a row would
+# hand the lock to and fro with the event loop thousands of times.
+INSERT = """
+INSERT INTO event (boot, seq, run, at, kind, pid, n, node, schema, checksum, data)
+SELECT ?, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
+       value ->> 8, value -> 9
+FROM json_each(?)
+"""
+INSERT_BLOB = "INSERT INTO blob VALUES (?, 1, ?) ON CONFLICT (hash) DO UPDATE SET users = users + 1"
+
+
+class SqliteJournal:
+    """Events of one kernel in the file of its home, committed in groups by a task of its own.
+
+    A commit is on the disk (WAL, synchronous FULL). An event is at most one tick and one commit behind; leaving
+    the context waits for the last one. An event that JSON or SQLite does not take costs its own payload only; after
+    a failed write nothing more is taken, since a gap would be a lie.
+
+    With `max_bytes` the oldest runs that have ended make room when it is opened; what is left may not be more.
+    """
+
+    def __init__(self, path: Path, max_bytes: int | None = None) -> None:
+        self.path = path
+        self._max_bytes = max_bytes
+        self._pending: list[Event] = []
+        self._writing = 0
+        """Events that the writer has taken and not written yet."""
+        self._row_bytes = 0.0
+        """Of the rows that were written last, on average."""
+        self._payloads: Counter[int] = Counter()
+        """Bytes on record of each process's large events."""
+        self._origin: int | None = None
+        """The wall clock, in microseconds, at time 0 of the events."""
+        self._runs: dict[str, int] = {}
+        """The numbers of the runs that have begun here."""
+        self._pids: deque[int] = deque()
+        self._leasing = anyio.Lock()
+        self._failure: StorageFailed | None = None
+        self._wake = anyio.Event()
+        self._written = anyio.Event()
+        self._closing = False
+
+    def record(self, event: Event) -> None:
+        if self._origin is None:
+            self._origin = now_us() - _us(event.at)
+        if self._failure is None:
+            self._pending.append(event)
+            if len(self._pending) == 1:
+                self._wake.set()
+
+    async def room(self) -> None:
+        while self._full():
+            await self._written.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    async def new_pid(self) -> int:
+        async with self._leasing:
+            if not self._pids:
+                self._pids.extend(await anyio.to_thread.run_sync(self._lease))
+            return self._pids.popleft()
+
+    def _full(self) -> bool:
+        waiting = len(self._pending) + self._writing
+        return len(self._pending) > BACKLOG or waiting * self._row_bytes > BACKLOG_BYTES
+
+    async def __aenter__(self) -> Self:
+        self._db = await anyio.to_thread.run_sync(self._open)
+        self._tasks: TaskGroup = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        self._tasks.start_soon(self._write_on)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing = True
+        self._wake.set()
+        self._tasks.cancel_scope.shield = True
+        await self._tasks.__aexit__(None, None, None)
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._close)
+        if self._failure is not None:
+            raise self._failure
+
+    def _open(self) -> sqlite3.Connection:
+        db = open_to_write(self.path)
+        try:
+            with transaction(db):
+                cursor = db.execute("INSERT INTO boot (began, os_pid) VALUES (?, ?)", (now_us(), os.getpid()))
+                self._boot = cursor.lastrowid
+            if self._max_bytes is not None:
+                make_room(db, self.path, self._max_bytes)
+        except sqlite3.Error as error:
+            db.close()
+            raise cannot_write(self.path, error) from error
+        except StorageFailed:
+            db.close()
+            raise
+        return db
+
+    def _close(self) -> None:
+        """Note the end, and give back the pids that were not used, where nobody has taken others since."""
+        with closing(self._db):
+            try:
+                with transaction(self._db):
+                    self._db.execute("UPDATE boot SET ended = ? WHERE id = ?", (now_us(), self._boot))
+                    if self._pids:
+                        first, last = self._pids[0], self._pids[-1]
+                        self._db.execute(
+                            "UPDATE counter SET value = ? WHERE name = 'pid' AND value = ?", (first - 1, last)
+                        )
+            except sqlite3.Error as error:
+                self._failure = self._failure or cannot_write(self.path, error)
+
+    def _lease(self) -> range:
+        """Pids that are this kernel's alone; by a connection of its own, as the writer's may be in a transaction."""
+        try:
+            with closing(open_to_write(self.path)) as db, transaction(db):
+                (last,) = db.execute(
+                    "UPDATE counter SET value = value + ? WHERE name = 'pid' RETURNING value", (LEASE,)
+                ).fetchone()
+        except sqlite3.Error as error:
+            raise cannot_write(self.path, error) from error
+        return range(last - LEASE + 1, last + 1)
+
+    async def _write_on(self) -> None:
+        # A kernel that is cancelled has things to record until it has stopped; leaving the context ends this.
+        with anyio.CancelScope(shield=True):
+            await self._write_all()
+
+    async def _write_all(self) -> None:
+        while not (self._closing and not self._pending):
+            if not self._pending:
+                await self._wake.wait()
+                self._wake = anyio.Event()
+            batch, self._pending[:COMMIT] = self._pending[:COMMIT], []
+            self._writing = len(batch)
+            try:
+                await anyio.to_thread.run_sync(self._insert, batch)
+            except Exception as error:  # whatever it is, the kernel must hear of it and go on
+                self._failure = cannot_write(self.path, error)
+                self._pending.clear()
+            self._writing = 0
+            self._written.set()
+            self._written = anyio.Event()
+            if not (self._closing or self._pending):
+                await anyio.sleep(TICK_S)
+
+    def _insert(self, batch: list[Event]) -> None:
+        with transaction(self._db):
+            (seq,) = self._db.execute(
+                "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0)"
+            ).fetchone()
+            last: dict[int, int] = {}
+            chunk: list[_Numbered] = []
+            size = 0
+            for event in batch:
+                seq += 1
+                each = _Numbered(seq, event.run, self._number(event, seq), self._at(event), self._row(event))
+                last[each.number] = seq
+                chunk.append(each)
+                size += each.row.size
+                if len(chunk) == CHUNK or size > CHUNK_BYTES:
+                    self._insert_chunk(chunk, size)
+                    chunk, size = [], 0
+            if chunk:
+                self._insert_chunk(chunk, size)
+            self._db.executemany("UPDATE run SET last = ? WHERE number = ?", ((at, run) for run, at in last.items()))
+
+    def _insert_chunk(self, rows: Sequence[_Numbered], size: int) -> None:
+        self._insert_rows(rows)
+        self._insert_payloads(rows)
+        self._row_bytes = size / len(rows)
+        self._writing -= len(rows)
+
+    def _number(self, event: Event, seq: int) -> int:
+        """The number of the event's run, which begins with its first event."""
+        if event.kind is Kind.RUN or event.run not in self._runs:
+            self._db.execute(
+                "INSERT OR IGNORE INTO run (id, boot, began, first, last) VALUES (?, ?, ?, ?, ?)",
+                (event.run, self._boot, self._origin, seq, seq),
+            )
+            (number,) = self._db.execute("SELECT number FROM run WHERE id = ?", (event.run,)).fetchone()
+            self._runs[event.run] = number
+        return self._runs[event.run]
+
+    def _at(self, event: Event) -> int:
+        return (self._origin or 0) + _us(event.at)
+
+    def _row(self, event: Event) -> Row:
+        """The event's row, without its payloads where its process has put enough of them on record."""
+        if event.kind is Kind.RUN and "fingerprint" in event.data:
+            event = self._take_fingerprint(event)
+        found = row(event)
+        if not found.payloads:
+            return found
+        if self._payloads[event.pid] >= PAYLOADS_PER_PROCESS or self._payloads.total() >= PAYLOADS:
+            return found.without_payloads(
+                f"{found.large} bytes; the record has its fill of large payloads of this process or run"
+            )
+        self._payloads[event.pid] += found.large
+        return found
+
+    def _take_fingerprint(self, event: Event) -> Event:
+        """The event without the run's fingerprint, which is the run's own column."""
+        data = dict(event.data)
+        text = to_json(data.pop("fingerprint")).decode()
+        self._db.execute("UPDATE run SET fingerprint = ? WHERE number = ?", (text, self._runs[event.run]))
+        return event._replace(data=data)
+
+    def _insert_rows(self, rows: Sequence[_Numbered]) -> None:
+        """Insert rows; where SQLite does not take them together, one by one, so that only a bad one is replaced."""
+        try:
+            self._execute(rows)
+        except sqlite3.Error as error:
+            if not self._db.in_transaction:
+                raise  # the disk: SQLite has rolled back
+            if len(rows) == 1:
+                self._replace(rows[0], error)
+            else:
+                for each in rows:
+                    self._insert_rows([each])
+
+    def _replace(self, refused: _Numbered, error: sqlite3.Error) -> None:
+        """Put an event on record without what SQLite does not take of it. Raises sqlite3.Error when it is the disk."""
+        event = refused.row.event
+        refused.row = refused.row.without_payloads(f"SQLite refused it: {error}")
+        self._execute([refused])
+        log.warning("the record of a %s event of process %d is without its payload: %s", event.kind, event.pid, error)
+
+    def _execute(self, rows: Iterable[_Numbered]) -> None:
+        self._db.execute(INSERT, (self._boot, (b"[" + b",".join(each.encode() for each in rows) + b"]").decode()))
+
+    def _insert_payloads(self, rows: Iterable[_Numbered]) -> None:
+        for each in rows:
+            for key, data in each.row.payloads.items():
+                sha256 = hashlib.sha256(data).digest()
+                self._db.execute(INSERT_BLOB, (sha256, data))
+                self._db.execute("INSERT INTO payload VALUES (?, ?, ?)", (each.seq, key, sha256))
+
+
+class _Numbered:
+    """A row with its place in the file."""
+
+    __slots__ = ("at", "number", "row", "run", "seq")
+
+    def __init__(self, seq: int, run: str, number: int, at: int, row: Row) -> None:
+        self.seq, self.run, self.number, self.at, self.row = seq, run, number, at, row
+
+    def encode(self) -> bytes:
+        return self.row.encode(self.seq, self.run, self.number, self.at)
+
+
+def _us(seconds: float) -> int:
+    return round(seconds * 1_000_000)
