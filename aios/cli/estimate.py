@@ -38,7 +38,7 @@ def parse(data: bytes, source: str) -> RunGraph:
     except ValueError as error:
         raise BadRequest(f"{source} is not JSON: {error}; a graph is an object with `nodes`") from None
     if isinstance(fields, dict) and isinstance(fields.get("request"), dict):
-        fields = fields["request"]  # of `aios trace --call N --json`
+        fields = fields["request"]  # of `aios trace PID.N --json`
     if not isinstance(fields, dict) or "nodes" not in fields:
         raise BadRequest(
             f"{source} has no graph: that is an object with `nodes`, each with an `id` and a call to `run`"

@@ -47,8 +47,9 @@ def when(seconds: float) -> str:
 
 
 def by(author: Author) -> str:
-    """Who made a version, with the run and the process where it was an agent."""
-    where = "/".join(str(part) for part in (author.run, author.pid) if part is not None)
+    """Who made a version, with the run and the call where it was an agent."""
+    call = author.pid if author.call is None else f"{author.pid}.{author.call}"
+    where = "/".join(str(part) for part in (author.run, call) if part is not None)
     return clean(flat(f"{author.name} ({where})" if where else author.name))
 
 

@@ -165,7 +165,7 @@ def test_an_unknown_run_is_not_found(busy: Any, command: str) -> None:
     busy.write()
     result = aios(command, "1999")
     assert result.exit_code == 3
-    assert "no run '1999'" in error(result)
+    assert "no run and no process '1999'" in error(result)
 
 
 def test_ps_prints_the_table_of_the_last_run(busy: Any) -> None:
@@ -188,7 +188,7 @@ def test_trace_prints_calls_as_rows_and_as_lines(busy: Any) -> None:
     busy.write()
     assert "llm.chat" in aios("trace").stdout
     lines = [json.loads(line) for line in aios("trace", "--json").stdout.splitlines()]
-    assert [line["call"] for line in lines] == [1, 2, 3, 4]
+    assert [line["call"] for line in lines] == ["1.1", "2.2", "3.3", "3.4"]
     assert lines[0]["slices"] == [[0.0, 1.0], [2.0, 3.0]]
     assert lines[0]["request"]["messages"][0]["content"] == "hi"
     assert lines[0]["outcome"] == {"text": "hello\nthere"}
@@ -196,11 +196,11 @@ def test_trace_prints_calls_as_rows_and_as_lines(busy: Any) -> None:
 
 def test_trace_prints_one_call(busy: Any) -> None:
     busy.write()
-    assert "hello" in aios("trace", "--call", "2").stdout
-    assert json.loads(aios("trace", "--call", "2", "--json").stdout)["tokens"] == 24
-    result = aios("trace", "--call", "99")
+    assert "hello" in aios("trace", "--call", "2.2").stdout
+    assert json.loads(aios("trace", "2.2", "--json").stdout)["tokens"] == 24
+    result = aios("trace", "--call", "2.99")
     assert result.exit_code == 3
-    assert "no call 99" in error(result)
+    assert "no call 2.99" in error(result)
 
 
 def test_trace_draws_a_chart_in_ascii_off_a_terminal(busy: Any) -> None:

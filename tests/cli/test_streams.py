@@ -36,7 +36,7 @@ COMMANDS = [
     ["trace"],
     ["trace", "--json"],
     ["trace", "--gantt"],
-    ["trace", "--call", "2"],
+    ["trace", "--call", "2.2"],
     ["trace", "--chrome", "-"],
     ["usage"],
     ["usage", "--by", "model", "--json"],
