@@ -40,7 +40,7 @@ COMMANDS = [
     ["trace", "--chrome", "-"],
     ["usage"],
     ["usage", "--by", "model", "--json"],
-    ["route", "explain", "2"],
+    ["route", "explain", "2.2"],
     ["search", "lighthouse", "notes"],
     ["search", "-l", "lighthouse", "notes"],
     ["search", "--json", "-C", "2", "lighthouse", "notes"],
