@@ -2,7 +2,49 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+
 import pytest
+
+STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec"})
+"""What Python tells its audit hooks where it starts a process."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="no test that needs a model, Chroma or a child process")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "whole: needs a model, Chroma or a child process; left out by --fast")
+    if config.getoption("--fast"):
+        config.pluginmanager.register(Children())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--fast"):
+        whole = [item for item in items if item.get_closest_marker("whole")]
+        config.hook.pytest_deselected(items=whole)
+        items[:] = [item for item in items if item not in set(whole)]
+
+
+class Children:
+    """Fails a test that starts a process and is not marked `whole`, so that the marks stay true."""
+
+    def __init__(self) -> None:
+        self._started: list[str] = []
+        sys.addaudithook(self._hear)
+
+    def _hear(self, event: str, _arguments: tuple[object, ...]) -> None:
+        if event in STARTS:
+            self._started.append(event)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Iterator[None]:
+        self._started.clear()
+        result = yield
+        assert not self._started, f"it starts a process ({self._started[0]}): mark it with pytest.mark.whole"
+        return result
 
 
 @pytest.fixture(autouse=True)
