@@ -55,12 +55,13 @@ from aios.tools.registry import ToolBox, load_tools
 from aios.tools.tool import Tool
 from aios_storage import Root
 from aios_storage.client import Meaning
+from aios_storage.executed import Executed
 from aios_storage.library import Library
 from aios_storage.sealed import Sealed
 from aios_syscalls import BadRequest, NotFound
 
-SEALED = (".config", ".local", "__pycache__")
-"""Names of directories that hold what configures programs, or what Python runs instead of a source."""
+SEALED = ("__pycache__",)
+"""Names of directories that no agent has to write to: what Python runs instead of a source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,14 +177,18 @@ def library(config: Config) -> Library:
 
 
 def sealed(config: Config) -> Sealed:
-    """What agents may not change, for the next run is started from it.
+    """What agents may not change, for programs are started from it.
 
-    That is what this run was started from, wherever it lies; the names that a run reads in any directory that it may be
-    started in; and what configures a user's programs or is run instead of a reviewed source. `agents` is a usual name
-    deeper in a tree, where only who goes there and asks for a program by name would run it: it is sealed at the top.
+    That is what this run was started from, wherever it lies, and the names that get executed, as far as the user does
+    not allow them. `agents` is a usual name deeper in a tree, where only who goes there and asks for a program by name
+    would run it: it is such a name at the top.
     """
-    own = [home("config"), home("state"), Path(project.NAME), *default_directories(), *config.agents, *config.tools]
-    return Sealed.of(config.root, [*own, *config.read_only], (project.NAME, *SEALED), ("agents",))
+    allowed = config.files.allow_executed
+    executed = None if allowed is True else Executed(config.root, allowed)
+    *shipped, local = default_directories()
+    here = [path for path in (Path(project.NAME), local) if executed and executed.named(path.name)]
+    own = [home("config"), home("state"), *here, *shipped, *config.agents, *config.tools, *config.read_only]
+    return Sealed.of(config.root, own, SEALED, executed)
 
 
 def _check_root(path: Path) -> None:
