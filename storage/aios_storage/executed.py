@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -44,6 +45,9 @@ class _Table:
     at_top: dict[Folded, tuple[str, Group]]
     stars: tuple[tuple[str, Group], ...]
     star: re.Pattern[str]
+    files_alone: frozenset[str]
+    beside: dict[str, tuple[Beside, ...]]
+    longest: int
 
 
 @functools.cache
@@ -55,27 +59,26 @@ def _table() -> _Table:
         {parts_of(name): (name[1:], group) for name, group in rows if name[0] == "/"},
         stars,
         re.compile("|".join(translate(folded(name)) for name, _ in stars)),
+        frozenset(map(folded, FILES_ALONE)),
+        {folded(name): tuple(row for row in BESIDE if name in row.names) for each in BESIDE for name in each.names},
+        max(len(parts_of(name)) for name, _ in rows),
     )
-
-
-_LONGEST = max(name.count("/") for group in GROUPS for name in group.names) + 1
-_FILES_ALONE = frozenset(map(folded, FILES_ALONE))
 
 
 def _matches(parts: Folded, above: int, directory: bool) -> Iterator[Match]:
     """The names of the table that end behind the first `above` components."""
     table = _table()
     for end in range(above + 1, len(parts) + 1):
-        if parts[end - 1] in _FILES_ALONE and (directory or end < len(parts)):
+        if parts[end - 1] in table.files_alone and (directory or end < len(parts)):
             continue
-        for begin in range(max(end - _LONGEST, 0), end):
+        for begin in range(max(end - table.longest, 0), end):
             if found := table.exact.get(parts[begin:end]):
                 yield Match(begin, *found)
         if found := table.at_top.get(parts[above:end]):
             yield Match(above, *found)
         if table.star.match(parts[end - 1]):
-            name = next(each for each in table.stars if fnmatchcase(parts[end - 1], folded(each[0])))
-            yield Match(end - 1, *name)
+            group = next(group for name, group in table.stars if fnmatchcase(parts[end - 1], folded(name)))
+            yield Match(end - 1, parts[end - 1], group)
 
 
 def _first(matches: Iterable[Match]) -> Match | None:
@@ -106,7 +109,8 @@ class Executed:
 
     def _refused(self, path: str, directory: bool) -> Match | None:
         parts = (*self._above, *parts_of(path))
-        directory = directory or self._is_directory(path)
+        if not directory and folded(os.path.basename(path)) in _table().files_alone:
+            directory = self._is_directory(path)
         found = _first((*_matches(parts, len(self._above), directory), *self._beside(path)))
         return found if found and not self._is_allowed(parts, found) else None
 
@@ -123,8 +127,8 @@ class Executed:
         """The parts of repositories and environments: such names in a directory that holds what tells of these."""
         parts = [part for part in path.split("/") if part not in ("", ".")]
         for at, part in enumerate(map(folded, parts)):
-            for row in BESIDE:
-                if part in map(folded, row.names) and all(self._holds(parts[:at], mark) for mark in row.marks):
+            for row in _table().beside.get(part, ()):
+                if all(self._holds(parts[:at], mark) for mark in row.marks):
                     yield Match(len(self._above) + at, row.called, row)
 
     def _holds(self, directory: Sequence[str], name: str) -> bool:
@@ -181,8 +185,8 @@ def _begins(parts: Folded, name: Folded) -> bool:
 def _because(path: str, what: str, found: Match) -> str:
     return (
         f"{path} is read-only for agents: {what} {found.group.by}, {found.group.why}; write it under another name, or, "
-        f'if you are the user, put allow_executed = ["{found.called}"] under [files] in your own configuration '
-        "(aios config says where that is)"
+        f"if you are the user, put allow_executed = {json.dumps([found.called])} under [files] in your own "
+        "configuration (aios config says where that is)"
     )
 
 
@@ -190,12 +194,15 @@ def check_allowed(name: str) -> str:
     """What is wrong with a name that is to be allowed, and what to write instead; empty where it is fine."""
     if name.startswith("/") or not parts_of(name) or ".." in name.split("/"):
         return f"{name!r} is no name below the root; give one such as Makefile or .github/workflows"
+    if not name.strip("*/"):
+        return f"{name!r} is no name; write allow_executed = true for all"
     if any(is_protected(part) for part in name.split("/")):
         return f"{name!r} is protected whatever is configured; change such files yourself"
     called = {each.called for each in BESIDE}
     if name in called or next(_matches(parts_of(name), 0, False), None):
         return ""
     known = [each.lstrip("/") for group in GROUPS for each in group.names]
-    near = difflib.get_close_matches(name, known, 1) or [each for each in known if each.endswith(f"/{name}")]
+    near = [each for each in known if each.startswith(f"{name}/") or each.endswith(f"/{name}")]
+    near += difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]}?" if near else "agents may write it anyway, so leave it out"
     return f"{name!r} is no name that gets executed; {hint}"

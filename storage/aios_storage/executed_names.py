@@ -173,7 +173,7 @@ GROUPS = (
         ".flaskenv .autoenv .autoenv.zsh .autoenv_leave.zsh .envrc.* .tmux .tmux.conf .tmux.conf.local .login_conf",
         ".gdbinit .gdbearlyinit .lldbinit .lldbinit-* .my.cnf .mailcap .forward .procmail .lesskey .lessfilter .mutt",
         ".gnupg .guile .hammerspoon .finicky.js .chezmoi* .yadm *profile.ps1 autoexec.bat autorun.inf desktop.ini",
-        ".Xsession .xsession.* .xinitrc.* .xsession-errors.d .fvwm .fluxbox .openbox .icewm .awesome .xmonad .i3",
+        " .xsession.* .xinitrc.* .xsession-errors.d .fvwm .fluxbox .openbox .icewm .awesome .xmonad .i3",
         ".sway .vnc .config .local .kde .kde4 .gnome2 .pam_environment.d",
     ),
     _group(

@@ -459,8 +459,10 @@ class Files:
 
     def _unsealed(self, path: str, field: str = "path", follow: bool = True, directory: bool = False) -> str:
         """The real path of what is to be changed. Raises Denied where that is sealed, or the name that was given is."""
-        self.sealed.refuse("/".join(split(path, field)), field, directory)
-        return self.sealed.refuse(self._real(path, field, follow), field, directory)
+        named, real = "/".join(split(path, field)) or ".", self._real(path, field, follow)
+        for each in {named, real}:
+            self.sealed.refuse(each, field, directory)
+        return real
 
     def _refuse_executed_below(self, source: str, goal: str) -> None:
         """Raises Denied where a directory that is to be moved holds what gets executed where it is, or would there."""
