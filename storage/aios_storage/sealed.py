@@ -38,10 +38,12 @@ class Sealed:
 
     def reason(self, path: str, directory: bool = False) -> str:
         """Why a path below the root, to be a directory if so, may not be changed; empty where it may."""
+        if self.executed and (why := self.executed.reason(path, directory)):
+            return why
         parts = parts_of(path)
         if not self.anywhere.isdisjoint(parts) or any(_meet(parts, each) for each in self.paths):
             return f"{path} is read-only for agents: it is, or holds, what aios is started from; use another"
-        return self.executed.reason(path, directory) if self.executed else ""
+        return ""
 
     def refuse(self, path: str, field: str = "path", directory: bool = False) -> str:
         """The path. Raises Denied where it may not be changed."""
