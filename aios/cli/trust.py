@@ -133,7 +133,7 @@ def _walls(config: Config) -> Iterator[str]:
 
 def _executed(names: bool | tuple[str, ...]) -> Iterator[str]:
     if names:
-        which = "all of them" if names is True else listed(list(names))
+        which = listed(list(names)) if isinstance(names, tuple) else "all of them"
         yield f"agents may write files that your other programs execute by their names: {which}"
 
 

@@ -121,7 +121,8 @@ class Executed:
     def _is_allowed(self, parts: Folded, found: Match) -> bool:
         if (folded(found.called),) in self._allowed:
             return True
-        return any(_begins(parts[at:], name) for name in self._allowed for at in range(found.begin + 1))
+        inside = [(name, max(len(self._above) + 1 - len(name), 0)) for name in self._allowed]  # ends in the root
+        return any(_begins(parts[at:], name) for name, first in inside for at in range(first, found.begin + 1))
 
     def _beside(self, path: str) -> Iterator[Match]:
         """The parts of repositories and environments: such names in a directory that holds what tells of these."""

@@ -357,6 +357,12 @@ def test_a_root_within_such_a_directory_is_the_users_choice_and_what_it_would_co
         library.files.write("workflows/x.yml", b"fine")
     with opened(above) as library, pytest.raises(Denied):
         library.files.write("workflows/x.yml", b"evil")
+    with opened(above, (".github/workflows",)) as library:
+        library.files.write("workflows/x.yml", b"fine")
+    named = tmp_path / "agents" / ".vscode" / "work"
+    named.mkdir(parents=True)
+    with opened(named, ("agents", ".vscode")) as library, pytest.raises(Denied):
+        library.files.write("Makefile", b"evil")
 
 
 # --- what is allowed
