@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 from aios.hosts import landlock, readable, seccomp, wall_calls
 from aios.hosts.enclosure import enclose
@@ -21,6 +22,8 @@ from aios.hosts.wall import python_files
 SOCK_STREAM, SOCK_TYPE_MASK = 1, 0xF
 NAMES = ("/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/gai.conf", "/etc/services", "/run/systemd/resolve")
 """What finding a server by its name reads."""
+HARDWARE = ("/sys/bus/pci", "/sys/devices", "/sys/fs/cgroup")
+"""Where libraries that compute look for processors, cards and their share of them."""
 LISTENING = ("socket", "bind", "listen", "accept", "accept4")
 WATCHING = ("inotify_init", "inotify_init1")
 NICE = Rule("setpriority", (141, 140), unless_zero=0), Rule("setpriority", (141, 140), unless_zero=1)
@@ -48,8 +51,16 @@ class ServiceWall:
     network: bool = False
     watches: bool = False
     """Whether it may have the system tell it of changed files."""
+    temporary: str = ""
+    """Where SQLite puts what does not fit into memory; empty for one that has none."""
     closed: tuple[str, ...] = ()
     """As in `Walls`: of a directory on Python's path that is or holds one of these, modules alone are read."""
+
+    @classmethod
+    def of(cls, wire: Mapping[str, Any]) -> Self:
+        """One that came as JSON."""
+        fields: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in wire.items()}
+        return cls(**fields)
 
 
 def put_up(wall: ServiceWall) -> None:
@@ -59,8 +70,9 @@ def put_up(wall: ServiceWall) -> None:
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     enclose()
+    names = NAMES if wall.network else ()
     landlock.confine(
-        map(Path, (*python_files(wall.closed), *readable.of_process(), *wall.read, *(NAMES if wall.network else ()))),
+        map(Path, (*python_files(wall.closed), *readable.of_process(), *HARDWARE, *names, *wall.read)),
         map(Path, ("/dev/null", *wall.write)),
         exec=False,
         special=_special(wall),

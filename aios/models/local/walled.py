@@ -7,7 +7,6 @@ other file of the user's. There is no bound of its memory here: a model takes wh
 from __future__ import annotations
 
 import glob
-import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,8 +19,8 @@ SPLIT = re.compile(r"-\d{5}-of-(\d{5})\.gguf$")
 """The end of the name of one file of a model that is split into several, as llama.cpp names them."""
 GPUS = ("/dev/nvidia*", "/dev/nvidia-caps", "/dev/dri", "/dev/kfd", "/dev/dxg")
 OF_GPUS = (
-    *("/proc/driver/nvidia", "/proc/devices", "/proc/modules", "/sys/module", "/sys/bus/pci", "/sys/devices"),
-    *("/sys/class/drm", "/sys/class/kfd", "/sys/class/misc", "/sys/fs/cgroup"),
+    *("/proc/driver/nvidia", "/proc/devices", "/proc/modules", "/sys/module"),
+    *("/sys/class/drm", "/sys/class/kfd", "/sys/class/misc"),
 )
 """What the drivers' libraries read of the machine."""
 CACHES = ("models", "context")
