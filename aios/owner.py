@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from aios.python import module_command
 from aios_storage.client import Meaning
 from aios_storage.store import PLACE
 from aios_storage.wire import address
+from aios_syscalls.errors import StorageFailed
 
 
 def meaning(root: Path, embedder: str, *options: str) -> Meaning:
@@ -33,10 +36,15 @@ def wall(root: Path, embedder: str) -> ServiceWall:
         read=(argument,) if Path(argument).is_absolute() else (),
         # Not its own directory alone: whoever finds the change of a process that was killed half done finishes it.
         write=(str(root.absolute()),),
-        sockets=(str(address(root).parent),),
+        sockets=tuple(_socket_directory(root)),
         programs=True,
         network="://" in argument,
         watches=True,
         temporary=str(root.absolute() / PLACE),
         closed=(str(root.absolute()), str(Path.home())),
     )
+
+
+def _socket_directory(root: Path) -> Iterator[str]:
+    with suppress(OSError, StorageFailed):  # the owner finds the same, and says it
+        yield str(address(root).parent)

@@ -43,7 +43,7 @@ class ServiceWall:
     write: tuple[str, ...] = ()
     """Directories, with everything below them."""
     devices: tuple[str, ...] = ()
-    """Opened for reading, writing and ioctl."""
+    """Opened for reading, writing and ioctl. With some, Unix sockets may be made: CUDA listens on one of its own."""
     sockets: tuple[str, ...] = ()
     """Directories where it may listen on a Unix socket."""
     programs: bool = False
@@ -94,7 +94,7 @@ def _filters(wall: ServiceWall) -> Iterator[tuple[Rule, ...]]:
     """The filters, all of which a call has to pass."""
     allowed = {
         "setpriority",
-        *(LISTENING if wall.sockets else ()),
+        *(LISTENING if wall.sockets or wall.devices else ()),
         *(WATCHING if wall.watches else ()),
         *(rule.name for rule in wall_calls.NETWORK if wall.network),
     }
@@ -103,6 +103,6 @@ def _filters(wall: ServiceWall) -> Iterator[tuple[Rule, ...]]:
     yield tuple(rule for rule in rules if rule.name not in allowed)
     yield (NICE[0],)
     yield (NICE[1],)
-    if wall.sockets and not wall.network:
+    if (wall.sockets or wall.devices) and not wall.network:
         for rule in LISTENING_SOCKETS:
             yield (rule,)

@@ -203,7 +203,6 @@ def test_the_owner_of_an_index_has_its_root_and_a_network_only_for_an_embedder_w
 
 def test_the_helpers_in_use_have_a_wall(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(place / "runtime"))
-    monkeypatch.setenv("AIOS_HOME", str(place / "aios"))
     (place / "runtime/aios").chmod(0o700)
     serving = start_owner(place / "root", "hashing:64")
     try:
