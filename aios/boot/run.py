@@ -47,6 +47,7 @@ from aios.models.router import Profile, Router
 from aios.models.routing.forecast import Load
 from aios.models.routing.outcomes import Outcomes
 from aios.models.routing.strategies import Weights
+from aios.owner import meaning
 from aios.private import private_directory
 from aios.scheduler import Fifo
 from aios.setup import default_embedder
@@ -54,7 +55,6 @@ from aios.tools.builtin import BUILTIN
 from aios.tools.registry import ToolBox, load_tools
 from aios.tools.tool import Tool
 from aios_storage import Root
-from aios_storage.client import Meaning
 from aios_storage.executed import Executed
 from aios_storage.library import Library
 from aios_storage.sealed import Sealed
@@ -101,7 +101,7 @@ async def boot(
     _keep_private(directory, models is None)
     remember = remember and models is None
     async with AsyncExitStack() as stack:
-        box = ToolBox([*BUILTIN, *_tools(config)])
+        box = ToolBox([*BUILTIN, *_tools(config)], _walls(config, directory, default_directories()))
         _check_root(config.root)
         serving = {}
         for model in models if models is not None else make_models(config, progress):
@@ -172,7 +172,7 @@ def _facts(config: Config, run: str, router: str, models: Mapping[str, Backend],
 def library(config: Config) -> Library:
     """The files of the configured root. Meaning is asked of the index's owner, which the first such question starts."""
     spec = config.files.embedder or default_embedder()
-    nearest = Meaning(config.root, spec) if spec and spec != "none" else None
+    nearest = meaning(config.root, spec) if spec and spec != "none" else None
     return Library(config.root, nearest=nearest, sealed=sealed(config))
 
 

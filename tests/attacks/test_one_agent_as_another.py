@@ -259,7 +259,7 @@ print(number(101), number({seccomp.X32_BIT} | 39), number({seccomp.X32_BIT} | 52
 
 CHILDREN = {
     "zygote": "run('aios.hosts.zygote')",
-    "model's worker": "run('aios.models.local.worker')",
+    "model's worker": "run('aios.models.local.worker', '/no/such/model.gguf')",
     "tool's worker": "run('aios.tools.worker')",
     "index's owner": "from aios_storage.owner import main; main([sys.argv[1], '--embedder', 'hashing:', '--child'])",
     "command line": "import aios.cli.app; aios.cli.app.app = lambda **_: sys.stdin.read(); aios.cli.main()",
@@ -269,8 +269,8 @@ PREFACE = """
 import runpy, socket, sys
 pair = socket.socketpair()
 
-def run(module):
-    sys.argv = [module, str(pair[1].detach())]
+def run(module, *arguments):
+    sys.argv = [module, str(pair[1].detach()), *arguments]
     runpy.run_module(module, None, "__main__")
 
 print("begun", flush=True)
