@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aios.bench.wall.probes import LIBC, NUMBERS, PROBES, SECRET, Probe, Target, call
-from aios.hosts import scratch, seccomp
+from aios.hosts import landlock, scratch, seccomp
 from aios.hosts.enclosure import enclose
 from aios.hosts.wall import Level, Wall, put_up, python_files
 from aios.python import code_command
@@ -98,8 +98,14 @@ KINDS = {
 }
 
 
+NO_WALL = "no wall: "
+
+
 def attempt(probe: Probe, target: Target, kind: Kind) -> str | None:
-    """The error that a probe ends with in a process of its own; None if it got through."""
+    """The error that a probe ends with in a process of its own; None if it got through.
+
+    Raises OSError where the wall could not be put up: that is neither.
+    """
     reading, writing = os.pipe()
     if (child := os.fork()) == 0:
         try:
@@ -111,6 +117,8 @@ def attempt(probe: Probe, target: Target, kind: Kind) -> str | None:
     with os.fdopen(reading, "rb") as answer:
         said = answer.read().decode()
     _, status = os.waitpid(child, 0)
+    if said.startswith(NO_WALL):
+        raise OSError(said)
     # One that has become another program says nothing.
     return (None if status == 0 else f"ended with {status}") if not said else (None if said == "through" else said)
 
@@ -118,15 +126,10 @@ def attempt(probe: Probe, target: Target, kind: Kind) -> str | None:
 def outcome(probe: Probe, target: Target, kind: Kind) -> str:
     """Puts the wall up around this process and tries the probe: "through", or the error."""
     signal.alarm(20)
-    room = target.place / "scratch"
-    os.chdir(room)
-    if kind.level is not None:
-        if not kind.landlock:
-            LIBC.prctl(38, 1, 0, 0, 0)
-            assert seccomp.install([seccomp.Rule("landlock_create_ruleset", (444, 444))])
-        enclose()
-        closed = tuple(str(target.place / each) for each in CLOSED)
-        put_up(Wall(kind.level, str(target.place / "programs" / "agent.py"), str(room), closed))
+    try:
+        _enter(target, kind)
+    except BaseException as error:
+        return f"{NO_WALL}{error!r}"
     try:
         probe(target)
     except OSError as error:
@@ -134,6 +137,21 @@ def outcome(probe: Probe, target: Target, kind: Kind) -> str:
     except BaseException as error:
         return repr(error)
     return "through"
+
+
+def _enter(target: Target, kind: Kind) -> None:
+    room = target.place / "scratch"
+    os.chdir(room)
+    if kind.level is None:
+        return
+    if not kind.landlock:
+        LIBC.prctl(38, 1, 0, 0, 0)
+        if not seccomp.install([seccomp.Rule("landlock_create_ruleset", (444, 444))]) and seccomp.available():
+            raise OSError("Landlock could not be taken away")
+        landlock.version.cache_clear()
+    enclose()
+    closed = tuple(str(target.place / each) for each in CLOSED)
+    put_up(Wall(kind.level, str(target.place / "programs" / "agent.py"), str(room), closed))
 
 
 VICTIM = f"""
