@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aios.bench.wall.probes import LIBC, NUMBERS, PROBES, SECRET, Probe, Target, call
-from aios.hosts import landlock, scratch, seccomp
+from aios.hosts import dry_wall, landlock, scratch, seccomp
 from aios.hosts.enclosure import enclose
 from aios.hosts.wall import Level, Wall, put_up, python_files
 from aios.python import code_command
@@ -88,6 +88,8 @@ class Kind:
     level: Level | None
     """None is none at all: the control."""
     landlock: bool = True
+    dry: bool = False
+    """Not put up: what it would have refused is noted, and is the error that a probe ends with."""
 
 
 KINDS = {
@@ -98,7 +100,7 @@ KINDS = {
 }
 
 
-NO_WALL = "no wall: "
+NO_WALL, NOTES = "no wall: ", "noted"
 
 
 def attempt(probe: Probe, target: Target, kind: Kind) -> str | None:
@@ -119,6 +121,8 @@ def attempt(probe: Probe, target: Target, kind: Kind) -> str | None:
     _, status = os.waitpid(child, 0)
     if said.startswith(NO_WALL):
         raise OSError(said)
+    if kind.dry:
+        return _noted(target)
     # One that has become another program says nothing.
     return (None if status == 0 else f"ended with {status}") if not said else (None if said == "through" else said)
 
@@ -151,7 +155,19 @@ def _enter(target: Target, kind: Kind) -> None:
         landlock.version.cache_clear()
     enclose()
     closed = tuple(str(target.place / each) for each in CLOSED)
-    put_up(Wall(kind.level, str(target.place / "programs" / "agent.py"), str(room), closed))
+    wall = Wall(kind.level, str(target.place / "programs" / "agent.py"), str(room), closed, str(target.place / NOTES))
+    if kind.dry:
+        dry_wall.watch(wall)
+    else:
+        put_up(wall)
+
+
+def _noted(target: Target) -> str | None:
+    """What was noted of a probe, and is not for the next one."""
+    notes = target.place / NOTES
+    acts = dry_wall.read(notes.read_text().splitlines())
+    notes.unlink()
+    return "; ".join(f"{each.act.kind} {each.act.object}" for each in acts) or None
 
 
 VICTIM = f"""
