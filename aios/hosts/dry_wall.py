@@ -12,8 +12,8 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -41,10 +41,9 @@ def watch(wall: Wall) -> None:
     move_in(wall)
     landlock.separate()
     sys.dont_write_bytecode = True  # it would not be written behind the wall, and nobody would notice
-    judge = Judge(*opened(wall), exec=wall.level == "exec")
-    notes = _Notes(wall.notes)
-    atexit.register(notes.close)
-    sys.addaudithook(_Hook(judge, notes))
+    hook = _Hook(Judge(*opened(wall), exec=wall.level == "exec"), _Notes(wall.notes))
+    atexit.register(hook.close)
+    sys.addaudithook(hook)
 
 
 def read(lines: Iterable[str]) -> list[Noted]:
@@ -106,17 +105,28 @@ class _Hook:
         """Threads that are judging: what they do for that is nobody's act."""
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if self._judge.judges(event) and threading.get_ident() not in self._inside and os.getpid() == self._pid:
+            with self._unwatched():
+                self._note(event, arguments)
+
+    def close(self) -> None:
+        """Write how often each act was tried; what a fork of this process counts is not told."""
+        if os.getpid() == self._pid:
+            with self._unwatched(), self._lock, suppress(OSError):
+                self._notes.close()
+
+    @contextmanager
+    def _unwatched(self) -> Iterator[None]:
         thread = threading.get_ident()
-        if not self._judge.judges(event) or thread in self._inside or os.getpid() != self._pid:
-            return
         self._inside.add(thread)
         try:
-            self._note(event, arguments)
+            yield
         finally:
             self._inside.discard(thread)
 
     def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
         try:
+            # The frame above this one and __call__: who acts.
             act = self._judge.refused(event, arguments, sys._getframe(2))
         except Exception as error:
             act = Act("unjudged", f"{event}: {type(error).__name__}")

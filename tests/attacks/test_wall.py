@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from aios.bench.wall import probes
-from aios.bench.wall.users import own, start, told, users
+from aios.bench.wall.users import new_place, start, told, users
 
 Through = set[str]
 TRY = """
@@ -37,11 +37,9 @@ PASSING = {f"passing: {name}" for name in probes.PASSING}
 
 
 @pytest.fixture(scope="module", params=users())
-def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def found(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What came of every probe behind every wall, as this user."""
-    place = tmp_path_factory.mktemp("wall") / "place"
-    place.mkdir()
-    with start(TRY, request.param, str(own(place, request.param))) as process:
+    with new_place(request.param) as place, start(TRY, request.param, str(place)) as process:
         said = told(process)
     found: dict[str, Any] = {"user": request.param, **json.loads(said)}
     print(f"as {request.param}: the wall is {found['rung']} here")

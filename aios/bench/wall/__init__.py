@@ -6,16 +6,14 @@ import json
 import platform
 import statistics
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from aios.bench import Report, at_least, at_most
 from aios.bench.paired import median_interval
 from aios.bench.progress import progress
-from aios.bench.wall.users import own, start, told, users
+from aios.bench.wall.users import new_place, start, told, users
 from aios.hosts.seccomp import MACHINES
 from aios_syscalls import BadRequest, KernelBug
 
@@ -51,16 +49,13 @@ def main(quick: bool) -> Report:
 
 def _measured(user: str, quick: bool) -> Seen:
     """What this user finds, in a process of its own."""
-    with tempfile.TemporaryDirectory(prefix="aios-bench-", ignore_cleanup_errors=True) as directory:
-        place = Path(directory).resolve() / "place"
-        place.mkdir()
-        with progress() as tell, start(MEASURE.format(quick), user, str(own(place, user))) as process:
-            tell(f"as {user}: probes, honest programs, spawns")
-            said = told(process, WITHIN_S)
-        if process.returncode != 0:
-            raise KernelBug(f"the measuring process of user {user} ended with {process.returncode}; please report this")
-        found: Seen = json.loads(said)
-        return found
+    with new_place(user) as place, progress() as tell, start(MEASURE.format(quick), user, str(place)) as process:
+        tell(f"as {user}: probes, honest programs, spawns")
+        said = told(process, WITHIN_S)
+    if process.returncode != 0:
+        raise KernelBug(f"the measuring process of user {user} ended with {process.returncode}; please report this")
+    found: Seen = json.loads(said)
+    return found
 
 
 def _summary(seen: Seen) -> dict[str, float]:

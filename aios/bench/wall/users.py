@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from aios.python import code_command
@@ -83,3 +85,12 @@ def own(place: Path, user: str) -> Path:
                 parent.chmod(parent.stat().st_mode | 0o011)  # pytest's are for their owner alone
         os.chown(place, NOBODY, NOBODY)
     return place
+
+
+@contextmanager
+def new_place(user: str) -> Iterator[Path]:
+    """A directory of this user's that is gone afterwards; no other run of tests closes what it lies in."""
+    with tempfile.TemporaryDirectory(prefix="aios-bench-", ignore_cleanup_errors=True) as directory:
+        place = Path(directory).resolve() / "place"
+        place.mkdir()
+        yield own(place, user)
