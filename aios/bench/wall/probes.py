@@ -256,6 +256,17 @@ def pair_sends(target: Target) -> None:
     one.sendto(b"x", target.unix + ".datagrams")
 
 
+def pair_reaches(kind: int) -> Probe:
+    """A datagram of a pair goes to whoever is named with it, and may carry a descriptor."""
+
+    def probe(target: Target) -> None:
+        one, _ = socket.socketpair(socket.AF_UNIX, kind)
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", 0))
+        one.sendmsg([b"x"], [rights], 0, target.unix + ".datagrams")
+
+    return probe
+
+
 def word(target: Target, path: str) -> None:
     with open(f"/proc/{target.victim}/{path}", "rb", 0) as file:
         file.seek(target.address)
@@ -497,6 +508,8 @@ NETWORK: dict[str, Probe] = {
     "datagrams to a Unix socket": connect(socket.AF_UNIX, socket.SOCK_DGRAM, lambda t: t.unix + ".datagrams"),
     "a pair's end, connected": pair_connects,
     "a pair's end, connected anew": pair_sends,
+    "a datagram of a pair": pair_reaches(socket.SOCK_DGRAM),
+    "a datagram of a pair that is made raw": pair_reaches(socket.SOCK_RAW),
     "a descriptor given away": give_descriptor,
     "listen": listen(("127.0.0.1", 0)),
     "listen at a path": listen("listening", socket.AF_UNIX),
