@@ -12,15 +12,13 @@ from aios.cli.jobs import Job
 from aios.cli.output import say
 from aios.cli.table import label
 from aios.config import Loaded
-from aios.hosts.dry_wall import Noted
-from aios.hosts.verdict import Kind
 from aios_syscalls import AiosError
 
 if TYPE_CHECKING:
-    from aios.boot import DryWall
+    from aios.boot import ActKind, DryWall, Noted
     from aios.cli.run import Outcome
 
-WORDS: Mapping[Kind, str] = {
+WORDS: Mapping[ActKind, str] = {
     "read": "files read (in its place: agent.read, or a file beside the program)",
     "list": "directories listed (in its place: agent.list)",
     "write": "files made or written (in its place: agent.write, or the scratch directory, which is TMPDIR)",

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from aios.hosts import landlock, readable, seccomp, wall_calls
+from aios.hosts import landlock, pretended, readable, seccomp, wall_calls
 from aios_syscalls import Denied
 
 Level = Literal["auto", "exec", "off"]
@@ -150,6 +150,7 @@ def put_up(wall: Wall) -> None:
         return
     move_in(wall)
     read, write = opened(wall)
+    pretended.look_first()
     _limit()
     with_exec = wall.level == "exec"
     landlock.confine(read, write, exec=with_exec)

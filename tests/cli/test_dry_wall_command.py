@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from aios.boot import ActKind
 from aios.cli.app import app
-from aios.cli.dry_wall import MOST_LINES
+from aios.cli.dry_wall import MOST_LINES, WORDS
 
 PROGRAM = """
 import socket
@@ -128,6 +129,10 @@ def test_a_program_beside_an_untrusted_configuration_is_not_run_without_its_wall
     assert "not trusted" in result.stderr
     (tmp_path / "aios.toml").write_text("[budget]\ntokens = 5\n")  # needs no trust
     assert aios(name, "--dry-wall").exit_code == 0
+
+
+def test_every_kind_of_act_has_its_words() -> None:
+    assert set(WORDS) == set(get_args(ActKind))
 
 
 def test_agents_without_processes_cannot_be_watched(tmp_path: Path, users: Path) -> None:

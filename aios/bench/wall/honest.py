@@ -43,6 +43,19 @@ import os, shutil
 open('a', 'w').write('x')
 shutil.copy('a', 'b'); shutil.copy2('a', 'c'); os.mkdir('d'); shutil.copytree('d', 'e')
 shutil.make_archive('z', 'zip', 'd'); os.rename('a', 'd/a'); shutil.move('b', 'd/b'); shutil.rmtree('d')""",
+    "marks": """
+import os, pathlib, shutil
+pathlib.Path('t').touch()
+assert os.path.exists('t')
+pathlib.Path('t').touch(); os.utime('t', (1, 1)); os.chmod('t', 0o600); os.chmod(os.open('t', os.O_RDONLY), 0o600)
+os.utime('t', ns=(1, 1), dir_fd=os.open('.', os.O_RDONLY)); shutil.copystat('t', 't', follow_symlinks=False)
+for act in (os.utime, lambda path: os.chmod(path, 0o600)):
+    try:
+        act('not')
+    except FileNotFoundError as error:
+        assert error.filename == 'not'
+    else:
+        raise AssertionError(act)""",
     "archives": """
 import tarfile
 open('q', 'w').write('x')
