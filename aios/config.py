@@ -467,6 +467,11 @@ def _tightened(
         if refused:
             clashes = {f"private.{name}": where for name, where in refused.items()}
             left_out = {**left_out, "files": {**left_out.get("files", {}), **clashes}}
+    if wall := checked.get("wall"):
+        kept, refused = project.stricter_walls(wall, before.wall.level, before.wall.programs)
+        mine = result.get("wall", {})
+        result["wall"] = {**mine, **kept, "programs": {**mine.get("programs", {}), **kept.get("programs", {})}}
+        left_out = {**left_out, "wall": refused} if refused else left_out
     return result, Project(found.path, left_out, found.why if left_out else "")
 
 

@@ -24,6 +24,7 @@ from aios import project
 from aios.boot.lanes import llm_lane, scheduler
 from aios.boot.models import Progress, make_models
 from aios.boot.remembered import memory
+from aios.boot.walls import DryWall, agents_logs, wall_facts, walls
 from aios.config import (
     Config,
     ModelConfig,
@@ -37,7 +38,6 @@ from aios.cores.tool import ToolCore
 from aios.hosts.process import ProcessHost
 from aios.hosts.program import Main, default_directories
 from aios.hosts.task import TaskHost
-from aios.hosts.wall import Walls
 from aios.kernel import Host, Kernel, Lane, Limits, Observer, SqliteJournal
 from aios.kernel.totals import Totals
 from aios.models.base import Backend
@@ -89,11 +89,13 @@ async def boot(
     progress: Progress | None = None,
     directory: Path | None = None,
     remember: bool = True,
+    dry_wall: DryWall | None = None,
 ) -> AsyncIterator[Run]:
     """A running kernel. `models` replace the configured ones; `mains` are programs that are functions.
 
     The run's record goes to `directory`, whose name is the run's id. What the router and the schedulers learn is kept
     for the next run, and used in this one, if they are to remember it and the models are those of the configuration.
+    With `dry_wall` agents run without their walls, and what these would have refused is noted beside their logs.
 
     Raises BadRequest for a configuration that cannot be, ModelFailed when a model does not load.
     """
@@ -108,7 +110,7 @@ async def boot(
             serving[model.name] = await stack.enter_async_context(model)
         # After the models: what does not come to start leaves no record of a run.
         journal = await stack.enter_async_context(SqliteJournal(journal_path(directory)))
-        host = await stack.enter_async_context(_host(config, directory, mains))
+        host = await stack.enter_async_context(_host(config, directory, mains, dry_wall))
         files = FileCore(partial(library, config), directory.name, config.files.private, config.files.homes)
         stack.callback(files.close)
         lanes: dict[str, Lane] = {}
@@ -128,7 +130,7 @@ async def boot(
             budget=config.budget,
             budgets=config.budgets,
             observers=observers,
-            facts=_facts(config, directory.name, router.name, serving, host),
+            facts=_facts(config, directory.name, router.name, serving, wall_facts(config, host, dry_wall)),
         )
         await stack.enter_async_context(kernel)
         if totals is not None:
@@ -155,7 +157,9 @@ def _tools(config: Config) -> Iterator[Tool]:
         yield from load_tools(path, config.tool_sha256.get(str(path)))
 
 
-def _facts(config: Config, run: str, router: str, models: Mapping[str, Backend], host: Host) -> dict[str, Any]:
+def _facts(
+    config: Config, run: str, router: str, models: Mapping[str, Backend], wall: dict[str, Any] | None
+) -> dict[str, Any]:
     """What the record of a run begins with."""
     return {
         "run": run,
@@ -165,7 +169,7 @@ def _facts(config: Config, run: str, router: str, models: Mapping[str, Backend],
         "slice": scheduler(config).slice and config.scheduler.slice,
         "router": router,
         "models": {name: model.slots for name, model in models.items()},
-        "wall": {"level": config.wall.level or "auto", "rung": host.rung} if isinstance(host, ProcessHost) else None,
+        "wall": wall,
     }
 
 
@@ -200,18 +204,13 @@ def _check_root(path: Path) -> None:
     Root(path).close()
 
 
-def _host(config: Config, directory: Path, mains: Mapping[str, Main] | None) -> AbstractAsyncContextManager[Host]:
+def _host(
+    config: Config, directory: Path, mains: Mapping[str, Main] | None, dry: DryWall | None
+) -> AbstractAsyncContextManager[Host]:
     directories = (*config.agents, *default_directories())
     if config.isolate and not mains:
-        return ProcessHost(directory / "agents", directories, _walls(config, directory, directories))
+        return ProcessHost(agents_logs(directory), directories, walls(config, directory, dry))
     return nullcontext(TaskHost(directories, mains))
-
-
-def _walls(config: Config, directory: Path, programs: Sequence[Path]) -> Walls:
-    """What the wall leaves closed is what the kernel serves itself, by its own rules, or keeps to itself."""
-    closed = (config.root, directory, home("config"), home("state"), home("cache"))
-    own = (*programs, config.root)
-    return Walls(config.wall.level, config.wall.programs, tuple(path.absolute() for path in closed), own)
 
 
 def _preferred(models: Mapping[str, Backend], first: str | None) -> Mapping[str, Backend]:

@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 
+from aios.bench.wall.users import own, start, told, users
 from aios.hosts import seccomp
 from aios.python import code_command
-from tests.attacks.users import own, start, told, users
 
 ATTACKS = """
 import ctypes, errno, os, signal, socket, struct, sys, platform
