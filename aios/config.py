@@ -245,6 +245,20 @@ def _below(path: str) -> str:
 Below = Annotated[str, AfterValidator(_below)]
 
 
+def _executed(value: object) -> object:
+    """Raises ValueError for what allows nothing, or all by accident: `"false"` is no false."""
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        raise ValueError(f'{value!r} allows no names; give a list such as ["Makefile", "AGENTS.md"], or true for all')
+    from aios_storage.executed import check_allowed  # not for those who only ask for help
+
+    for name in value:
+        if wrong := check_allowed(name):
+            raise ValueError(wrong)
+    return value
+
+
 class FilesConfig(Frozen):
     """How files are kept and found."""
 
@@ -255,6 +269,8 @@ class FilesConfig(Frozen):
     """The directory, below the root, that a program has for itself: nobody else sees what is in there."""
     homes: Below | None = None
     """A directory, below the root, in which each process has one for itself, named PROGRAM-PID."""
+    allow_executed: Annotated[bool | tuple[str, ...], BeforeValidator(_executed)] = False
+    """Names that get executed, such as Makefile, which agents may write all the same; true for all such names."""
 
 
 Level = Literal["auto", "exec", "off"]
@@ -460,6 +476,11 @@ def _tightened(
         if refused:
             clashes = {f"private.{name}": where for name, where in refused.items()}
             left_out = {**left_out, "files": {**left_out.get("files", {}), **clashes}}
+    if wall := checked.get("wall"):
+        kept, refused = project.stricter_walls(wall, before.wall.level, before.wall.programs)
+        mine = result.get("wall", {})
+        result["wall"] = {**mine, **kept, "programs": {**mine.get("programs", {}), **kept.get("programs", {})}}
+        left_out = {**left_out, "wall": refused} if refused else left_out
     return result, Project(found.path, left_out, found.why if left_out else "")
 
 

@@ -15,6 +15,8 @@ from typing import Any
 NAME = "aios.toml"
 TIGHTENING = ("budget", "budgets", "limits")
 """Tables whose values are bounds: the smaller one counts."""
+WALLS = ("auto", "exec", "off")
+"""Levels of the wall, the strictest first."""
 MOST_NAMES = 12
 """Names of settings in one line."""
 
@@ -77,6 +79,8 @@ def split(values: Values) -> tuple[Values, Values]:
     """What any directory may say, and what only a trusted one."""
     allowed = {key: value for key, value in values.items() if key in TIGHTENING}
     rest = {key: value for key, value in values.items() if key not in TIGHTENING}
+    if "wall" in rest:
+        allowed["wall"] = rest.pop("wall")  # of which only what is stricter counts
     files = rest.get("files")
     if isinstance(files, dict) and isinstance(files.get("private"), dict):
         allowed["files"] = {"private": files["private"]}
@@ -106,6 +110,33 @@ def _smaller(bounds: Mapping[str, Any], values: Mapping[str, Any]) -> Values:
         for key, value in values.items()
         if value is not None
     }
+
+
+def stricter_walls(said: Mapping[str, Any], level: str | None, programs: Mapping[str, str]) -> tuple[Values, Values]:
+    """What a directory may say of the wall, over what is in force so far; and what it may not, for it is no stricter.
+
+    No level at all is the strictest: where the wall is less than full, `auto` starts strangers' programs, and none does
+    not.
+    """
+    kept: Values = {}
+    refused: Values = {}
+    if (new := said.get("level")) is not None:
+        (kept if _is_stricter(new, level) else refused)["level"] = new
+    for name, new in said.get("programs", {}).items():
+        place = kept if _is_stricter(new, programs.get(name, level)) else refused
+        place.setdefault("programs", {})[name] = new
+    return kept, {key: value for key, value in refused.items() if not _is_in_force(key, value, level, programs)}
+
+
+def _is_stricter(new: str, old: str | None) -> bool:
+    return old is not None and WALLS.index(new) < WALLS.index(old)
+
+
+def _is_in_force(key: str, value: Any, level: str | None, programs: Mapping[str, str]) -> bool:
+    """Whether what was refused is so anyway."""
+    if key == "level":
+        return bool(value == (level or "auto"))
+    return all(new == (programs.get(name, level) or "auto") for name, new in value.items())
 
 
 def private_additions(

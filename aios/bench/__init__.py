@@ -32,6 +32,7 @@ BENCHES: Mapping[str, str] = {
     "crash": "a program that changes files and the owner of an index, killed hundreds of times: what is left",
     "route": "the router: which model serves a question (--data), what a decision takes, two queues, a judge",
     "sched": "scheduling policies in virtual time: workloads, fairness, traces (--data), the local model (--live)",
+    "wall": "the wall around agents: probes that try to get out, honest programs, spawn with and without",
     "search": "the file system: rankings on sets with known answers (--data), latency, indexing, the way back",
 }
 """Name -> what it measures; the module is `aios.bench.<name>`."""

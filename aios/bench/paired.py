@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from random import Random
 
@@ -27,6 +28,15 @@ def interval(rounds: Sequence[Pairs], random: Random, share: float = 0.95) -> tu
     found.sort()
     cut = round((1 - share) / 2 * DRAWS)
     return found[cut], found[-1 - cut]
+
+
+def median_interval(values: Sequence[float], z: float = 1.96) -> tuple[float, float]:
+    """Between which of the values the median lies with 95 %, whatever their distribution (by order statistics).
+
+    How many of n values lie below it is binomial: n/2 with a standard deviation of sqrt(n)/2.
+    """
+    ordered, middle, half = sorted(values), len(values) / 2, z * math.sqrt(len(values)) / 2
+    return ordered[max(0, math.floor(middle - half))], ordered[min(len(ordered) - 1, math.ceil(middle + half))]
 
 
 def _ratio(pairs: Pairs) -> float:

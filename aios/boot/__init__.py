@@ -4,14 +4,21 @@ from aios.boot.lanes import scheduler
 from aios.boot.models import DEFAULT_MODEL, Progress, make_model, make_models, survey, try_models
 from aios.boot.remembered import learnt_answers, learnt_programs, memory
 from aios.boot.run import Run, boot, library
+from aios.boot.walls import DryWall, check_dry_wall, noted
+from aios.hosts.dry_wall import Noted
+from aios.hosts.verdict import Kind as ActKind
 from aios.hosts.wall import describe as describe_rung
 from aios.hosts.wall import rung
 
 __all__ = [
     "DEFAULT_MODEL",
+    "ActKind",
+    "DryWall",
+    "Noted",
     "Progress",
     "Run",
     "boot",
+    "check_dry_wall",
     "describe_rung",
     "learnt_answers",
     "learnt_programs",
@@ -19,6 +26,7 @@ __all__ = [
     "make_model",
     "make_models",
     "memory",
+    "noted",
     "rung",
     "scheduler",
     "survey",

@@ -27,6 +27,7 @@ from aios.boot.fingerprint import fingerprint
 from aios.boot.lanes import llm_lane, scheduler
 from aios.boot.models import Progress, make_models
 from aios.boot.remembered import memory
+from aios.boot.walls import DryWall, agents_logs, wall_facts, walls
 from aios.config import (
     Config,
     ModelConfig,
@@ -40,7 +41,6 @@ from aios.cores.tool import ToolCore
 from aios.hosts.process import ProcessHost
 from aios.hosts.program import Main, default_directories, programs
 from aios.hosts.task import TaskHost
-from aios.hosts.wall import Walls
 from aios.kernel import Host, Kernel, Lane, Limits
 from aios.kernel.totals import Totals
 from aios.models.base import Backend
@@ -50,6 +50,7 @@ from aios.models.router import Profile, Router
 from aios.models.routing.forecast import Load
 from aios.models.routing.outcomes import Outcomes
 from aios.models.routing.strategies import Weights
+from aios.owner import meaning
 from aios.private import private_directory
 from aios.record import Observer, SqliteJournal
 from aios.scheduler import Fifo
@@ -58,14 +59,14 @@ from aios.tools.builtin import BUILTIN
 from aios.tools.registry import ToolBox, load_tools
 from aios.tools.tool import Tool
 from aios_storage import Root
-from aios_storage.client import Meaning
+from aios_storage.executed import Executed
 from aios_storage.library import Library
 from aios_storage.sealed import Sealed
 from aios_syscalls import BadRequest, NotFound
 
 MEBIBYTE = 1024 * 1024
-SEALED = (".config", ".local", "__pycache__")
-"""Names of directories that hold what configures programs, or what Python runs instead of a source."""
+SEALED = ("__pycache__",)
+"""Names of directories that no agent has to write to: what Python runs instead of a source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ async def boot(
     progress: Progress | None = None,
     directory: Path | None = None,
     remember: bool = True,
+    dry_wall: DryWall | None = None,
 ) -> AsyncIterator[Run]:
     """A running kernel. `models` replace the configured ones; `mains` are programs that are functions.
 
@@ -100,6 +102,7 @@ async def boot(
     runs; where the directory is not one of theirs, the record is in there too. What the router and the schedulers learn
     is kept for the next run, and used in this one, if they are to remember it and the models are those of the
     configuration.
+    With `dry_wall` agents run without their walls, and what these would have refused is noted beside their logs.
 
     Raises BadRequest for a configuration that cannot be, ModelFailed when a model does not load.
     """
@@ -107,7 +110,7 @@ async def boot(
     _keep_private(directory, models is None)
     remember = remember and models is None
     async with AsyncExitStack() as stack:
-        box = ToolBox([*BUILTIN, *_tools(config)])
+        box = ToolBox([*BUILTIN, *_tools(config)], _walls(config, directory, default_directories()))
         _check_root(config.root)
         serving = {}
         for model in models if models is not None else make_models(config, progress):
@@ -116,7 +119,7 @@ async def boot(
         journal = await stack.enter_async_context(
             SqliteJournal(journal_path(directory), config.journal.max_mb * MEBIBYTE)
         )
-        host = await stack.enter_async_context(_host(config, directory, mains))
+        host = await stack.enter_async_context(_host(config, directory, mains, dry_wall))
         files = FileCore(partial(library, config), directory.name, config.files.private, config.files.homes)
         stack.callback(files.close)
         lanes: dict[str, Lane] = {}
@@ -138,7 +141,10 @@ async def boot(
             budget=config.budget,
             budgets=config.budgets,
             observers=observers,
-            facts={**_facts(config, directory.name, router.name, serving, host), "fingerprint": found},
+            facts={
+                **_facts(config, directory.name, router.name, serving, wall_facts(config, host, dry_wall)),
+                "fingerprint": found,
+            },
         )
         await stack.enter_async_context(kernel)
         if totals is not None:
@@ -165,7 +171,9 @@ def _tools(config: Config) -> Iterator[Tool]:
         yield from load_tools(path, config.tool_sha256.get(str(path)))
 
 
-def _facts(config: Config, run: str, router: str, models: Mapping[str, Backend], host: Host) -> dict[str, Any]:
+def _facts(
+    config: Config, run: str, router: str, models: Mapping[str, Backend], wall: dict[str, Any] | None
+) -> dict[str, Any]:
     """What the record of a run begins with."""
     return {
         "run": run,
@@ -175,26 +183,30 @@ def _facts(config: Config, run: str, router: str, models: Mapping[str, Backend],
         "slice": scheduler(config).slice and config.scheduler.slice,
         "router": router,
         "models": {name: model.slots for name, model in models.items()},
-        "wall": {"level": config.wall.level or "auto", "rung": host.rung} if isinstance(host, ProcessHost) else None,
+        "wall": wall,
     }
 
 
 def library(config: Config) -> Library:
     """The files of the configured root. Meaning is asked of the index's owner, which the first such question starts."""
     spec = config.files.embedder or default_embedder()
-    nearest = Meaning(config.root, spec) if spec and spec != "none" else None
+    nearest = meaning(config.root, spec) if spec and spec != "none" else None
     return Library(config.root, nearest=nearest, sealed=sealed(config))
 
 
 def sealed(config: Config) -> Sealed:
-    """What agents may not change, for the next run is started from it.
+    """What agents may not change, for programs are started from it.
 
-    That is what this run was started from, wherever it lies; the names that a run reads in any directory that it may be
-    started in; and what configures a user's programs or is run instead of a reviewed source. `agents` is a usual name
-    deeper in a tree, where only who goes there and asks for a program by name would run it: it is sealed at the top.
+    That is what this run was started from, wherever it lies, and the names that get executed, as far as the user does
+    not allow them. `agents` is a usual name deeper in a tree, where only who goes there and asks for a program by name
+    would run it: it is such a name at the top.
     """
-    own = [home("config"), home("state"), Path(project.NAME), *default_directories(), *config.agents, *config.tools]
-    return Sealed.of(config.root, [*own, *config.read_only], (project.NAME, *SEALED), ("agents",))
+    allowed = config.files.allow_executed
+    executed = None if allowed is True else Executed(config.root, allowed)
+    *shipped, local = default_directories()
+    here = [path for path in (Path(project.NAME), local) if executed and executed.named(path.name)]
+    own = [home("config"), home("state"), *here, *shipped, *config.agents, *config.tools, *config.read_only]
+    return Sealed.of(config.root, own, SEALED, executed)
 
 
 def _check_root(path: Path) -> None:
@@ -206,18 +218,13 @@ def _check_root(path: Path) -> None:
     Root(path).close()
 
 
-def _host(config: Config, directory: Path, mains: Mapping[str, Main] | None) -> AbstractAsyncContextManager[Host]:
+def _host(
+    config: Config, directory: Path, mains: Mapping[str, Main] | None, dry: DryWall | None
+) -> AbstractAsyncContextManager[Host]:
     directories = (*config.agents, *default_directories())
     if config.isolate and not mains:
-        return ProcessHost(directory / "agents", directories, _walls(config, directory, directories))
+        return ProcessHost(agents_logs(directory), directories, walls(config, directory, dry))
     return nullcontext(TaskHost(directories, mains))
-
-
-def _walls(config: Config, directory: Path, programs: Sequence[Path]) -> Walls:
-    """What the wall leaves closed is what the kernel serves itself, by its own rules, or keeps to itself."""
-    closed = (config.root, directory, home("config"), home("state"), home("cache"))
-    own = (*programs, config.root)
-    return Walls(config.wall.level, config.wall.programs, tuple(path.absolute() for path in closed), own)
 
 
 def _preferred(models: Mapping[str, Backend], first: str | None) -> Mapping[str, Backend]:

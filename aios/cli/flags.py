@@ -62,6 +62,14 @@ Wall = Annotated[
     Literal["auto", "exec", "off"] | None,
     typer.Option(help="What agents may do of themselves: nothing outside, or start programs (exec), or all (off)."),
 ]
+DryWall = Annotated[
+    bool,
+    typer.Option(
+        "--dry-wall",
+        help="Run your own programs without the wall, and list what it would have refused; "
+        "of what Python does, not of what C code or programs do that they start.",
+    ),
+]
 BudgetTokens = Annotated[
     int | None, typer.Option(min=0, metavar="N", help="Tokens that all agents together may use of models.")
 ]

@@ -48,7 +48,12 @@ def execute(request: str, config: Config, options: Options) -> Code:
         if root != Path.cwd():
             say(f"files are named from {root}")
         config = config.model_copy(update={"root": root})
-    return anyio.run(_execute, request, config, options)
+    return anyio.run(_execute, request, _for_the_user(config), options)
+
+
+def _for_the_user(config: Config) -> Config:
+    """The configuration without what is closed to agents: no agent runs in this kernel, and the user may."""
+    return config.model_copy(update={"files": config.files.model_copy(update={"allow_executed": True})})
 
 
 async def _execute(request: str, config: Config, options: Options) -> Code:

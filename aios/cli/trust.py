@@ -102,6 +102,7 @@ def allowed(config: Config, tools: Mapping[str, str]) -> Iterator[str]:
     if not config.isolate:
         yield "agents run in the kernel's own process, where they can read its keys"
     yield from _walls(config)
+    yield from _executed(config.files.allow_executed)
     yield from _rest(config)
 
 
@@ -130,12 +131,18 @@ def _walls(config: Config) -> Iterator[str]:
             yield f"{whose} run behind whatever wall this machine has"
 
 
+def _executed(names: bool | tuple[str, ...]) -> Iterator[str]:
+    if names:
+        which = listed(list(names)) if isinstance(names, tuple) else "all of them"
+        yield f"agents may write files that your other programs execute by their names: {which}"
+
+
 def _rest(config: Config) -> Iterator[str]:
     bounds = [table for table in TIGHTENING if table in config.model_fields_set]
     if bounds:
         yield f"its bounds count even where they are larger than yours: {listed(bounds)}"
     others = {name: getattr(config, name) for name in sorted(config.model_fields_set - set(TOLD))}
-    files = dict.fromkeys(sorted(config.files.model_fields_set - {"embedder"}))
+    files = dict.fromkeys(sorted(config.files.model_fields_set - {"embedder", "allow_executed"}))
     names = list(setting_names({**others, **({"files": files} if files else {})}))
     if names:
         yield f"it sets {listed(names)}"

@@ -20,7 +20,8 @@ from aios.dumpable import libc
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 GET_VERSION, PATH_BENEATH = 1, 1
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1, 1 << 1, 1 << 2, 1 << 3
-MAKE_CHAR, MAKE_SOCK, MAKE_BLOCK, TRUNCATE, IOCTL_DEVICE = 1 << 6, 1 << 9, 1 << 11, 1 << 14, 1 << 15
+REMOVE_FILE, MAKE_CHAR, MAKE_SOCK, MAKE_BLOCK = 1 << 5, 1 << 6, 1 << 9, 1 << 11
+TRUNCATE, IOCTL_DEVICE = 1 << 14, 1 << 15
 OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEVICE
 """Rights that a rule for something else than a directory can have."""
 RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
@@ -46,8 +47,17 @@ def separate() -> None:
         _enter(_ruleset(MAKE_BLOCK))
 
 
-def confine(read: Iterable[Path], write: Iterable[Path], *, exec: bool) -> None:
+def confine(
+    read: Iterable[Path],
+    write: Iterable[Path],
+    *,
+    exec: bool,
+    special: Iterable[tuple[Path, int]] = (),
+    tcp: bool = False,
+) -> None:
     """The same, with no files but these, no TCP and no abstract sockets. Paths that are not there are left out.
+
+    `special` are further paths with exactly the rights that are given; `tcp` leaves TCP open.
 
     Programs that lie in `read`, and with `exec` in `write` too, can be executed as far as nothing else forbids it.
     Raises OSError; where there is no Landlock, nothing is done.
@@ -55,12 +65,14 @@ def confine(read: Iterable[Path], write: Iterable[Path], *, exec: bool) -> None:
     if not version():
         return
     rights = RIGHTS[max(each for each in RIGHTS if each <= version())]
-    ruleset = _ruleset(rights, ALL_TCP, SCOPE_ABSTRACT | SCOPE_SIGNAL)
+    ruleset = _ruleset(rights, 0 if tcp else ALL_TCP, SCOPE_ABSTRACT | SCOPE_SIGNAL)
     writing = rights & ~(MAKE_CHAR | MAKE_BLOCK | MAKE_SOCK | IOCTL_DEVICE | (0 if exec else EXECUTE))
     for path in read:
         _allow(ruleset, path, rights & (EXECUTE | READ_FILE | READ_DIR))
     for path in write:
         _allow(ruleset, path, writing)
+    for path, wanted in special:
+        _allow(ruleset, path, rights & wanted)
     _enter(ruleset)
 
 

@@ -57,10 +57,11 @@ class ProcessHost:
     async def run(self, program: str, task: str, port: Port, pid: int) -> str:
         path, log = programs.find(program, self._directories), self._logs / f"{pid}.log"
         level = self._walls.level_of(programs.name(program, self._directories), path, self.rung)
+        notes = str(noted_in(self._logs, pid)) if self._walls.dry else ""
         ours, theirs = socket.socketpair()
         # Not whole: an agent that does not read what it is sent must not outlive its cancellation.
         async with Frames.over(ours, MAX_CALL_BYTES + 1024, whole=False) as frames, self._room(pid) as room:
-            zygote, child = await self._start(theirs, log, Wall(level, str(path), str(room), self._closed))
+            zygote, child = await self._start(theirs, log, Wall(level, str(path), str(room), self._closed, notes))
             try:
                 await _send(frames, {"program": str(path), "task": task, "pid": pid})
                 return await self._serve(
@@ -141,6 +142,11 @@ class ProcessHost:
         if isinstance(result, AiosError):
             raise result
         return result
+
+
+def noted_in(logs: Path, pid: int) -> Path:
+    """Where there is noted what the wall of a process would have refused."""
+    return logs / f"{pid}.wall"
 
 
 async def _send(frames: Frames, order: dict[str, Any]) -> None:

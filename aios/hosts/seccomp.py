@@ -20,8 +20,9 @@ from aios.dumpable import libc
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 GET_ACTION_AVAIL = 2
 """An operation of seccomp(2) that changes nothing."""
-LOAD, AND, JUMP_EQUAL, JUMP_GREATER_EQUAL, RETURN = 0x20, 0x54, 0x15, 0x35, 0x06
-"""Opcodes: BPF_LD|BPF_W|BPF_ABS, BPF_ALU|BPF_AND|BPF_K, BPF_JMP|BPF_JEQ|BPF_K, BPF_JMP|BPF_JGE|BPF_K, BPF_RET|BPF_K."""
+LOAD, AND, JUMP, JUMP_EQUAL, JUMP_GREATER_EQUAL, RETURN = 0x20, 0x54, 0x05, 0x15, 0x35, 0x06
+"""Opcodes: BPF_LD|BPF_W|BPF_ABS,
+BPF_ALU|BPF_AND|BPF_K, BPF_JMP|BPF_JA, ..|BPF_JEQ|BPF_K, ..|BPF_JGE|BPF_K, BPF_RET|BPF_K."""
 ALLOW, ERROR = 0x7FFF0000, 0x00050000
 NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16
 """Offsets in struct seccomp_data; each argument has 8 bytes, the lower half first."""
@@ -67,6 +68,8 @@ class Rule:
     """The argument that must be 0 for the call to pass: a pid that then means the caller."""
     condition: Condition | None = None
     """Which calls are denied, where it is not all of them."""
+    also: Condition | None = None
+    """Another test, of those that the first one allows."""
     error: int = errno.EPERM
     """What a denied call answers; 0 says that it was done, though nothing is."""
 
@@ -132,19 +135,23 @@ def _deny(number: int, rule: Rule) -> list[bytes]:
     condition = rule.condition
     if rule.unless_zero is not None:
         condition = Condition(rule.unless_zero, (0,))
-    denied = [_refuse(rule.error)] if condition is None else _test(condition, rule.error)
+    denied = [_refuse(rule.error)]
+    if condition is not None:
+        # Ends the program either way, for the call's number is gone once an argument is loaded.
+        tests = [_test(each, rule.error) for each in (condition, rule.also) if each is not None]
+        denied = [*(step for test in tests for step in test), _step(RETURN, ALLOW)]
     return [_step(JUMP_EQUAL, number, 0, len(denied)), *denied]
 
 
 def _test(condition: Condition, error: int) -> list[bytes]:
-    """Ends the program either way, for the call's number is gone once an argument is loaded."""
-    allow, deny = _step(RETURN, ALLOW), _refuse(error)
+    """Goes on behind itself where the condition allows the call."""
     values = condition.values
     return [
         _step(LOAD, ARGUMENTS + 8 * condition.argument),
         _step(AND, condition.mask),
         *(_step(JUMP_EQUAL, value, len(values) - at, 0) for at, value in enumerate(values)),
-        *((deny, allow) if condition.allows else (allow, deny)),
+        *(() if condition.allows else (_step(JUMP, 1),)),
+        _refuse(error),
     ]
 
 

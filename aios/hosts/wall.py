@@ -19,12 +19,12 @@ import os
 import resource
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from aios.hosts import landlock, readable, seccomp, wall_calls
+from aios.hosts import landlock, pretended, readable, seccomp, wall_calls
 from aios_syscalls import Denied
 
 Level = Literal["auto", "exec", "off"]
@@ -70,10 +70,19 @@ class Walls:
     """Directories that agents have no business in, beside the user's home: what is above them is not opened either."""
     own: tuple[Path, ...] = ()
     """Directories whose programs start also where the wall is not full."""
+    dry: bool = False
+    """Put none up, and note what it would have refused: for the user's own programs."""
+    untrusted: tuple[Path, ...] = ()
+    """Directories that the user has not said to trust: no program in them is run dry unless its wall may be off."""
 
     def level_of(self, name: str, path: Path, rung: Rung) -> Level:
-        """The level for a program. Raises Denied for a stranger's behind less than a full wall, unless asked for."""
+        """The level for a program, or by which it is judged where its wall is not put up.
+
+        Raises Denied for a stranger's behind less than a full wall, unless asked for, and without any.
+        """
         told = self.programs.get(name, self.level)
+        if self.dry:
+            return self._judged(told, path)
         if told is None and rung != "full" and not self._is_own(path):
             raise Denied(
                 f"{path} lies outside your own directories, and the wall around agents is {rung} here "
@@ -81,9 +90,28 @@ class Walls:
             )
         return told or "auto"
 
+    def _judged(self, told: Level | None, path: Path) -> Level:
+        if told == "off":
+            return "auto"
+        if not self._is_own(path):
+            where = "lies outside your own directories"
+        elif _lies_in(path, self.untrusted):
+            where = "lies beside a configuration that you have not trusted"
+        else:
+            return told or "auto"
+        raise Denied(
+            f"{path} {where}, and --dry-wall runs a program without its wall; leave it out, or add --wall off if you "
+            "trust the program with all that you may do",
+            field="program",
+        )
+
     def _is_own(self, path: Path) -> bool:
-        real = Path(os.path.realpath(path))
-        return any(real.is_relative_to(os.path.realpath(own)) for own in (*self.own, Path.cwd(), Path.home()))
+        return _lies_in(path, (*self.own, Path.cwd(), Path.home()))
+
+
+def _lies_in(path: Path, places: Iterable[Path]) -> bool:
+    real = Path(os.path.realpath(path))
+    return any(real.is_relative_to(os.path.realpath(place)) for place in places)
 
 
 @dataclass(frozen=True)
@@ -95,6 +123,8 @@ class Wall:
     scratch: str
     """Its directory, which is there: HOME, TMPDIR and the working directory."""
     closed: tuple[str, ...] = ()
+    notes: str = ""
+    """A file in which what it would refuse is noted, instead of putting it up; see `dry_wall.py`."""
 
     @classmethod
     def of(cls, wire: Mapping[str, Any]) -> Self:
@@ -118,22 +148,29 @@ def put_up(wall: Wall) -> None:
     if wall.level == "off":
         landlock.separate()
         return
-    _move_in(wall.scratch)
-    program, closed = Path(wall.program), [Path(each) for each in wall.closed]
-    beside = list(readable.of_program(program, closed))
-    _remember_modules(program.parent)
+    move_in(wall)
+    read, write = opened(wall)
+    pretended.look_first()
     _limit()
     with_exec = wall.level == "exec"
-    files = (*python_files(wall.closed), *readable.of_process(), *beside)
-    landlock.confine(files, (Path("/dev/null"), Path(wall.scratch)), exec=with_exec)
+    landlock.confine(read, write, exec=with_exec)
     if seccomp.available() and not seccomp.install(tuple(wall_calls.rules(os.getpid(), exec=with_exec))):
         raise OSError("the system has seccomp, but takes no filter; the agent is not started without its wall")
 
 
-def _move_in(scratch: str) -> None:
-    os.chdir(scratch)
-    os.environ["HOME"] = os.environ["TMPDIR"] = scratch
+def opened(wall: Wall) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """What this process may read behind its wall, directories with all below them; and what it may write to as well."""
+    closed = [Path(each) for each in wall.closed]
+    read = (*python_files(wall.closed), *readable.of_process(), *readable.of_program(Path(wall.program), closed))
+    return read, (Path("/dev/null"), Path(wall.scratch))
+
+
+def move_in(wall: Wall) -> None:
+    """Make the scratch directory this process's HOME, TMPDIR and working directory, and remember the modules beside."""
+    os.chdir(wall.scratch)
+    os.environ["HOME"] = os.environ["TMPDIR"] = wall.scratch
     tempfile.tempdir = None
+    _remember_modules(Path(wall.program).parent)
 
 
 def _remember_modules(place: Path) -> None:

@@ -15,6 +15,8 @@ from aios.hosts.seccomp import Condition, Rule
 CLONE_THREAD, CLONE_NAMESPACES = 0x00010000, 0x7E020080
 """Flags of clone(2); the second is every CLONE_NEW*."""
 AF_UNIX = 1
+CONNECTED_KINDS, SOCKET_KIND = (1, 5), 0xF
+"""SOCK_STREAM and SOCK_SEQPACKET, and the part of a socket's type that says this."""
 PRCTL_UNDOING = (1, 4, 35, 36, 0x59616D61)
 """PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_MM, PR_SET_CHILD_SUBREAPER, PR_SET_PTRACER: bounds of ours, undone."""
 TERMINAL_AND_OWNERS = (0x5412, 0x541C, 0x541D, 0x8901, 0x8902)
@@ -25,14 +27,21 @@ PERSONALITY_QUERY = 0xFFFFFFFF
 
 NETWORK = (
     Rule("socket", (41, 198), error=errno.EACCES),
-    Rule("socketpair", (53, 199), condition=Condition(0, (AF_UNIX,)), error=errno.EACCES),
+    Rule(
+        "socketpair",
+        (53, 199),
+        condition=Condition(0, (AF_UNIX,)),
+        also=Condition(1, CONNECTED_KINDS, mask=SOCKET_KIND),
+        error=errno.EACCES,
+    ),
     Rule("connect", (42, 203), error=errno.EACCES),
     Rule("bind", (49, 200), error=errno.EACCES),
     Rule("listen", (50, 201), error=errno.EACCES),
     Rule("accept", (43, 202), error=errno.EACCES),
     Rule("accept4", (288, 242), error=errno.EACCES),
 )
-"""A pair of sockets is the inside of an event loop, and reaches nobody."""
+"""A pair of connected sockets is the inside of an event loop, and reaches nobody. One of datagrams could send, without
+connect(2), to any socket that has a path, and a descriptor along with it."""
 
 METADATA = (
     Rule("chmod", (90, None), error=0),

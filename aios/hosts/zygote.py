@@ -38,10 +38,10 @@ import anyio
 import anyio.lowlevel
 
 from aios.dumpable import libc
-from aios.hosts import child, farewell, scratch, tree
+from aios.hosts import child, dry_wall, farewell, scratch, tree
 from aios.hosts.enclosure import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, enclose
 from aios.hosts.output import Log
-from aios.hosts.wall import Wall, put_up, python_files
+from aios.hosts.wall import Level, Wall, put_up, python_files
 
 AGAIN_S = 0.25
 """After which an agent that was asked to end is interrupted where it stands."""
@@ -245,13 +245,20 @@ class Zygote:
         code, shared = 1, len(sys.modules)
         try:
             self._cut_off(channel, log)
-            put_up(wall)
-            code = child.main(channel, wall.level)
+            code = child.main(channel, self._wall_in(wall))
         except BaseException:
             traceback.print_exc()
         finally:
             # Never back into the zygote's own frames, whatever happened.
             farewell.leave(code, shared)
+
+    def _wall_in(self, wall: Wall) -> Level:
+        """Put the wall up, or watch in its place; the level that there is."""
+        if wall.notes:
+            dry_wall.watch(wall)
+            return "off"
+        put_up(wall)
+        return wall.level
 
     def _cut_off(self, channel: int, log: Log) -> None:
         """Keep nothing of the zygote's: no descriptor, no handler, no session."""

@@ -14,6 +14,7 @@ from aios.cli.output import stdout
 from aios.cli.place import indexed
 from aios.cli.reach import embedder
 from aios.cli.settings import settings
+from aios.owner import meaning as meaning_of
 from aios.shell.ask import Asker
 from aios.shell.loop import batch, interact
 from aios.shell.session import Session
@@ -47,7 +48,7 @@ def _meaning(root: Path) -> Iterator[Meaning | None]:
     if spec is None:
         yield None
         return
-    meaning = Meaning(root, spec)
+    meaning = meaning_of(root, spec)
 
     def begin() -> None:
         with suppress(AiosError):  # it is tried again, and told, when it is needed

@@ -10,9 +10,11 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -21,6 +23,8 @@ from anyio.lowlevel import current_token
 from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
+from aios.hosts import scratch
+from aios.hosts.wall import Wall, Walls
 from aios.python import child_path, module_command
 from aios_syscalls.errors import ToolFailed, from_wire
 
@@ -73,16 +77,27 @@ def _interrupt(thread: Thread) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(_GivenUp))
 
 
-async def in_process(module: str, name: str, arguments: Mapping[str, JsonValue], limit_s: float) -> JsonValue:
-    """What the tool `name` of `module` answers in a fresh process, which ends with the call, whatever it does."""
+async def in_process(
+    module: str, name: str, arguments: Mapping[str, JsonValue], limit_s: float, walls: Walls
+) -> JsonValue:
+    """What the tool `name` of `module` answers in a fresh process, which ends with the call, whatever it does.
+
+    The process gets the wall that an agent's program of this name gets. A tool is named by the user's configuration,
+    so it also runs where the machine has less than a full wall.
+    """
     loaded = getattr(sys.modules.get(module), LOADED_SHA256, None)
-    request = to_json({"module": module, "name": name, "arguments": arguments, "limit_s": limit_s, "sha256": loaded})
-    environment: dict[str, Any] = {
-        **{name: os.environ[name] for name in INHERITED if name in os.environ},
-        "PYTHONPATH": child_path(),
-    }
-    command = module_command("aios.tools.worker")
-    ended = await run_process(command, input=request, stderr=None, check=False, env=environment)
+    request = {"module": module, "name": name, "arguments": arguments, "limit_s": limit_s, "sha256": loaded}
+    level = walls.programs.get(name, walls.level) or "auto"
+    closed = tuple(str(path.absolute()) for path in (*walls.closed, Path.home()))
+    with _scratch_directory() as place:
+        wall = Wall(level, _file_of(module), str(place), closed)
+        ended = await run_process(
+            module_command("aios.tools.worker"),
+            input=to_json({**request, "wall": asdict(wall)}),
+            stderr=None,
+            check=False,
+            env=_environment(),
+        )
     try:
         outcome = from_json(ended.stdout)
     except ValueError:
@@ -91,3 +106,22 @@ async def in_process(module: str, name: str, arguments: Mapping[str, JsonValue],
     if "error" in outcome:
         raise from_wire(outcome["error"])
     return outcome["ok"]  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _scratch_directory() -> Iterator[Path]:
+    """A directory of one call's own, which is gone after it, however its process ended."""
+    place = scratch.directory()
+    try:
+        yield place
+    finally:
+        scratch.remove(place)
+
+
+def _file_of(module: str) -> str:
+    """The file that a loaded module came from."""
+    return module if module.endswith(".py") else str(sys.modules[module].__file__)
+
+
+def _environment() -> dict[str, Any]:
+    return {**{name: os.environ[name] for name in INHERITED if name in os.environ}, "PYTHONPATH": child_path()}

@@ -15,15 +15,20 @@ from types import ModuleType
 from anyio import CapacityLimiter
 from pydantic import JsonValue
 
+from aios.hosts.wall import Walls
 from aios.tools.isolation import LOADED_SHA256
 from aios.tools.tool import Tool
 from aios_syscalls import BadRequest, Denied, Exists, NotFound, ToolSpec
 
 
 class ToolBox:
-    """Tools by name, each called at most `concurrency` times at once. Raises Exists for a name that is there twice."""
+    """Tools by name, each called at most `concurrency` times at once. Raises Exists for a name that is there twice.
 
-    def __init__(self, tools: Iterable[Tool] = ()) -> None:
+    Around tools that run in a process of their own there is a wall as `walls` say, the strictest if they say nothing.
+    """
+
+    def __init__(self, tools: Iterable[Tool] = (), walls: Walls = Walls()) -> None:  # noqa: B008 - frozen
+        self._walls = walls
         self._tools: dict[str, Tool] = {}
         for tool in tools:
             if tool.name in self._tools:
@@ -39,7 +44,7 @@ class ToolBox:
         """What the tool answers. Raises NotFound, and whatever calling the Tool raises."""
         tool = self._tool(name)
         async with self._limits[name]:
-            return await tool(arguments)
+            return await tool(arguments, self._walls)
 
     def _tool(self, name: str) -> Tool:
         if name in self._tools:

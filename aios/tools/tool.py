@@ -14,6 +14,7 @@ from anyio import move_on_after
 from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
+from aios.hosts.wall import Walls
 from aios.tools.isolation import in_process, in_thread
 from aios.tools.signature import Signature
 from aios_syscalls import AiosError, ToolFailed, ToolSpec
@@ -31,6 +32,7 @@ class Tool:
 
     A coroutine function runs on the event loop, which it must not block. Any other runs on a thread of its own, or
     with `process` in a process of its own, which can be ended whatever it does but knows nothing of this one's state.
+    Such a process has the wall of an agent; the others are trusted with all that the kernel's process may do.
     """
 
     name: str
@@ -50,8 +52,8 @@ class Tool:
         """The tool as a model sees it."""
         return ToolSpec(name=self.name, description=self.description, parameters=self.parameters)
 
-    async def __call__(self, arguments: Mapping[str, JsonValue]) -> JsonValue:
-        """The function's result as JSON.
+    async def __call__(self, arguments: Mapping[str, JsonValue], walls: Walls = Walls()) -> JsonValue:  # noqa: B008 - frozen
+        """The function's result as JSON; a process of its own is behind the wall that `walls` give to its name.
 
         Raises BadRequest for arguments off the schema, any AiosError that the function raises, and ToolFailed for
         its other errors, for a result that is not JSON or over 16 MiB, and after `timeout_s`.
@@ -62,7 +64,7 @@ class Tool:
                 with self._failures():
                     return self._as_json(await self.function(**values))
             if self.process:
-                return await in_process(self.function.__module__, self.name, arguments, self.timeout_s + 1)
+                return await in_process(self.function.__module__, self.name, arguments, self.timeout_s + 1, walls)
             self._require_thread()
             return await in_thread(lambda: self._run(values), self._left)
         why = f"gave no answer within {self.timeout_s:g} s and was given up"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ ANSWER_S = 15.0
 START_S = 30.0
 PATIENCE_S = 0.2
 """For which a question waits for a new owner after the last one died, before it goes on without."""
+RUN_MODULE = (sys.executable, "-P", "-m")
+"""Starts an owner as it is. -P: what lies in the working directory is never imported."""
 STOP_S = 60.0
 """For which an owner may write what it has before it ends."""
 AGAIN_S = 5.0
@@ -51,12 +54,14 @@ class Owner:
         return None
 
     @classmethod
-    def start(cls, root: Path, embedder: str, *options: str) -> Owner:
-        """The owner that there is, or a child of this process. Raises StorageFailed where none comes to be."""
+    def start(cls, root: Path, embedder: str, *options: str, launcher: Sequence[str] = RUN_MODULE) -> Owner:
+        """The owner that there is, or a child of this process. Raises StorageFailed where none comes to be.
+
+        `launcher` is the command that runs a module, and may put a wall around it.
+        """
         if found := cls.find(root):
             return found
-        # -P: what lies in the working directory is never imported.
-        command = [sys.executable, "-P", "-m", "aios_storage.owner", str(root)]
+        command = [*launcher, "aios_storage.owner", str(root)]
         command += ["--embedder", embedder, "--child", *options]
         child = _spawn(command, root)
         until = time.monotonic() + START_S
@@ -141,8 +146,8 @@ class Owner:
 class Meaning:
     """The nearest pieces by whichever owner there is, or a child that is started at the first question."""
 
-    def __init__(self, root: Path, embedder: str, *options: str) -> None:
-        self._root, self._embedder, self._options = root, embedder, options
+    def __init__(self, root: Path, embedder: str, *options: str, launcher: Sequence[str] = RUN_MODULE) -> None:
+        self._root, self._embedder, self._options, self._launcher = root, embedder, options, launcher
         self._died = False
         self._lock = threading.Lock()
         self._closed = False
@@ -203,7 +208,7 @@ class Meaning:
 
     def _start(self) -> None:
         try:
-            owner = Owner.start(self._root, self._embedder, *self._options)
+            owner = Owner.start(self._root, self._embedder, *self._options, launcher=self._launcher)
         except StorageFailed as error:
             with self._lock:
                 self._failed, self._again, self._starting = error, time.monotonic() + AGAIN_S, None

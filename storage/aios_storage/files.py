@@ -25,7 +25,7 @@ from aios_storage.ignore import Ignore
 from aios_storage.keep import Pruned, Retention
 from aios_storage.leases import Lease
 from aios_storage.ledger import Head
-from aios_storage.path import is_unicode
+from aios_storage.path import is_unicode, split
 from aios_storage.root import MAX_ENTRIES, MAX_READ, Root
 from aios_storage.scan import Scanned, Scanner, Skip
 from aios_storage.sealed import NOTHING
@@ -134,7 +134,7 @@ class Files:
         """Make a file, or an empty directory (which has no versions), that was not there."""
         path = self.root.alike(path)
         if kind == "directory":
-            self.sealed.refuse(self._real(path))
+            self._unsealed(path, directory=True)
             self.root.create(path, data, kind)
             return None
         return self.transaction([Put(path, data, if_version=0, op="create")])[0]
@@ -145,7 +145,7 @@ class Files:
 
     def append(self, path: str, data: bytes) -> Version:
         """Add bytes at a file's end, or make the file."""
-        real = self._real(self.root.alike(path))
+        real = self._unsealed(self.root.alike(path))
         with self.truth.locked():
             self._changes.recover()
             for last in (*[False] * (TRIES - 1), True):
@@ -167,9 +167,12 @@ class Files:
     def move(self, path: str, target: str) -> Version | None:
         """Rename a file, with its history, or a directory and all in it, to a target that is not there."""
         with self.truth.locked():
-            source, goal = self._free(self.root.alike(path)), self._free(target, "target")
-            if stat.S_ISREG(self.root.info(source).st_mode):
+            source = self._unsealed(self.root.alike(path), follow=False)
+            mode = self.root.info(source).st_mode
+            goal = self._unsealed(target, "target", follow=False, directory=stat.S_ISDIR(mode))
+            if stat.S_ISREG(mode):
                 return self.transaction([Rename(source, goal)])[-1]
+            self._refuse_executed_below(source, goal)
             leases.refuse(self.truth.read(), [source, goal], self.author, self._clock())
             self.scan([source])
             known = {f"{goal}{head.path.removeprefix(source)}" for head in self.heads(source)}
@@ -197,7 +200,7 @@ class Files:
     def delete(self, path: str, if_version: int | None = None) -> Version | None:
         """Remove a file (its history stays), a symbolic link or an empty directory."""
         with self.truth.locked():
-            source = self._free(self.root.alike(path))
+            source = self._unsealed(self.root.alike(path), follow=False)
             if stat.S_ISREG(self.root.info(source).st_mode):
                 return self.transaction([Drop(source, if_version)])[0]
             leases.refuse(self.truth.read(), [source], self.author, self._clock())
@@ -268,10 +271,10 @@ class Files:
         with self.truth.locked():
             target = self.version(path, at)
             note = f"to version {target.number}"
-            real = self._real(self.alike(path))
+            real = self._unsealed(self.alike(path))
             if target.deleted:
                 return self.transaction([Drop(real, op="rollback", note=note)])[0]
-            self.root.make_way(self.sealed.refuse(real))  # its directory may be gone too
+            self.root.make_way(real)  # its directory may be gone too
             return self.transaction([Put(real, self._bytes(target), op="rollback", note=note)])[0]
 
     def undo(
@@ -454,9 +457,24 @@ class Files:
     def _real(self, path: str, field: str = "path", follow: bool = True) -> str:
         return self.root.real(path, field, follow=follow)
 
-    def _free(self, path: str, field: str = "path") -> str:
-        """The real path of what is to be moved or deleted, a link itself. Raises Denied where it is sealed."""
-        return self.sealed.refuse(self._real(path, field, follow=False), field)
+    def _unsealed(self, path: str, field: str = "path", follow: bool = True, directory: bool = False) -> str:
+        """The real path of what is to be changed. Raises Denied where that is sealed, or the name that was given is."""
+        named, real = "/".join(split(path, field)) or ".", self._real(path, field, follow)
+        for each in {named, real}:
+            self.sealed.refuse(each, field, directory)
+        return real
+
+    def _refuse_executed_below(self, source: str, goal: str) -> None:
+        """Raises Denied where a directory that is to be moved holds what gets executed where it is, or would there."""
+
+        def look(path: str, directory: bool) -> bool:
+            self.sealed.refuse_executed(path, directory=directory)
+            self.sealed.refuse_executed(f"{goal}{path.removeprefix(source)}", "target", directory)
+            return False
+
+        if self.sealed.executed is not None:
+            for _ in self.root.walk(source, look):
+                pass
 
     def _in_the_way(self, change: Change) -> str | None:
         """Why a file cannot go or come back: it is sealed, or another kind of thing has its name or its directory's."""
@@ -493,7 +511,8 @@ class Files:
                 return replace(change, path=source, target=self._changeable(change.target, "target"))
 
     def _changeable(self, path: str, field: str = "path", follow: bool = False) -> str:
-        return self.sealed.refuse(self.root.real(path, field, change=True, follow=follow), field)
+        self.root.real(path, field, change=True, follow=follow)
+        return self._unsealed(path, field, follow)
 
     def _bytes(self, version: Version) -> bytes:
         if version.sha256 is None:

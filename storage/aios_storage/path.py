@@ -51,6 +51,8 @@ def folded(name: str) -> str:
     Some fold case, some compositions of letters; some know nothing of characters that nobody sees, of dots and blanks
     at the end, or take what is behind a colon for a part of the file.
     """
+    if name.isascii():  # what follows, for most names in a tenth of the time
+        return name.partition(":")[0].lower().rstrip(" .")
     seen = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
     return unicodedata.normalize("NFKC", seen.partition(":")[0]).casefold().rstrip(" .")
 

@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 
+from aios.bench.wall.users import own, start, told, users
 from aios.hosts import seccomp
 from aios.python import code_command
-from tests.attacks.users import own, start, told, users
 
 ATTACKS = """
 import ctypes, errno, os, signal, socket, struct, sys, platform
@@ -260,7 +260,7 @@ print(number(101), number({seccomp.X32_BIT} | 39), number({seccomp.X32_BIT} | 52
 
 CHILDREN = {
     "zygote": "run('aios.hosts.zygote')",
-    "model's worker": "run('aios.models.local.worker')",
+    "model's worker": "run('aios.models.local.worker', '/no/such/model.gguf')",
     "tool's worker": "run('aios.tools.worker')",
     "index's owner": "from aios_storage.owner import main; main([sys.argv[1], '--embedder', 'hashing:', '--child'])",
     "command line": "import aios.cli.app; aios.cli.app.app = lambda **_: sys.stdin.read(); aios.cli.main()",
@@ -270,8 +270,8 @@ PREFACE = """
 import runpy, socket, sys
 pair = socket.socketpair()
 
-def run(module):
-    sys.argv = [module, str(pair[1].detach())]
+def run(module, *arguments):
+    sys.argv = [module, str(pair[1].detach()), *arguments]
     runpy.run_module(module, None, "__main__")
 
 print("begun", flush=True)

@@ -1,4 +1,4 @@
-"""Agents that try to get out: what `probes.py` tries, without a wall and behind each.
+"""Agents that try to get out: what `aios.bench.wall.probes` tries, without a wall and behind each.
 
 A wall test without its control proves nothing, so only probes count that get through where there is no wall. Where the
 machine has not all of a wall, its rung is what is tested, and is printed.
@@ -12,10 +12,17 @@ from typing import Any
 
 import pytest
 
-from tests.attacks import probes
-from tests.attacks.users import own, start, told, users
+from aios.bench.wall import probes
+from aios.bench.wall.users import new_place, start, told, users
 
 Through = set[str]
+TRY = """
+import json, sys
+from pathlib import Path
+from aios.bench.wall.attempts import tried
+from aios.hosts.wall import rung
+print(json.dumps({"rung": rung(), "found": tried(Path(sys.argv[1]))}))
+"""
 OPEN_WITHOUT_LANDLOCK = ("files: ", "proc: ", "taking down: ", "passing: ")
 """Groups that are about files: without Landlock nothing guards those."""
 WITH_EXEC = {
@@ -30,12 +37,9 @@ PASSING = {f"passing: {name}" for name in probes.PASSING}
 
 
 @pytest.fixture(scope="module", params=users())
-def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def found(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What came of every probe behind every wall, as this user."""
-    place = tmp_path_factory.mktemp("wall") / "place"
-    place.mkdir()
-    code = "import sys; from pathlib import Path; from tests.attacks import probes; probes.main(Path(sys.argv[1]))"
-    with start(code, request.param, str(own(place, request.param))) as process:
+    with new_place(request.param) as place, start(TRY, request.param, str(place)) as process:
         said = told(process)
     found: dict[str, Any] = {"user": request.param, **json.loads(said)}
     print(f"as {request.param}: the wall is {found['rung']} here")

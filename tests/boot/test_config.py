@@ -115,3 +115,36 @@ def test_budgets_are_of_the_run_and_of_programs() -> None:
     config = load({"budget": {"usd": 0.25}})
     assert config.budget == Budget(tokens=1000, usd=0.25)
     assert config.budgets == {"writer": Budget(seconds=2)}
+
+
+def test_names_that_get_executed_are_allowed_by_the_user_or_a_trusted_file_alone() -> None:
+    assert load().files.allow_executed is False
+    write(Path("aios.toml"), "[files]\nallow_executed = ['Makefile']\n")
+    assert load().files.allow_executed is False
+    trust()
+    assert load().files.allow_executed == ("Makefile",)
+    Path("aios.toml").unlink()
+    write(Path("home/config/config.toml"), "[files]\nallow_executed = true\n")
+    assert load().files.allow_executed is True
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("'Makefile'", "allows no names; give a list"),
+        ("'true'", "allows no names; give a list"),
+        ("1", "allows no names; give a list"),
+        ("{Makefile = true}", "allows no names; give a list"),
+        ("['Makefile', 1]", "allows no names; give a list"),
+        ("['Makefil']", "did you mean Makefile"),
+        ("['*']", "allow_executed = true"),
+        ("['.bashrc']", "is protected"),
+        ("['/Makefile']", "below the root"),
+        ("['notes.md']", "leave it out"),
+    ],
+)
+def test_what_allows_nothing_or_too_much_is_refused_with_what_to_write(value: str, why: str) -> None:
+    write(Path("home/config/config.toml"), f"[files]\nallow_executed = {value}\n")
+    with pytest.raises(BadRequest, match=r"config\.toml: .*files\.allow_executed") as caught:
+        load()
+    assert why in caught.value.message

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aios.cli.inventory import toml
 from aios.cli.jobs import Job, check, cycle, parse
-from aios.cli.settings import settings, with_model
-from aios.config import Config, LocalModelConfig, RemoteModelConfig
+from aios.cli.settings import chosen, settings, with_model
+from aios.config import Config, LocalModelConfig, RemoteModelConfig, WallConfig
 from aios_syscalls import BadRequest, Budget, NotFound
 
 
@@ -128,7 +129,7 @@ def test_the_wall_is_the_users_to_set(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("said", ['[wall]\nlevel = "off"\n', '[wall]\nprograms = { echo = "exec" }\n'])
-def test_a_directory_that_is_not_trusted_has_no_say_in_the_wall(
+def test_a_directory_that_is_not_trusted_takes_no_wall_down(
     said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIOS_HOME", str(tmp_path / "home"))
@@ -136,3 +137,53 @@ def test_a_directory_that_is_not_trusted_has_no_say_in_the_wall(
     (tmp_path / "aios.toml").write_text(said)
     assert settings().wall == Config().wall
     assert settings(tmp_path / "aios.toml").wall != Config().wall  # the same, named by the user
+
+
+MINE = WallConfig(level="exec", programs={"builder": "off", "echo": "auto"})
+
+
+@pytest.mark.parametrize(
+    ("said", "mine", "level", "programs", "left_out"),
+    [
+        ({"level": "auto"}, MINE, "auto", {}, {}),
+        ({"level": "exec"}, MINE, "exec", {}, {}),
+        ({"level": "off"}, MINE, "exec", {}, {"level": "off"}),
+        ({"programs": {"builder": "exec"}}, MINE, "exec", {"builder": "exec"}, {}),
+        ({"programs": {"builder": "auto", "other": "auto"}}, MINE, "exec", {"builder": "auto", "other": "auto"}, {}),
+        (
+            {"programs": {"echo": "exec", "other": "off"}},
+            MINE,
+            "exec",
+            {},
+            {"programs": {"echo": "exec", "other": "off"}},
+        ),
+        ({"level": "auto", "programs": {"echo": "off"}}, MINE, "auto", {}, {"programs": {"echo": "off"}}),
+        ({"level": "auto", "programs": {"x": "auto"}}, WallConfig(), None, {}, {}),  # else strangers' programs started
+        (
+            {"level": "exec", "programs": {"x": "off"}},
+            WallConfig(),
+            None,
+            {},
+            {"level": "exec", "programs": {"x": "off"}},
+        ),
+        ({"programs": {"x": "exec"}}, WallConfig(level="off"), "off", {"x": "exec"}, {}),
+    ],
+)
+def test_a_directory_that_is_not_trusted_may_make_the_wall_stricter(
+    said: dict[str, Any],
+    mine: WallConfig,
+    level: str | None,
+    programs: dict[str, str],
+    left_out: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIOS_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "home" / "config").mkdir(parents=True)
+    for path, wall in ((tmp_path / "aios.toml", said), (tmp_path / "home/config/config.toml", mine.model_dump())):
+        path.write_text("\n".join(toml({"wall": {key: value for key, value in wall.items() if value}})))
+    found = chosen()
+    assert found.config.wall == WallConfig(level=level, programs={**mine.programs, **programs})
+    assert found.project.left_out.get("wall", {}) == left_out
+    assert chosen(wall="off").config.wall == WallConfig(level="off")  # a flag is the user's, now

@@ -36,6 +36,7 @@ path = "weights.gguf"
 [files]
 embedder = "openai:http://example.net/v1#m"
 homes = "homes"
+allow_executed = ["Makefile", "AGENTS.md"]
 [scheduler]
 slice = 3
 [budget]
@@ -73,6 +74,7 @@ def test_it_says_in_plain_words_what_the_file_would_allow(project: Path) -> None
         "the model disk is loaded from weights.gguf",
         "the text of your files is sent to http://example.net/v1#m to be embedded, with the key in $OPENAI_API_KEY",
         "agents read and write files in /srv, by default",
+        "agents may write files that your other programs execute by their names: Makefile and AGENTS.md",
         "finds programs in more, before those that come with aios",
         "agents run in the kernel's own process",
         "its bounds count even where they are larger than yours: budget",

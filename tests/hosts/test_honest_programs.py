@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from aios.bench.wall.honest import HONEST, NEIGHBOUR
 from aios.hosts import scratch
 from aios.hosts.process import ProcessHost
 from aios.hosts.wall import Walls, rung
@@ -18,56 +19,6 @@ from aios_syscalls import Denied, ProcessInfo, Spawn, Wait
 
 pytestmark = pytest.mark.anyio
 
-HONEST = {
-    "numbers": "import numpy; assert numpy.linalg.inv(numpy.eye(200)).sum() == 200",
-    "HTTP's modules": "import httpx, http.client, urllib.request; httpx.Client()",
-    "temporary files": """
-import os, tempfile
-with tempfile.NamedTemporaryFile() as file, tempfile.TemporaryDirectory() as place:
-    file.write(b'x')
-    assert os.path.dirname(place) == os.environ['HOME'] == os.getcwd()""",
-    "a database": """
-import sqlite3
-database = sqlite3.connect('x.db')
-database.execute('pragma journal_mode=wal')
-database.execute('create table t(a)')
-database.execute('insert into t values (1)')
-database.commit()
-database.execute('vacuum')
-database.close()""",
-    "threads": """
-from concurrent.futures import ThreadPoolExecutor
-with ThreadPoolExecutor(20) as pool:
-    assert sum(pool.map(int, range(100))) == 4950""",
-    "certificates": "import certifi, ssl; assert ssl.create_default_context(cafile=certifi.where()).get_ca_certs()",
-    "time zones": "import zoneinfo; zoneinfo.ZoneInfo('Europe/Berlin')",
-    "event loops": """
-import anyio, threading
-for backend in ('asyncio', 'trio'):
-    thread = threading.Thread(target=lambda: anyio.run(anyio.sleep, 0, backend=backend))
-    thread.start()
-    thread.join()""",
-    "modules that start programs": "import multiprocessing, subprocess",
-    "models of data": "import pydantic; type('M', (pydantic.BaseModel,), {'__annotations__': {'a': int}})(a=1)",
-    "copies": """
-import os, shutil
-open('a', 'w').write('x')
-shutil.copy('a', 'b'); shutil.copy2('a', 'c'); os.mkdir('d'); shutil.copytree('d', 'e')
-shutil.make_archive('z', 'zip', 'd'); os.rename('a', 'd/a'); shutil.move('b', 'd/b'); shutil.rmtree('d')""",
-    "archives": """
-import tarfile
-open('q', 'w').write('x')
-with tarfile.open('t.tar', 'w') as archive:
-    archive.add('q')
-tarfile.open('t.tar').extractall('out')
-assert open('out/q').read() == 'x'""",
-    "home": "from pathlib import Path; (Path.home() / '.cache').mkdir(); (Path.home() / '.cache' / 'x').touch()",
-    "the machine": "import os, platform, psutil; os.cpu_count(); platform.platform(); psutil.virtual_memory()",
-    "functions for C": "import ctypes; assert ctypes.CFUNCTYPE(ctypes.c_int)(lambda: 3)() == 3",
-    "randomness": "import secrets, uuid, random; uuid.uuid4(); secrets.token_hex()",
-    "a neighbour": "import neighbour; assert neighbour.WORD == 'helped'",
-    "itself": "import os, signal; os.kill(os.getpid(), signal.SIGWINCH)",
-}
 REFUSED = {
     "a file": ("open('/etc/shadow')", "agent.read"),
     "a listing": ("import os; os.listdir('/')", "agent.read"),
@@ -104,7 +55,7 @@ async def ended(running: Kernel, place: Path, code: str) -> ProcessInfo:
 
 
 async def test_an_honest_program_has_what_it_needs(tmp_path: Path) -> None:
-    (tmp_path / "neighbour.py").write_text("WORD = 'helped'\n")
+    (tmp_path / "neighbour.py").write_text(NEIGHBOUR)
     process = await run(
         tmp_path,
         f"import traceback\nwrong = {{}}\nfor name, code in {HONEST!r}.items():\n"

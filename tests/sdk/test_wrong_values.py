@@ -81,7 +81,15 @@ WRONG: tuple[Any, ...] = (
     *(cyclic(), deep(), {"role": "user"}, [{"role": "robot"}], Exception("x")),
 )
 RIGHT: dict[str, Any] = {
-    **{"prompt": "hello", "form": City, "options": ["a", "b"], "texts": ["a"], "call": "7.1", "score": 0.5, "tool": "t"},
+    **{
+        "prompt": "hello",
+        "form": City,
+        "options": ["a", "b"],
+        "texts": ["a"],
+        "call": "7.1",
+        "score": 0.5,
+        "tool": "t",
+    },
     **{"program": "p", "to": 1, "body": "b", "pid": 1, "path": "a.txt", "content": "text", "target": "b.txt", "a": 1},
     **{"at": 1, "tag": "t", "text": "text", "link": "l", "token": "t", "query": FileQuery(text="x"), "find": "x"},
     **{

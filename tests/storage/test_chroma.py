@@ -17,6 +17,7 @@ from aios_storage.chroma import Chroma
 from aios_storage.client import Owner
 from aios_storage.library import Library
 from aios_storage.search import Query
+from tests.storage.walled import start
 
 COUNT, DIMENSION = 1500, 16
 ROWS = [(number + 1, number.to_bytes(32, "big")) for number in range(COUNT)]
@@ -127,7 +128,7 @@ def test_kills_at_the_flush_cost_nothing_but_time(root: Path) -> None:
 def test_an_owner_with_an_approximate_index_finds_what_is_newer_and_drops_what_is_gone(root: Path) -> None:
     for number in range(120):
         (root / f"f{number}.txt").write_text(f"number{number} of many in the row{number % 7}\n")
-    owner = Owner.start(root, "hashing:64", "--chroma-from", "50")
+    owner = start(root, "hashing:64", "--chroma-from", "50")
     until(lambda: ready(owner))
     with Library(root, nearest=owner) as library:
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from aios_storage.client import Meaning, Owner
+from aios.owner import meaning as meaning_of
+from aios_storage.client import Owner
 from aios_storage.files import Files
 from aios_storage.index import Index
 from aios_storage.library import Library
@@ -23,6 +24,7 @@ from aios_storage.owner import ANOTHER
 from aios_storage.search import Query
 from aios_storage.wire import address, receive, send
 from aios_syscalls.errors import BadRequest, StorageFailed
+from tests.storage.walled import start
 
 SPEC = "hashing:512"
 WORDS = ["granite", "orbit", "pepper", "quartz", "saddle", "timber", "meadow", "copper", "violin", "glacier", "anchor"]
@@ -43,7 +45,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def owner(root: Path) -> Iterator[Owner]:
     (root / "heron.txt").write_text("a grey heron waits at the river\n")
     (root / "lamp.txt").write_text("the lantern of the harbour is lit\n")
-    started = Owner.start(root, SPEC)
+    started = start(root, SPEC)
     until(lambda: idle(started))
     yield started
     started.stop()
@@ -81,7 +83,7 @@ def kill(owner: Owner) -> None:
 
 
 def test_a_second_shell_finds_the_owner_and_asks_it(root: Path, owner: Owner) -> None:
-    second = Owner.start(root, SPEC)
+    second = start(root, SPEC)
     assert second.status()["pid"] == owner.status()["pid"]
     with Library(root, nearest=second) as library:
         assert paths(library, "heron at the river")[0] == "heron.txt"
@@ -101,7 +103,7 @@ def test_the_status_says_how_far_everything_is(owner: Owner) -> None:
 
 def test_after_a_kill_the_client_says_so_and_a_new_owner_comes(root: Path) -> None:
     (root / "heron.txt").write_text("a grey heron waits at the river\n")
-    with Library(root, nearest=(meaning := Meaning(root, SPEC))) as library:
+    with Library(root, nearest=(meaning := meaning_of(root, SPEC))) as library:
         first = meaning.reach()
         until(lambda: idle(first))
         kill(first)
@@ -114,14 +116,14 @@ def test_after_a_kill_the_client_says_so_and_a_new_owner_comes(root: Path) -> No
 
 
 def test_a_socket_that_a_killed_owner_left_is_no_hindrance(root: Path) -> None:
-    first = Owner.start(root, SPEC)
+    first = start(root, SPEC)
     kill(first)
     assert address(root).exists()
     assert Owner.find(root) is None
     with pytest.raises(StorageFailed, match="does not answer"):
         first.status()
     first.close()
-    second = Owner.start(root, SPEC)
+    second = start(root, SPEC)
     assert second.status()["root"] == str(root)
     second.stop()
     assert not address(root).exists()
@@ -129,7 +131,7 @@ def test_a_socket_that_a_killed_owner_left_is_no_hindrance(root: Path) -> None:
 
 def test_without_an_owner_a_search_goes_by_words_and_says_so(root: Path) -> None:
     (root / "heron.txt").write_text("a grey heron waits at the river\n")
-    with Library(root, nearest=Meaning(root, SPEC, "--no-such-option")) as library:
+    with Library(root, nearest=meaning_of(root, SPEC, "--no-such-option")) as library:
         library.refresh()
         found = library.search("heron")
         assert [hit.path for hit in found.hits] == ["heron.txt"]
@@ -141,11 +143,15 @@ def test_without_an_owner_a_search_goes_by_words_and_says_so(root: Path) -> None
 
 def test_the_owner_ends_with_its_parent(root: Path) -> None:
     program = (
-        "import sys, os; from pathlib import Path; from aios_storage.client import Owner;"
-        f"owner = Owner.start(Path(sys.argv[1]), {SPEC!r}); print(owner.status()['pid'], flush=True); sys.stdin.read()"
+        "import sys, os; from pathlib import Path; from tests.storage.walled import start;"
+        f"owner = start(Path(sys.argv[1]), {SPEC!r}); print(owner.status()['pid'], flush=True); sys.stdin.read()"
     )
     parent = subprocess.Popen(
-        [sys.executable, "-c", program, str(root)], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, str(root)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        text=True,
     )
     with parent:
         assert parent.stdout is not None
@@ -196,7 +202,7 @@ def test_rename_copy_and_rollback_embed_nothing(root: Path, owner: Owner) -> Non
 
 def test_an_embedder_of_another_dimension_is_refused_with_the_way_out(root: Path, owner: Owner) -> None:
     owner.stop()
-    other = Owner.start(root, "hashing:32")
+    other = start(root, "hashing:32")
     with pytest.raises(BadRequest, match="aios files reembed"):
         other.nearest("heron", 3, None)
     until(lambda: other.status()["phase"] == "refused")
@@ -219,14 +225,14 @@ def test_embedding_anew_goes_on_after_a_kill_and_embeds_nothing_twice(root: Path
         index.reembed("hashing-512", 512)
         total = index.pending().chunks
         assert total >= 500
-        first = Owner.start(root, SPEC)
+        first = start(root, SPEC)
         until(lambda: index.pending().chunks < total)
         kill(first)
         again = Index(files)  # the other one may still say what it counted a moment ago
         left = again.pending().chunks
         again.close()
         first.close()
-        second = Owner.start(root, SPEC)
+        second = start(root, SPEC)
         until(lambda: idle(second))
         assert second.status()["embedded"] == left
         assert index.embeddings() == total

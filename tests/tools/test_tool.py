@@ -17,6 +17,7 @@ import pytest
 from anyio import to_thread
 from pydantic import BaseModel, Field, JsonValue
 
+from aios.hosts.wall import Walls
 from aios.tools import Tool, ToolBox, load_tools, tool
 from aios_syscalls import BadRequest, Denied, Exists, NotFound, ToolFailed
 from aios_syscalls.base import MAX_REPLY_BYTES
@@ -349,7 +350,7 @@ def fail(kind: str) -> None:
 @pytest.fixture
 def box(tmp_path: Path) -> ToolBox:
     (tmp_path / "mine.py").write_text(TOOLS)
-    return ToolBox(load_tools(tmp_path / "mine.py"))
+    return ToolBox(load_tools(tmp_path / "mine.py"), Walls(programs={"backtrack": "off"}))
 
 
 @pytest.mark.anyio

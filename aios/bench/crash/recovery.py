@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aios.owner import meaning as meaning_of
 from aios_storage.client import Meaning
 from aios_storage.client import Owner as Client
 from aios_storage.embedders.hashing import Hashing
@@ -73,7 +74,7 @@ class Recovery:
         near = right
         for number in range(kills):
             self._spoil()
-            meaning = Meaning(self.root, self.spec, *self.options)
+            meaning = meaning_of(self.root, self.spec, *self.options)
             with Library(self.root, nearest=meaning) as library:
                 aimed += self._kill(meaning.reach())
                 killed = time.monotonic()

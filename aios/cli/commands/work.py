@@ -29,6 +29,7 @@ def run(
     config: flags.ConfigFile = None,
     isolate: flags.Isolate = None,
     wall: flags.Wall = None,
+    dry_wall: flags.DryWall = False,
     seed: flags.Seed = None,
     budget_tokens: flags.BudgetTokens = None,
     budget_usd: flags.BudgetUsd = None,
@@ -40,6 +41,7 @@ def run(
 
     For example: aios run summarise=notes.txt answer="notes.txt: who wrote it?" -n 8
     """
+    from aios.cli.dry_wall import dry_walls
     from aios.cli.jobs import check, cycle, parse, sealing
     from aios.cli.settings import chosen
     from aios_syscalls import Budget
@@ -57,7 +59,8 @@ def run(
     )
     jobs = cycle(parse(programs, task), processes)
     check(jobs, found.config, found.project)
-    return _execute(jobs, sealing(jobs, found.config), as_json)
+    options = {"dry_wall": dry_walls(jobs, found)} if dry_wall else {}
+    return _execute(jobs, sealing(jobs, found.config), as_json, **options)
 
 
 def demo(
@@ -155,7 +158,7 @@ def _execute(jobs: Sequence[Job], config: Config, as_json: bool, **options: Any)
 
     import anyio
 
-    from aios.cli import results
+    from aios.cli import dry_wall, results
     from aios.cli.output import print_json, say, stdout
     from aios.cli.run import execute
     from aios.cli.view import view
@@ -164,12 +167,16 @@ def _execute(jobs: Sequence[Job], config: Config, as_json: bool, **options: Any)
     outcome = anyio.run(functools.partial(execute, **options), jobs, config, screen)
     if outcome.run is None:
         raise KeyboardInterrupt
+    listed = dry_wall.found(outcome) if "dry_wall" in options else None
     if as_json:
-        print_json(results.to_json(outcome.history, outcome.run.journal, outcome.failure))
+        more = {} if listed is None else {"dry_wall": dry_wall.to_json(listed)}
+        print_json({**results.to_json(outcome.history, outcome.run.journal, outcome.failure), **more})
     elif sys.stdout.isatty():
         results.show(stdout(), outcome.history)
     else:
         results.write(outcome.history)
+    if listed is not None and not as_json:
+        dry_wall.tell(listed)
     if outcome.failure is not None:
         say(outcome.failure.message)
     return outcome.code

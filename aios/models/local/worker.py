@@ -1,4 +1,4 @@
-"""The process that owns the model: `python -m aios.models.local.worker FD`, where FD is a connected Unix socket.
+"""The process that owns the model: `python -m aios.models.local.worker FD MODEL`, FD being a connected Unix socket.
 
 Objects as JSON lines. It gets its settings first, says what memory it needs and waits until it may load; then it gets
 commands: start, resume, drop, let_go, stats. It answers with progress and ready or failed, then with what came of its
@@ -38,6 +38,7 @@ from aios.models.local.quantize import cache_directory, faster
 from aios.models.local.ranking import Known, Ranking, Scoring
 from aios.models.local.template import parse_tool_uses, template_of
 from aios.models.local.text import Text
+from aios.models.local.walled import close_in
 from aios_syscalls import AiosError, BadRequest, Chat, ChatReply, KernelBug, Rank, ToolUse, Usage
 
 MAX_FRAME_BYTES = 32 * 1024 * 1024
@@ -382,6 +383,7 @@ def _cores() -> int:
 
 def main() -> int:
     set_dumpable(False)
+    close_in(Path(sys.argv[2]))
     sys.setswitchinterval(SWITCH_S)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the client's; it closes the socket
     with socket.socket(fileno=int(sys.argv[1])) as sock:

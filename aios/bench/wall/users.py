@@ -1,4 +1,4 @@
-"""Processes of an ordinary user, whoever runs the tests."""
+"""Processes of root and of an ordinary user, as far as this one may change who it is."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from aios.python import code_command
@@ -47,9 +49,9 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 
 @functools.cache
 def users() -> tuple[str, ...]:
-    """As whom a test can run here, an ordinary user last.
+    """As whom code can run here, an ordinary user last.
 
-    Root's tests run as one too, unless root may not drop its rights here or cannot let others reach the interpreter.
+    Root can run it as one too, unless root may not drop its rights here or cannot let others reach the interpreter.
     """
     if os.geteuid() != 0:
         return ("ordinary",)
@@ -66,10 +68,10 @@ def start(code: str, user: str, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/", env=environment)
 
 
-def told(process: subprocess.Popen[str]) -> str:
-    """What a process says until its end, which it has to come to."""
+def told(process: subprocess.Popen[str], within_s: float = 60) -> str:
+    """What a process says until its end, which it has to come to. Raises TimeoutExpired, and has killed it then."""
     try:
-        return process.communicate(timeout=60)[0]
+        return process.communicate(timeout=within_s)[0]
     except subprocess.TimeoutExpired:
         process.kill()
         raise
@@ -83,3 +85,12 @@ def own(place: Path, user: str) -> Path:
                 parent.chmod(parent.stat().st_mode | 0o011)  # pytest's are for their owner alone
         os.chown(place, NOBODY, NOBODY)
     return place
+
+
+@contextmanager
+def new_place(user: str) -> Iterator[Path]:
+    """A directory of this user's that is gone afterwards; no other run of tests closes what it lies in."""
+    with tempfile.TemporaryDirectory(prefix="aios-bench-", ignore_cleanup_errors=True) as directory:
+        place = Path(directory).resolve() / "place"
+        place.mkdir()
+        yield own(place, user)

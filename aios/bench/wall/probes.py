@@ -1,15 +1,12 @@
 """Probes of the wall around an agent: each tries to get out of it, and returns if it could.
 
-Run as a program, this makes what there is to be reached, and runs every probe in a process of its own: without a wall,
-as the control, and behind walls of each rung and level. What comes out is JSON: probe -> error, or null if it got
-through, by the kind of wall.
+`attempts.py` makes what there is to be reached, and runs them. The tests and `aios bench wall` read the same table.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
-import json
 import mmap
 import os
 import platform
@@ -26,9 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aios.hosts import scratch, seccomp, wall_calls
-from aios.hosts.enclosure import enclose
-from aios.hosts.wall import Level, Wall, put_up, python_files, rung
+from aios.hosts import seccomp, wall_calls
 
 COLUMN = {"x86_64": 0, "aarch64": 1}.get(platform.machine(), 0)
 SECRET = b"the-users-secret"
@@ -261,6 +256,17 @@ def pair_sends(target: Target) -> None:
     one.sendto(b"x", target.unix + ".datagrams")
 
 
+def pair_reaches(kind: int) -> Probe:
+    """A datagram of a pair goes to whoever is named with it, and may carry a descriptor."""
+
+    def probe(target: Target) -> None:
+        one, _ = socket.socketpair(socket.AF_UNIX, kind)
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", 0))
+        one.sendmsg([b"x"], [rights], 0, target.unix + ".datagrams")
+
+    return probe
+
+
 def word(target: Target, path: str) -> None:
     with open(f"/proc/{target.victim}/{path}", "rb", 0) as file:
         file.seek(target.address)
@@ -417,10 +423,10 @@ FILES: dict[str, Probe] = {
     "rename a file": lambda t: os.rename(t.place / "spare2", t.place / "spare3"),
     "take a file away": lambda t: os.rename(t.place / "spare4", "taken"),
     "truncate a file": lambda t: os.truncate(t.place / "spare5", 0),
-    "list the root": lambda t: os.listdir("/"),
-    "list temporary files": lambda t: os.listdir("/tmp"),
-    "read the users": lambda t: Path("/etc/passwd").read_bytes(),
-    "read the hosts": lambda t: Path("/etc/hosts").read_bytes(),
+    "list the root": lambda _t: os.listdir("/"),
+    "list temporary files": lambda _t: os.listdir("/tmp"),
+    "read the users": lambda _t: Path("/etc/passwd").read_bytes(),
+    "read the hosts": lambda _t: Path("/etc/hosts").read_bytes(),
     "write shared memory": write_shared,
 }
 METADATA: dict[str, Probe] = {
@@ -435,7 +441,7 @@ METADATA: dict[str, Probe] = {
     "the handle of a file": reaches("name_to_handle_at", NO_FD, BAD, BAD, BAD, 0),
 }
 PROC: dict[str, Probe] = {
-    "list processes": lambda t: os.listdir("/proc"),
+    "list processes": lambda _t: os.listdir("/proc"),
     "the command of another": victims("cmdline"),
     "the environment of another": victims("environ"),
     "the map of another": victims("maps"),
@@ -443,10 +449,10 @@ PROC: dict[str, Probe] = {
     "the descriptors of another": lambda t: os.listdir(f"/proc/{t.victim}/fd"),
     "the root of another": lambda t: os.listdir(f"/proc/{t.victim}/root"),
     "the memory of another": lambda t: word(t, "mem"),
-    "the sockets of the machine": lambda t: Path("/proc/self/net/unix").read_bytes(),
-    "the mounts of the machine": lambda t: Path("/proc/self/mountinfo").read_bytes(),
-    "adjust who is killed first": lambda t: Path("/proc/self/oom_score_adj").write_text("500"),
-    "the name of a process, changed": lambda t: Path("/proc/self/comm").write_text("kernel"),
+    "the sockets of the machine": lambda _t: Path("/proc/self/net/unix").read_bytes(),
+    "the mounts of the machine": lambda _t: Path("/proc/self/mountinfo").read_bytes(),
+    "adjust who is killed first": lambda _t: Path("/proc/self/oom_score_adj").write_text("500"),
+    "the name of a process, changed": lambda _t: Path("/proc/self/comm").write_text("kernel"),
 }
 PROCESSES: dict[str, Probe] = {
     "signal another": signals,
@@ -470,7 +476,7 @@ PROCESSES: dict[str, Probe] = {
     "semaphores": lambda t: call(NUMBERS["semctl"], t.semaphores, 0, 12, 0),
     "a named queue": reaches("mq_open", BAD, 0),
     "keys": reaches("keyctl", 0, -3, 0),
-    "the parent's end, unheard": lambda t: call(NUMBERS["prctl"], 1, ctypes.c_ulong(0), 0, 0, 0),
+    "the parent's end, unheard": lambda _t: call(NUMBERS["prctl"], 1, ctypes.c_ulong(0), 0, 0, 0),
 }
 STARTING: dict[str, Probe] = {
     "fork": fork,
@@ -480,18 +486,18 @@ STARTING: dict[str, Probe] = {
     "a program": run_program("/bin/true"),
     "a shell": run_program("/bin/sh", "-c", "true"),
     "another Python": run_program(sys.executable, "-S", "-c", "pass"),
-    "become a program": lambda t: os.execv("/bin/true", ["true"]),
-    "become one by a descriptor": lambda t: os.execve(os.open("/bin/true", os.O_RDONLY), ["true"], {}),
-    "spawn": lambda t: os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0),
+    "become a program": lambda _t: os.execv("/bin/true", ["true"]),
+    "become one by a descriptor": lambda _t: os.execve(os.open("/bin/true", os.O_RDONLY), ["true"], {}),
+    "spawn": lambda _t: os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0),
 }
 ALWAYS_STARTING: dict[str, Probe] = {
     "clone3": clone3,
     "the calls of 32 bits": other_abi,
-    "the calls of x32": lambda t: call(0x40000000 | 39),
+    "the calls of x32": lambda _t: call(0x40000000 | 39),
 }
 NETWORK: dict[str, Probe] = {
     "TCP": connect(socket.AF_INET, socket.SOCK_STREAM, lambda t: ("127.0.0.1", t.tcp)),
-    "TCP of version 6": lambda t: socket.socket(socket.AF_INET6).close(),
+    "TCP of version 6": lambda _t: socket.socket(socket.AF_INET6).close(),
     "TCP in a thread": lambda t: in_thread(
         t, connect(socket.AF_INET, socket.SOCK_STREAM, lambda t: ("127.0.0.1", t.tcp))
     ),
@@ -502,19 +508,21 @@ NETWORK: dict[str, Probe] = {
     "datagrams to a Unix socket": connect(socket.AF_UNIX, socket.SOCK_DGRAM, lambda t: t.unix + ".datagrams"),
     "a pair's end, connected": pair_connects,
     "a pair's end, connected anew": pair_sends,
+    "a datagram of a pair": pair_reaches(socket.SOCK_DGRAM),
+    "a datagram of a pair that is made raw": pair_reaches(socket.SOCK_RAW),
     "a descriptor given away": give_descriptor,
     "listen": listen(("127.0.0.1", 0)),
     "listen at a path": listen("listening", socket.AF_UNIX),
     "listen at an abstract name": listen("\0aios-probe", socket.AF_UNIX),
-    "raw packets": lambda t: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1).close(),
-    "packets of the link": lambda t: socket.socket(socket.AF_PACKET, socket.SOCK_RAW).close(),
-    "the kernel's own sockets": lambda t: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close(),
-    "ciphers of the kernel": lambda t: socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET).close(),
-    "machines of this machine": lambda t: socket.socket(40, socket.SOCK_STREAM).close(),
-    "ping": lambda t: socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 1).close(),
+    "raw packets": lambda _t: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1).close(),
+    "packets of the link": lambda _t: socket.socket(socket.AF_PACKET, socket.SOCK_RAW).close(),
+    "the kernel's own sockets": lambda _t: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close(),
+    "ciphers of the kernel": lambda _t: socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET).close(),
+    "machines of this machine": lambda _t: socket.socket(40, socket.SOCK_STREAM).close(),
+    "ping": lambda _t: socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 1).close(),
 }
 KERNEL: dict[str, Probe] = {
-    "a namespace of users": lambda t: call(NUMBERS["unshare"], 0x10000000),
+    "a namespace of users": lambda _t: call(NUMBERS["unshare"], 0x10000000),
     "a namespace of mounts": reaches("unshare", 0x20000),
     "a network of its own": reaches("unshare", 0x40000000),
     "clone into namespaces": raw_clone(0x10000000 | signal.SIGCHLD),
@@ -537,10 +545,10 @@ KERNEL: dict[str, Probe] = {
     "programs in the kernel": reaches("bpf", 999, BAD, 0),
     "counters": reaches("perf_event_open", BAD, 0, -1, -1, ctypes.c_ulong(0)),
     "page faults": reaches("userfaultfd", 0),
-    "another personality": lambda t: call(NUMBERS["personality"], ctypes.c_ulong(0x0040000)),
+    "another personality": lambda _t: call(NUMBERS["personality"], ctypes.c_ulong(0x0040000)),
     "segments": reaches("modify_ldt", 0, BAD, ctypes.c_ulong(0)),
     "type into the terminal": reaches("ioctl", NO_FD, ctypes.c_ulong(0x5412), BAD),
-    "another user": lambda t: os.setresuid(65534, 65534, 65534),
+    "another user": lambda _t: os.setresuid(65534, 65534, 65534),
     "other groups": reaches("setgroups", 0, BAD),
 }
 USERS = {"another user", "other groups"}
@@ -559,8 +567,8 @@ TAKING_DOWN: dict[str, Probe] = {
     "without seccomp": then_read(lambda: LIBC.prctl(22, 0, 0, 0, 0)),
     "in a wider domain": then_read(another_domain),
     "in a session of its own": then_read(os.setsid),
-    "open again": lambda t: call(NUMBERS["prctl"], 4, ctypes.c_ulong(1), 0, 0, 0),
-    "with an allowing filter": lambda t: an_allowing_filter(),
+    "open again": lambda _t: call(NUMBERS["prctl"], 4, ctypes.c_ulong(1), 0, 0, 0),
+    "with an allowing filter": lambda _t: an_allowing_filter(),
 }
 PASSING: dict[str, Probe] = {
     "that a file is there, and how large": lambda t: t.secret.stat(),
@@ -580,148 +588,3 @@ GROUPS = {
     "passing": PASSING,
 }
 PROBES: dict[str, Probe] = {f"{group}: {name}": probe for group, them in GROUPS.items() for name, probe in them.items()}
-
-
-# -- what there is to be reached
-
-
-def prepare(place: Path, victim: int, address: int, held: list[socket.socket]) -> Target:
-    for directory in ("home/.ssh", "state", "sibling", "programs", "spare.d"):
-        (place / directory).mkdir(parents=True)
-    for file in ("home/.ssh/id", "state/journal.db", "state/2.log", "sibling/notes", "programs/agent.py"):
-        (place / file).write_bytes(SECRET)
-    for file in ("spare", "spare2", "spare4", "spare5", "programs/neighbour.py"):
-        (place / file).write_bytes(b"")
-    (place / "spare.l").symlink_to("spare")
-    tcp, udp = socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    udp.bind(("127.0.0.1", 0))
-    names = str(place / "unix"), f"\0aios-{os.getpid()}"
-    unix, abstract, datagrams = (socket.socket(socket.AF_UNIX, kind) for kind in (1, 1, 2))
-    for listener, name in zip((unix, abstract), names, strict=True):
-        listener.bind(name)
-        listener.listen(64)
-    datagrams.bind(names[0] + ".datagrams")
-    held += [tcp, udp, unix, abstract, datagrams]
-    shared = call(NUMBERS["shmget"], 0, ctypes.c_size_t(4096), 0o600)
-    LIBC.shmat.restype = ctypes.c_void_p
-    ctypes.memmove(LIBC.shmat(shared, None, 0), SECRET, len(SECRET))
-    queue, semaphores = call(NUMBERS["msgget"], 0, 0o600), call(NUMBERS["semget"], 0, 1, 0o600)
-    ports = tcp.getsockname()[1], udp.getsockname()[1]
-    return Target(place, place / "home/.ssh/id", victim, address, *ports, *names, shared, queue, semaphores)
-
-
-def remove(target: Target) -> None:
-    """What would outlive this process."""
-    call(NUMBERS["shmctl"], target.shared, 0, None)
-    call(NUMBERS["msgctl"], target.queue, 0, None)
-    call(NUMBERS["semctl"], target.semaphores, 0, 0, 0)
-
-
-def restore(target: Target) -> None:
-    """As it was: a probe may have succeeded."""
-    scratch.remove(target.place / "scratch")
-    (target.place / "scratch").mkdir(mode=0o700)
-    target.secret.chmod(0o600)
-    target.secret.write_bytes(SECRET)
-    target.secret.chmod(0o600)
-    os.utime(target.secret, (2, 2))
-    (target.place / "programs/agent.py").chmod(0o600)
-    for file in ("spare", "spare2", "spare4", "spare5"):
-        (target.place / file).touch()
-        (target.place / file).chmod(0o600)
-    (target.place / "spare.d").mkdir(exist_ok=True)
-    for name in ("new", "new.l", "new.f", "spare3", "home/.ssh/hard"):
-        (target.place / name).unlink(missing_ok=True)
-    if (target.place / "new.d").exists():
-        (target.place / "new.d").rmdir()
-
-
-# -- walls
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of wall to try."""
-
-    level: Level | None
-    """None is none at all: the control."""
-    landlock: bool = True
-
-
-KINDS = {
-    "control": Kind(None),
-    "auto": Kind("auto"),
-    "auto without Landlock": Kind("auto", landlock=False),
-    "exec": Kind("exec"),
-}
-
-
-def attempt(probe: Probe, target: Target, kind: Kind) -> str | None:
-    """The error that a probe ends with in a process of its own; None if it got through."""
-    reading, writing = os.pipe()
-    if (child := os.fork()) == 0:
-        try:
-            os.close(reading)
-            os.write(writing, outcome(probe, target, kind).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as answer:
-        said = answer.read().decode()
-    _, status = os.waitpid(child, 0)
-    # One that has become another program says nothing.
-    return (None if status == 0 else f"ended with {status}") if not said else (None if said == "through" else said)
-
-
-def outcome(probe: Probe, target: Target, kind: Kind) -> str:
-    signal.alarm(20)
-    room = target.place / "scratch"
-    os.chdir(room)
-    if kind.level is not None:
-        if not kind.landlock:
-            LIBC.prctl(38, 1, 0, 0, 0)
-            assert seccomp.install([seccomp.Rule("landlock_create_ruleset", (444, 444))])
-        enclose()
-        closed = tuple(str(target.place / each) for each in ("home", "state"))
-        put_up(Wall(kind.level, str(target.place / "programs" / "agent.py"), str(room), closed))
-    try:
-        probe(target)
-    except OSError as error:
-        return errno.errorcode.get(error.errno or 0, str(error))
-    except BaseException as error:
-        return repr(error)
-    return "through"
-
-
-VICTIM = f"""
-import ctypes, os, sys
-word = ctypes.create_string_buffer({SECRET!r}, 64)
-print(os.getpid(), ctypes.addressof(word), flush=True)
-sys.stdin.read()
-"""
-
-
-def main(place: Path) -> None:
-    held: list[socket.socket] = []
-    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    command = [sys.executable, "-P", "-c", VICTIM]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as victim:
-        assert victim.stdout
-        pid, address = map(int, victim.stdout.readline().split())
-        target = prepare(place, pid, address, held)
-        python_files(tuple(str(place / each) for each in ("home", "state")))
-        found: dict[str, dict[str, str | None]] = {}
-        try:
-            for name, kind in KINDS.items():
-                found[name] = {}
-                for each, probe in PROBES.items():
-                    restore(target)
-                    found[name][each] = attempt(probe, target, kind)
-        finally:
-            remove(target)
-            victim.kill()
-    print(json.dumps({"rung": rung(), "found": found}))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -1,0 +1,12 @@
+"""Owners as they are in use: behind their wall."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aios.owner import launcher
+from aios_storage.client import Owner
+
+
+def start(root: Path, embedder: str, *options: str) -> Owner:
+    return Owner.start(root, embedder, *options, launcher=launcher(root, embedder))
