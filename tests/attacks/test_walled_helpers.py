@@ -16,11 +16,11 @@ import anyio
 import pytest
 
 from aios import owner
+from aios.bench.wall.users import own, start, told, users
 from aios.hosts import seccomp
 from aios.hosts.wall import rung
 from aios.models.local.process import WorkerProcess
 from aios.setup import model_path
-from tests.attacks.users import own, start, told, users
 from tests.storage.walled import start as start_owner
 
 ATTEMPTS = """
