@@ -110,7 +110,7 @@ async def boot(
     _keep_private(directory, models is None)
     remember = remember and models is None
     async with AsyncExitStack() as stack:
-        box = ToolBox([*BUILTIN, *_tools(config)], _walls(config, directory, default_directories()))
+        box = ToolBox([*BUILTIN, *_tools(config)], walls(config, directory))
         _check_root(config.root)
         serving = {}
         for model in models if models is not None else make_models(config, progress):

@@ -17,6 +17,7 @@ import pytest
 from tests.attacks.users import own, start, told, users
 
 from aios import owner
+from aios.bench.wall.users import own, start, told, users
 from aios.hosts import seccomp
 from aios.hosts.wall import rung
 from aios.models.local.process import WorkerProcess
