@@ -14,7 +14,6 @@ from pathlib import Path
 
 import anyio
 import pytest
-from tests.attacks.users import own, start, told, users
 
 from aios import owner
 from aios.bench.wall.users import own, start, told, users
