@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -19,9 +20,9 @@ from aios.hosts import program as programs
 from aios.hosts.held import HeldBytes
 from aios.hosts.scratch import directory, remove
 from aios.hosts.session import NotAFrame, Session
-from aios.hosts.wall import Wall, Walls, rung
+from aios.hosts.wall import Wall, Walls, homes, rung
 from aios.hosts.zygote_client import Child, ZygoteClient, ZygoteDied, how_it_ended
-from aios_syscalls import AgentFailed, AiosError
+from aios_syscalls import AgentFailed, AiosError, Overloaded
 from aios_syscalls.base import MAX_CALL_BYTES
 from aios_syscalls.port import Port
 
@@ -45,7 +46,6 @@ class ProcessHost:
     def __init__(self, logs: Path, directories: Sequence[Path] = (), walls: Walls = Walls()) -> None:  # noqa: B008 - frozen
         self._logs = logs
         self._walls = walls
-        self._closed = tuple(str(path.absolute()) for path in (*walls.closed, logs, Path.home()))
         self.rung = rung()
         """How much of a wall this machine can put up."""
         self._directories = directories or programs.default_directories()
@@ -57,12 +57,13 @@ class ProcessHost:
     async def run(self, program: str, task: str, port: Port, pid: int) -> str:
         path, log = programs.find(program, self._directories), self._logs / f"{pid}.log"
         level = self._walls.level_of(programs.name(program, self._directories), path, self.rung)
-        ours, theirs = socket.socketpair()
+        real = _without_links(path)
+        ours, theirs = _channel()
         # Not whole: an agent that does not read what it is sent must not outlive its cancellation.
         async with Frames.over(ours, MAX_CALL_BYTES + 1024, whole=False) as frames, self._room(pid) as room:
-            zygote, child = await self._start(theirs, log, Wall(level, str(path), str(room), self._closed))
+            zygote, child = await self._start(theirs, log, Wall(level, real, str(room), self._closed))
             try:
-                await _send(frames, {"program": str(path), "task": task, "pid": pid})
+                await _send(frames, {"name": path.stem, "program": real, "task": task, "pid": pid})
                 return await self._serve(
                     Session(frames, port, child.exited, HeldBytes(within=self._held)), zygote, child
                 )
@@ -78,6 +79,9 @@ class ProcessHost:
         # The kernel has keys, and the channel of every agent.
         self._was_dumpable = set_dumpable(False)
         self._scratch = directory()
+        # That of agents too: it lies where TMPDIR is, which may be beside a program.
+        closed = (*self._walls.closed, self._logs, self._scratch, *homes())
+        self._closed = tuple(str(path.absolute()) for path in closed)
         self._renewing = anyio.Lock()
         self._tasks: TaskGroup = anyio.create_task_group()
         await self._tasks.__aenter__()
@@ -141,6 +145,21 @@ class ProcessHost:
         if isinstance(result, AiosError):
             raise result
         return result
+
+
+def _without_links(path: Path) -> str:
+    return os.path.realpath(path)
+
+
+def _channel() -> tuple[socket.socket, socket.socket]:
+    """The two ends of an agent's channel. Raises Overloaded where the system has no more descriptors for us."""
+    try:
+        return socket.socketpair()
+    except OSError as error:
+        raise Overloaded(
+            f"the system gives the kernel no channel for another agent ({error.strerror}); wait until some have ended, "
+            "or raise the limit of open files: ulimit -n"
+        ) from None
 
 
 async def _send(frames: Frames, order: dict[str, Any]) -> None:

@@ -14,12 +14,12 @@ of that the machine has is its rung: "full" both, Landlock from version 4; "part
 from __future__ import annotations
 
 import functools
-import importlib.machinery
 import os
 import resource
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -82,8 +82,33 @@ class Walls:
         return told or "auto"
 
     def _is_own(self, path: Path) -> bool:
+        """Whether a program lies where the user keeps his own, and nobody else can have put it there."""
         real = Path(os.path.realpath(path))
-        return any(real.is_relative_to(os.path.realpath(own)) for own in (*self.own, Path.cwd(), Path.home()))
+        places = [place for each in (*self.own, *_usual()) if (place := os.path.realpath(each)) != os.path.sep]
+        return _is_users(real) and any(real.is_relative_to(place) for place in places)
+
+
+def homes() -> tuple[Path, ...]:
+    """The user's home, if he has one: a user of a container that nobody has named has none."""
+    try:
+        return (Path.home(),)
+    except RuntimeError:
+        return ()
+
+
+def _usual() -> Iterator[Path]:
+    yield from homes()
+    with suppress(FileNotFoundError):  # it was removed
+        yield Path.cwd()
+
+
+def _is_users(file: Path) -> bool:
+    """Whether a file is this user's or root's, in a directory that not everybody writes to."""
+    try:
+        owner = file.stat().st_uid
+    except OSError:
+        return False
+    return owner in (0, os.getuid()) and not readable.is_anybodys(file.parent)
 
 
 @dataclass(frozen=True)
@@ -92,6 +117,7 @@ class Wall:
 
     level: Level
     program: str
+    """Its file, without links: what is beside it is what is beside the file itself, as for Python's own scripts."""
     scratch: str
     """Its directory, which is there: HOME, TMPDIR and the working directory."""
     closed: tuple[str, ...] = ()
@@ -121,12 +147,13 @@ def put_up(wall: Wall) -> None:
     _move_in(wall.scratch)
     program, closed = Path(wall.program), [Path(each) for each in wall.closed]
     beside = list(readable.of_program(program, closed))
-    _remember_modules(program.parent)
+    _remember_modules(program.parent, beside)
     _limit()
     with_exec = wall.level == "exec"
     files = (*python_files(wall.closed), *readable.of_process(), *beside)
     landlock.confine(files, (Path("/dev/null"), Path(wall.scratch)), exec=with_exec)
-    if seccomp.available() and not seccomp.install(tuple(wall_calls.rules(os.getpid(), exec=with_exec))):
+    rules = wall_calls.rules(os.getpid(), exec=with_exec, truncate=landlock.version() >= landlock.TRUNCATES)
+    if seccomp.available() and not seccomp.install(tuple(rules)):
         raise OSError("the system has seccomp, but takes no filter; the agent is not started without its wall")
 
 
@@ -136,11 +163,21 @@ def _move_in(scratch: str) -> None:
     tempfile.tempdir = None
 
 
-def _remember_modules(place: Path) -> None:
-    """Have Python know what lies in a directory that it may not list any more."""
-    finder = sys.path_importer_cache.setdefault(str(place), sys.path_hooks[-1](str(place)) if place.is_dir() else None)
-    if isinstance(finder, importlib.machinery.FileFinder):
-        finder.find_spec("aios")
+def _remember_modules(place: Path, beside: Iterable[Path]) -> None:
+    """Have Python know which modules lie in directories that it may not list any more, and of nothing else there."""
+    allowed = set(beside)
+    if place in allowed or not place.is_dir():
+        return  # it may be listed
+    names: dict[Path, set[str]] = {place: set()}
+    for path in allowed:
+        for each in (path, *path.parents):
+            if each != place and each.is_relative_to(place):
+                names.setdefault(each.parent, set()).add(each.name)
+    for directory, known in names.items():
+        finder = sys.path_hooks[-1](str(directory))
+        finder.find_spec("aios")  # fills what it knows
+        vars(finder)["_path_cache"] &= known
+        sys.path_importer_cache[str(directory)] = finder
 
 
 def _limit() -> None:
