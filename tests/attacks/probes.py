@@ -16,6 +16,7 @@ import platform
 import resource
 import signal
 import socket
+import stat
 import struct
 import subprocess
 import sys
@@ -26,12 +27,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aios.hosts import scratch, seccomp, wall_calls
+from aios.hosts import landlock, scratch, seccomp, wall_calls
 from aios.hosts.enclosure import enclose
 from aios.hosts.wall import Level, Wall, put_up, python_files, rung
 
 COLUMN = {"x86_64": 0, "aarch64": 1}.get(platform.machine(), 0)
 SECRET = b"the-users-secret"
+NO_FILTERS = seccomp.Condition(0, (seccomp.PR_SET_SECCOMP,), allows=False)
 REFUSED = (errno.EPERM, errno.EACCES, errno.ENOSYS)
 LIBC = ctypes.CDLL(None, use_errno=True)
 BAD = ctypes.c_void_p(1)
@@ -373,6 +375,24 @@ def write_shared(_target: Target) -> None:
     name.unlink()
 
 
+def device(path: str) -> Probe:
+    """Opening it as a C library does, for reading or writing."""
+
+    def probe(_target: Target) -> None:
+        for flags in (os.O_RDONLY, os.O_WRONLY, os.O_RDWR):
+            if (fd := LIBC.open(path.encode(), flags | os.O_NONBLOCK | os.O_NOCTTY)) >= 0:
+                os.close(fd)
+                return
+        raise OSError(ctypes.get_errno(), "open")
+
+    return probe
+
+
+def make_device(_target: Target) -> None:
+    os.mknod("memory", stat.S_IFCHR | 0o600, os.makedev(1, 1))
+    os.unlink("memory")
+
+
 def close_program(target: Target) -> None:
     """By a descriptor, which it may have."""
     program = target.place / "programs" / "agent.py"
@@ -562,6 +582,20 @@ TAKING_DOWN: dict[str, Probe] = {
     "open again": lambda t: call(NUMBERS["prctl"], 4, ctypes.c_ulong(1), 0, 0, 0),
     "with an allowing filter": lambda t: an_allowing_filter(),
 }
+DEVICES: dict[str, Probe] = {
+    **{
+        path: device(path)
+        for path in (
+            *("/dev/mem", "/dev/port", "/dev/kmsg", "/dev/kvm", "/dev/fuse", "/dev/net/tun", "/dev/input/event0"),
+            *("/dev/uinput", "/dev/loop-control", "/dev/loop0", "/dev/vda", "/dev/sda", "/dev/nvme0n1", "/dev/mapper"),
+            *("/dev/ptmx", "/dev/tty0", "/dev/console", "/dev/hwrng", "/dev/rtc0", "/dev/full", "/dev/dri/card0"),
+            *("/dev/snd/timer", "/dev/video0", "/dev/vhost-net", "/dev/vsock", "/dev/userfaultfd", "/dev/autofs"),
+            *("/dev/btrfs-control", "/dev/cpu_dma_latency", "/dev/udmabuf", "/dev/vfio/vfio", "/dev/bus/usb"),
+        )
+    },
+    "a device of its own": make_device,
+}
+"""Where a machine has one and its user may open it, it counts."""
 PASSING: dict[str, Probe] = {
     "that a file is there, and how large": lambda t: t.secret.stat(),
     "where a link leads": lambda t: os.readlink(t.place / "spare.l"),
@@ -576,6 +610,7 @@ GROUPS = {
     "network": NETWORK,
     "kernel": KERNEL,
     "bounds": BOUNDS,
+    "devices": DEVICES,
     "taking down": TAKING_DOWN,
     "passing": PASSING,
 }
@@ -641,19 +676,30 @@ def restore(target: Target) -> None:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of wall to try."""
+    """A kind of wall to try, and on which system: with this version of Landlock at most, with or without seccomp."""
 
     level: Level | None
     """None is none at all: the control."""
-    landlock: bool = True
+    landlock: int = 99
+    seccomp: bool = True
 
 
+CONTROL = {"control": Kind(None)}
 KINDS = {
-    "control": Kind(None),
+    **CONTROL,
     "auto": Kind("auto"),
-    "auto without Landlock": Kind("auto", landlock=False),
+    "auto without Landlock": Kind("auto", landlock=0),
     "exec": Kind("exec"),
 }
+OLDER = {
+    **CONTROL,
+    **{f"Landlock {version}": Kind("auto", landlock=version) for version in (1, 2, 3, 4, 5, 6)},
+    "without seccomp": Kind("auto", seccomp=False),
+    "without both": Kind("auto", landlock=0, seccomp=False),
+}
+"""Systems of other years, and other builds."""
+OF_LANDLOCK = ("files", "proc", "devices", "network", "processes", "passing")
+"""Groups that older systems are tried with: the others are the filter's alone."""
 
 
 def attempt(probe: Probe, target: Target, kind: Kind) -> str | None:
@@ -678,9 +724,7 @@ def outcome(probe: Probe, target: Target, kind: Kind) -> str:
     room = target.place / "scratch"
     os.chdir(room)
     if kind.level is not None:
-        if not kind.landlock:
-            LIBC.prctl(38, 1, 0, 0, 0)
-            assert seccomp.install([seccomp.Rule("landlock_create_ruleset", (444, 444))])
+        make_older(kind)
         enclose()
         closed = tuple(str(target.place / each) for each in ("home", "state"))
         put_up(Wall(kind.level, str(target.place / "programs" / "agent.py"), str(room), closed))
@@ -693,6 +737,18 @@ def outcome(probe: Probe, target: Target, kind: Kind) -> str:
     return "through"
 
 
+def make_older(kind: Kind) -> None:
+    """Have this process see a system that has less."""
+    versions = min(kind.landlock, landlock.version())
+    landlock.version = lambda: versions  # type: ignore[assignment]
+    missing = [seccomp.Rule("landlock_create_ruleset", (444, 444))] if not kind.landlock else []
+    if not kind.seccomp:
+        missing += [seccomp.Rule("seccomp", (317, 277)), seccomp.Rule("prctl", (157, 167), condition=NO_FILTERS)]
+    if missing:
+        LIBC.prctl(38, 1, 0, 0, 0)
+        assert seccomp.install(missing)
+
+
 VICTIM = f"""
 import ctypes, os, sys
 word = ctypes.create_string_buffer({SECRET!r}, 64)
@@ -701,7 +757,10 @@ sys.stdin.read()
 """
 
 
-def main(place: Path) -> None:
+def main(place: Path, kinds: str = "KINDS") -> None:
+    """Say what came of the probes behind these kinds of wall."""
+    older = kinds == "OLDER"
+    tried = {name: probe for name, probe in PROBES.items() if not older or name.partition(": ")[0] in OF_LANDLOCK}
     held: list[socket.socket] = []
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     command = [sys.executable, "-P", "-c", VICTIM]
@@ -712,9 +771,9 @@ def main(place: Path) -> None:
         python_files(tuple(str(place / each) for each in ("home", "state")))
         found: dict[str, dict[str, str | None]] = {}
         try:
-            for name, kind in KINDS.items():
+            for name, kind in (OLDER if older else KINDS).items():
                 found[name] = {}
-                for each, probe in PROBES.items():
+                for each, probe in tried.items():
                     restore(target)
                     found[name][each] = attempt(probe, target, kind)
         finally:
@@ -724,4 +783,4 @@ def main(place: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -159,7 +159,8 @@ def test_an_agent_does_not_learn_the_names_in_a_directory_that_is_closed_to_it(t
     path.write_text(
         "async def main(agent, task):\n    import sys, neighbour\n"
         "    known = [vars(finder).get('_path_cache', ()) for finder in sys.path_importer_cache.values() if finder]\n"
-        "    return ' '.join(sorted({name for names in known for name in names if 'tells' in name or 'neigh' in name}))\n"
+        "    names = {name for names in known for name in names}\n"
+        "    return ' '.join(sorted(names & {'a-name-that-tells', 'neighbour.py'}))\n"
     )
     found = walled_and_not(tmp_path / "kernel", path, closed=(place,))
     assert {level: process.result for level, process in found.items()} == {
