@@ -4,6 +4,7 @@ from aios.boot.lanes import scheduler
 from aios.boot.models import DEFAULT_MODEL, Progress, make_model, make_models, survey, try_models
 from aios.boot.remembered import learnt_answers, learnt_programs, memory
 from aios.boot.run import Run, boot, library
+from aios.hosts.namespaces import available as namespaces
 from aios.hosts.wall import describe as describe_rung
 from aios.hosts.wall import rung
 
@@ -19,6 +20,7 @@ __all__ = [
     "make_model",
     "make_models",
     "memory",
+    "namespaces",
     "rung",
     "scheduler",
     "survey",

@@ -164,8 +164,12 @@ def _facts(config: Config, run: str, router: str, models: Mapping[str, Backend],
         "slice": scheduler(config).slice and config.scheduler.slice,
         "router": router,
         "models": {name: model.slots for name, model in models.items()},
-        "wall": {"level": config.wall.level or "auto", "rung": host.rung} if isinstance(host, ProcessHost) else None,
+        "wall": _wall(config, host) if isinstance(host, ProcessHost) else None,
     }
+
+
+def _wall(config: Config, host: ProcessHost) -> dict[str, Any]:
+    return {"level": config.wall.level or "auto", "rung": host.rung, "namespaces": host.namespaces}
 
 
 def library(config: Config) -> Library:

@@ -16,11 +16,12 @@ from anyio.abc import TaskGroup
 
 from aios.dumpable import set_dumpable
 from aios.frames import Frames
+from aios.hosts import namespaces
 from aios.hosts import program as programs
 from aios.hosts.held import HeldBytes
 from aios.hosts.scratch import directory, remove
 from aios.hosts.session import NotAFrame, Session
-from aios.hosts.wall import Wall, Walls, homes, rung
+from aios.hosts.wall import Level, Wall, Walls, homes, rung
 from aios.hosts.zygote_client import Child, ZygoteClient, ZygoteDied, how_it_ended
 from aios_syscalls import AgentFailed, AiosError, Overloaded
 from aios_syscalls.base import MAX_CALL_BYTES
@@ -48,6 +49,10 @@ class ProcessHost:
         self._walls = walls
         self.rung = rung()
         """How much of a wall this machine can put up."""
+        self.namespaces = False
+        """Whether there is a second wall, once the host has been entered."""
+        self._zygotes: dict[bool, ZygoteClient] = {}
+        """By whether their agents are in namespaces of their own."""
         self._directories = directories or programs.default_directories()
         self._held = HeldBytes.of_all()
 
@@ -85,13 +90,15 @@ class ProcessHost:
         self._renewing = anyio.Lock()
         self._tasks: TaskGroup = anyio.create_task_group()
         await self._tasks.__aenter__()
-        self._zygote = await self._spawn()
+        self.namespaces = await anyio.to_thread.run_sync(namespaces.available)
+        await self._living(self._is_apart(self._walls.level or "auto"))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._zygote.stop()
+        for zygote in self._zygotes.values():
+            zygote.stop()
         await self._tasks.__aexit__(None, None, None)
         set_dumpable(self._was_dumpable)
         await anyio.to_thread.run_sync(remove, self._scratch)
@@ -110,27 +117,27 @@ class ProcessHost:
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(remove, room)
 
-    async def _spawn(self) -> ZygoteClient:
-        zygote = await ZygoteClient.spawn(self._scratch)
-        self._tasks.start_soon(zygote.listen)
-        return zygote
+    def _is_apart(self, level: Level) -> bool:
+        return self.namespaces and level != "off"
 
     async def _start(self, channel: socket.socket, log: Path, wall: Wall) -> tuple[ZygoteClient, Child]:
         """A new agent's process. Raises AgentFailed, and Overloaded where the system refuses one."""
         with channel:
             for _ in range(ATTEMPTS):
-                zygote = await self._living()
+                zygote = await self._living(self._is_apart(wall.level))
                 with suppress(ZygoteDied), anyio.CancelScope(shield=True):
                     return zygote, await zygote.start(channel, log, wall)
                 await zygote.buried.wait()
         raise AgentFailed(f"the process that starts agents died {ATTEMPTS} times, {zygote.how_it_died()}; try again")
 
-    async def _living(self) -> ZygoteClient:
-        """The zygote, or a new one where that has died."""
+    async def _living(self, apart: bool) -> ZygoteClient:
+        """The zygote of one kind, or a new one where that has died or was not needed yet."""
         async with self._renewing:
-            if self._zygote.buried.is_set():
-                self._zygote = await self._spawn()
-        return self._zygote
+            zygote = self._zygotes.get(apart)
+            if zygote is None or zygote.buried.is_set():
+                zygote = self._zygotes[apart] = await ZygoteClient.spawn(self._scratch, apart=apart)
+                self._tasks.start_soon(zygote.listen)
+            return zygote
 
     async def _serve(self, session: Session, zygote: ZygoteClient, child: Child) -> str:
         """The result, once the process that has sent it has come to its end."""
