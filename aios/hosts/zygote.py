@@ -292,5 +292,6 @@ if __name__ == "__main__":
     # Loads the event loop's modules once, here, instead of in every agent.
     anyio.run(anyio.lowlevel.checkpoint)
     with contextlib.suppress(KeyboardInterrupt):
-        control, *scratch_and_apart = sys.argv[1:]
-        Zygote(socket.socket(fileno=int(control)), *map(Path, scratch_and_apart[:1]), apart=APART in sys.argv).serve()
+        control, *rest = sys.argv[1:]
+        places = [Path(each) for each in rest if each != APART]
+        Zygote(socket.socket(fileno=int(control)), *places, apart=APART in rest).serve()
