@@ -57,7 +57,10 @@ class ProcessHost:
         self._held = HeldBytes.of_all()
 
     def find(self, program: str) -> str:
-        return programs.name(program, self._directories)
+        try:
+            return programs.name(program, self._directories)
+        except OSError as error:
+            raise _too_many_open(error) from None
 
     async def run(self, program: str, task: str, port: Port, pid: int) -> str:
         path, log = programs.find(program, self._directories), self._logs / f"{pid}.log"
@@ -163,10 +166,14 @@ def _channel() -> tuple[socket.socket, socket.socket]:
     try:
         return socket.socketpair()
     except OSError as error:
-        raise Overloaded(
-            f"the system gives the kernel no channel for another agent ({error.strerror}); wait until some have ended, "
-            "or raise the limit of open files: ulimit -n"
-        ) from None
+        raise _too_many_open(error) from None
+
+
+def _too_many_open(error: OSError) -> Overloaded:
+    return Overloaded(
+        f"the system opens nothing more for another agent ({error.strerror}); wait until some have ended, or raise the "
+        "limit of open files: ulimit -n"
+    )
 
 
 async def _send(frames: Frames, order: dict[str, Any]) -> None:
