@@ -14,6 +14,7 @@ of that the machine has is its rung: "full" both, Landlock from version 4; "part
 from __future__ import annotations
 
 import functools
+import importlib.machinery
 import os
 import resource
 import sys
@@ -37,6 +38,7 @@ LIMITS = {
     resource.RLIMIT_CORE: 0,
 }
 """Of a process; one that is lower already stays."""
+UNKNOWN = "no module of this name"
 FULL_FROM = 4
 """The version of Landlock that has files whole, truncation among them, and TCP."""
 
@@ -147,6 +149,7 @@ def put_up(wall: Wall) -> None:
     _move_in(wall.scratch)
     program, closed = Path(wall.program), [Path(each) for each in wall.closed]
     beside = list(readable.of_program(program, closed))
+    importlib.machinery.PathFinder.find_spec(UNKNOWN)  # so Python has listed the search path, while it may
     _remember_modules(program.parent, beside)
     _limit()
     with_exec = wall.level == "exec"
