@@ -167,8 +167,10 @@ def done(place: Path, user: str, kind: str, wall: str = "") -> set[str]:
         socket.create_server(("127.0.0.1", 0)) as server,
         socket.socket(socket.AF_UNIX) as other,
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log,
-        start("import sys; sys.stdin.read()", user) as victim,
+        start("import sys; print('ready', flush=True); sys.stdin.read()", user) as victim,
     ):
+        assert victim.stdout
+        assert victim.stdout.readline() == "ready\n"  # from here on it is this user's
         for sock, name in zip((other, log), names, strict=True):
             Path(name).unlink(missing_ok=True)
             sock.bind(name)
