@@ -6,11 +6,10 @@ It is told where everything lies. The control is the same hunt behind no wall, a
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
-from aios.bench.wall.users import own, start, told, users
+from aios.bench.wall.users import new_place, start, told, users
 from tests.attacks import hunted
 
 IN_MEMORY = {
@@ -29,10 +28,9 @@ IN_FILES = {
 
 
 @pytest.mark.parametrize("user", users())
-def test_an_agent_that_looks_for_secrets_finds_none(tmp_path: Path, user: str) -> None:
-    (tmp_path / "place").mkdir()
+def test_an_agent_that_looks_for_secrets_finds_none(user: str) -> None:
     code = "import sys; from pathlib import Path; from tests.attacks import hunted; hunted.main(Path(sys.argv[1]))"
-    with start(code, user, str(own(tmp_path / "place", user))) as process:
+    with new_place(user) as place, start(code, user, str(place)) as process:
         said = json.loads(told(process))
     rung, found = said["rung"], {name: set(tokens) for name, tokens in said["found"].items()}
     print(f"as {user}, behind a wall that is {rung}: {sorted(found['hunter'])}")

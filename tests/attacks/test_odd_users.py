@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from aios.bench.wall.honest import HONEST
-from aios.bench.wall.users import own, start, told, users
+from aios.bench.wall.users import new_place, start, told, users
 from aios.hosts.wall import Walls
 from aios_syscalls import Denied
 
@@ -84,9 +84,8 @@ print(json.dumps({"rung": rung(), "directories": {k: str(v) for k, v in director
 
 
 @pytest.mark.parametrize("user", users()[-1:])
-def test_honest_programs_run_whoever_the_user_is_and_wherever_temporary_files_go(tmp_path: Path, user: str) -> None:
-    (tmp_path / "place").mkdir()
-    with start(KERNEL, user, str(own(tmp_path / "place", user)), json.dumps(HONEST)) as process:
+def test_honest_programs_run_whoever_the_user_is_and_wherever_temporary_files_go(user: str) -> None:
+    with new_place(user) as place, start(KERNEL, user, str(place), json.dumps(HONEST)) as process:
         found = json.loads(told(process))
     print(f"as {user}, the wall is {found['rung']}")
     said = found["said"]

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aios.bench.wall.users import own, start, told, users
+from aios.bench.wall.users import new_place, start, told, users
 from aios.hosts import namespaces
 from aios.python import code_command
 
@@ -98,13 +97,12 @@ OUTSIDE = ("TCP", "UDP", "abstract", "shared memory")
 
 
 @pytest.mark.parametrize("user", users())
-def test_without_the_first_wall_the_second_keeps_agents_off_the_machine(tmp_path: Path, user: str) -> None:
-    place = tmp_path / "place"
-    place.mkdir()
-    for name in ("walled", "unwalled"):
-        (place / f"{name}.py").write_text(AGENT)
-    with start(KERNEL, user, str(own(place, user))) as process:
-        said: dict[str, Any] = json.loads(told(process))
+def test_without_the_first_wall_the_second_keeps_agents_off_the_machine(user: str) -> None:
+    with new_place(user) as place:
+        for name in ("walled", "unwalled"):
+            (place / f"{name}.py").write_text(AGENT)
+        with start(KERNEL, user, str(place)) as process:
+            said: dict[str, Any] = json.loads(told(process))
     print(f"as {user}, namespaces are {'there' if said['available'] else 'refused'}")
     for name in ("walled", "unwalled", "first alone"):
         rung, second, found = said[name]
