@@ -120,7 +120,8 @@ async def _ask(request: bytes) -> tuple[bytes, int]:
         assert process.stdout
         tasks.start_soon(_send, process.stdin, request)
         answer = b"".join([part async for part in process.stdout])
-        return answer, await process.wait()
+        status = await process.wait()
+    return answer, status
 
 
 async def _send(to: ByteSendStream, request: bytes) -> None:
