@@ -171,6 +171,11 @@ def python_files(closed: tuple[str, ...]) -> tuple[Path, ...]:
     return tuple(kept)
 
 
+def list_search_path() -> None:
+    """Have Python list its search path, while it may; quick where this process, or one that forked it, has done so."""
+    importlib.machinery.PathFinder.find_spec(UNKNOWN)
+
+
 def put_up(wall: Wall) -> None:
     """Put the wall around this process, for good. Only before it has other threads. Raises OSError."""
     if wall.level == "off":
@@ -178,8 +183,8 @@ def put_up(wall: Wall) -> None:
         return
     move_in(wall)
     read, write = opened(wall)
-    importlib.machinery.PathFinder.find_spec(UNKNOWN)  # so Python has listed the search path, while it may
-    _remember_modules(Path(wall.program).parent, read)
+    list_search_path()
+    _remember_modules(Path(wall.program).parent, _beside(wall))
     pretended.look_first()
     _limit()
     with_exec = wall.level == "exec"
@@ -191,9 +196,13 @@ def put_up(wall: Wall) -> None:
 
 def opened(wall: Wall) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """What this process may read behind its wall, directories with all below them; and what it may write to as well."""
-    closed = [Path(each) for each in wall.closed]
-    read = (*python_files(wall.closed), *readable.of_process(), *readable.of_program(Path(wall.program), closed))
+    read = (*python_files(wall.closed), *readable.of_process(), *_beside(wall))
     return read, (Path("/dev/null"), Path(wall.scratch))
+
+
+@functools.cache
+def _beside(wall: Wall) -> tuple[Path, ...]:
+    return tuple(readable.of_program(Path(wall.program), [Path(each) for each in wall.closed]))
 
 
 def move_in(wall: Wall) -> None:
