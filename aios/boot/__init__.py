@@ -6,6 +6,7 @@ from aios.boot.remembered import learnt_answers, learnt_programs, memory
 from aios.boot.run import Run, boot, library
 from aios.boot.walls import DryWall, check_dry_wall, noted
 from aios.hosts.dry_wall import Noted
+from aios.hosts.namespaces import available as namespaces
 from aios.hosts.verdict import Kind as ActKind
 from aios.hosts.wall import describe as describe_rung
 from aios.hosts.wall import rung
@@ -26,6 +27,7 @@ __all__ = [
     "make_model",
     "make_models",
     "memory",
+    "namespaces",
     "noted",
     "rung",
     "scheduler",

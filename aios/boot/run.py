@@ -187,6 +187,10 @@ def _facts(
     }
 
 
+def _wall(config: Config, host: ProcessHost) -> dict[str, Any]:
+    return {"level": config.wall.level or "auto", "rung": host.rung, "namespaces": host.namespaces}
+
+
 def library(config: Config) -> Library:
     """The files of the configured root. Meaning is asked of the index's owner, which the first such question starts."""
     spec = config.files.embedder or default_embedder()

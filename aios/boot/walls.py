@@ -51,7 +51,8 @@ def wall_facts(config: Config, host: Host, dry: DryWall | None) -> dict[str, Any
     if not isinstance(host, ProcessHost):
         return None
     level = config.wall.level or "auto"
-    return {"level": level, "rung": host.rung} if dry is None else {"level": "off", "rung": host.rung, "dry": True}
+    facts = {"rung": host.rung, "namespaces": host.namespaces}
+    return {"level": level, **facts} if dry is None else {"level": "off", **facts, "dry": True}
 
 
 def check_dry_wall(programs: Iterable[str], config: Config, dry: DryWall) -> None:

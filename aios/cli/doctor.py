@@ -21,7 +21,7 @@ from typing import Literal
 
 import psutil
 
-from aios.boot import describe_rung, learnt_answers, learnt_programs, memory, rung
+from aios.boot import describe_rung, learnt_answers, learnt_programs, memory, namespaces, rung
 from aios.config import home
 from aios.python import child_path, module_command
 from aios.setup import ARTIFACTS, Artifact, is_whole
@@ -269,7 +269,10 @@ def _wall() -> Check:
         "partial": "use Linux 6.7 or newer with Landlock among `lsm=`; in a container, allow its calls",
         "none": "use Linux on x86-64 or aarch64, or run agents that you trust",
     }[found]
-    return Check("wall around agents", found == "full", f"{found}: {describe_rung(found)}", fix, optional=True)
+    second = (
+        "; and namespaces of users, network and IPC" if namespaces() else "; no second wall: namespaces are refused"
+    )
+    return Check("wall around agents", found == "full", f"{found}: {describe_rung(found)}{second}", fix, optional=True)
 
 
 def _in_checkout() -> bool:

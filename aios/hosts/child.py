@@ -39,7 +39,7 @@ class _Process:
     def __init__(self, sock: socket.socket, level: Level) -> None:
         self._sock, self._level = sock, level
         self._pid = os.getpid()
-        self._program = Path("agent")
+        self._name, self._program = "agent", Path("agent")
         self._status = 1
         self._loop: asyncio.AbstractEventLoop | None = None
         self._asked = False
@@ -61,7 +61,7 @@ class _Process:
         self._loop = asyncio.get_running_loop()
         frames = Frames.over(self._sock)  # not closed before the process ends: `run` may need it still
         order = await frames.receive()
-        self._program = Path(order["program"])
+        self._name, self._program = order["name"], Path(order["program"])
         port = SocketPort(frames)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(port.listen)
@@ -80,7 +80,7 @@ class _Process:
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) and task.cancelling():
                 raise
-            return self._failed(AgentFailed(f"{self._program.stem} raised CancelledError, and nobody had cancelled it"))
+            return self._failed(AgentFailed(f"{self._name} raised CancelledError, and nobody had cancelled it"))
         except BaseException as error:
             return self._failed(error)
         self._status = 0
@@ -89,7 +89,7 @@ class _Process:
     def _failed(self, error: BaseException) -> dict[str, Any]:
         with suppress(Exception):  # as above
             traceback.print_exception(error)
-        wire = failure(error, self._program.stem, self._program, self._level).to_wire()
+        wire = failure(error, self._name, self._program, self._level).to_wire()
         cause = single(error)
         return {"error": wire, "at": own_place(cause, self._program) if isinstance(cause, AiosError) else None}
 

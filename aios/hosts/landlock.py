@@ -26,6 +26,8 @@ OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEVICE
 """Rights that a rule for something else than a directory can have."""
 RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
 """What there is to allow from a version on."""
+TRUNCATES = 3
+"""The version from which cutting a file is a right."""
 ALL_TCP, SCOPE_ABSTRACT, SCOPE_SIGNAL = 3, 1, 1 << 1
 
 

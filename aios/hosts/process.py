@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -15,13 +16,14 @@ from anyio.abc import TaskGroup
 
 from aios.dumpable import set_dumpable
 from aios.frames import Frames
+from aios.hosts import namespaces
 from aios.hosts import program as programs
 from aios.hosts.held import HeldBytes
 from aios.hosts.scratch import directory, remove
 from aios.hosts.session import NotAFrame, Session
-from aios.hosts.wall import Wall, Walls, rung
+from aios.hosts.wall import Level, Wall, Walls, homes, rung
 from aios.hosts.zygote_client import Child, ZygoteClient, ZygoteDied, how_it_ended
-from aios_syscalls import AgentFailed, AiosError
+from aios_syscalls import AgentFailed, AiosError, Overloaded
 from aios_syscalls.base import MAX_CALL_BYTES
 from aios_syscalls.port import Port
 
@@ -45,25 +47,31 @@ class ProcessHost:
     def __init__(self, logs: Path, directories: Sequence[Path] = (), walls: Walls = Walls()) -> None:  # noqa: B008 - frozen
         self._logs = logs
         self._walls = walls
-        self._closed = tuple(str(path.absolute()) for path in (*walls.closed, logs, Path.home()))
         self.rung = rung()
         """How much of a wall this machine can put up."""
+        self.namespaces = False
+        """Whether there is a second wall, once the host has been entered."""
+        self._zygotes: dict[bool, ZygoteClient] = {}
+        """By whether their agents are in namespaces of their own."""
         self._directories = directories or programs.default_directories()
         self._held = HeldBytes.of_all()
 
     def find(self, program: str) -> str:
-        return programs.name(program, self._directories)
+        try:
+            return programs.name(program, self._directories)
+        except OSError as error:
+            raise _too_many_open(error) from None
 
     async def run(self, program: str, task: str, port: Port, pid: int) -> str:
         path, log = programs.find(program, self._directories), self._logs / f"{pid}.log"
         level = self._walls.level_of(programs.name(program, self._directories), path, self.rung)
-        notes = str(noted_in(self._logs, pid)) if self._walls.dry else ""
-        ours, theirs = socket.socketpair()
+        real, notes = _without_links(path), str(noted_in(self._logs, pid)) if self._walls.dry else ""
+        ours, theirs = _channel()
         # Not whole: an agent that does not read what it is sent must not outlive its cancellation.
         async with Frames.over(ours, MAX_CALL_BYTES + 1024, whole=False) as frames, self._room(pid) as room:
-            zygote, child = await self._start(theirs, log, Wall(level, str(path), str(room), self._closed, notes))
+            zygote, child = await self._start(theirs, log, Wall(level, real, str(room), self._closed, notes))
             try:
-                await _send(frames, {"program": str(path), "task": task, "pid": pid})
+                await _send(frames, {"name": path.stem, "program": real, "task": task, "pid": pid})
                 return await self._serve(
                     Session(frames, port, child.exited, HeldBytes(within=self._held)), zygote, child
                 )
@@ -79,16 +87,21 @@ class ProcessHost:
         # The kernel has keys, and the channel of every agent.
         self._was_dumpable = set_dumpable(False)
         self._scratch = directory()
+        # That of agents too: it lies where TMPDIR is, which may be beside a program.
+        closed = (*self._walls.closed, self._logs, self._scratch, *homes())
+        self._closed = tuple(str(path.absolute()) for path in closed)
         self._renewing = anyio.Lock()
         self._tasks: TaskGroup = anyio.create_task_group()
         await self._tasks.__aenter__()
-        self._zygote = await self._spawn()
+        self.namespaces = await anyio.to_thread.run_sync(namespaces.available)
+        await self._living(self._is_apart(self._walls.level or "auto"))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._zygote.stop()
+        for zygote in self._zygotes.values():
+            zygote.stop()
         await self._tasks.__aexit__(None, None, None)
         set_dumpable(self._was_dumpable)
         await anyio.to_thread.run_sync(remove, self._scratch)
@@ -107,27 +120,27 @@ class ProcessHost:
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(remove, room)
 
-    async def _spawn(self) -> ZygoteClient:
-        zygote = await ZygoteClient.spawn(self._scratch)
-        self._tasks.start_soon(zygote.listen)
-        return zygote
+    def _is_apart(self, level: Level) -> bool:
+        return self.namespaces and level != "off"
 
     async def _start(self, channel: socket.socket, log: Path, wall: Wall) -> tuple[ZygoteClient, Child]:
         """A new agent's process. Raises AgentFailed, and Overloaded where the system refuses one."""
         with channel:
             for _ in range(ATTEMPTS):
-                zygote = await self._living()
+                zygote = await self._living(self._is_apart(wall.level))
                 with suppress(ZygoteDied), anyio.CancelScope(shield=True):
                     return zygote, await zygote.start(channel, log, wall)
                 await zygote.buried.wait()
         raise AgentFailed(f"the process that starts agents died {ATTEMPTS} times, {zygote.how_it_died()}; try again")
 
-    async def _living(self) -> ZygoteClient:
-        """The zygote, or a new one where that has died."""
+    async def _living(self, apart: bool) -> ZygoteClient:
+        """The zygote of one kind, or a new one where that has died or was not needed yet."""
         async with self._renewing:
-            if self._zygote.buried.is_set():
-                self._zygote = await self._spawn()
-        return self._zygote
+            zygote = self._zygotes.get(apart)
+            if zygote is None or zygote.buried.is_set():
+                zygote = self._zygotes[apart] = await ZygoteClient.spawn(self._scratch, apart=apart)
+                self._tasks.start_soon(zygote.listen)
+            return zygote
 
     async def _serve(self, session: Session, zygote: ZygoteClient, child: Child) -> str:
         """The result, once the process that has sent it has come to its end."""
@@ -147,6 +160,25 @@ class ProcessHost:
 def noted_in(logs: Path, pid: int) -> Path:
     """Where there is noted what the wall of a process would have refused."""
     return logs / f"{pid}.wall"
+
+
+def _without_links(path: Path) -> str:
+    return os.path.realpath(path)
+
+
+def _channel() -> tuple[socket.socket, socket.socket]:
+    """The two ends of an agent's channel. Raises Overloaded where the system has no more descriptors for us."""
+    try:
+        return socket.socketpair()
+    except OSError as error:
+        raise _too_many_open(error) from None
+
+
+def _too_many_open(error: OSError) -> Overloaded:
+    return Overloaded(
+        f"the system opens nothing more for another agent ({error.strerror}); wait until some have ended, or raise the "
+        "limit of open files: ulimit -n"
+    )
 
 
 async def _send(frames: Frames, order: dict[str, Any]) -> None:

@@ -19,7 +19,8 @@ import os
 import resource
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -37,6 +38,7 @@ LIMITS = {
     resource.RLIMIT_CORE: 0,
 }
 """Of a process; one that is lower already stays."""
+UNKNOWN = "no module of this name"
 FULL_FROM = 4
 """The version of Landlock that has files whole, truncation among them, and TCP."""
 
@@ -106,12 +108,37 @@ class Walls:
         )
 
     def _is_own(self, path: Path) -> bool:
-        return _lies_in(path, (*self.own, Path.cwd(), Path.home()))
+        """Whether a program lies where the user keeps his own, and nobody else can have put it there."""
+        places = [each for each in (*self.own, *_usual()) if os.path.realpath(each) != os.path.sep]
+        return _is_users(Path(os.path.realpath(path))) and _lies_in(path, places)
 
 
 def _lies_in(path: Path, places: Iterable[Path]) -> bool:
     real = Path(os.path.realpath(path))
     return any(real.is_relative_to(os.path.realpath(place)) for place in places)
+
+
+def homes() -> tuple[Path, ...]:
+    """The user's home, if he has one: a user of a container that nobody has named has none."""
+    try:
+        return (Path.home(),)
+    except RuntimeError:
+        return ()
+
+
+def _usual() -> Iterator[Path]:
+    yield from homes()
+    with suppress(FileNotFoundError):  # it was removed
+        yield Path.cwd()
+
+
+def _is_users(file: Path) -> bool:
+    """Whether a file is this user's or root's, in a directory that not everybody writes to."""
+    try:
+        owner = file.stat().st_uid
+    except OSError:
+        return False
+    return owner in (0, os.getuid()) and not readable.is_anybodys(file.parent)
 
 
 @dataclass(frozen=True)
@@ -120,6 +147,7 @@ class Wall:
 
     level: Level
     program: str
+    """Its file, without links: what is beside it is what is beside the file itself, as for Python's own scripts."""
     scratch: str
     """Its directory, which is there: HOME, TMPDIR and the working directory."""
     closed: tuple[str, ...] = ()
@@ -143,6 +171,11 @@ def python_files(closed: tuple[str, ...]) -> tuple[Path, ...]:
     return tuple(kept)
 
 
+def list_search_path() -> None:
+    """Have Python list its search path, while it may; quick where this process, or one that forked it, has done so."""
+    importlib.machinery.PathFinder.find_spec(UNKNOWN)
+
+
 def put_up(wall: Wall) -> None:
     """Put the wall around this process, for good. Only before it has other threads. Raises OSError."""
     if wall.level == "off":
@@ -150,34 +183,50 @@ def put_up(wall: Wall) -> None:
         return
     move_in(wall)
     read, write = opened(wall)
+    list_search_path()
+    _remember_modules(Path(wall.program).parent, _beside(wall))
     pretended.look_first()
     _limit()
     with_exec = wall.level == "exec"
     landlock.confine(read, write, exec=with_exec)
-    if seccomp.available() and not seccomp.install(tuple(wall_calls.rules(os.getpid(), exec=with_exec))):
+    rules = wall_calls.rules(os.getpid(), exec=with_exec, truncate=landlock.version() >= landlock.TRUNCATES)
+    if seccomp.available() and not seccomp.install(tuple(rules)):
         raise OSError("the system has seccomp, but takes no filter; the agent is not started without its wall")
 
 
 def opened(wall: Wall) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """What this process may read behind its wall, directories with all below them; and what it may write to as well."""
-    closed = [Path(each) for each in wall.closed]
-    read = (*python_files(wall.closed), *readable.of_process(), *readable.of_program(Path(wall.program), closed))
+    read = (*python_files(wall.closed), *readable.of_process(), *_beside(wall))
     return read, (Path("/dev/null"), Path(wall.scratch))
 
 
+@functools.cache
+def _beside(wall: Wall) -> tuple[Path, ...]:
+    return tuple(readable.of_program(Path(wall.program), [Path(each) for each in wall.closed]))
+
+
 def move_in(wall: Wall) -> None:
-    """Make the scratch directory this process's HOME, TMPDIR and working directory, and remember the modules beside."""
+    """Make the scratch directory this process's HOME, TMPDIR and working directory."""
     os.chdir(wall.scratch)
     os.environ["HOME"] = os.environ["TMPDIR"] = wall.scratch
     tempfile.tempdir = None
-    _remember_modules(Path(wall.program).parent)
 
 
-def _remember_modules(place: Path) -> None:
-    """Have Python know what lies in a directory that it may not list any more."""
-    finder = sys.path_importer_cache.setdefault(str(place), sys.path_hooks[-1](str(place)) if place.is_dir() else None)
-    if isinstance(finder, importlib.machinery.FileFinder):
-        finder.find_spec("aios")
+def _remember_modules(place: Path, beside: Iterable[Path]) -> None:
+    """Have Python know which modules lie in directories that it may not list any more, and of nothing else there."""
+    allowed = set(beside)
+    if place in allowed or not place.is_dir():
+        return  # it may be listed
+    names: dict[Path, set[str]] = {place: set()}
+    for path in allowed:
+        for each in (path, *path.parents):
+            if each != place and each.is_relative_to(place):
+                names.setdefault(each.parent, set()).add(each.name)
+    for directory, known in names.items():
+        finder = sys.path_hooks[-1](str(directory))
+        finder.find_spec("aios")  # fills what it knows
+        vars(finder)["_path_cache"] &= known
+        sys.path_importer_cache[str(directory)] = finder
 
 
 def _limit() -> None:

@@ -180,9 +180,18 @@ STARTING = (
 """Programs and processes; a thread may be started."""
 
 
-def rules(pid: int, *, exec: bool) -> Iterator[Rule]:
-    """What a process of this pid is refused; `exec` lets it start programs, and signal them."""
+TRUNCATE = Rule("truncate", (76, 45), error=errno.EACCES)
+"""By a path; that of an open file, and opening one to write it anew, take that it may be written."""
+
+
+def rules(pid: int, *, exec: bool, truncate: bool = True) -> Iterator[Rule]:
+    """What a process of this pid is refused; `exec` lets it start programs, and signal them.
+
+    `truncate` lets it cut files by their paths, where Landlock knows which.
+    """
     yield from (*NETWORK, *METADATA, *OTHERS, *SYSTEM)
+    if not truncate:
+        yield TRUNCATE
     if exec:
         yield Rule("clone", (56, 220), condition=Condition(0, (0,), mask=CLONE_NAMESPACES))
         return

@@ -38,15 +38,17 @@ import anyio
 import anyio.lowlevel
 
 from aios.dumpable import libc
-from aios.hosts import child, dry_wall, farewell, scratch, tree
+from aios.hosts import child, dry_wall, farewell, namespaces, scratch, tree
 from aios.hosts.enclosure import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, enclose
 from aios.hosts.output import Log
-from aios.hosts.wall import Level, Wall, put_up, python_files
+from aios.hosts.wall import Level, Wall, list_search_path, put_up, python_files
 
 AGAIN_S = 0.25
 """After which an agent that was asked to end is interrupted where it stands."""
 LINGER_S = 2.0
 """For which the end of what an agent had started is waited for: a process in the system's own hands may not end."""
+APART = "--apart"
+"""Said to a zygote whose agents are to have namespaces of their own."""
 SWEEPS = 50
 """Looks for what was started meanwhile, one right after the other: processes that fork on as they are killed."""
 
@@ -68,9 +70,11 @@ class Agent:
 class Zygote:
     """Forks, ends and reaps agents as the kernel says, and keeps what they print. One thread, no event loop."""
 
-    def __init__(self, control: socket.socket, scratch: Path | None = None) -> None:
+    def __init__(self, control: socket.socket, scratch: Path | None = None, *, apart: bool = False) -> None:
+        """`scratch` is removed if the kernel is gone first; `apart` puts all agents into namespaces of their own."""
         self._control = control
         self._scratch = scratch
+        self._apart = apart
         self._pid = os.getpid()
         self._agents: dict[int, Agent] = {}
         self._buffer = b""
@@ -96,6 +100,8 @@ class Zygote:
         self._end_all()
 
     def _prepare(self) -> None:
+        if self._apart:
+            namespaces.enter()  # first: it takes files of /proc that are closed afterwards
         enclose()
         if sys.platform == "linux":
             libc().prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -131,6 +137,7 @@ class Zygote:
     def _start(self, path: Path, wall: Wall) -> None:
         channel = self._fds.pop(0)
         python_files(wall.closed)  # here, once for all
+        list_search_path()
         try:
             log = Log(path)
             pid = os.fork()
@@ -293,4 +300,6 @@ if __name__ == "__main__":
     # Loads the event loop's modules once, here, instead of in every agent.
     anyio.run(anyio.lowlevel.checkpoint)
     with contextlib.suppress(KeyboardInterrupt):
-        Zygote(socket.socket(fileno=int(sys.argv[1])), *map(Path, sys.argv[2:])).serve()
+        control, *rest = sys.argv[1:]
+        places = [Path(each) for each in rest if each != APART]
+        Zygote(socket.socket(fileno=int(control)), *places, apart=APART in rest).serve()

@@ -62,12 +62,15 @@ class ZygoteClient:
         """Set when it has ended, and whatever it had started."""
 
     @classmethod
-    async def spawn(cls, scratch: Path) -> Self:
-        """A new zygote, which removes the directory `scratch` if the kernel is gone before it."""
+    async def spawn(cls, scratch: Path, *, apart: bool = False) -> Self:
+        """A new zygote, which removes the directory `scratch` if the kernel is gone before it.
+
+        Its agents are in namespaces of their own if they are to be `apart`.
+        """
         ours, theirs = socket.socketpair()
         environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
         environment["PYTHONPATH"] = without_relative(environment.get("PYTHONPATH", ""))
-        command = module_command("aios.hosts.zygote", str(theirs.fileno()), str(scratch))
+        command = module_command("aios.hosts.zygote", str(theirs.fileno()), str(scratch), *["--apart"] * apart)
         with theirs:
             process = await anyio.to_thread.run_sync(
                 # A session of its own: Ctrl-C in the terminal is for the kernel, which then ends its agents in order.

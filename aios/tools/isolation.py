@@ -18,7 +18,16 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
 
-from anyio import Event, from_thread, get_cancelled_exc_class, run_process
+from anyio import (
+    BrokenResourceError,
+    CancelScope,
+    Event,
+    create_task_group,
+    from_thread,
+    get_cancelled_exc_class,
+    open_process,
+)
+from anyio.abc import ByteSendStream
 from anyio.lowlevel import current_token
 from pydantic import JsonValue
 from pydantic_core import from_json, to_json
@@ -91,21 +100,34 @@ async def in_process(
     closed = tuple(str(path.absolute()) for path in (*walls.closed, Path.home()))
     with _scratch_directory() as place:
         wall = Wall(level, _file_of(module), str(place), closed)
-        ended = await run_process(
-            module_command("aios.tools.worker"),
-            input=to_json({**request, "wall": asdict(wall)}),
-            stderr=None,
-            check=False,
-            env=_environment(),
-        )
+        answer, status = await _ask(to_json({**request, "wall": asdict(wall)}))
     try:
-        outcome = from_json(ended.stdout)
+        outcome = from_json(answer)
     except ValueError:
-        why = f"its process ended with status {ended.returncode} and no answer; see its standard error"
+        why = f"its process ended with status {status} and no answer; see its standard error"
         raise ToolFailed(f"tool {name}: {why}", tool=name) from None
     if "error" in outcome:
         raise from_wire(outcome["error"])
     return outcome["ok"]  # type: ignore[no-any-return]
+
+
+async def _ask(request: bytes) -> tuple[bytes, int]:
+    """What a tool's process answers, and with which status it ends; it is killed where the caller is cancelled."""
+    with CancelScope(shield=True):  # one that was cancelled half way in its start would be nobody's to end
+        process = await open_process(module_command("aios.tools.worker"), stderr=None, env=_environment())
+    async with process, create_task_group() as tasks:
+        assert process.stdin
+        assert process.stdout
+        tasks.start_soon(_send, process.stdin, request)
+        answer = b"".join([part async for part in process.stdout])
+        status = await process.wait()
+    return answer, status
+
+
+async def _send(to: ByteSendStream, request: bytes) -> None:
+    with suppress(BrokenResourceError):  # it has ended, and its status says more
+        await to.send(request)
+        await to.aclose()
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from aios.bench.wall.users import own, start, told, users
+from aios.bench.wall.users import new_place, start, told, users
 from aios.hosts import seccomp
 from aios.python import code_command
 
@@ -184,10 +184,10 @@ def user(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def place(tmp_path: Path, user: str) -> Path:
+def place(user: str) -> Iterator[Path]:
     """A directory of this user's."""
-    (tmp_path / "place").mkdir()
-    return own(tmp_path / "place", user)
+    with new_place(user) as place:
+        yield place
 
 
 def outcome(place: Path, user: str, *options: str) -> dict[str, Any]:

@@ -14,16 +14,17 @@ import pytest
 
 from aios.bench.wall import probes
 from aios.bench.wall.users import new_place, start, told, users
+from aios.hosts.wall import Rung, rung
 
 Through = set[str]
 TRY = """
 import json, sys
 from pathlib import Path
-from aios.bench.wall.attempts import tried
+from aios.bench.wall import attempts
 from aios.hosts.wall import rung
-print(json.dumps({"rung": rung(), "found": tried(Path(sys.argv[1]))}))
+print(json.dumps({"rung": rung(), "found": getattr(attempts, sys.argv[2])(Path(sys.argv[1]))}))
 """
-OPEN_WITHOUT_LANDLOCK = ("files: ", "proc: ", "taking down: ", "passing: ")
+OPEN_WITHOUT_LANDLOCK = ("files: ", "devices: ", "proc: ", "taking down: ", "passing: ")
 """Groups that are about files: without Landlock nothing guards those."""
 WITH_EXEC = {
     *(f"starting: {name}" for name in probes.STARTING),
@@ -39,10 +40,14 @@ PASSING = {f"passing: {name}" for name in probes.PASSING}
 @pytest.fixture(scope="module", params=users())
 def found(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What came of every probe behind every wall, as this user."""
-    with new_place(request.param) as place, start(TRY, request.param, str(place)) as process:
+    return probed(request.param)
+
+
+def probed(user: str, how: str = "tried") -> dict[str, Any]:
+    with new_place(user) as place, start(TRY, user, str(place), how) as process:
         said = told(process)
-    found: dict[str, Any] = {"user": request.param, **json.loads(said)}
-    print(f"as {request.param}: the wall is {found['rung']} here")
+    found: dict[str, Any] = {"user": user, **json.loads(said)}
+    print(f"as {user}: the wall is {found['rung']} here")
     return found
 
 
@@ -72,6 +77,37 @@ def test_without_landlock_an_agent_gets_at_files_and_at_nothing_else(found: dict
     assert "files: read a secret" in passed
     if found["rung"] != "none":
         assert without_files(passed) == set()
+
+
+def test_an_older_system_has_as_much_of_a_wall_as_it_can() -> None:
+    """Files are closed from the first version of Landlock on, and with it alone where there is no seccomp."""
+    found = probed(users()[-1], "tried_on_older")
+    passed = {kind: through(found, kind) for kind in found["found"] if kind != "control"}
+    closed = {name for name in through(found, "control") if name.startswith(("files: ", "devices: "))}
+    print({kind: len(names) for kind, names in passed.items()})
+    assert len(closed) >= 30
+    assert closed - passed["without both"] <= {"devices: a device of its own"}  # which takes a capability
+    if found["rung"] == "full":
+        assert {kind: names - PASSING for kind, names in passed.items() if kind.startswith("Landlock ")} == {
+            f"Landlock {version}": set() for version in (1, 2, 3, 4, 5, 6)
+        }
+        assert closed & passed["without seccomp"] == set()
+
+
+@pytest.mark.parametrize(
+    ("version", "filter", "expected"),
+    [
+        *((version, True, "partial") for version in (0, 1, 2, 3)),
+        *((version, True, "full") for version in (4, 5, 6, 7, 8, 100)),
+        *((version, False, "none") for version in (0, 1, 4, 7)),
+    ],
+)
+def test_the_rung_is_what_the_system_has(
+    version: int, filter: bool, expected: Rung, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aios.hosts.landlock.version", lambda: version)
+    monkeypatch.setattr("aios.hosts.seccomp.available", lambda: filter)
+    assert rung() == expected
 
 
 def test_where_an_agent_may_start_programs_they_are_behind_the_same_wall(found: dict[str, Any]) -> None:

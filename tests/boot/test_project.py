@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aios.config import Config, load, read, trust_store
-from aios.project import Project, private_additions, split, tightened
+from aios.project import WALLS, Project, private_additions, split, stricter_walls, tightened
 from aios.regular import LARGEST, read_regular
 from aios.toml_file import DEEPEST, parse_toml
 from aios.trust import Record, check_writers
@@ -77,6 +77,25 @@ def test_no_bound_is_ever_loosened(mine: dict[str, int | None], theirs: dict[str
             assert bound is None or found[key] <= bound
 
 
+LEVEL = st.sampled_from(WALLS)
+PROGRAMS = st.dictionaries(st.sampled_from("abc"), LEVEL)
+
+
+@settings(deadline=None)
+@given(st.none() | LEVEL, PROGRAMS, st.none() | LEVEL, PROGRAMS)
+def test_no_wall_is_ever_loosened(
+    level: str | None, mine: dict[str, str], said: str | None, theirs: dict[str, str]
+) -> None:
+    kept, refused = stricter_walls({"level": said, "programs": theirs}, level, mine)
+    after = {**mine, **kept.get("programs", {})}
+    for name in "abcd":
+        before, now = mine.get(name, level), after.get(name, kept.get("level", level))
+        assert now == before or (before is not None and now is not None and WALLS.index(now) < WALLS.index(before))
+    for name, new in theirs.items():
+        in_force = {kept.get("programs", {}).get(name), mine.get(name, level) or "auto"}
+        assert new in in_force or refused["programs"][name] == new
+
+
 @settings(deadline=None)
 @given(
     st.dictionaries(
@@ -86,7 +105,7 @@ def test_no_bound_is_ever_loosened(mine: dict[str, int | None], theirs: dict[str
 )
 def test_all_of_a_file_is_either_allowed_or_left_out(values: dict[str, object]) -> None:
     allowed, left_out = split(dict(values))
-    assert set(allowed) <= {"budget", "budgets", "limits", "files"}
+    assert set(allowed) <= {"budget", "budgets", "limits", "files", "wall"}
     assert set(allowed) | set(left_out) == set(values)
     if "files" in allowed:
         assert set(allowed["files"]) == {"private"}

@@ -310,6 +310,7 @@ async def test_only_the_users_own_programs_run_without_their_wall(
 ) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
+    (mine / "own.py").touch()
     (mine / "linked.py").symlink_to("/elsewhere/stranger.py")
     monkeypatch.chdir(mine)
     monkeypatch.setenv("HOME", str(mine))

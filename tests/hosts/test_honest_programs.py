@@ -109,6 +109,7 @@ async def test_levels(tmp_path: Path) -> None:
 
 async def test_where_the_wall_is_less_than_full_a_strangers_program_does_not_start_unasked(tmp_path: Path) -> None:
     stranger, own = Path("/elsewhere/stranger.py"), tmp_path / "own.py"
+    own.touch()
     walls = Walls(own=(tmp_path,))
     for level in ("partial", "none"):
         with pytest.raises(Denied, match="--wall auto"):

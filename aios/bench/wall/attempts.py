@@ -83,23 +83,33 @@ def restore(target: Target) -> None:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of wall to try."""
+    """A kind of wall to try, and on which system: with this version of Landlock at most, with or without seccomp."""
 
     level: Level | None
     """None is none at all: the control."""
-    landlock: bool = True
+    landlock: int = 99
+    seccomp: bool = True
     dry: bool = False
     """Not put up: what it would have refused is noted, and is the error that a probe ends with."""
 
 
+CONTROL = {"control": Kind(None)}
 KINDS = {
-    "control": Kind(None),
+    **CONTROL,
     "auto": Kind("auto"),
-    "auto without Landlock": Kind("auto", landlock=False),
+    "auto without Landlock": Kind("auto", landlock=0),
     "exec": Kind("exec"),
 }
-
-
+OLDER = {
+    **CONTROL,
+    **{f"Landlock {version}": Kind("auto", landlock=version) for version in (1, 2, 3, 4, 5, 6)},
+    "without seccomp": Kind("auto", seccomp=False),
+    "without both": Kind("auto", landlock=0, seccomp=False),
+}
+"""Systems of other years, and other builds."""
+OF_LANDLOCK = ("files", "proc", "devices", "network", "processes", "passing")
+"""Groups that older systems are tried with: the others are the filter's alone."""
+NO_FILTERS = seccomp.Condition(0, (seccomp.PR_SET_SECCOMP,), allows=False)
 NO_WALL, NOTES = "no wall: ", "noted"
 
 
@@ -148,11 +158,7 @@ def _enter(target: Target, kind: Kind) -> None:
     os.chdir(room)
     if kind.level is None:
         return
-    if not kind.landlock:
-        LIBC.prctl(38, 1, 0, 0, 0)
-        if not seccomp.install([seccomp.Rule("landlock_create_ruleset", (444, 444))]) and seccomp.available():
-            raise OSError("Landlock could not be taken away")
-        landlock.version.cache_clear()
+    _make_older(kind)
     enclose()
     closed = tuple(str(target.place / each) for each in CLOSED)
     wall = Wall(kind.level, str(target.place / "programs" / "agent.py"), str(room), closed, str(target.place / NOTES))
@@ -160,6 +166,19 @@ def _enter(target: Target, kind: Kind) -> None:
         dry_wall.watch(wall)
     else:
         put_up(wall)
+
+
+def _make_older(kind: Kind) -> None:
+    """Have this process see a system that has less. Raises OSError where that cannot be."""
+    versions = min(kind.landlock, landlock.version())
+    landlock.version = lambda: versions  # type: ignore[assignment]
+    missing = [seccomp.Rule("landlock_create_ruleset", (444, 444))] if not kind.landlock else []
+    if not kind.seccomp:
+        missing += [seccomp.Rule("seccomp", (317, 277)), seccomp.Rule("prctl", (157, 167), condition=NO_FILTERS)]
+    if missing:
+        LIBC.prctl(38, 1, 0, 0, 0)
+        if not seccomp.install(missing) and seccomp.available():
+            raise OSError("what an older system has not could not be taken away")
 
 
 def _noted(target: Target) -> str | None:
@@ -176,6 +195,11 @@ word = ctypes.create_string_buffer({SECRET!r}, 64)
 print(os.getpid(), ctypes.addressof(word), flush=True)
 sys.stdin.read()
 """
+
+
+def tried_on_older(place: Path) -> Found:
+    """The same on systems that have less, of the probes for which that matters."""
+    return tried(place, OLDER, {name: each for name, each in PROBES.items() if name.partition(": ")[0] in OF_LANDLOCK})
 
 
 def tried(place: Path, kinds: Mapping[str, Kind] = KINDS, probes: Mapping[str, Probe] = PROBES) -> Found:

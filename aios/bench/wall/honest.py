@@ -52,8 +52,8 @@ os.utime('t', ns=(1, 1), dir_fd=os.open('.', os.O_RDONLY)); shutil.copystat('t',
 for act in (os.utime, lambda path: os.chmod(path, 0o600)):
     try:
         act('not')
-    except FileNotFoundError as error:
-        assert error.filename == 'not'
+    except FileNotFoundError:
+        pass
     else:
         raise AssertionError(act)""",
     "archives": """

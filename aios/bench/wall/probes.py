@@ -13,6 +13,7 @@ import platform
 import resource
 import signal
 import socket
+import stat
 import struct
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from aios.hosts import seccomp, wall_calls
 
 COLUMN = {"x86_64": 0, "aarch64": 1}.get(platform.machine(), 0)
 SECRET = b"the-users-secret"
+NO_FILTERS = seccomp.Condition(0, (seccomp.PR_SET_SECCOMP,), allows=False)
 REFUSED = (errno.EPERM, errno.EACCES, errno.ENOSYS)
 LIBC = ctypes.CDLL(None, use_errno=True)
 BAD = ctypes.c_void_p(1)
@@ -379,6 +381,24 @@ def write_shared(_target: Target) -> None:
     name.unlink()
 
 
+def device(path: str) -> Probe:
+    """Opening it as a C library does, for reading or writing."""
+
+    def probe(_target: Target) -> None:
+        for flags in (os.O_RDONLY, os.O_WRONLY, os.O_RDWR):
+            if (fd := LIBC.open(path.encode(), flags | os.O_NONBLOCK | os.O_NOCTTY)) >= 0:
+                os.close(fd)
+                return
+        raise OSError(ctypes.get_errno(), "open")
+
+    return probe
+
+
+def make_device(_target: Target) -> None:
+    os.mknod("memory", stat.S_IFCHR | 0o600, os.makedev(1, 1))
+    os.unlink("memory")
+
+
 def close_program(target: Target) -> None:
     """By a descriptor, which it may have."""
     program = target.place / "programs" / "agent.py"
@@ -570,6 +590,20 @@ TAKING_DOWN: dict[str, Probe] = {
     "open again": lambda _t: call(NUMBERS["prctl"], 4, ctypes.c_ulong(1), 0, 0, 0),
     "with an allowing filter": lambda _t: an_allowing_filter(),
 }
+DEVICES: dict[str, Probe] = {
+    **{
+        path: device(path)
+        for path in (
+            *("/dev/mem", "/dev/port", "/dev/kmsg", "/dev/kvm", "/dev/fuse", "/dev/net/tun", "/dev/input/event0"),
+            *("/dev/uinput", "/dev/loop-control", "/dev/loop0", "/dev/vda", "/dev/sda", "/dev/nvme0n1", "/dev/mapper"),
+            *("/dev/ptmx", "/dev/tty0", "/dev/console", "/dev/hwrng", "/dev/rtc0", "/dev/full", "/dev/dri/card0"),
+            *("/dev/snd/timer", "/dev/video0", "/dev/vhost-net", "/dev/vsock", "/dev/userfaultfd", "/dev/autofs"),
+            *("/dev/btrfs-control", "/dev/cpu_dma_latency", "/dev/udmabuf", "/dev/vfio/vfio", "/dev/bus/usb"),
+        )
+    },
+    "a device of its own": make_device,
+}
+"""Where a machine has one and its user may open it, it counts."""
 PASSING: dict[str, Probe] = {
     "that a file is there, and how large": lambda t: t.secret.stat(),
     "where a link leads": lambda t: os.readlink(t.place / "spare.l"),
@@ -584,6 +618,7 @@ GROUPS = {
     "network": NETWORK,
     "kernel": KERNEL,
     "bounds": BOUNDS,
+    "devices": DEVICES,
     "taking down": TAKING_DOWN,
     "passing": PASSING,
 }
