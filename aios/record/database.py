@@ -74,8 +74,7 @@ starts of kernels. A payload is a value of an event's data; equal ones are one b
 def open_to_write(path: Path) -> sqlite3.Connection:
     """The file, made where it is not there. Raises StorageFailed."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.parent.chmod(0o700)
+        path.parent.mkdir(0o700, parents=True, exist_ok=True)
         with suppress(FileExistsError):
             # Before SQLite opens it, whose side files take the same mode. Never one that is there: closing it would
             # take away the locks that SQLite has in this process.

@@ -16,6 +16,8 @@ from aios.sdk import Agent, gather, rank_tools, solve
 from aios.setup import model_path
 from aios_syscalls import CallTool, Chat, ProcessState, Rank, Reply, Syscall
 
+pytestmark = pytest.mark.whole
+
 AGENTS = Path(__file__).parents[2] / "agents"
 DEVELOPMENT = Path("~/.cache/aios-dev/models/SmolLM2-135M-Instruct.Q4_1.gguf").expanduser()
 TASKS = {

@@ -61,6 +61,7 @@ def strict(path: Path) -> list[Any]:
         return [json.loads(data, parse_constant=refuse) for (data,) in db.execute("SELECT data FROM event")]
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_no_frame_of_an_agent_breaks_the_record(tmp_path: Path) -> None:
     async with kernel_with(tmp_path, {"poison": POISON, "fine": FINE}) as kernel:

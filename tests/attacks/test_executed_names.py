@@ -16,6 +16,8 @@ from aios.models.scripted import ScriptedModel
 from aios.sdk import Agent
 from aios_syscalls import DeleteMatching, Denied, FileQuery
 
+pytestmark = pytest.mark.whole
+
 Aios = Callable[..., Result]
 
 PLANTER = """

@@ -12,7 +12,7 @@ from aios.kernel.process import Processes
 from aios_syscalls import ListProcesses, ProcessState, Receive, Send
 from tests.attacks.hostile import ended, kernel_with, run, start
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.whole]
 
 SPY = """
     told = {"seen": [[row.pid, row.program, row.task, row.result] for row in await agent.ps()]}

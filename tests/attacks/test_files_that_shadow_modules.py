@@ -115,6 +115,7 @@ def run(command: list[str], place: Path, environment: Mapping[str, str]) -> subp
     )
 
 
+@pytest.mark.whole
 def test_no_command_runs_a_file_of_the_working_directory(
     tmp_path: Path, planted: Path, environment: dict[str, str]
 ) -> None:
@@ -145,6 +146,7 @@ def test_no_command_runs_a_file_of_the_working_directory(
     }, said
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("path", ["", ".", "./", "sub/..", ":", "::.:"])
 def test_a_relative_entry_of_pythonpath_is_left_out(planted: Path, environment: dict[str, str], path: str) -> None:
     (planted / "sub").mkdir()
@@ -174,6 +176,7 @@ def test_an_absolute_entry_of_pythonpath_stays_even_where_one_works(
     assert sys.path[0] == os.environ["PYTHONPATH"] == str(tmp_path)
 
 
+@pytest.mark.whole
 def test_python_m_aios_reads_no_module_of_the_working_directory_from_its_first_line_on(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
@@ -183,6 +186,7 @@ def test_python_m_aios_reads_no_module_of_the_working_directory_from_its_first_l
     assert read(tmp_path) == "", ended.stderr
 
 
+@pytest.mark.whole
 def test_without_the_flag_they_are_run(planted: Path, environment: dict[str, str]) -> None:
     for flag, marked in (("-P", False), ("-B", True)):
         ended = run([sys.executable, flag, "-m", "queue"], planted, environment)

@@ -118,6 +118,7 @@ PROGRAMS = {
 }
 
 
+@pytest.mark.whole
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_neighbour_is_served_beside_calls_of_a_million_values(tmp_path: Path) -> None:

@@ -188,6 +188,7 @@ def operators(count: int) -> bytes:
     return pdf(CATALOG, b"<</Type/Pages/Count 1/Kids[3 0 R]>>", page, stream, font)
 
 
+@pytest.mark.whole
 def test_a_document_that_unpacks_to_too_much_is_found_by_its_name() -> None:
     assert "herons" in extract("a.docx", word_file(1000)).text  # the control: less of the same is read
     for data in (word_file(14_000_000), word_file(14_000_000, lies=True)):
@@ -200,6 +201,7 @@ def test_a_document_that_unpacks_to_too_much_is_found_by_its_name() -> None:
         assert len(data) < 200_000
 
 
+@pytest.mark.whole
 def test_a_document_that_takes_too_long_or_too_much_is_given_up() -> None:
     little = 120 * 2**20
     # The controls: within the same limits less of the same is read.

@@ -12,6 +12,8 @@ import pytest
 from aios.bench.wall.users import new_place, start, told, users
 from tests.attacks import hunted
 
+pytestmark = pytest.mark.whole
+
 IN_MEMORY = {
     *("kernel-environment", "kernel-memory", "sibling-environment", "sibling-memory", "sibling-descriptor"),
     *("other-environment", "other-memory", "other-descriptor"),

@@ -49,6 +49,7 @@ PROGRAMS = {
 }
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_thousand_messages_of_64_kib_are_bounded_by_their_bytes(tmp_path: Path) -> None:
     before = psutil.Process().memory_info().rss
@@ -97,6 +98,7 @@ async def test_all_mailboxes_together_have_a_limit_and_what_is_read_makes_room()
     assert limits.unread_bytes == 0
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_calls_and_answers_that_nobody_reads_are_weighed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     most: list[int] = []

@@ -13,8 +13,11 @@ import pytest
 
 from aios.hosts.process import ProcessHost
 from aios.hosts.wall import Walls
-from aios.kernel import Kernel, SqliteJournal, by_family
+from aios.kernel import Kernel, by_family
+from aios.record import SqliteJournal
 from aios_syscalls import Overloaded, ProcessInfo, Receive, Send, Spawn, Wait
+
+pytestmark = pytest.mark.whole
 
 MANY = 150
 """All alive at the same moment; 1,000 take seven times as long and as much."""

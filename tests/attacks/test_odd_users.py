@@ -21,7 +21,8 @@ from pathlib import Path
 import anyio
 from aios.hosts.process import ProcessHost
 from aios.hosts.wall import Walls, rung
-from aios.kernel import Kernel, SqliteJournal, by_family
+from aios.kernel import Kernel, by_family
+from aios.record import SqliteJournal
 from aios_syscalls import Spawn, Wait
 place, honest = Path(sys.argv[1]), json.loads(sys.argv[2])
 os.umask(0o022)
@@ -83,6 +84,7 @@ print(json.dumps({"rung": rung(), "directories": {k: str(v) for k, v in director
 """
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("user", users()[-1:])
 def test_honest_programs_run_whoever_the_user_is_and_wherever_temporary_files_go(user: str) -> None:
     with new_place(user) as place, start(KERNEL, user, str(place), json.dumps(HONEST)) as process:
@@ -116,7 +118,8 @@ from pathlib import Path
 import anyio
 from aios.hosts.process import ProcessHost
 from aios.hosts.wall import Walls, rung
-from aios.kernel import Kernel, SqliteJournal, by_family
+from aios.kernel import Kernel, by_family
+from aios.record import SqliteJournal
 from aios_syscalls import Spawn, Wait
 place = Path(sys.argv[1])
 
@@ -143,6 +146,7 @@ sys.meta_path.append(Finder)
 """
 
 
+@pytest.mark.whole
 def test_a_venv_elsewhere_has_its_packages_and_nothing_else_of_their_checkouts(tmp_path: Path) -> None:
     """Packages by `.pth` files, as editable installations have them, and by setuptools' finders."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)

@@ -23,6 +23,8 @@ from aios.bench.wall.users import new_place, start, told, users
 from aios.hosts import seccomp
 from aios.python import code_command
 
+pytestmark = pytest.mark.whole
+
 ATTACKS = """
 import ctypes, errno, os, signal, socket, struct, sys, platform
 libc = ctypes.CDLL(None, use_errno=True)

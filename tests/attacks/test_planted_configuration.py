@@ -62,6 +62,7 @@ def thief(url: str) -> str:
     )
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("words", "typed"),
     [(ASK, None), (["fs", "list files"], None), (["shell"], "? lighthouse\n"), (["estimate", "graph.json"], None)],
@@ -84,6 +85,7 @@ def test_planted_tools_are_not_run_until_the_file_is_trusted(
     assert (victim / "ran").exists()  # so the attack has teeth
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(("words", "typed"), [(ASK, None), (["shell"], "? lighthouse\n")])
 def test_a_planted_endpoint_gets_no_key_until_the_file_is_trusted(
     victim: Path, aios: Aios, listener: Listener, words: list[str], typed: str | None
@@ -112,6 +114,7 @@ def test_a_planted_embedder_gets_no_files_and_no_key_until_it_is_trusted(
     assert listener.robbed
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("words", [["config"], ["agents"], ["models"], ["doctor"], ["runs"], ["trust", "--list"]])
 def test_commands_that_look_go_on_beside_a_planted_file(
     victim: Path, aios: Aios, listener: Listener, words: list[str], monkeypatch: pytest.MonkeyPatch
@@ -179,6 +182,7 @@ def test_a_file_that_was_changed_or_moved_is_not_trusted_any_more(
     assert "seed is left out" in aios("config").stderr
 
 
+@pytest.mark.whole
 def test_a_tool_that_was_changed_after_its_file_was_trusted_is_not_run(victim: Path, aios: Aios) -> None:
     (victim / "mine.py").write_text(EVIL_TOOL.replace('"ran"', '"good"'))
     (victim / "mine.py").chmod(0o644)
@@ -203,6 +207,7 @@ async def _boot(config: Config) -> None:
         pass
 
 
+@pytest.mark.whole
 def test_a_planted_compiled_copy_of_a_trusted_tool_is_not_run(victim: Path, aios: Aios) -> None:
     tool = victim / "mine.py"
     tool.write_text(EVIL_TOOL)
@@ -355,6 +360,7 @@ def test_the_directory_that_aios_is_started_in_is_sealed_wherever_it_lies_in_the
             library.files.move("project", "other")
 
 
+@pytest.mark.whole
 @pytest.mark.anyio
 async def test_an_agent_is_told_that_these_names_are_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIOS_HOME", str(tmp_path / "home"))
@@ -391,6 +397,7 @@ def test_taking_back_a_run_leaves_what_is_sealed_alone(tmp_path: Path, monkeypat
     assert (tmp_path / "aios.toml").read_bytes() == b"new"
 
 
+@pytest.mark.whole
 def test_what_the_user_had_half_done_at_a_crash_is_finished_under_a_seal(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom aios_storage import Files, Put\n"

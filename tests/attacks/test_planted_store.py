@@ -67,6 +67,7 @@ def without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "open_own", lambda path, flags: os.open(path, flags, 0o600))
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("there", [True, False])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_link_in_the_store_is_refused_and_not_followed(

@@ -16,6 +16,8 @@ from aios.bench.wall.users import new_place, start, told, users
 from aios.hosts import namespaces
 from aios.python import code_command
 
+pytestmark = pytest.mark.whole
+
 AGENT = """
 import ctypes, json, os, socket
 
@@ -57,7 +59,8 @@ import anyio
 from aios.hosts import namespaces, seccomp
 from aios.hosts.process import ProcessHost
 from aios.hosts.wall import Walls
-from aios.kernel import Kernel, SqliteJournal, by_family
+from aios.kernel import Kernel, by_family
+from aios.record import SqliteJournal
 from aios_syscalls import Spawn, Wait
 place, library = Path(sys.argv[1]), ctypes.CDLL(None)
 os.chdir(place)

@@ -26,6 +26,8 @@ from aios.models.local.process import WorkerProcess
 from aios.setup import model_path
 from tests.storage.walled import start as start_owner
 
+pytestmark = pytest.mark.whole
+
 ATTEMPTS = """
 import json, mmap, os, signal, socket, subprocess, sys, threading
 from pathlib import Path

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import pytest
+
 from aios.bench.search.concurrent import Record, faults, measure
 from aios_storage import Files
 
 
+@pytest.mark.whole
 def test_agents_on_the_same_files_lose_nothing() -> None:
     found = measure(4, 25)
     assert (found["crowd_linear"], found["crowd_lost"]) == (1, 0)

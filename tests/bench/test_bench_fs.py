@@ -19,6 +19,7 @@ def test_there_are_sixty_requests_of_which_eight_are_to_be_refused(anyio_backend
     assert len({prompt.text for prompt, _ in PROMPTS}) == 60
 
 
+@pytest.mark.whole
 async def test_the_rules_make_no_wrong_plan_and_nothing_is_destroyed_without_a_yes() -> None:
     figures, destructive = await fs._with(None, {"rules": fs._rules}, PROMPTS)
     assert figures["wrong_plans_rules"] == 0
@@ -27,6 +28,7 @@ async def test_the_rules_make_no_wrong_plan_and_nothing_is_destroyed_without_a_y
     assert destructive == 0
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("sure", [True, False])
 async def test_a_reading_that_destroys_is_run_up_to_the_question(sure: bool) -> None:
     steps: list[Operation] = [
@@ -47,6 +49,7 @@ async def test_a_reading_that_destroys_is_run_up_to_the_question(sure: bool) -> 
     assert figures["wrong_plans_bent"] == (len(steps) if sure else 0)
 
 
+@pytest.mark.whole
 async def test_the_watch_counts_what_it_is_there_to_count() -> None:
     async def careless(agent: Agent, text: str) -> fs.Reading:
         await agent.delete("notes.txt")

@@ -144,6 +144,7 @@ def test_an_environment_that_cannot_be_made_says_what_to_do(monkeypatch: pytest.
         peers.Environment("nobody").make()
 
 
+@pytest.mark.whole
 @pytest.mark.anyio
 async def test_a_peer_that_dies_says_why(tmp_path: Path) -> None:
     settings = {"model": str(tmp_path / "none.gguf"), "slots": 1, "context": 64, "threads": 1}
@@ -152,6 +153,7 @@ async def test_a_peer_that_dies_says_why(tmp_path: Path) -> None:
             pytest.fail("it did not die")
 
 
+@pytest.mark.whole
 @pytest.mark.anyio
 async def test_a_server_that_is_gone_fails_its_clients_with_one_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -163,6 +165,7 @@ async def test_a_server_that_is_gone_fails_its_clients_with_one_error() -> None:
             await chat._over_http(server)([chats(0, 1, 4), chats(1, 1, 4)])
 
 
+@pytest.mark.whole
 @pytest.mark.anyio
 async def test_the_bare_loop_steps_and_the_class_answers(gguf: Path) -> None:
     settings = {"model": str(gguf), "slots": 3, "context": 128, "threads": 1}
@@ -178,6 +181,7 @@ async def test_the_bare_loop_steps_and_the_class_answers(gguf: Path) -> None:
     assert seconds > 0
 
 
+@pytest.mark.whole
 @pytest.mark.anyio
 async def test_our_side_converses_and_recomputes_little(gguf: Path) -> None:
     scripts = loners(2, 2, 4, 0, sentences=2)
@@ -199,6 +203,7 @@ async def test_our_side_converses_and_recomputes_little(gguf: Path) -> None:
         await http.aclose()
 
 
+@pytest.mark.whole
 @pytest.mark.anyio
 async def test_a_switch_is_measured_between_states_in_memory(gguf: Path) -> None:
     figures = await switching.switch(gguf, 4, sentences=3)
@@ -206,6 +211,7 @@ async def test_a_switch_is_measured_between_states_in_memory(gguf: Path) -> None
     assert set(figures) == {"switch_2k_ms", "slice_without_switch_ms"}
 
 
+@pytest.mark.whole
 def test_the_peers_program_imports_nothing_of_ours() -> None:
     code = f"import json, runpy, sys; runpy.run_path({str(peers.CONTENDER)!r}); print(json.dumps(list(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

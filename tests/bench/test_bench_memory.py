@@ -6,7 +6,7 @@ import pytest
 
 from aios.bench import memory
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.whole]
 
 
 @pytest.mark.timeout(300)

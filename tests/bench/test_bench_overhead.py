@@ -38,6 +38,7 @@ def trees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.whole
 def test_old_and_new_run_in_turns_each_with_its_own_code(trees: Path) -> None:
     figures, targets = against.against("given", trees / "old", True, {"speed": ">=", "wait": "<="})
     assert (figures["old_speed_q2"], figures["new_speed_q2"]) == (10, 11)
@@ -51,6 +52,7 @@ def test_old_and_new_run_in_turns_each_with_its_own_code(trees: Path) -> None:
     assert {tuple(order[at : at + 2]) for at in range(0, len(order), 2)} == {("old", "new"), ("new", "old")}
 
 
+@pytest.mark.whole
 def test_what_cannot_be_compared_with_is_said(trees: Path) -> None:
     with pytest.raises(BadRequest, match="is no checkout with a benchmark 'overhead'"):
         bench.run("overhead", True, against=trees)
@@ -70,6 +72,7 @@ def test_the_parts_of_a_call_are_each_told(tmp_path: Path, monkeypatch: pytest.M
     assert found["part_pass_us"] > 0
 
 
+@pytest.mark.whole
 def test_every_figure_that_is_compared_is_measured() -> None:
     report = overhead.main(True)
     assert set(overhead.BETTER) <= set(report.figures)

@@ -17,6 +17,7 @@ from aios.bench.wall.probes import PROBES, Target
 from aios.bench.wall.users import users
 
 
+@pytest.mark.whole
 def test_probes_honest_programs_and_spawns_are_measured_in_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wall, "users", lambda: users()[-1:])
     report = wall.main(True)
@@ -82,6 +83,7 @@ def test_of_several_users_the_one_for_whom_it_is_worse_is_told(monkeypatch: pyte
     assert (figures["spawn_ratio"], figures["root_spawn_ratio"]) == (1.5, 1.0)
 
 
+@pytest.mark.whole
 def test_a_probe_whose_wall_is_not_up_is_no_probe(tmp_path: Path) -> None:
     for name in ("scratch", "programs"):
         (tmp_path / name).mkdir()

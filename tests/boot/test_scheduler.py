@@ -125,6 +125,7 @@ def test_a_slice_is_tokens_or_auto() -> None:
             load({"scheduler": {"slice": wrong}})
 
 
+@pytest.mark.whole
 @pytest.mark.anyio
 @pytest.mark.parametrize(("slice", "told"), [("auto", [32, 64, 32]), (32, [None] * 4)])
 async def test_a_measured_slice_is_in_the_record(tmp_path: Path, slice: object, told: list[object]) -> None:

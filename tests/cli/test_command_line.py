@@ -77,6 +77,7 @@ def test_every_command_has_help_and_json(command: str) -> None:
     assert "--json" in told.stdout
 
 
+@pytest.mark.whole
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys, aios.cli.app\n"
@@ -93,6 +94,7 @@ def test_the_version_is_told() -> None:
     assert aios("--version").stdout == f"aios {__version__}\n"
 
 
+@pytest.mark.whole
 def test_it_is_a_module_too() -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "aios", "--version"]
@@ -273,6 +275,7 @@ def test_a_local_model_is_described_without_loading_it(tmp_path: Path) -> None:
     assert "3 of 4" in aios("models").stdout
 
 
+@pytest.mark.whole
 def test_a_model_that_does_not_load_is_an_error_only_if_it_was_to_be_loaded(tmp_path: Path) -> None:
     (tmp_path / "tiny.gguf").write_bytes(gguf_header(**{"general.architecture": "nonsense"}))
     own_configuration(tmp_path).write_text(f"[models.tiny]\npath = '{tmp_path}/tiny.gguf'\nkind = 'local'\n")
@@ -305,6 +308,7 @@ def test_the_doctor_says_where_layers_can_go(built: list[str], gpus: list[str], 
     assert (check.ok, bool(check.fix), check.optional) == (ok, not ok, True)
 
 
+@pytest.mark.whole
 def test_the_doctor_asks_the_real_engine() -> None:
     engine, gpu = doctor._engine()
     assert engine.ok

@@ -38,6 +38,7 @@ def test_agents_work_on_a_copy_of_the_texts() -> None:
     assert prepare()[0] != directory
 
 
+@pytest.mark.whole
 @pytest.mark.anyio
 async def test_programs_run_in_processes_of_their_own(programs: Path) -> None:
     jobs = [Job("echo", "one"), Job(str(programs.parent / "elsewhere.py"), "two")]

@@ -50,6 +50,7 @@ def told(result: Result) -> Any:
     return json.loads(result.stdout)
 
 
+@pytest.mark.whole
 def test_what_would_have_been_refused_is_listed_after_the_run(tmp_path: Path, users: Path) -> None:
     result = aios(program(tmp_path, users, many=1), "--dry-wall")
     assert (result.exit_code, result.stdout) == (0, "done")
@@ -65,6 +66,7 @@ def test_what_would_have_been_refused_is_listed_after_the_run(tmp_path: Path, us
     assert (users / "new-0").exists()  # there was no wall
 
 
+@pytest.mark.whole
 def test_the_list_is_in_the_json_object_and_the_record_says_that_there_was_no_wall(tmp_path: Path, users: Path) -> None:
     found = told(aios(program(tmp_path, users), "--dry-wall", "--json"))
     assert found["wall"]["level"] == "off"
@@ -80,6 +82,7 @@ def test_the_list_is_in_the_json_object_and_the_record_says_that_there_was_no_wa
     ]
 
 
+@pytest.mark.whole
 def test_without_the_flag_there_is_a_wall_and_no_list(tmp_path: Path, users: Path) -> None:
     result = aios(program(tmp_path, users), "--json", "--wall", "auto")
     assert "dry_wall" not in told(result)
@@ -87,6 +90,7 @@ def test_without_the_flag_there_is_a_wall_and_no_list(tmp_path: Path, users: Pat
         assert result.exit_code == 1
 
 
+@pytest.mark.whole
 def test_the_exit_code_is_the_runs(tmp_path: Path, users: Path) -> None:
     result = aios(program(tmp_path, users, "raise ValueError('no luck')"), "--dry-wall")
     assert result.exit_code == 1
@@ -94,6 +98,7 @@ def test_the_exit_code_is_the_runs(tmp_path: Path, users: Path) -> None:
     assert "the wall around agents" not in result.stderr  # nothing was refused
 
 
+@pytest.mark.whole
 def test_of_many_acts_the_first_are_printed_and_all_are_in_json(tmp_path: Path, users: Path) -> None:
     name = program(tmp_path, users, many=MOST_LINES + 7)
     result = aios(name, "--dry-wall")
@@ -104,6 +109,7 @@ def test_of_many_acts_the_first_are_printed_and_all_are_in_json(tmp_path: Path, 
     assert len(told(aios(name, "--dry-wall", "--json"))["dry_wall"][0]["refused"]) == MOST_LINES + 9
 
 
+@pytest.mark.whole
 def test_a_strangers_program_is_not_run_without_its_wall(
     tmp_path: Path, users: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +127,7 @@ def test_a_strangers_program_is_not_run_without_its_wall(
     assert f"3 x {users / 'file'}" in result.stderr
 
 
+@pytest.mark.whole
 def test_a_program_beside_an_untrusted_configuration_is_not_run_without_its_wall(tmp_path: Path, users: Path) -> None:
     name = program(tmp_path, users)
     (tmp_path / "aios.toml").write_text('tools = ["theirs.py"]\n')

@@ -14,6 +14,8 @@ from typer.testing import CliRunner, Result
 
 from aios.cli.app import app
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:

@@ -293,6 +293,7 @@ aios.cli._leave(SystemExit(eval(sys.argv[2])))
 """
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("thread", ["stuck", "none"])
 def test_an_end_with_words_says_them_and_fails(thread: str) -> None:
     ends = {"'no\\x1b room'": (1, "no\ufffd room\n"), "None": (0, ""), "3": (3, ""), "False": (0, "")}

@@ -177,6 +177,7 @@ def started(*programs: str) -> Iterator[subprocess.Popen[str]]:
             run.kill()
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_interrupt_cancels_and_shows_what_there_is(number: int) -> None:
     with started("quick", "slow") as run:
@@ -189,6 +190,7 @@ def test_the_first_interrupt_cancels_and_shows_what_there_is(number: int) -> Non
     assert "each ended once" in talk
 
 
+@pytest.mark.whole
 def test_the_second_interrupt_ends_at_once() -> None:
     with started("quick", "stubborn") as run:
         run.send_signal(signal.SIGINT)
@@ -200,6 +202,7 @@ def test_the_second_interrupt_ends_at_once() -> None:
     assert out == ""
 
 
+@pytest.mark.whole
 def test_a_thread_that_hangs_does_not_keep_the_command() -> None:
     code = (
         "import threading, aios.cli, aios.cli.app\n"

@@ -284,6 +284,7 @@ def test_status_and_rebuild() -> None:
     assert aios("files", "reembed", "notes").exit_code == 8
 
 
+@pytest.mark.whole
 def test_it_watches_until_it_is_interrupted(notes: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "aios", "index", str(notes), "--watch", "--json"]
@@ -302,6 +303,7 @@ def test_it_watches_until_it_is_interrupted(notes: Path) -> None:
     assert (ran.returncode, said.splitlines()[-1]) == (130, "aios: interrupted")
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("plain", [False, True])
 def test_on_a_terminal_lines_are_coloured_and_matches_marked(indexed: Path, plain: bool) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm-256color"}
@@ -316,6 +318,7 @@ def test_on_a_terminal_lines_are_coloured_and_matches_marked(indexed: Path, plai
     assert coloured == ({"magenta": "", "red": ""} if plain else {"magenta": "notes/docs/kettle.md", "red": "lid"})
 
 
+@pytest.mark.whole
 def test_indexing_shows_a_bar_on_a_terminal_and_can_be_interrupted(notes: Path, home: Path) -> None:
     weights.link(home)
     for number in range(400):

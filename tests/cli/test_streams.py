@@ -116,6 +116,7 @@ def moments(text: str) -> str:
     return re.sub(r'"(began|time|pid|kept_bytes|elapsed_s)": [^\n]*|\d\d:\d\d:\d\d|[\d.]+ M?B|  +', "", text)
 
 
+@pytest.mark.whole
 def test_every_command_ends_well_whatever_its_output_is(place: Path) -> None:
     # `fs` leaves a run on record, which the others are not to find.
     apart = {json.dumps(words): {"AIOS_HOME": str(place / "apart")} if words[0] == "fs" else {} for words in COMMANDS}
@@ -139,6 +140,7 @@ def test_every_command_ends_well_whatever_its_output_is(place: Path) -> None:
     assert not faults, "\n".join(map(str, faults))
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("redirection", "says"),
     [(">&-", "standard output is closed"), ("> /dev/full", "standard output cannot be written"), ("| head -c 1", "")],
@@ -153,6 +155,7 @@ def test_the_real_command_says_in_one_line_that_its_output_is_lost(
     assert ran.returncode == 1 or not says
 
 
+@pytest.mark.whole
 def test_with_standard_error_closed_talk_is_not_taken_for_data(home: Path) -> None:
     line = f'"{sys.executable}" -m aios config --config none.toml 2>&- <&-'
     ran = subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=environment(), check=False)
@@ -173,6 +176,7 @@ RESULTS = [
 ]
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(("stdout", "columns"), [("pipe", None), ("pipe", "20"), ("ascii", "0")])
 def test_what_an_agent_returns_is_written_to_the_byte(
     home: Path, stdout: str, columns: str | None, tmp_path: Path
@@ -219,6 +223,7 @@ def test_several_results_stand_under_headings(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == "==> 1 echo  one <==\none\n\n==> 2 echo  two\ufffd[2J <==\ntwo\x1b[2J\n"
 
 
+@pytest.mark.whole
 def test_on_a_terminal_nothing_of_an_agent_or_a_file_steers_it(place: Path, home: Path) -> None:
     (place / "notes" / "evil.md").write_text("lighthouse \x1b]0;owned\x07 \x9b2J \u200b\n")
     for words in (["fs", "--root", "notes", "open evil.md"], ["search", "owned", "notes"]):
@@ -282,6 +287,7 @@ def told_logs() -> Iterator[None]:
     logging.getLogger().removeHandler(handler)
 
 
+@pytest.mark.whole
 @pytest.mark.usefixtures("told_logs")
 def test_what_a_library_says_of_a_file_is_told_with_the_files_name(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()

@@ -92,6 +92,7 @@ def test_off_a_terminal_it_needs_a_flag_and_changes_nothing(project: Path) -> No
     assert "seed = 3" not in aios("config").stdout
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 6), ("", 6)])
 def test_a_person_is_asked(project: Path, answer: str, code: int) -> None:
     ours, theirs = pty.openpty()

@@ -149,6 +149,7 @@ def test_files_are_their_owners_alone(tmp_path: Path) -> None:
     assert not directory.path.exists()
 
 
+@pytest.mark.whole
 def test_what_a_killed_process_left_is_swept_and_what_a_living_one_has_is_not(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from aios.context.tiers import PrivateDirectory;"

@@ -14,7 +14,7 @@ from aios.record import History, SqliteJournal, read_events
 from aios.scheduler import Fifo
 from aios_syscalls import Chat, ChatReply, Reply, Spawn, Wait
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.whole]
 
 PROGRAM = """
 from aios.sdk import Agent

@@ -23,7 +23,7 @@ from aios.record import SqliteJournal
 from aios.scheduler import Fifo
 from aios_syscalls import ChatReply, Kill, ProcessInfo, ProcessState, Reply, Spawn, Wait
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.whole]
 
 UNWALLED = Walls(level="off")
 """These agents fork, exec and write where they like: their ends are what is tested, not what they may do."""

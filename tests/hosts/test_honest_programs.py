@@ -54,6 +54,7 @@ async def ended(running: Kernel, place: Path, code: str) -> ProcessInfo:
     return (await running.submit(Wait(pid=pid))).process
 
 
+@pytest.mark.whole
 async def test_an_honest_program_has_what_it_needs(tmp_path: Path) -> None:
     (tmp_path / "neighbour.py").write_text(NEIGHBOUR)
     process = await run(
@@ -65,6 +66,7 @@ async def test_an_honest_program_has_what_it_needs(tmp_path: Path) -> None:
     assert process.error is None
 
 
+@pytest.mark.whole
 async def test_what_the_wall_refuses_is_said_with_what_to_do(tmp_path: Path) -> None:
     wrong = {}
     async with kernel(tmp_path, Walls(level="auto")) as running:
@@ -75,6 +77,7 @@ async def test_what_the_wall_refuses_is_said_with_what_to_do(tmp_path: Path) -> 
     assert not wrong or rung() != "full", wrong
 
 
+@pytest.mark.whole
 async def test_an_error_of_its_own_says_nothing_of_a_wall(tmp_path: Path) -> None:
     async with kernel(tmp_path) as running:
         for code in ("1 / 0", "open('not there')", "raise OSError(28, 'full')"):
@@ -82,6 +85,7 @@ async def test_an_error_of_its_own_says_nothing_of_a_wall(tmp_path: Path) -> Non
     assert "the wall" not in str((await run(tmp_path, "raise PermissionError(1, 'no')", Walls(level="off"))).error)
 
 
+@pytest.mark.whole
 async def test_levels(tmp_path: Path) -> None:
     start = "import subprocess; subprocess.run(['true'], check=True)"
     reach = f"open({str(tmp_path / 'reached')!r}, 'w')"
@@ -125,6 +129,7 @@ async def test_a_link_to_a_strangers_program_is_a_strangers(tmp_path: Path) -> N
         Walls(own=(tmp_path,)).level_of("link", tmp_path / "link.py", "partial")
 
 
+@pytest.mark.whole
 async def test_the_scratch_directory_is_private_and_gone_with_the_agent(tmp_path: Path) -> None:
     process = await run(
         tmp_path,

@@ -24,7 +24,7 @@ from aios.record import SqliteJournal
 from aios.scheduler import Fifo
 from aios_syscalls import ChatReply, Kill, ProcessInfo, ProcessState, Reply, Spawn, Wait
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.whole]
 
 UNWALLED = Walls(level="off")
 """For programs that fork, or connect to a socket."""

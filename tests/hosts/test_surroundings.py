@@ -14,8 +14,11 @@ import pytest
 
 from aios.hosts.process import ProcessHost
 from aios.hosts.wall import Level, Walls, rung
-from aios.kernel import Kernel, SqliteJournal, by_family
+from aios.kernel import Kernel, by_family
+from aios.record import SqliteJournal
 from aios_syscalls import ProcessInfo, Receive, Send, Spawn, Wait
+
+pytestmark = pytest.mark.whole
 
 SECRET = "the-users-secret"
 LEVELS: tuple[Level, ...] = ("auto", "off")

@@ -75,12 +75,14 @@ def command(place: Path, text: str, *options: str) -> subprocess.CompletedProces
     return subprocess.run(words, capture_output=True, text=True, env=environment, check=False, timeout=120)
 
 
+@pytest.mark.whole
 def test_the_command_ends_when_a_program_raises_what_is_no_exception(tmp_path: Path) -> None:
     ended = command(tmp_path, f"{HEAD}    raise Odd", "--no-isolate")
     assert ended.returncode == 1
     assert "raised Odd at program.py:6" in ended.stderr
 
 
+@pytest.mark.whole
 def test_only_the_kernel_can_say_that_a_budget_was_spent(tmp_path: Path) -> None:
     forged = (
         "from aios_syscalls import BudgetExceeded\nasync def main(agent, task):\n    raise BudgetExceeded('spent')\n"

@@ -253,6 +253,7 @@ anyio.run(main)
 """
 
 
+@pytest.mark.whole
 async def test_a_kernel_that_is_killed_leaves_the_others_whole(tmp_path: Path) -> None:
     path = tmp_path / "j.db"
     async with SqliteJournal(path) as journal:

@@ -20,7 +20,7 @@ from aios_syscalls import Rank
 NOW = datetime(2026, 11, 25, 15, 0, tzinfo=UTC)
 FILES = {"notes.txt": "first\n", "report.md": "# Report", "drafts/a.md": "the garden\n"}
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.whole]
 
 
 class Asked:

@@ -20,6 +20,8 @@ from aios.sdk.files.request import mask
 from aios.sdk.files.tell import faithful, summarise
 from aios.setup import model_path
 
+pytestmark = pytest.mark.whole
+
 NOW = datetime(2026, 11, 25, 15, 0, tzinfo=UTC)
 DEVELOPMENT = Path("~/.cache/aios-dev/models/SmolLM2-135M-Instruct.Q4_1.gguf").expanduser()
 TEXT = "The bakery in Harbour Street opens at six. Its owner, Maria Lund, bakes forty loaves each morning.\n"

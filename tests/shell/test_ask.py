@@ -66,6 +66,7 @@ def test_a_small_model_is_never_to_be_trusted(tmp_path: Path) -> None:
     assert too_small(Config.model_validate({"models": LARGE})) == ""
 
 
+@pytest.mark.whole
 def test_the_real_model_answers_in_the_shell_with_its_sources(batch: Batch) -> None:
     ran = batch("? who was elected mayor of Ashford", "hist 1")
     assert ran.returncode == 0

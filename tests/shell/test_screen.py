@@ -6,7 +6,11 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.shell.terminal import Terminal
+
+pytestmark = pytest.mark.whole
 
 PROGRAM = """
 import itertools, sys

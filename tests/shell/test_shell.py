@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pytest
+
 from aios.shell.commands import DO
 from aios.shell.files import editor
 from aios.shell.verbs import VERBS
@@ -23,6 +25,7 @@ def test_every_verb_does_something() -> None:
 # -- on a terminal
 
 
+@pytest.mark.whole
 def test_a_plain_line_is_a_search_whose_results_have_numbers(terminal: MakeTerminal) -> None:
     with terminal() as shell:
         shell.until("all found by meaning · owner: idle")
@@ -40,6 +43,7 @@ def test_a_plain_line_is_a_search_whose_results_have_numbers(terminal: MakeTermi
         assert shell.end() == 0
 
 
+@pytest.mark.whole
 def test_the_toolbar_tells_what_is_pending_and_who_owns_the_index(terminal: MakeTerminal, root: Path) -> None:
     with terminal() as shell:
         shell.until("4 files · all found by meaning · owner: idle")
@@ -50,6 +54,7 @@ def test_the_toolbar_tells_what_is_pending_and_who_owns_the_index(terminal: Make
         leave(shell)
 
 
+@pytest.mark.whole
 def test_matches_are_marked_and_nothing_wraps(terminal: MakeTerminal) -> None:
     with terminal(columns=40) as shell:
         shell.until("texts>")
@@ -61,6 +66,7 @@ def test_matches_are_marked_and_nothing_wraps(terminal: MakeTerminal) -> None:
         assert shell.screen.display[line].rstrip().endswith("…")
 
 
+@pytest.mark.whole
 def test_scope_is_shown_and_taken_back(terminal: MakeTerminal) -> None:
     with terminal() as shell:
         shell.until("texts>")
@@ -82,6 +88,7 @@ def test_scope_is_shown_and_taken_back(terminal: MakeTerminal) -> None:
         shell.until("lies outside")
 
 
+@pytest.mark.whole
 def test_completion_knows_verbs_files_and_results(terminal: MakeTerminal) -> None:
     with terminal() as shell:
         shell.until("texts>")
@@ -98,6 +105,7 @@ def test_completion_knows_verbs_files_and_results(terminal: MakeTerminal) -> Non
         shell.type("\x03")
 
 
+@pytest.mark.whole
 def test_interrupting_a_command_keeps_the_shell(terminal: MakeTerminal) -> None:
     with terminal() as shell:
         shell.until("texts>")
@@ -111,6 +119,7 @@ def test_interrupting_a_command_keeps_the_shell(terminal: MakeTerminal) -> None:
         leave(shell)
 
 
+@pytest.mark.whole
 def test_what_the_editor_changes_is_a_version(root: Path, environment: Mapping[str, str], tmp_path: Path) -> None:
     vim = tmp_path / "vim"
     vim.write_text('#!/bin/sh\necho "$1" >> "$2"\n')
@@ -126,6 +135,7 @@ def test_what_the_editor_changes_is_a_version(root: Path, environment: Mapping[s
         leave(shell)
 
 
+@pytest.mark.whole
 def test_lines_are_remembered_in_the_state_directory(terminal: MakeTerminal, tmp_path: Path) -> None:
     with terminal() as shell:
         shell.until("texts>")
@@ -144,6 +154,7 @@ def test_lines_are_remembered_in_the_state_directory(terminal: MakeTerminal, tmp
 # -- by a pipe
 
 
+@pytest.mark.whole
 def test_by_a_pipe_there_is_no_prompt_no_colour_and_the_last_lines_code(batch: Batch) -> None:
     ran = batch("search litre of water", "hist docs/mayor.txt", "search water -zebra +nowhere")
     assert "\x1b" not in ran.stdout + ran.stderr
@@ -158,6 +169,7 @@ def test_by_a_pipe_there_is_no_prompt_no_colour_and_the_last_lines_code(batch: B
     assert batch("# nothing", "quit", "restore x y").returncode == 0
 
 
+@pytest.mark.whole
 def test_restore_and_undo(batch: Batch, root: Path) -> None:
     ran = batch("restore docs/mayor.txt 1", "cat docs/mayor.txt", "undo", "cat docs/mayor.txt")
     assert ran.stdout == (
@@ -169,11 +181,13 @@ def test_restore_and_undo(batch: Batch, root: Path) -> None:
     assert batch("undo").returncode == 2
 
 
+@pytest.mark.whole
 def test_undo_of_a_run(batch: Batch, root: Path) -> None:
     ran = batch(f"undo --run {RUN}", "cat docs/mayor.txt")
     assert ran.stdout == ("restored docs/mayor.txt as in version 1\nMaria Keller was elected mayor of Ashford.\n")
 
 
+@pytest.mark.whole
 def test_more_and_like(batch: Batch, root: Path) -> None:
     for number in range(12):
         (root / f"hut{number}.txt").write_text(f"A hut in the mountains, number {number}.\n")
@@ -184,6 +198,7 @@ def test_more_and_like(batch: Batch, root: Path) -> None:
     assert "nothing was searched for" in batch("more").stderr
 
 
+@pytest.mark.whole
 def test_sentences_that_begin_with_a_verb(batch: Batch) -> None:
     ran = batch("like a zebra", "in the savannah", "open nothing", "since forever animal")
     assert ran.stdout.count("docs/zebra.txt:1") >= 2
@@ -191,6 +206,7 @@ def test_sentences_that_begin_with_a_verb(batch: Batch) -> None:
     assert "to look for these words: search open nothing" in ran.stderr
 
 
+@pytest.mark.whole
 def test_paths_with_blanks_and_numbers_for_names(batch: Batch, root: Path) -> None:
     (root / "a b.txt").write_text("blank\n")
     (root / "7").write_text("seven\n")
@@ -200,6 +216,7 @@ def test_paths_with_blanks_and_numbers_for_names(batch: Batch, root: Path) -> No
     assert "there is no result 8: nothing was found yet" in ran.stderr
 
 
+@pytest.mark.whole
 def test_a_command_of_the_system_runs_where_we_are_and_is_seen(batch: Batch) -> None:
     ran = batch("cd docs", "!pwd; printf 'An okapi lives here.' > okapi.txt", "search okapi", "!exit 3")
     assert ran.stdout.splitlines()[0].endswith("/texts/docs")
@@ -207,6 +224,7 @@ def test_a_command_of_the_system_runs_where_we_are_and_is_seen(batch: Batch) -> 
     assert ran.returncode == 1
 
 
+@pytest.mark.whole
 def test_help(batch: Batch) -> None:
     told = batch("help").stdout
     assert all(verb.usage in told for verb in VERBS.values())

@@ -117,6 +117,7 @@ def test_of_another_model_or_generation_it_is_made_anew(
     chroma.discard()
 
 
+@pytest.mark.whole
 def test_kills_at_the_flush_cost_nothing_but_time(root: Path) -> None:
     figures = measure(1600, 3, 400)
     assert figures["recovery_kills_at_flush"] == 3
@@ -125,6 +126,7 @@ def test_kills_at_the_flush_cost_nothing_but_time(root: Path) -> None:
     assert figures["recovery_disk_ratio"] <= 2
 
 
+@pytest.mark.whole
 def test_an_owner_with_an_approximate_index_finds_what_is_newer_and_drops_what_is_gone(root: Path) -> None:
     for number in range(120):
         (root / f"f{number}.txt").write_text(f"number{number} of many in the row{number % 7}\n")

@@ -13,6 +13,7 @@ def test_there_are_points_enough() -> None:
     assert len(set(POINTS)) >= 10
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("point", POINTS)
 def test_a_kill_at_a_point_loses_nothing_that_was_acknowledged(tmp_path: Path, point: str) -> None:
     root = Root(tmp_path)
@@ -21,6 +22,7 @@ def test_a_kill_at_a_point_loses_nothing_that_was_acknowledged(tmp_path: Path, p
     assert any(reached), "the program never came to this point"
 
 
+@pytest.mark.whole
 def test_kills_at_any_moment_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     root = Root(tmp_path)
     for seed in range(6):

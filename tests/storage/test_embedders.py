@@ -76,6 +76,7 @@ Granite(pathlib.Path(sys.argv[1])).embed(["text"])
 """
 
 
+@pytest.mark.whole
 def test_the_runtime_prepares_nothing_to_be_sent_to_its_makers(tmp_path: Path) -> None:
     """Its telemetry begins with a device's id and a queue on disk. It has none where it believes to be in a CI."""
     quiet = ("CI", "TF_BUILD", "BUILD_BUILDID", "GITHUB_ACTIONS", "ORT_DISABLE_TELEMETRY")

@@ -56,6 +56,7 @@ def test_formats(name: str, data: bytes, kind: str, title: str, within: str) -> 
     assert "no" not in text.text
 
 
+@pytest.mark.whole
 def test_a_pdf_and_a_word_file() -> None:
     pypdf, docx = pytest.importorskip("pypdf"), pytest.importorskip("docx")
     writer, out = pypdf.PdfWriter(), io.BytesIO()
@@ -69,6 +70,7 @@ def test_a_pdf_and_a_word_file() -> None:
     assert "Herons by the river" in extract("a.docx", out.getvalue()).text
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("name", "data", "kind"),
     [

@@ -428,6 +428,7 @@ with Files(sys.argv[1]) as files:
 """
 
 
+@pytest.mark.whole
 def test_writers_in_several_processes_lose_nothing(files: Files, tmp_path: Path) -> None:
     files.write("counter", b"0")
     files.write("log", b"")

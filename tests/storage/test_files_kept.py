@@ -87,6 +87,7 @@ def test_a_place_that_cannot_be_made_is_told(tmp_path: Path) -> None:
         Files(tmp_path)
 
 
+@pytest.mark.whole
 def test_a_file_too_large_to_keep_survives_a_move_that_was_cut_off(tmp_path: Path) -> None:
     large = os.urandom(3000)
     (tmp_path / "a").write_bytes(large)
@@ -152,6 +153,7 @@ with Files(root) as files:
 """
 
 
+@pytest.mark.whole
 def test_a_file_that_cannot_be_read_is_not_overwritten() -> None:
     # Below pytest's own directories nobody but their owner may go.
     with tempfile.TemporaryDirectory(prefix="aios-unreadable-") as root:
@@ -181,6 +183,7 @@ def test_a_deletion_is_not_forgotten_before_what_was_deleted(tmp_path: Path) -> 
         assert files.fsck().clean
 
 
+@pytest.mark.whole
 def test_what_crashes_left_half_written_goes(files: Files, tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     killed(tmp_path, "staged", "files.write('d/a', b'x' * 1000)")
@@ -200,6 +203,7 @@ def test_purging_takes_what_the_file_was_under_other_names(files: Files, tmp_pat
     assert files.fsck().clean
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("point", ["purge", "drop-blob", "gc", "purge-vacuum"])
 def test_a_purge_that_was_cut_off_is_seen_through(tmp_path: Path, point: str) -> None:
     secret = b"a secret that has to go" * 10

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from aios_storage.files import Files
 from aios_storage.ignore import Ignore
 
@@ -34,6 +36,7 @@ def make(root: Path) -> None:
         (root / name).write_text(text, "utf-8")
 
 
+@pytest.mark.whole
 def test_as_git_does(tmp_path: Path) -> None:
     make(tmp_path)
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
@@ -77,6 +80,7 @@ def listed(root: Path, *options: str) -> set[str]:
     return set(filter(None, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\0")))
 
 
+@pytest.mark.whole
 def test_each_pattern_matches_what_it_matches_for_git(tmp_path: Path) -> None:
     for directory in ("a/b/a", "a/ab", "b/a/b", "ab/a", "d/a/b/c"):
         (tmp_path / directory).mkdir(parents=True)

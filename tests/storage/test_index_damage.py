@@ -191,6 +191,7 @@ def test_another_format_is_made_anew_with_its_vectors(whole: Path, expected: obj
         index.close()
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("suffix", ["-wal", "-shm", ".seal", ".lock"])
 @pytest.mark.parametrize("damage", [scribble, cut, delete])
 def test_what_lies_beside_the_database_may_be_damaged(
@@ -234,6 +235,7 @@ def test_vectors_survive_what_the_rest_does_not(whole: Path, tmp_path: Path) -> 
         index.close()
 
 
+@pytest.mark.whole
 def test_an_index_that_nobody_closed_is_not_taken_for_damaged(tmp_path: Path) -> None:
     program = (
         "import sys; from aios_storage.files import Files; from aios_storage.index import Index\n"
@@ -247,6 +249,7 @@ def test_an_index_that_nobody_closed_is_not_taken_for_damaged(tmp_path: Path) ->
         assert done.stdout == "0\n"
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("turn", [1, 2])
 def test_a_kill_before_the_seal_loses_nothing(tmp_path: Path, turn: int) -> None:
     program = (

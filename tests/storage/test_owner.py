@@ -26,6 +26,8 @@ from aios_storage.wire import address, receive, send
 from aios_syscalls.errors import BadRequest, StorageFailed
 from tests.storage.walled import start
 
+pytestmark = pytest.mark.whole
+
 SPEC = "hashing:512"
 WORDS = ["granite", "orbit", "pepper", "quartz", "saddle", "timber", "meadow", "copper", "violin", "glacier", "anchor"]
 LONG_S = 20.0

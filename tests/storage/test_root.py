@@ -615,6 +615,7 @@ def test_no_path_escapes(tmp_path_factory: pytest.TempPathFactory, openat2: bool
     assert (base / "secret").read_bytes() == b"secret"
 
 
+@pytest.mark.whole
 def test_an_acknowledged_write_survives_sigkill(inside: Path) -> None:
     program = (
         "import os, sys; from aios_storage import Root; root = Root(sys.argv[1]); root.write('a', b'kept');"

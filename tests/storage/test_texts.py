@@ -170,6 +170,7 @@ def test_each_file_is_found_by_its_words_and_shown_at_the_line_that_has_them(tmp
     assert wrong == []
 
 
+@pytest.mark.whole
 def test_what_has_no_text_is_found_by_its_name_and_told_with_the_reason(tmp_path: Path) -> None:
     for name, data, _ in WORDLESS:
         put(tmp_path, name, data)

@@ -287,6 +287,7 @@ async def test_a_tool_that_hangs_stops_neither_the_loop_nor_a_cancelled_caller(g
     assert hang._left[0].is_alive()
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_tool_that_hangs_does_not_keep_the_process(backend: str) -> None:
     program = f"""
@@ -353,6 +354,7 @@ def box(tmp_path: Path) -> ToolBox:
     return ToolBox(load_tools(tmp_path / "mine.py"), Walls(programs={"backtrack": "off"}))
 
 
+@pytest.mark.whole
 @pytest.mark.anyio
 async def test_a_process_answers_and_keeps_no_state(box: ToolBox) -> None:
     first, second = await box.call("count", {"text": "abc"}), await box.call("count", {"text": "abcd"})
@@ -362,6 +364,7 @@ async def test_a_process_answers_and_keeps_no_state(box: ToolBox) -> None:
     assert len({first[2], second[2], os.getpid()}) == 3
 
 
+@pytest.mark.whole
 @pytest.mark.anyio
 async def test_a_process_that_hangs_in_c_is_killed(box: ToolBox, tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
@@ -377,6 +380,7 @@ async def test_a_process_that_hangs_in_c_is_killed(box: ToolBox, tmp_path: Path)
         await box.call("hang", {})
 
 
+@pytest.mark.whole
 @pytest.mark.anyio
 async def test_a_process_that_fails_says_how(box: ToolBox) -> None:
     with pytest.raises(ToolFailed, match="ended with status -6"):

@@ -18,7 +18,7 @@ from aios.hosts.wall import Walls, rung
 from aios.tools import ToolBox, load_tools
 from aios_syscalls import ToolFailed
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.whole]
 
 TOOLS = '''
 import os, re, socket, subprocess

@@ -25,7 +25,7 @@ from aios.sdk import Agent, gather
 from aios_syscalls import BadRequest, Chat, Embed, Message, ModelFailed
 from tests.models.local.bert import CONTEXT, WIDTH, Bert
 
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"]), pytest.mark.whole]
 
 TEXTS = (
     "The cat sat on the mat.",

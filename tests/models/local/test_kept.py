@@ -15,6 +15,8 @@ from aios.models.local.llama import LlamaContext, LlamaModel, Shape, pack
 from aios.models.local.memory import MEBIBYTE, Kept, kept
 from aios_syscalls import ModelFailed, Sampling
 
+pytestmark = pytest.mark.whole
+
 MakeEngine = Callable[..., Engine]
 TOKENS, ANSWER, MORE = 70, 4, 3
 """Of a conversation's first prompt, of each answer, and of what each turn adds."""

@@ -20,7 +20,7 @@ from aios.models.local import keeper
 from aios.models.local.client import LocalModel, LocalSnapshot
 from aios_syscalls import BadRequest, Chat, ChatReply, KernelBug, Message, ModelFailed, Rank, Sampling
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.whole]
 ONE_LOOP = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
 Open = Callable[..., Any]

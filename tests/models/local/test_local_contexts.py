@@ -15,6 +15,8 @@ from aios.models.local.llama import Floats, LlamaModel
 from aios.models.local.pace import Pace
 from aios_syscalls import Sampling
 
+pytestmark = pytest.mark.whole
+
 MakeEngine = Callable[..., Engine]
 PREFIX = [int(number) for number in Random(1).sample(range(100, 40_000), 80)]
 

@@ -22,6 +22,8 @@ from aios.models.local.template import Template
 from aios.models.local.text import Text
 from aios_syscalls import Chat, Message, Sampling
 
+pytestmark = pytest.mark.whole
+
 MakeEngine = Callable[..., Engine]
 
 QUESTIONS = (

@@ -12,6 +12,8 @@ from aios.models.local.grammar import Grammar, compile_grammar, to_gbnf
 from aios.models.local.llama import LlamaModel
 from aios_syscalls import BadRequest, Chat, Message, ToolSpec
 
+pytestmark = pytest.mark.whole
+
 TREE = {
     "type": "object",
     "properties": {

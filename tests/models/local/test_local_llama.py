@@ -11,6 +11,8 @@ from aios.models.local import quantize
 from aios.models.local.llama import LlamaContext, LlamaModel, Shape
 from aios_syscalls import BadRequest, ModelFailed
 
+pytestmark = pytest.mark.whole
+
 
 def refusal(path: Path) -> str:
     with pytest.raises(ModelFailed) as caught:

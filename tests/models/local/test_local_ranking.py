@@ -17,6 +17,8 @@ from aios.models.local.ranking import Known, Ranking, log_softmax
 from aios.models.local.template import Template
 from aios_syscalls import AiosError, BadRequest, Chat, Message, ModelFailed, Rank, RankReply, Sampling
 
+pytestmark = pytest.mark.whole
+
 CONTEXT = 256
 NEUTRAL = ("N/A", "Hello.")
 OPTIONS = ("calculator", "calculator two", "clock", "the clock on the wall")

@@ -14,6 +14,8 @@ from aios.models.local.llama import LlamaModel
 from aios.models.local.template import Template, parse_tool_uses
 from aios_syscalls import BadRequest, Chat, Message, ModelFailed, ToolSpec, ToolUse
 
+pytestmark = pytest.mark.whole
+
 ADD = ToolSpec(name="add", description="Adds numbers.", parameters={"type": "object", "properties": {"a": {}}})
 CONTROLS = ("<s>", "</s>", "<|im_start|>", "<|im_end|>")
 ECHO = "{% for message in messages %}{{ message.content }}{% endfor %}"

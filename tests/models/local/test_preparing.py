@@ -19,6 +19,8 @@ from aios.models.local.preparing import Bell, Preparing
 from aios.models.local.worker import Pipe, Worker
 from aios_syscalls import BadRequest, Chat, Message, Rank, ToolSpec, ToolUse
 
+pytestmark = pytest.mark.whole
+
 WORDS = [f"{number * 7919 % 1_000_003:06d}-word" for number in range(20_000)]
 SETTINGS = {"memory_bytes": 1 << 24, "disk_bytes": 0, "mode": "exact", "slots": 2, "context": 128}
 PATIENCE_S = 60

@@ -17,7 +17,7 @@ from aios.models.local.client import LocalModel, LocalSnapshot
 from aios.setup import model_path
 from aios_syscalls import BadRequest, Chat, ChatReply, Message, ModelFailed, Sampling, ToolSpec
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.whole]
 ONE_LOOP = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 """For what is decided in the worker, whatever the event loop here."""
 

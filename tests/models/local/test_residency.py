@@ -20,7 +20,7 @@ from aios.models.local.memory import MEBIBYTE, Needs
 from aios.models.local.residency import TURN_S, Place, Residency
 from aios_syscalls import Chat, ChatReply, Message, ModelFailed
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.whole]
 VIRTUAL = pytest.mark.parametrize(
     "anyio_backend", [("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)})], ids=["virtual"]
 )

@@ -25,6 +25,8 @@ from tests.models.local.gbnf import Walker
 from tests.models.local.schemas import FORMATS, OF_ECMA, PATTERNS, PYDANTIC, REFUSED, TABLE, obj
 from tests.models.local.test_local_grammar import accepts
 
+pytestmark = pytest.mark.whole
+
 VALUES = 15
 """How many values are drawn of each schema."""
 

@@ -19,7 +19,7 @@ from aios.models.local.memory import MEBIBYTE, Needs
 from aios.models.local.process import resident_bytes
 from aios_syscalls import Chat, ChatReply, Message, ModelFailed, Sampling
 
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"]), pytest.mark.whole]
 
 MakeModel = Callable[..., LocalModel]
 

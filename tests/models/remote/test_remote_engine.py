@@ -24,7 +24,7 @@ from aios.setup import model_path
 from aios_syscalls import BadRequest, Chat, ChatReply, Message, ToolSpec, Usage
 from tests.models.remote.fault_server import unpaused
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.whole]
 ONE_LOOP = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
 CONTEXT = 512
