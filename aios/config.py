@@ -251,10 +251,10 @@ def _executed(value: object) -> object:
         return value
     if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
         raise ValueError(f'{value!r} allows no names; give a list such as ["Makefile", "AGENTS.md"], or true for all')
-    from aios_storage.executed import check_allowed  # not for those who only ask for help
+    from aios_storage import check_executed  # not for those who only ask for help
 
     for name in value:
-        if wrong := check_allowed(name):
+        if wrong := check_executed(name):
             raise ValueError(wrong)
     return value
 

@@ -10,15 +10,13 @@ from pathlib import Path
 
 from aios.hosts.service import ServiceWall
 from aios.python import module_command
-from aios_storage.client import Meaning
-from aios_storage.store import PLACE
-from aios_storage.wire import address
+from aios_storage import STORE_DIRECTORY, OwnedVectors, owner_address
 from aios_syscalls.errors import StorageFailed
 
 
-def meaning(root: Path, embedder: str, *options: str) -> Meaning:
+def meaning(root: Path, embedder: str, *options: str) -> OwnedVectors:
     """The nearest pieces below a root by meaning; a child that is started for it has a wall."""
-    return Meaning(root, embedder, *options, launcher=launcher(root, embedder))
+    return OwnedVectors(root, embedder, *options, launcher=launcher(root, embedder))
 
 
 def launcher(root: Path, embedder: str) -> list[str]:
@@ -40,11 +38,11 @@ def wall(root: Path, embedder: str) -> ServiceWall:
         programs=True,
         network="://" in argument,
         watches=True,
-        temporary=str(root.absolute() / PLACE),
+        temporary=str(root.absolute() / STORE_DIRECTORY),
         closed=(str(root.absolute()), str(Path.home())),
     )
 
 
 def _socket_directory(root: Path) -> Iterator[str]:
     with suppress(OSError, StorageFailed):  # the owner finds the same, and says it
-        yield str(address(root).parent)
+        yield str(owner_address(root).parent)

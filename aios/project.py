@@ -167,6 +167,6 @@ def _overlap(one: str, other: str) -> bool:
 
 
 def _folded_parts(path: str) -> list[str]:
-    from aios_storage.path import folded  # not for those who only ask for help
+    from aios_storage import folded  # not for those who only ask for help
 
     return [folded(part) for part in path.split("/") if part not in ("", ".")]

@@ -58,10 +58,7 @@ from aios.setup import default_embedder
 from aios.tools.builtin import BUILTIN
 from aios.tools.registry import ToolBox, load_tools
 from aios.tools.tool import Tool
-from aios_storage import Root
-from aios_storage.executed import Executed
-from aios_storage.library import Library
-from aios_storage.sealed import Sealed
+from aios_storage import Executed, Library, Root, Sealed
 from aios_syscalls import BadRequest, NotFound
 
 MEBIBYTE = 1024 * 1024

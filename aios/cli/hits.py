@@ -11,7 +11,7 @@ from rich.text import Text
 from aios.cli.output import clean
 
 if TYPE_CHECKING:
-    from aios_storage.search import Hit, Pending
+    from aios_storage import Hit, Pending
 
 PATH, LINE, MARK, DIM = "magenta", "green", "bold red", "dim"
 """The colours of grep."""

@@ -20,8 +20,7 @@ from aios.cli.reach import opened
 from aios_syscalls.errors import BadRequest, NotFound, StorageFailed
 
 if TYPE_CHECKING:
-    from aios_storage.library import Library
-    from aios_storage.vectors import Nearest
+    from aios_storage import Library, Nearest
 
 POLL_S = 0.2
 PATIENCE_S = 5.0
@@ -104,10 +103,10 @@ def _reasons(files: Sequence[tuple[str, str]]) -> Iterator[str]:
 
 def _hear(nearest: Nearest) -> None:
     """Raises StorageFailed where the owner, who embeds in another process, is gone, BadRequest where it may not."""
-    from aios_storage.client import Meaning, Owner
+    from aios_storage import OwnedVectors, OwnerClient
 
-    owner = nearest.reach() if isinstance(nearest, Meaning) else nearest
-    if isinstance(owner, Owner) and (said := owner.status())["phase"] == "refused":
+    owner = nearest.reach() if isinstance(nearest, OwnedVectors) else nearest
+    if isinstance(owner, OwnerClient) and (said := owner.status())["phase"] == "refused":
         raise BadRequest(said["problems"][-1], "embedder")
 
 
@@ -179,12 +178,11 @@ class Beside:
 
 def _watch(libraries: Sequence[Library], told: Listener) -> None:
     """Take in what changes, until Ctrl-C."""
-    from aios_storage.client import Owner
-    from aios_storage.watch import Watcher
+    from aios_storage import OwnerClient, Watcher
 
     with ExitStack() as stack:
         for library in libraries:
-            if not isinstance(library.finder.nearest, Owner):  # which watches already
+            if not isinstance(library.finder.nearest, OwnerClient):  # which watches already
                 watcher = Watcher(library.files, told.note)
                 watcher.start()
                 stack.callback(watcher.stop)

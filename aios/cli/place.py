@@ -47,9 +47,9 @@ def alike(path: str | os.PathLike[str]) -> str:
     given = os.fspath(path)
     if given.isascii():
         return given
-    from aios_storage.alike import followed  # with all of the store, which most paths do not need
+    from aios_storage import as_written  # with all of the store, which most paths do not need
 
-    return followed(given, lambda at: os.path.lexists(os.path.expanduser(at)), _names)
+    return as_written(given, lambda at: os.path.lexists(os.path.expanduser(at)), _names)
 
 
 def _names(directory: str) -> list[str]:

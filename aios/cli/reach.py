@@ -12,8 +12,7 @@ from aios.cli.place import alike, indexed
 from aios_syscalls.errors import NotFound
 
 if TYPE_CHECKING:
-    from aios_storage import At, Files
-    from aios_storage.library import Library
+    from aios_storage import At, Files, Library
 
 FEW = 8
 """Pieces that a search embeds itself, which takes a quarter of a second."""
@@ -42,13 +41,13 @@ def library(path: str, *, few: bool = True) -> Iterator[tuple[Library, str]]:
     Meaning is for the owner of the index to find where there is one, else for this process. What other programs have
     just written is found too; with `few` by its meaning as well, where that is little.
     """
-    from aios_storage.client import Owner
+    from aios_storage import OwnerClient
 
     if not os.path.lexists(os.path.expanduser(alike(path))):
         raise NotFound(f"there is no {path} to search in; check the path", field="path")
     place = indexed(path)
     with opened(place.root) as found:
-        if not isinstance(found.finder.nearest, Owner):  # which watches, and embeds
+        if not isinstance(found.finder.nearest, OwnerClient):  # which watches, and embeds
             found.refresh((place.path,))
             if few and found.embedder is not None and 0 < found.pending().chunks <= FEW:
                 found.embed()
@@ -58,11 +57,10 @@ def library(path: str, *, few: bool = True) -> Iterator[tuple[Library, str]]:
 @contextmanager
 def opened(root: Path, *, ask: bool = True) -> Iterator[Library]:
     """The library of a root, which is made one if it was none; unless `ask`, no owner is looked for."""
-    from aios_storage.client import Owner
+    from aios_storage import Library, OwnerClient
     from aios_storage.embedders import open_embedder
-    from aios_storage.library import Library
 
-    owner = Owner.find(root) if ask else None
+    owner = OwnerClient.find(root) if ask else None
     spec = None if owner else embedder()
     try:
         with Library(root, open_embedder(spec) if spec else None, owner) as found:

@@ -14,7 +14,7 @@ from aios.cli.reach import library
 from aios_syscalls.errors import BadRequest
 
 if TYPE_CHECKING:
-    from aios_storage.search import Filters, Query, Results
+    from aios_storage import Filters, Query, Results
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Wanted:
 
     def to_query(self, below: str) -> Query:
         """The library's query, for what lies below a directory. Raises BadRequest for a malformed part."""
-        from aios_storage.search import Query
+        from aios_storage import Query
 
         if not self.query.strip():
             raise BadRequest("the query is empty; say what to look for", "query")
@@ -44,7 +44,7 @@ class Wanted:
         )
 
     def _filters(self, below: str) -> Filters:
-        from aios_storage.search import Filters
+        from aios_storage import Filters
 
         return Filters(
             paths=tuple(self.paths),

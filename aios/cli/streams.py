@@ -91,9 +91,9 @@ class SaysLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         from aios.cli.output import say
-        from aios_storage.extract import reading
+        from aios_storage import reading_apart
 
-        path = reading.get()
+        path = reading_apart.get()
         if path and self._told == (path, record.name):
             return
         self._told = (path, record.name)

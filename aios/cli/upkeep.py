@@ -12,12 +12,12 @@ from aios.cli.place import KEPT, shown
 from aios_syscalls.errors import BadRequest, ModelFailed
 
 if TYPE_CHECKING:
-    from aios_storage.library import Library
+    from aios_storage import Library
 
 
 def status(library: Library, *, as_json: bool) -> Code:
     """Say what there is."""
-    from aios_storage.client import Owner
+    from aios_storage import OwnerClient
 
     pending, known = library.pending(), library.index.model()
     nearest = library.finder.nearest
@@ -30,7 +30,7 @@ def status(library: Library, *, as_json: bool) -> Code:
         "pending": {"files": pending.files, "chunks": pending.chunks},
         "model": known[0] if known else None,
         "kept_bytes": sum(file.stat().st_size for file in (library.root / KEPT).rglob("*") if file.is_file()),
-        "owner": nearest.status() if isinstance(nearest, Owner) else None,
+        "owner": nearest.status() if isinstance(nearest, OwnerClient) else None,
     }
     if as_json:
         print_json(facts)
@@ -69,10 +69,10 @@ def reembed(library: Library, *, as_json: bool) -> Code:
     """Embed everything by the embedder in force; what it has embedded before is not embedded again."""
     from aios.cli.indexing import take_in
     from aios.cli.progress import listener
-    from aios_storage.client import Owner
+    from aios_storage import OwnerClient
 
     nearest = library.finder.nearest
-    if isinstance(nearest, Owner):
+    if isinstance(nearest, OwnerClient):
         nearest.reembed()
     elif library.embedder is not None:
         library.index.reembed(library.embedder.id, library.embedder.dimension)

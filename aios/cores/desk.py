@@ -11,16 +11,24 @@ from typing import TypeVar, assert_never
 
 from aios.cores import file_values as values
 from aios.cores.share import Server
-from aios_storage import Drop, Files, Put
-from aios_storage.filters import matching as glob_matches
-from aios_storage.index import Entry
-from aios_storage.library import Library
-from aios_storage.notes import Link, Links, Shares
-from aios_storage.root import MAX_READ
-from aios_storage.scope import Scope
-from aios_storage.search import Query
-from aios_storage.sets import confirm, group, matching
-from aios_storage.version import Version
+from aios_storage import (
+    MAX_READ,
+    Drop,
+    Files,
+    IndexEntry,
+    Library,
+    Put,
+    Query,
+    Scope,
+    ShareLink,
+    ShareLinks,
+    Shares,
+    Version,
+    all_matching,
+    confirmed,
+    grouped,
+)
+from aios_storage import matching_globs as glob_matches
 from aios_syscalls import (
     AppendFile,
     BadRequest,
@@ -159,7 +167,7 @@ class Desk:
             case SearchFiles(query=query, context=context):
                 return self._search(query, context)
             case GroupFiles(query=query, by=by, most=most):
-                named = group(self.library, self._matching(query), by, most)
+                named = grouped(self.library, self._matching(query), by, most)
                 return FileGroups(groups=tuple(FileGroup(name=key, paths=tuple(each)) for key, each in named.items()))
             case JoinFiles(queries=queries, how=how):
                 return FileSet(paths=tuple(sorted(self._joined(queries, how))))
@@ -298,12 +306,12 @@ class Desk:
         self.library.freshen()
         if asked.text.strip():
             return values.hits(self.library.search(asked))
-        entries = matching(self.library, asked)
+        entries = all_matching(self.library, asked)
         return FileHits(hits=tuple(map(values.listed, entries)), pending_files=self.library.pending().files)
 
-    def _matching(self, query: FileQuery) -> list[Entry]:
+    def _matching(self, query: FileQuery) -> list[IndexEntry]:
         self.library.freshen()
-        return matching(self.library, self._query(query))
+        return all_matching(self.library, self._query(query))
 
     def _joined(self, queries: tuple[FileQuery, ...], how: str) -> set[str]:
         sets = [{entry.path for entry in self._matching(query)} for query in queries]
@@ -318,7 +326,7 @@ class Desk:
     def _delete_matching(self, query: FileQuery, token: str | None) -> FilesMatched:
         entries = self._matching(query)
         paths = tuple(entry.path for entry in entries)
-        if (right := confirm(entries, "delete", token)) is not None:
+        if (right := confirmed(entries, "delete", token)) is not None:
             return FilesMatched(paths=paths, token=right if paths else None)
         made = self.files.transaction([Drop(entry.path, self._of(entry)) for entry in entries])
         return FilesMatched(paths=paths, versions=tuple(map(self._version, made)))
@@ -330,7 +338,7 @@ class Desk:
         ]
         entries, paths = [entry for entry, _ in having], tuple(entry.path for entry, _ in having)
         what = json.dumps(["update", call.find, call.replace])
-        if (right := confirm(entries, what, call.token)) is not None:
+        if (right := confirmed(entries, what, call.token)) is not None:
             return FilesMatched(paths=paths, token=right if paths else None)
         made = self.files.transaction(
             [Put(entry.path, data.replace(find, by), self._of(entry)) for entry, data in having]
@@ -344,14 +352,14 @@ class Desk:
         share = Shares(self.files.truth).open(version.seq, self._me, time.time() + call.ttl_s)
         return FileShare(url=self.server.url(share.token, call.path), token=share.token, until=share.until)
 
-    def _of(self, entry: Entry) -> int:
+    def _of(self, entry: IndexEntry) -> int:
         """The version that was listed: what changed since the list was confirmed stays."""
         return self.files.by_seq(entry.seq).number
 
-    def _shown(self) -> list[Link]:
+    def _shown(self) -> list[ShareLink]:
         return [link for link in self._links.all() if link.owner == self._me or link.owner not in self.keepers]
 
-    def _link(self, name: str) -> Link:
+    def _link(self, name: str) -> ShareLink:
         """A saved query that the caller may know of. Raises NotFound."""
         shown = {link.name: link for link in self._shown()}
         if name not in shown:
@@ -359,8 +367,8 @@ class Desk:
         return shown[name]
 
     @property
-    def _links(self) -> Links:
-        return Links(self.files.truth)
+    def _links(self) -> ShareLinks:
+        return ShareLinks(self.files.truth)
 
     @property
     def _me(self) -> str:
@@ -372,5 +380,5 @@ def _done(path: str, version: Version | None) -> FileDone:
     return FileDone(path=path, version=None if version is None else version.number)
 
 
-def _saved(link: Link) -> SavedQuery:
+def _saved(link: ShareLink) -> SavedQuery:
     return SavedQuery(link=link.name, query=FileQuery.model_validate_json(link.query), author=link.owner)

@@ -13,9 +13,7 @@ from anyio import CapacityLimiter, to_thread
 from aios.cores.desk import Desk
 from aios.cores.share import Server
 from aios.kernel.core import Turn
-from aios_storage import Author
-from aios_storage.library import Library
-from aios_storage.scope import Scope, home
+from aios_storage import Author, Library, Scope, home_of
 from aios_syscalls import (
     Cancelled,
     DeleteMatching,
@@ -116,7 +114,7 @@ class FileCore:
             author = Author(turn.program, self._run, turn.pid, turn.id.n)
             files = self._library.files
             if self._homes is not None and turn.pid not in self._made:
-                files.root.make_way(f"{home(self._homes, turn.program, turn.pid)}/any")
+                files.root.make_way(f"{home_of(self._homes, turn.program, turn.pid)}/any")
                 self._made.add(turn.pid)
             scope = Scope.of(turn.program, turn.pid, self._private, self._homes, files.root.leads_to)
             return Desk(self._library, files.by(author), scope, self._server, frozenset(self._private))

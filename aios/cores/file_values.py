@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from aios_storage import At, Change, Drop, Entry, Put, Rename, Version
-from aios_storage.filters import Filters
-from aios_storage.index import Entry as Indexed
-from aios_storage.search import Hit, Query, Results
+from aios_storage import At, Change, Drop, Entry, Filters, Hit, Put, Query, Rename, Results, Version
+from aios_storage import IndexEntry as Indexed
 from aios_syscalls import (
     DropFile,
     FileHit,

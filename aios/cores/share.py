@@ -9,8 +9,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import quote
 
-from aios_storage import Files
-from aios_storage.notes import Shares
+from aios_storage import Files, Shares
 from aios_syscalls import AiosError, NotFound
 
 HOST = "127.0.0.1"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from aios_storage.words import grams, is_apart
+from aios_storage import grams, is_apart
 
 SILENT = "The files do not say."
 """What a model is to write when no passage answers."""

@@ -15,7 +15,7 @@ from aios.shell.answer import Passage, evidence
 from aios.shell.ask import ROOM
 from aios.shell.names import Elsewise, Words, directory, existing
 from aios.shell.session import PAGE, Scope, Session
-from aios_storage.search import Filters, Hit, Query, Results
+from aios_storage import Filters, Hit, Query, Results
 from aios_syscalls.errors import BadRequest
 
 MOST_PASSAGES = 5

@@ -19,8 +19,7 @@ from aios.shell.ask import Asker
 from aios.shell.loop import batch, interact
 from aios.shell.session import Session
 from aios.shell.status import status
-from aios_storage.client import Meaning
-from aios_storage.library import Library
+from aios_storage import Library, OwnedVectors
 from aios_syscalls.errors import AiosError
 
 
@@ -42,7 +41,7 @@ def shell(directory: str, *, config: Path | None = None, model: str | None = Non
 
 
 @contextmanager
-def _meaning(root: Path) -> Iterator[Meaning | None]:
+def _meaning(root: Path) -> Iterator[OwnedVectors | None]:
     """The owner of the index, or a child that becomes it while the user already types."""
     spec = embedder()
     if spec is None:

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from aios.shell.ask import Asker
-    from aios_storage.library import Library
-    from aios_storage.search import Hit, Query, Results
+    from aios_storage import Hit, Library, Query, Results
 
 PAGE = 10
 """Results shown at once."""

@@ -8,11 +8,10 @@ from aios.cli.hits import waiting
 from aios_syscalls.errors import AiosError
 
 if TYPE_CHECKING:
-    from aios_storage.client import Meaning
-    from aios_storage.library import Library
+    from aios_storage import Library, OwnedVectors
 
 
-def status(library: Library, meaning: Meaning | None) -> str:
+def status(library: Library, meaning: OwnedVectors | None) -> str:
     """It in words; never raises what the library or the owner do."""
     try:
         count, pending = library.index.count(), library.pending()
@@ -22,7 +21,7 @@ def status(library: Library, meaning: Meaning | None) -> str:
     return " · ".join((files, waiting(pending) or "all found by meaning", _owner(meaning)))
 
 
-def _owner(meaning: Meaning | None) -> str:
+def _owner(meaning: OwnedVectors | None) -> str:
     if meaning is None:
         return "no embedding model: keywords only"
     if meaning.owner is None:

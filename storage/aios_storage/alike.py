@@ -23,7 +23,7 @@ def only(name: str, names: Iterable[str]) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def followed(path: str, there: Callable[[str], bool], names: Callable[[str], Iterable[str]]) -> str:
+def as_written(path: str, there: Callable[[str], bool], names: Callable[[str], Iterable[str]]) -> str:
     """A path as its parts are written on the disk, as far as they are there.
 
     `there` says whether a path is, `names` what is in a directory.

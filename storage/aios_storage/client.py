@@ -17,7 +17,7 @@ from aios_storage.embedders import open_embedder
 from aios_storage.filters import Selection
 from aios_storage.owner import ANOTHER
 from aios_storage.store import open_own, own
-from aios_storage.wire import address, receive, send
+from aios_storage.wire import owner_address, receive, send
 from aios_syscalls.errors import StorageFailed, from_wire
 
 ANSWER_S = 15.0
@@ -32,11 +32,11 @@ AGAIN_S = 5.0
 """Before an owner that could not be started is tried again."""
 
 
-class Owner:
+class OwnerClient:
     """The running owner of a root's index, as others see it; any number of threads may ask at once."""
 
     def __init__(self, root: Path, child: subprocess.Popen[bytes] | None = None) -> None:
-        self._address = address(root)
+        self._address = owner_address(root)
         self._child = child
         # A connection that is held says that somebody still wants the owner.
         self._held = self._connect()
@@ -47,14 +47,14 @@ class Owner:
             raise
 
     @classmethod
-    def find(cls, root: Path) -> Owner | None:
+    def find(cls, root: Path) -> OwnerClient | None:
         """The owner that there is, None for none."""
         with suppress(OSError, StorageFailed):
             return cls(root)
         return None
 
     @classmethod
-    def start(cls, root: Path, embedder: str, *options: str, launcher: Sequence[str] = RUN_MODULE) -> Owner:
+    def start(cls, root: Path, embedder: str, *options: str, launcher: Sequence[str] = RUN_MODULE) -> OwnerClient:
         """The owner that there is, or a child of this process. Raises StorageFailed where none comes to be.
 
         `launcher` is the command that runs a module, and may put a wall around it.
@@ -143,7 +143,7 @@ class Owner:
         return reply
 
 
-class Meaning:
+class OwnedVectors:
     """The nearest pieces by whichever owner there is, or a child that is started at the first question."""
 
     def __init__(self, root: Path, embedder: str, *options: str, launcher: Sequence[str] = RUN_MODULE) -> None:
@@ -151,7 +151,7 @@ class Meaning:
         self._died = False
         self._lock = threading.Lock()
         self._closed = False
-        self._owner: Owner | None = None
+        self._owner: OwnerClient | None = None
         self._starting: threading.Thread | None = None
         self._failed: StorageFailed | None = None
         self._again = 0.0
@@ -161,7 +161,7 @@ class Meaning:
         return open_embedder(self._embedder).id
 
     @property
-    def owner(self) -> Owner | None:
+    def owner(self) -> OwnerClient | None:
         """The owner that was asked last."""
         return self._owner
 
@@ -174,7 +174,7 @@ class Meaning:
             self._lost(owner)
         return self.reach(PATIENCE_S).nearest(text, limit, among)
 
-    def reach(self, patience: float = START_S) -> Owner:
+    def reach(self, patience: float = START_S) -> OwnerClient:
         """The owner, waited for so many seconds. Raises StorageFailed where there is none by then."""
         with self._lock:
             if self._owner is not None:
@@ -208,7 +208,7 @@ class Meaning:
 
     def _start(self) -> None:
         try:
-            owner = Owner.start(self._root, self._embedder, *self._options, launcher=self._launcher)
+            owner = OwnerClient.start(self._root, self._embedder, *self._options, launcher=self._launcher)
         except StorageFailed as error:
             with self._lock:
                 self._failed, self._again, self._starting = error, time.monotonic() + AGAIN_S, None
@@ -220,7 +220,7 @@ class Meaning:
             else:
                 self._owner, self._died = owner, False
 
-    def _lost(self, owner: Owner) -> None:
+    def _lost(self, owner: OwnerClient) -> None:
         """Forget an owner that does not answer."""
         with self._lock:
             if self._owner is owner:

@@ -191,7 +191,7 @@ def _because(path: str, what: str, found: Match) -> str:
     )
 
 
-def check_allowed(name: str) -> str:
+def check_executed(name: str) -> str:
     """What is wrong with a name that is to be allowed, and what to write instead; empty where it is fine."""
     if name.startswith("/") or not parts_of(name) or ".." in name.split("/"):
         return f"{name!r} is no name below the root; give one such as Makefile or .github/workflows"

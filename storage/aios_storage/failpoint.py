@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import signal
 
-VARIABLE = "AIOS_FAILPOINT"
+FAILPOINT_VARIABLE = "AIOS_FAILPOINT"
 """`name:n` kills the process at the n-th pass of the point of that name."""
 
-_name, _, _count = os.environ.get(VARIABLE, "").partition(":")
+_name, _, _count = os.environ.get(FAILPOINT_VARIABLE, "").partition(":")
 _left = int(_count or 1)
 
 

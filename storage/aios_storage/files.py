@@ -29,7 +29,7 @@ from aios_storage.path import is_unicode, split
 from aios_storage.root import MAX_ENTRIES, MAX_READ, Root
 from aios_storage.scan import Scanned, Scanner, Skip
 from aios_storage.sealed import NOTHING
-from aios_storage.store import PLACE
+from aios_storage.store import STORE_DIRECTORY
 from aios_storage.truth import Truth, typed_errors
 from aios_storage.undo import Undone, plan
 from aios_storage.version import USER, At, Author, Version
@@ -535,7 +535,7 @@ def _all(fd: int) -> bytes:
 
 
 def _own(path: str) -> bool:
-    return path == PLACE or path.startswith(f"{PLACE}/")
+    return path == STORE_DIRECTORY or path.startswith(f"{STORE_DIRECTORY}/")
 
 
 def _nothing() -> None: ...

@@ -125,7 +125,7 @@ def refuse_many(filters: Filters) -> None:
         raise BadRequest(f"a pattern of paths has {LONGEST} characters at most; shorten it", "paths")
 
 
-def matching(paths: Sequence[str], patterns: Sequence[str]) -> set[str]:
+def matching_globs(paths: Sequence[str], patterns: Sequence[str]) -> set[str]:
     """Those of some paths that `Filters.paths` of these patterns lets through: all for no pattern."""
     if not patterns:
         return set(paths)

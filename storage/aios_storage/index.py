@@ -52,7 +52,7 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class IndexEntry:
     """A file in the index; `modified` in seconds since the epoch."""
 
     id: int
@@ -177,7 +177,7 @@ class Index(Mended):
         tagged = self._files.tagged(filters.tags) if filters.tags else None
         return select(filters, tagged)
 
-    def selected(self, selection: Selection | None) -> list[Entry]:
+    def selected(self, selection: Selection | None) -> list[IndexEntry]:
         """The files of a selection, by path."""
         sql, parameters = _where(selection)
         return [_entry(row) for row in self._ask(f"{_ENTRY}{sql} ORDER BY path", parameters)]
@@ -199,7 +199,7 @@ class Index(Mended):
         )
         return [(int(id), float(score)) for id, score in rows]
 
-    def entries(self, ids: Iterable[int]) -> dict[int, Entry]:
+    def entries(self, ids: Iterable[int]) -> dict[int, IndexEntry]:
         """The files of these ids, without those that the truth knows otherwise by now."""
         wanted = list(ids)
         rows = self._ask(f"{_ENTRY} WHERE id IN ({', '.join('?' * len(wanted))})", wanted)
@@ -428,9 +428,9 @@ _ENTRY = "SELECT id, path, seq, document, size, modified, author, kind FROM entr
 _PIECE = "chunk.document, chunk.ordinal, chunk.start, chunk.end, chunk.line, chunk.last_line, chunk.hash"
 
 
-def _entry(row: Sequence[Any]) -> Entry:
+def _entry(row: Sequence[Any]) -> IndexEntry:
     id, path, seq, document, size, modified, author, kind = row
-    return Entry(id, path, seq, document, size, modified, author, kind)
+    return IndexEntry(id, path, seq, document, size, modified, author, kind)
 
 
 def _where(selection: Selection | None) -> tuple[str, tuple[Any, ...]]:

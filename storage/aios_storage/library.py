@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from aios_storage.client import Meaning
+from aios_storage.client import OwnedVectors
 from aios_storage.embedders import Embedder
 from aios_storage.files import Files
 from aios_storage.filters import Filters
@@ -17,7 +17,7 @@ from aios_storage.index import Index, Pending
 from aios_storage.scan import Scanned
 from aios_storage.sealed import NOTHING, Sealed
 from aios_storage.search import Finder, Hit, Query, Results
-from aios_storage.vectors import Exact, Nearest, embed_pending
+from aios_storage.vectors import BruteForce, Nearest, embed_pending
 from aios_storage.version import USER, Author
 from aios_syscalls.errors import AiosError, BadRequest
 
@@ -53,11 +53,13 @@ class Library:
             raise
         self.embedder = embedder
         self._looked = -FRESH_S
-        self.finder = Finder(self.files, self.index, nearest or (Exact(self.index, embedder) if embedder else None))
+        self.finder = Finder(
+            self.files, self.index, nearest or (BruteForce(self.index, embedder) if embedder else None)
+        )
 
     def close(self) -> None:
         """Let go of the directory and of whoever finds by meaning; nothing else may be called after."""
-        if isinstance(self.finder.nearest, Meaning):
+        if isinstance(self.finder.nearest, OwnedVectors):
             self.finder.nearest.close()
         self.index.close()
         self.files.close()

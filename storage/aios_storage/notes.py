@@ -10,7 +10,7 @@ from aios_syscalls.errors import Denied, Exists, NotFound
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class ShareLink:
     """A saved query, as whoever saved it spells queries."""
 
     name: str
@@ -28,22 +28,22 @@ class Share:
     until: float
 
 
-class Links:
+class ShareLinks:
     """The saved queries of a root."""
 
     def __init__(self, truth: Truth) -> None:
         self._truth = truth
 
-    def save(self, name: str, owner: str, query: str, time: float) -> Link:
+    def save(self, name: str, owner: str, query: str, time: float) -> ShareLink:
         """Keep a query under a name. Raises Exists where another owner has the name."""
         with self._truth.locked(), self._truth.transaction() as connection:
             row = connection.execute("SELECT owner FROM link WHERE name = ?", (name,)).fetchone()
             if row and row[0] != owner:
                 raise Exists(f"{row[0]} has a query named {name}; choose another name", field="link")
             connection.execute("INSERT OR REPLACE INTO link VALUES (?, ?, ?, ?)", (name, owner, query, time))
-        return Link(name, owner, query)
+        return ShareLink(name, owner, query)
 
-    def drop(self, name: str, owner: str) -> Link:
+    def drop(self, name: str, owner: str) -> ShareLink:
         """Forget a query. Raises NotFound, or Denied for that of another owner."""
         link = self.get(name)
         if link.owner != owner:
@@ -52,18 +52,18 @@ class Links:
             connection.execute("DELETE FROM link WHERE name = ?", (name,))
         return link
 
-    def get(self, name: str) -> Link:
+    def get(self, name: str) -> ShareLink:
         """A query by its name. Raises NotFound."""
         row = self._truth.read().execute("SELECT name, owner, query FROM link WHERE name = ?", (name,)).fetchone()
         if row is None:
             names = ", ".join(link.name for link in self.all())
             raise NotFound(f"there is no saved query {name}; there are: {names or 'none'}", field="link")
-        return Link(*row)
+        return ShareLink(*row)
 
-    def all(self) -> list[Link]:
+    def all(self) -> list[ShareLink]:
         """Every saved query, by name."""
         rows = self._truth.read().execute("SELECT name, owner, query FROM link ORDER BY name")
-        return [Link(*row) for row in rows]
+        return [ShareLink(*row) for row in rows]
 
 
 class Shares:

@@ -27,9 +27,9 @@ from aios_storage.files import Files
 from aios_storage.filters import Selection
 from aios_storage.index import Index
 from aios_storage.store import open_own, own
-from aios_storage.vectors import Exact, embed_pending
+from aios_storage.vectors import BruteForce, embed_pending
 from aios_storage.watch import Watcher
-from aios_storage.wire import address, receive, send
+from aios_storage.wire import owner_address, receive, send
 from aios_syscalls.errors import AiosError, BadRequest, KernelBug
 
 ANOTHER = 3
@@ -63,7 +63,7 @@ class Owner:
         self.index = Index(self.files)
         self.files.on_change = self._woken
         self._embedder = embedder
-        self._exact = Exact(self.index, embedder)
+        self._exact = BruteForce(self.index, embedder)
         self._chroma: Chroma | None = None
         self._chroma_from = chroma_from
         self._chroma_lock = threading.Lock()
@@ -333,7 +333,7 @@ def main(arguments: list[str] | None = None) -> int:
             # Chroma's files grow to many gigabytes when they are damaged.
             most = max(4 << 30, 40 * sum(file.stat().st_size for file in files_place.glob("*.db")))
             resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-            place = address(options.root)
+            place = owner_address(options.root)
             place.unlink(missing_ok=True)
             owner = Owner(options.root, open_embedder(options.embedder), options.chroma_from)
             os.chdir(files_place)  # Chroma reads its settings from a `.env` in the working directory

@@ -46,7 +46,7 @@ class Keywords:
         return expression
 
 
-def parse(text: str) -> Keywords:
+def parse_query(text: str) -> Keywords:
     """A query: words, of which any will do; "a phrase"; +must; -never; a AND b; beginning*.
 
     Raises BadRequest where there is no word in what must or must not be there, or in a phrase that is all there is; and

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Self, cast
 
 from aios_storage import beneath, directory
-from aios_storage.alike import followed
+from aios_storage.alike import as_written
 from aios_storage.directory import Entry, Kind
 from aios_storage.fault import faults
 from aios_storage.path import TEMPORARY, Parts, is_unicode, refuse_protected, split
@@ -266,7 +266,7 @@ class Root:
 
     def alike(self, path: str) -> str:
         """The path as it is written on the disk, where a canonically equivalent one is there and it is not."""
-        return path if path.isascii() else followed(path, self.there, self._names)
+        return path if path.isascii() else as_written(path, self.there, self._names)
 
     def there(self, path: str) -> bool:
         """Whether anything is at a path, be it a link."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from aios_storage.filters import Filters
-from aios_storage.store import PLACE
+from aios_storage.store import STORE_DIRECTORY
 from aios_syscalls.errors import Denied
 
 
@@ -37,7 +37,7 @@ class Scope:
         own = {places[program]} if program in places else set()
         others = set(places.values()) - own
         if homes is not None:
-            own.add(home(homes, program, pid))
+            own.add(home_of(homes, program, pid))
             others.add(f"{_tidy(homes)}/")
         ends = {place: f"{real(place.rstrip('/'))}{'/' if place.endswith('/') else ''}" for place in own | others}
         return cls(
@@ -47,7 +47,7 @@ class Scope:
 
     def sees(self, path: str) -> bool:
         """Whether a real path below the root may be seen."""
-        if any(part.casefold() == PLACE for part in path.split("/")):
+        if any(part.casefold() == STORE_DIRECTORY for part in path.split("/")):
             return False
         return not any(_within(path, hidden) and not self._mine(path, hidden) for hidden in self.hidden)
 
@@ -69,7 +69,7 @@ class Scope:
         return any(own.startswith(f"{hidden.rstrip('/')}/") and _within(path, own) for own in self.own)
 
 
-def home(homes: str, program: str, pid: int) -> str:
+def home_of(homes: str, program: str, pid: int) -> str:
     """The directory that a process has for itself."""
     return f"{_tidy(homes)}/{PurePath(program).stem}-{pid}"
 

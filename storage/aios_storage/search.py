@@ -11,14 +11,14 @@ from aios_storage.embedders import FLOORS, Embedder
 from aios_storage.files import Files
 from aios_storage.filters import Filters, Selection
 from aios_storage.fusion import fuse
-from aios_storage.index import Entry, Index, Pending, Piece
+from aios_storage.index import Index, IndexEntry, Pending, Piece
 from aios_storage.ledger import Head
-from aios_storage.query import STOP_WORDS, Keywords, parse
+from aios_storage.query import STOP_WORDS, Keywords, parse_query
 from aios_storage.snippet import Terms, says, snippet
-from aios_storage.vectors import Exact, Nearest
+from aios_storage.vectors import BruteForce, Nearest
 from aios_syscalls.errors import BadRequest, ModelFailed, NotFound, WorldError
 
-__all__ = ["Embedder", "Exact", "Filters", "Finder", "Hit", "Nearest", "Pending", "Query", "Results"]
+__all__ = ["BruteForce", "Embedder", "Filters", "Finder", "Hit", "Nearest", "Pending", "Query", "Results"]
 
 Mode = Literal["hybrid", "semantic", "keyword"]
 Why = Literal["kw", "vec", "both"]
@@ -138,7 +138,7 @@ class Finder:
             .decode("utf-8", "replace")
         )
 
-    def _entry(self, path: str) -> Entry:
+    def _entry(self, path: str) -> IndexEntry:
         self._index.catch_up()
         for entry in self._index.selected(Selection("entry.path = ?", (self._files.alike(path),))):
             return entry
@@ -156,7 +156,7 @@ class Finder:
 
     def _once(self, query: Query, plain: bool = False) -> tuple[Results, set[str]]:
         """Results of what the index says, and those paths of them that look otherwise on the disk."""
-        keywords = Keywords() if plain else parse(query.text)
+        keywords = Keywords() if plain else parse_query(query.text)
         among = _narrowed(self._index.select(query.filters), keywords)
         found = _Found()
         depth = max(DEPTH, query.limit)
@@ -237,7 +237,7 @@ class Finder:
         except OSError:
             return True
 
-    def _hit(self, entry: Entry, score: float, found: _Found, terms: Terms, context: int) -> Hit | None:
+    def _hit(self, entry: IndexEntry, score: float, found: _Found, terms: Terms, context: int) -> Hit | None:
         try:
             version = self._files.by_seq(entry.seq)
         except NotFound:
@@ -266,7 +266,7 @@ class Finder:
             author=entry.author,
         )
 
-    def _piece(self, entry: Entry, data: bytes, found: _Found, terms: Terms) -> Piece:
+    def _piece(self, entry: IndexEntry, data: bytes, found: _Found, terms: Terms) -> Piece:
         """Of a file's pieces the nearest, unless it has none of the words, or says nothing, and another does."""
 
         def read(piece: Piece) -> str:

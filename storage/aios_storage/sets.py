@@ -13,7 +13,7 @@ from datetime import datetime
 import numpy as np
 
 from aios_storage.embedders import Floats
-from aios_storage.index import Entry
+from aios_storage.index import IndexEntry
 from aios_storage.library import Library
 from aios_storage.query import STOP_WORDS
 from aios_storage.search import Query
@@ -27,7 +27,7 @@ BODY = 4000
 _KEY = secrets.token_bytes(32)
 
 
-def matching(library: Library, query: Query) -> list[Entry]:
+def all_matching(library: Library, query: Query) -> list[IndexEntry]:
     """The files that a query finds, best first; without text all that meet its conditions, by path."""
     library.index.catch_up()
     if not query.text.strip():
@@ -37,7 +37,7 @@ def matching(library: Library, query: Query) -> list[Entry]:
     return [by_path[hit.path] for hit in hits if hit.path in by_path]
 
 
-def group(library: Library, entries: Sequence[Entry], by: str, most: int) -> dict[str, list[str]]:
+def grouped(library: Library, entries: Sequence[IndexEntry], by: str, most: int) -> dict[str, list[str]]:
     """Paths in groups: by `topic`, `author`, `type`, `month`, `directory`, or a field of the files' heads.
 
     `author` is who changed a file last, and `field:author` what its head says; others need no `field:`. Topics are
@@ -69,7 +69,7 @@ def group(library: Library, entries: Sequence[Entry], by: str, most: int) -> dic
     return dict(sorted(groups.items(), key=lambda pair: (-len(pair[1]), pair[0])))
 
 
-def confirm(entries: Sequence[Entry], what: str, token: str | None) -> str | None:
+def confirmed(entries: Sequence[IndexEntry], what: str, token: str | None) -> str | None:
     """The token that confirms a change of just these files as they are; None where the one given does.
 
     Raises Conflict for a token of other files, or of these as they were.
@@ -83,14 +83,14 @@ def confirm(entries: Sequence[Entry], what: str, token: str | None) -> str | Non
     return None
 
 
-def _topics(library: Library, entries: Sequence[Entry], most: int) -> Mapping[str, list[str]]:
+def _topics(library: Library, entries: Sequence[IndexEntry], most: int) -> Mapping[str, list[str]]:
     """Clusters of the files that have vectors; the others are a group of their own."""
     vectors = library.index.means([entry.document for entry in entries])
     known = [entry for entry in entries if entry.document in vectors]
     groups: dict[str, list[str]] = {}
     if known:
         matrix = np.stack([vectors[entry.document] for entry in known])
-        clusters: dict[int, list[Entry]] = defaultdict(list)
+        clusters: dict[int, list[IndexEntry]] = defaultdict(list)
         for entry, cluster in zip(known, _clusters(matrix, min(most, max(1, len(known) // 2))), strict=True):
             clusters[cluster].append(entry)
         groups = _named(library, list(clusters.values()))
@@ -127,7 +127,7 @@ def _parts(word: str) -> list[str]:
     return [word] if word.isascii() else [part for each in split(word) for part in grams(each)]
 
 
-def _named(library: Library, clusters: Sequence[Sequence[Entry]]) -> dict[str, list[str]]:
+def _named(library: Library, clusters: Sequence[Sequence[IndexEntry]]) -> dict[str, list[str]]:
     counts = []
     for cluster in clusters:
         words: Counter[str] = Counter()

@@ -14,14 +14,14 @@ from pathlib import Path
 
 from aios_syscalls.errors import StorageFailed
 
-PLACE = ".aios"
+STORE_DIRECTORY = ".aios"
 """Its name; a protected one, which no caller reads or writes."""
 _IGNORED = b"*\n"
 
 
 def own(root: Path) -> Path:
     """The directory, made where there is none. Raises StorageFailed for one that is not ours alone, OSError."""
-    place = root / PLACE
+    place = root / STORE_DIRECTORY
     place.mkdir(mode=0o700, exist_ok=True)
     _refuse_foreign(place)
     for odd in _odd(place):

@@ -92,7 +92,7 @@ class Truth:
     """
 
     def __init__(self, root: Path) -> None:
-        self.place = root / store.PLACE
+        self.place = root / store.STORE_DIRECTORY
         self.path = self.place / "truth.db"
         self._database = Database(self.path)
         self._local = threading.local()

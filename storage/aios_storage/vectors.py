@@ -58,7 +58,7 @@ def embed_pending(
     return done
 
 
-class Exact:
+class BruteForce:
     """Every vector of the index in memory, as float32, compared one by one: exact; any number of threads."""
 
     def __init__(self, index: Index, embedder: Embedder) -> None:

@@ -17,7 +17,7 @@ _LENGTH = struct.Struct(">I")
 MOST = 16 * 1024 * 1024
 
 
-def address(root: Path) -> Path:
+def owner_address(root: Path) -> Path:
     """Where the owner of a root's index listens: short, since an address of a socket has 107 bytes at most.
 
     Raises StorageFailed where the directory for it is somebody else's.

@@ -18,10 +18,10 @@ import docx
 import pytest
 from pathspec import GitIgnoreSpec
 
+from aios_storage import parse_query
 from aios_storage.extract import apart, extract
 from aios_storage.extract.encoding import NoText
 from aios_storage.ignore import Ignore
-from aios_storage.query import parse
 from aios_storage.snippet import Terms, snippet
 from aios_storage.words import fold, indexed, split
 
@@ -226,7 +226,7 @@ def test_who_reads_documents_is_told_no_key(monkeypatch: pytest.MonkeyPatch) -> 
 def test_no_pile_of_marks_takes_long_to_index_or_to_look_for() -> None:
     few = SIZE // 4
     pile = "a" + "\u0301" * few + "\u0323" * few + " \u05b0" + "\u05c1\u05b0" * few + " needle"
-    works: tuple[Callable[..., object], ...] = (indexed, split, fold, parse, partial(snippet, pile, 1, 1))
+    works: tuple[Callable[..., object], ...] = (indexed, split, fold, parse_query, partial(snippet, pile, 1, 1))
     for work in works:
         assert cost(partial(work, Terms(["needle"]) if isinstance(work, partial) else pile)) < ENOUGH
     assert split(pile)[-1] == "needle"

@@ -10,10 +10,7 @@ from typing import Any
 
 import pytest
 
-from aios_storage import difference, filters, query
-from aios_storage.filters import Filters
-from aios_storage.library import Library
-from aios_storage.search import Query
+from aios_storage import Filters, Library, Query, difference, filters, query
 from aios_syscalls.errors import BadRequest, StorageFailed
 
 MANY = [f"a{number}" for number in range(1200)]

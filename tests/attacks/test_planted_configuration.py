@@ -25,9 +25,8 @@ from aios.boot.run import sealed
 from aios.config import Config, load
 from aios.models.scripted import ScriptedModel
 from aios.sdk import Agent
-from aios_storage.failpoint import VARIABLE
-from aios_storage.library import Library
-from aios_storage.sealed import NOTHING, Sealed
+from aios_storage import FAILPOINT_VARIABLE, Library, Sealed
+from aios_storage.sealed import NOTHING
 from aios_syscalls import AiosError, Denied
 
 Aios = Callable[..., Result]
@@ -403,7 +402,7 @@ def test_what_the_user_had_half_done_at_a_crash_is_finished_under_a_seal(tmp_pat
         "import sys\nfrom aios_storage import Files, Put\n"
         "Files(sys.argv[1]).transaction([Put('a.md', b'mine'), Put('aios.toml', b'mine')])\n"
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), VARIABLE: "between-files"}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), FAILPOINT_VARIABLE: "between-files"}
     died = subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=False)
     assert died.returncode == -signal.SIGKILL
     assert not (tmp_path / "aios.toml").exists()

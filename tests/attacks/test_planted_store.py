@@ -13,12 +13,8 @@ from typing import Any
 
 import pytest
 
-from aios_storage import change, root, store
-from aios_storage.client import Owner
-from aios_storage.files import Files
-from aios_storage.index import Index
-from aios_storage.library import Library
-from aios_storage.store import PLACE, own
+from aios_storage import STORE_DIRECTORY, Files, Index, Library, OwnerClient, change, root, store
+from aios_storage.store import own
 from aios_storage.truth import Truth
 from aios_syscalls.errors import Denied, StorageFailed
 
@@ -50,7 +46,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def link(checkout: Path, name: str, target: Path) -> None:
-    place = checkout / PLACE / name
+    place = checkout / STORE_DIRECTORY / name
     place.parent.mkdir(parents=True, exist_ok=True)
     place.symlink_to(target)
 
@@ -82,7 +78,7 @@ def test_a_link_in_the_store_is_refused_and_not_followed(
     assert name in refused.value.message
     assert "\n" not in refused.value.message
     with pytest.raises(StorageFailed, match="move it away"):
-        Owner.start(checkout, SPEC)
+        OwnerClient.start(checkout, SPEC)
     command = [sys.executable, "-P", "-m", "aios_storage.owner", str(checkout), "--embedder", SPEC]
     if name.startswith("owner"):
         ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
@@ -106,14 +102,14 @@ def test_a_link_that_comes_later_is_not_followed_either(
     monkeypatch.setattr(store, "_odd", lambda place: ())
     link(checkout, name, tmp_path / "victim")
     with pytest.raises((OSError, Denied)) as refused:
-        opened(checkout) if name != "owner.log" else Owner.start(checkout, SPEC)
+        opened(checkout) if name != "owner.log" else OwnerClient.start(checkout, SPEC)
     assert "link" in str(refused.value)
     assert not (tmp_path / "victim").exists()
 
 
 def test_a_fifo_in_the_store_is_refused_and_not_waited_for(checkout: Path) -> None:
-    (checkout / PLACE).mkdir()
-    os.mkfifo(checkout / PLACE / "lock")
+    (checkout / STORE_DIRECTORY).mkdir()
+    os.mkfifo(checkout / STORE_DIRECTORY / "lock")
     with pytest.raises(StorageFailed, match="move it away"):
         opened(checkout)
 
@@ -127,7 +123,7 @@ def other(tmp_path: Path) -> Path:
 
 
 def test_a_store_that_is_a_link_to_that_of_another_root_is_refused(checkout: Path, tmp_path: Path) -> None:
-    (checkout / PLACE).symlink_to(other(tmp_path) / PLACE)
+    (checkout / STORE_DIRECTORY).symlink_to(other(tmp_path) / STORE_DIRECTORY)
     with pytest.raises(StorageFailed, match="symbolic link"):
         Files(checkout)
 
@@ -135,7 +131,7 @@ def test_a_store_that_is_a_link_to_that_of_another_root_is_refused(checkout: Pat
 def test_without_the_defence_the_files_of_another_root_are_read(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (checkout / PLACE).symlink_to(other(tmp_path) / PLACE)
+    (checkout / STORE_DIRECTORY).symlink_to(other(tmp_path) / STORE_DIRECTORY)
     without(monkeypatch)
     with Files(checkout) as files:
         assert files.show("secret.txt") == b"of somebody else"
@@ -143,11 +139,11 @@ def test_without_the_defence_the_files_of_another_root_are_read(
 
 @pytest.mark.parametrize("mode", [0o777, 0o702])
 def test_a_store_that_everybody_may_write_in_is_refused(checkout: Path, mode: int) -> None:
-    (checkout / PLACE).mkdir()
-    (checkout / PLACE).chmod(mode)
+    (checkout / STORE_DIRECTORY).mkdir()
+    (checkout / STORE_DIRECTORY).chmod(mode)
     with pytest.raises(StorageFailed, match="everybody"):
         own(checkout)
-    (checkout / PLACE).chmod(0o755)
+    (checkout / STORE_DIRECTORY).chmod(0o755)
     own(checkout)
 
 
@@ -159,7 +155,7 @@ def test_a_store_of_another_user_is_refused_and_one_of_root_is_not(
     monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
     if mine == 0:  # then it is of root
         own(checkout)
-        os.chown(checkout / PLACE, 4321, -1)
+        os.chown(checkout / STORE_DIRECTORY, 4321, -1)
     with pytest.raises(StorageFailed, match="another user"):
         own(checkout)
 
@@ -168,7 +164,7 @@ def plant(checkout: Path, *rows: tuple[Any, ...]) -> None:
     """A store as aios makes it, with changes that are said to be half made."""
     with Files(checkout) as files:
         files.write("evil.txt", b"evil")
-    with closing(sqlite3.connect(checkout / PLACE / "truth.db")) as database:
+    with closing(sqlite3.connect(checkout / STORE_DIRECTORY / "truth.db")) as database:
         database.executemany("INSERT INTO pending VALUES (?, ?, ?, ?)", rows)
         database.commit()
 
@@ -242,7 +238,7 @@ STAND_IN = (
 @pytest.mark.parametrize("code", [TRIGGER, VIEW, VIRTUAL, STAND_IN, "DROP TABLE pending"])
 def test_a_truth_with_code_in_it_is_refused(checkout: Path, code: str) -> None:
     plant(checkout)
-    with closing(sqlite3.connect(checkout / PLACE / "truth.db")) as database:
+    with closing(sqlite3.connect(checkout / STORE_DIRECTORY / "truth.db")) as database:
         database.executescript(code)
     with pytest.raises(StorageFailed, match=r"move the directory"):
         Truth(checkout)
@@ -250,7 +246,7 @@ def test_a_truth_with_code_in_it_is_refused(checkout: Path, code: str) -> None:
 
 def test_a_truth_with_another_table_or_index_is_opened(checkout: Path) -> None:
     plant(checkout)
-    with closing(sqlite3.connect(checkout / PLACE / "truth.db")) as database:
+    with closing(sqlite3.connect(checkout / STORE_DIRECTORY / "truth.db")) as database:
         database.executescript("CREATE TABLE later (a); CREATE INDEX later_a ON later (a)")
     with Files(checkout) as files:
         assert files.show("evil.txt") == b"evil"
@@ -268,7 +264,7 @@ def test_a_truth_with_another_table_or_index_is_opened(checkout: Path) -> None:
 def test_an_index_with_code_in_it_is_made_anew(checkout: Path, code: str) -> None:
     plant(checkout)
     opened(checkout)
-    path = checkout / PLACE / "index.db"
+    path = checkout / STORE_DIRECTORY / "index.db"
     with closing(sqlite3.connect(path)) as database:
         database.executescript(code)
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aios.bench.search.leaks import measure
-from aios_storage.scope import Scope
+from aios_storage import Scope
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -14,10 +14,8 @@ from anyio import to_thread
 
 from aios.cores.file import FileCore
 from aios.kernel.core import Turn
-from aios_storage import beneath
+from aios_storage import MAX_READ, Library, beneath
 from aios_storage.filters import Selection
-from aios_storage.library import Library
-from aios_storage.root import MAX_READ
 from aios_syscalls import (
     AppendFile,
     BadRequest,

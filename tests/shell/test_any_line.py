@@ -16,7 +16,7 @@ from aios.shell.commands import Quit
 from aios.shell.loop import one
 from aios.shell.session import Session
 from aios.shell.verbs import VERBS
-from aios_storage.library import Library
+from aios_storage import Library
 
 VERB = st.sampled_from(sorted(VERBS.keys() - {"quit", "index"}))
 WORD = st.one_of(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from aios.bench.crash.recovery import measure
 from aios_storage.chroma import Chroma
-from aios_storage.client import Owner
+from aios_storage.client import OwnerClient
 from aios_storage.library import Library
 from aios_storage.search import Query
 from tests.storage.walled import start
@@ -41,7 +41,7 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def ready(owner: Owner) -> bool:
+def ready(owner: OwnerClient) -> bool:
     status = owner.status()
     return status["chroma"] == "ready" and status["phase"] == "idle" and not status["pending_chunks"]
 

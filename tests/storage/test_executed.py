@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aios_storage import Author, Drop, Files, Put, Rename
-from aios_storage.executed import Executed, check_allowed
+from aios_storage.executed import Executed, check_executed
 from aios_storage.executed_names import BESIDE, FILES_ALONE, GROUPS
 from aios_storage.library import Library
 from aios_storage.path import PROTECTED
@@ -125,7 +125,7 @@ def test_every_name_of_the_table_is_refused_and_can_be_allowed_by_itself(tmp_pat
             if not (closed.reason(path) and closed.reason(inside) and closed.reason(deep)):
                 wrong.append((name, "open"))
             own = name.lstrip("/")
-            if check_allowed(own) or Executed(tmp_path, (own,)).reason(path) or Executed(tmp_path, True).reason(path):
+            if check_executed(own) or Executed(tmp_path, (own,)).reason(path) or Executed(tmp_path, True).reason(path):
                 wrong.append((name, "closed"))
     assert not wrong
     assert len(set(EVERY)) == len(EVERY)
@@ -413,7 +413,7 @@ def test_what_is_allowed_is_what_is_named(
     ],
 )
 def test_a_name_that_would_allow_nothing_is_said_to(name: str, hint: str) -> None:
-    assert hint in check_allowed(name)
+    assert hint in check_executed(name)
 
 
 def test_the_advice_of_a_refusal_opens_what_was_refused(tmp_path: Path) -> None:
@@ -421,10 +421,10 @@ def test_the_advice_of_a_refusal_opens_what_was_refused(tmp_path: Path) -> None:
     for path in EVERY:
         said = Executed(tmp_path).reason(path)
         names = json.loads(said.partition("allow_executed = ")[2].partition(" under [files]")[0])
-        if any(map(check_allowed, names)) or Executed(tmp_path, names).reason(path):
+        if any(map(check_executed, names)) or Executed(tmp_path, names).reason(path):
             wrong.append(path)
     assert not wrong
-    assert not any(map(check_allowed, {row.called for row in BESIDE}))
+    assert not any(map(check_executed, {row.called for row in BESIDE}))
 
 
 def test_a_list_of_changes_with_one_that_is_refused_changes_nothing(tmp_path: Path) -> None:

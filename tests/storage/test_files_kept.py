@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from aios_storage import Author, Drop, Files, Put, Rename, Retention
-from aios_storage.failpoint import VARIABLE
+from aios_storage.failpoint import FAILPOINT_VARIABLE
 from aios_storage.path import TEMPORARY
 from aios_syscalls.errors import AiosError, BadRequest, Conflict, Denied, Exists, NotFound, StorageFailed
 
@@ -34,7 +34,7 @@ def killed(root: Path, point: str, program: str, **options: int) -> None:
     given = "".join(f", {name}={value}" for name, value in options.items())
     source = f"import sys\nfrom aios_storage import *\nfiles = Files(sys.argv[1]{given})\n{program}\n"
     command = [sys.executable, "-c", source, str(root)]
-    child = subprocess.run(command, env=os.environ | {VARIABLE: point}, timeout=60, check=False)
+    child = subprocess.run(command, env=os.environ | {FAILPOINT_VARIABLE: point}, timeout=60, check=False)
     assert child.returncode == -signal.SIGKILL
 
 

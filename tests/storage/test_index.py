@@ -13,7 +13,7 @@ from aios_storage.extract import MOST
 from aios_storage.files import Files
 from aios_storage.filters import Filters
 from aios_storage.index import Index
-from aios_storage.query import parse
+from aios_storage.query import parse_query
 from aios_storage.version import Author
 from aios_syscalls.errors import BadRequest, StorageFailed
 
@@ -34,7 +34,7 @@ def index(files: Files) -> Iterator[Index]:
 
 def found(index: Index, text: str, filters: Filters | None = None) -> list[str]:
     among = index.select(filters) if filters else None
-    hits = index.keywords(parse(text), 50, among)
+    hits = index.keywords(parse_query(text), 50, among)
     entries = index.entries([id for id, _ in hits])
     return [entries[id].path for id, _ in hits if id in entries]
 

@@ -19,7 +19,7 @@ from aios_storage.derive import FORMAT
 from aios_storage.files import Files
 from aios_storage.filters import Filters
 from aios_storage.index import Index
-from aios_storage.query import parse
+from aios_storage.query import parse_query
 
 WORDS = ["granite", "heron", "lantern", "orbit", "pepper", "quartz", "river", "saddle", "timber", "umbrella", "velvet"]
 MODEL, DIMENSION = "test", 8
@@ -68,7 +68,7 @@ def answers(index: Index) -> object:
             [(p.ordinal, p.start, p.end, p.line, p.last_line, p.hash) for p in index.pieces(e.document)]
             for e in everything
         ],
-        [sorted((round(s, 9), names[id]) for id, s in index.keywords(parse(word), 100)) for word in WORDS],
+        [sorted((round(s, 9), names[id]) for id, s in index.keywords(parse_query(word), 100)) for word in WORDS],
         [e.path for e in index.selected(index.select(Filters(fields=(("author", "A3"), ("year", ">=2004")))))],
         index.values("author"),
         sorted((hash, data) for _, hash, data in index.vectors()),
@@ -265,7 +265,9 @@ def test_a_kill_before_the_seal_loses_nothing(tmp_path: Path, turn: int) -> None
         index = Index(files)
         index.catch_up()
         assert index.rebuilt == 0
-        assert [entry.path for entry in index.entries([id for id, _ in index.keywords(parse("heron"), 9)]).values()]
+        assert [
+            entry.path for entry in index.entries([id for id, _ in index.keywords(parse_query("heron"), 9)]).values()
+        ]
         assert len(index.vectors()) == turn - 1  # the first kill came before there was one
         index.close()
 

@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 
 from aios.owner import meaning as meaning_of
-from aios_storage.client import Owner
+from aios_storage.client import OwnerClient
 from aios_storage.files import Files
 from aios_storage.index import Index
 from aios_storage.library import Library
 from aios_storage.owner import ANOTHER
 from aios_storage.search import Query
-from aios_storage.wire import address, receive, send
+from aios_storage.wire import owner_address, receive, send
 from aios_syscalls.errors import BadRequest, StorageFailed
 from tests.storage.walled import start
 
@@ -44,7 +44,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def owner(root: Path) -> Iterator[Owner]:
+def owner(root: Path) -> Iterator[OwnerClient]:
     (root / "heron.txt").write_text("a grey heron waits at the river\n")
     (root / "lamp.txt").write_text("the lantern of the harbour is lit\n")
     started = start(root, SPEC)
@@ -62,7 +62,7 @@ def until(true: Callable[[], Any]) -> float:
     return time.monotonic() - begun
 
 
-def idle(owner: Owner) -> bool:
+def idle(owner: OwnerClient) -> bool:
     status = owner.status()
     return status["phase"] == "idle" and not status["pending_chunks"]
 
@@ -78,13 +78,13 @@ def paths(library: Library, text: str, mode: Any = "semantic") -> list[str]:
     return [hit.path for hit in library.search(Query(text, mode, limit=3)).hits]
 
 
-def kill(owner: Owner) -> None:
+def kill(owner: OwnerClient) -> None:
     pid = owner.status()["pid"]
     os.kill(pid, signal.SIGKILL)
     until(lambda: gone(pid))
 
 
-def test_a_second_shell_finds_the_owner_and_asks_it(root: Path, owner: Owner) -> None:
+def test_a_second_shell_finds_the_owner_and_asks_it(root: Path, owner: OwnerClient) -> None:
     second = start(root, SPEC)
     assert second.status()["pid"] == owner.status()["pid"]
     with Library(root, nearest=second) as library:
@@ -95,7 +95,7 @@ def test_a_second_shell_finds_the_owner_and_asks_it(root: Path, owner: Owner) ->
     assert owner.status()["files"] == 2
 
 
-def test_the_status_says_how_far_everything_is(owner: Owner) -> None:
+def test_the_status_says_how_far_everything_is(owner: OwnerClient) -> None:
     status = owner.status()
     assert (status["model"], status["dimension"], status["chroma"]) == ("hashing-512", 512, "not needed")
     assert (status["files"], status["pending_files"], status["embedded"], status["vectors"]) == (2, 0, 2, 2)
@@ -120,15 +120,15 @@ def test_after_a_kill_the_client_says_so_and_a_new_owner_comes(root: Path) -> No
 def test_a_socket_that_a_killed_owner_left_is_no_hindrance(root: Path) -> None:
     first = start(root, SPEC)
     kill(first)
-    assert address(root).exists()
-    assert Owner.find(root) is None
+    assert owner_address(root).exists()
+    assert OwnerClient.find(root) is None
     with pytest.raises(StorageFailed, match="does not answer"):
         first.status()
     first.close()
     second = start(root, SPEC)
     assert second.status()["root"] == str(root)
     second.stop()
-    assert not address(root).exists()
+    assert not owner_address(root).exists()
 
 
 def test_without_an_owner_a_search_goes_by_words_and_says_so(root: Path) -> None:
@@ -161,10 +161,10 @@ def test_the_owner_ends_with_its_parent(root: Path) -> None:
         assert not gone(pid)
         parent.kill()
     until(lambda: gone(pid))
-    assert Owner.find(root) is None
+    assert OwnerClient.find(root) is None
 
 
-def test_an_outside_edit_is_found_by_its_meaning_and_embeds_at_most_two_pieces(root: Path, owner: Owner) -> None:
+def test_an_outside_edit_is_found_by_its_meaning_and_embeds_at_most_two_pieces(root: Path, owner: OwnerClient) -> None:
     choose = random.Random(5)
     lines = [" ".join(choose.choices(WORDS, k=8)) for _ in range(2500)]
     (root / "big.txt").write_text("\n".join(lines))
@@ -184,7 +184,7 @@ def test_an_outside_edit_is_found_by_its_meaning_and_embeds_at_most_two_pieces(r
     assert 1 <= owner.status()["embedded"] - before <= 2
 
 
-def test_rename_copy_and_rollback_embed_nothing(root: Path, owner: Owner) -> None:
+def test_rename_copy_and_rollback_embed_nothing(root: Path, owner: OwnerClient) -> None:
     with Library(root, nearest=owner) as library:
         files = library.files
         files.write("heron.txt", b"a white heron\n")
@@ -202,7 +202,7 @@ def test_rename_copy_and_rollback_embed_nothing(root: Path, owner: Owner) -> Non
         assert set(paths(library, "lantern harbour")[:2]) == {"lantern.txt", "again.txt"}
 
 
-def test_an_embedder_of_another_dimension_is_refused_with_the_way_out(root: Path, owner: Owner) -> None:
+def test_an_embedder_of_another_dimension_is_refused_with_the_way_out(root: Path, owner: OwnerClient) -> None:
     owner.stop()
     other = start(root, "hashing:32")
     with pytest.raises(BadRequest, match="aios files reembed"):
@@ -242,10 +242,10 @@ def test_embedding_anew_goes_on_after_a_kill_and_embeds_nothing_twice(root: Path
         index.close()
 
 
-def test_what_is_no_message_ends_a_conversation_and_no_owner(root: Path, owner: Owner) -> None:
+def test_what_is_no_message_ends_a_conversation_and_no_owner(root: Path, owner: OwnerClient) -> None:
     for data in (b"\xff\xff\xff\xff", b"\x00\x00\x00\x03abc", b"\x00\x00\x00\x02[]", b"\x00\x00"):
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(address(root)))
+            connection.connect(str(owner_address(root)))
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
             if data != b"\x00\x00\x00\x02[]":
@@ -255,7 +255,7 @@ def test_what_is_no_message_ends_a_conversation_and_no_owner(root: Path, owner: 
                 assert reply is not None
                 assert reply["error"]["code"] == "bad_request"
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str(address(root)))
+        connection.connect(str(owner_address(root)))
         for message in ({"do": "fly"}, {"do": "nearest", "text": 3, "limit": 1, "among": None}, {}):
             send(connection, message)
             reply = receive(connection)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aios_storage.derive import SCHEMA
-from aios_storage.query import STOP_WORDS, parse
+from aios_storage.query import STOP_WORDS, parse_query
 from aios_storage.words import indexed
 from aios_syscalls.errors import BadRequest
 
@@ -33,7 +33,7 @@ def table() -> sqlite3.Connection:
 
 
 def found(table: sqlite3.Connection, text: str) -> set[int]:
-    expression = parse(text).expression()
+    expression = parse_query(text).expression()
     if not expression:
         return set()
     return {row for (row,) in table.execute("SELECT rowid FROM fts WHERE fts MATCH ?", (expression,))}
@@ -76,7 +76,7 @@ def test_any_text_is_a_query_or_has_no_word_where_one_is_asked_for(table: sqlite
 
 def _parses(text: str) -> bool:
     try:
-        parse(text)
+        parse_query(text)
     except BadRequest:
         return False
     return True

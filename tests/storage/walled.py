@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from aios.owner import launcher
-from aios_storage.client import Owner
+from aios_storage.client import OwnerClient
 
 
-def start(root: Path, embedder: str, *options: str) -> Owner:
-    return Owner.start(root, embedder, *options, launcher=launcher(root, embedder))
+def start(root: Path, embedder: str, *options: str) -> OwnerClient:
+    return OwnerClient.start(root, embedder, *options, launcher=launcher(root, embedder))

@@ -13,10 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aios.python import module_command
-from aios_storage import Files
-from aios_storage.failpoint import VARIABLE
-from aios_storage.index import Index
-from aios_storage.query import parse
+from aios_storage import FAILPOINT_VARIABLE, Files, Index, parse_query
 
 POINTS = (
     *("staged", "truth-before-commit", "truth-after-commit", "between-files", "placed", "recovering", "scanned"),
@@ -54,7 +51,7 @@ class Root:
         dice = random.Random(seed)
         environment = dict(os.environ)
         if point:
-            environment[VARIABLE] = f"{point}:{1 if point == 'recovering' else dice.randrange(1, 4)}"
+            environment[FAILPOINT_VARIABLE] = f"{point}:{1 if point == 'recovering' else dice.randrange(1, 4)}"
         command = module_command("aios.bench.crash.victim", str(self.path), str(seed))
         with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as victim:
             timer = threading.Timer(STUCK_S, victim.kill)
@@ -138,6 +135,6 @@ class Root:
 
 
 def _answers(index: Index, query: str) -> list[tuple[str, float]]:
-    found = index.keywords(parse(query), 50)
+    found = index.keywords(parse_query(query), 50)
     entries = index.entries([id for id, _ in found])
     return sorted((entries[id].path, round(score, 4)) for id, score in found if id in entries)

@@ -15,12 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from aios.owner import meaning as meaning_of
-from aios_storage.client import Meaning
-from aios_storage.client import Owner as Client
+from aios_storage import BruteForce, Library, OwnedVectors, Query
+from aios_storage import OwnerClient as Client
 from aios_storage.embedders.hashing import Hashing
-from aios_storage.library import Library
-from aios_storage.search import Query
-from aios_storage.vectors import Exact
 from aios_syscalls.errors import StorageFailed
 
 PARTS = 8
@@ -130,7 +127,7 @@ class Recovery:
 
     def _right(self) -> list[list[tuple[bytes, float]]]:
         with Library(self.root, self.embedder) as library:
-            exact = Exact(library.index, self.embedder)
+            exact = BruteForce(library.index, self.embedder)
             return [exact.nearest(text, TOP) for text in self.questions]
 
     def _undisturbed(self) -> int:
@@ -181,7 +178,7 @@ class Recovery:
         return total
 
 
-def _reached(meaning: Meaning) -> Client:
+def _reached(meaning: OwnedVectors) -> Client:
     """The new owner, however long it takes."""
     until = time.monotonic() + LONG_S
     while True:

@@ -13,9 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from aios_storage import Drop, Put, Rename, Retention
-from aios_storage.change import Change
-from aios_storage.library import Library
+from aios_storage import Change, Drop, Library, Put, Rename, Retention
 
 NAMES = 12
 WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu"]

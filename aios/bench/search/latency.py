@@ -10,11 +10,8 @@ from statistics import median
 
 import numpy as np
 
+from aios_storage import Author, Filters, Library, Mode, Query
 from aios_storage.embedders import Embedder
-from aios_storage.filters import Filters
-from aios_storage.library import Library
-from aios_storage.search import Mode, Query
-from aios_storage.version import Author
 
 CHUNKS = 100_000
 PARTS = 4

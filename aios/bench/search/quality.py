@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from aios.bench.search.sets import TOP, Set, ndcg, path_of, rows
+from aios_storage import Library, Mode, Query
 from aios_storage.embedders import Embedder
-from aios_storage.library import Library
-from aios_storage.search import Mode, Query
 
 MODES = ("keyword", "dense", "rrf", "hybrid")
 DEPTH = 100

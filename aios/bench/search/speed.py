@@ -7,9 +7,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from aios_storage import Library, Query
 from aios_storage.embedders import Embedder
-from aios_storage.library import Library
-from aios_storage.search import Query
 from aios_syscalls.errors import KernelBug
 
 WRITES = 1000

@@ -13,9 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from aios_storage.filters import Filters
-from aios_storage.index import Index
-from aios_storage.library import Library
+from aios_storage import Filters, Index, Library
 
 KINDS = ("keyword-single", "keyword-and", "keyword-or", "metadata-range", "group")
 GROUPED_BY = ("topic", "author", "status", "type")

@@ -37,7 +37,7 @@ class Text:
     why: str = ""
 
 
-reading: ContextVar[str] = ContextVar("reading", default="")
+reading_apart: ContextVar[str] = ContextVar("reading_apart", default="")
 """The file whose text is being extracted, for who tells what the libraries that read it have to say."""
 
 Extractor = Callable[[bytes], Text]
@@ -66,11 +66,11 @@ BY_SUFFIX: Mapping[str, str] = {
 
 def extract(path: str, data: bytes) -> Text:
     """The text of a file; empty, with the kind of its suffix or `binary`, where there is none to be had."""
-    token = reading.set(path)
+    token = reading_apart.set(path)
     try:
         return _extract(PurePosixPath(path).suffix.lower(), path, data)
     finally:
-        reading.reset(token)
+        reading_apart.reset(token)
 
 
 def _extract(suffix: str, path: str, data: bytes) -> Text:
