@@ -25,7 +25,7 @@ from aios.boot import describe_rung, learnt_answers, learnt_programs, memory, na
 from aios.config import home
 from aios.python import child_path, module_command
 from aios.setup import ARTIFACTS, Artifact, is_whole
-from aios_storage import beneath
+from aios_storage.disk import beneath
 
 DISTRIBUTION = "aios-kernel"
 CHECKOUT = Path(__file__).parents[2]

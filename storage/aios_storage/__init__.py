@@ -10,137 +10,137 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aios_storage.alike import as_written as as_written
-    from aios_storage.change import Change as Change
-    from aios_storage.change import Drop as Drop
-    from aios_storage.change import Put as Put
-    from aios_storage.change import Rename as Rename
-    from aios_storage.client import OwnedVectors as OwnedVectors
-    from aios_storage.client import OwnerClient as OwnerClient
-    from aios_storage.directory import Entry as Entry
-    from aios_storage.executed import Executed as Executed
-    from aios_storage.executed import check_executed as check_executed
+    from aios_storage.disk.alike import as_written as as_written
+    from aios_storage.disk.directory import Entry as Entry
+    from aios_storage.disk.failpoint import FAILPOINT_VARIABLE as FAILPOINT_VARIABLE
+    from aios_storage.disk.path import folded as folded
+    from aios_storage.disk.root import MAX_READ as MAX_READ
+    from aios_storage.disk.root import Root as Root
     from aios_storage.extract import reading_apart as reading_apart
-    from aios_storage.failpoint import FAILPOINT_VARIABLE as FAILPOINT_VARIABLE
-    from aios_storage.files import Files as Files
-    from aios_storage.filters import Filters as Filters
-    from aios_storage.filters import matching_globs as matching_globs
-    from aios_storage.index import Index as Index
-    from aios_storage.index import IndexEntry as IndexEntry
-    from aios_storage.index import Pending as Pending
-    from aios_storage.keep import Pruned as Pruned
-    from aios_storage.keep import Retention as Retention
+    from aios_storage.guard.executed import Executed as Executed
+    from aios_storage.guard.executed import check_executed as check_executed
+    from aios_storage.guard.sealed import Sealed as Sealed
+    from aios_storage.index.filters import Filters as Filters
+    from aios_storage.index.filters import matching_globs as matching_globs
+    from aios_storage.index.index import Index as Index
+    from aios_storage.index.index import IndexEntry as IndexEntry
+    from aios_storage.index.index import Pending as Pending
+    from aios_storage.index.query import parse_query as parse_query
+    from aios_storage.index.scope import Scope as Scope
+    from aios_storage.index.scope import home_of as home_of
+    from aios_storage.index.words import grams as grams
+    from aios_storage.index.words import is_apart as is_apart
     from aios_storage.library import Library as Library
-    from aios_storage.notes import ShareLink as ShareLink
-    from aios_storage.notes import ShareLinks as ShareLinks
-    from aios_storage.notes import Shares as Shares
-    from aios_storage.path import folded as folded
-    from aios_storage.query import parse_query as parse_query
-    from aios_storage.root import MAX_READ as MAX_READ
-    from aios_storage.root import Root as Root
-    from aios_storage.scan import Scanned as Scanned
-    from aios_storage.scope import Scope as Scope
-    from aios_storage.scope import home_of as home_of
-    from aios_storage.sealed import Sealed as Sealed
-    from aios_storage.search import Hit as Hit
-    from aios_storage.search import Mode as Mode
-    from aios_storage.search import Query as Query
-    from aios_storage.search import Results as Results
-    from aios_storage.sets import all_matching as all_matching
-    from aios_storage.sets import confirmed as confirmed
-    from aios_storage.sets import grouped as grouped
-    from aios_storage.store import STORE_DIRECTORY as STORE_DIRECTORY
-    from aios_storage.undo import Undone as Undone
-    from aios_storage.vectors import BruteForce as BruteForce
-    from aios_storage.vectors import Nearest as Nearest
-    from aios_storage.version import EXTERNAL as EXTERNAL
-    from aios_storage.version import USER as USER
-    from aios_storage.version import At as At
-    from aios_storage.version import Author as Author
-    from aios_storage.version import Version as Version
-    from aios_storage.watch import Watcher as Watcher
-    from aios_storage.wire import owner_address as owner_address
-    from aios_storage.words import grams as grams
-    from aios_storage.words import is_apart as is_apart
+    from aios_storage.owner.client import OwnedVectors as OwnedVectors
+    from aios_storage.owner.client import OwnerClient as OwnerClient
+    from aios_storage.owner.watch import Watcher as Watcher
+    from aios_storage.owner.wire import owner_address as owner_address
+    from aios_storage.search.grouping import all_matching as all_matching
+    from aios_storage.search.grouping import confirmed as confirmed
+    from aios_storage.search.grouping import grouped as grouped
+    from aios_storage.search.saved import ShareLink as ShareLink
+    from aios_storage.search.saved import ShareLinks as ShareLinks
+    from aios_storage.search.saved import Shares as Shares
+    from aios_storage.search.search import Hit as Hit
+    from aios_storage.search.search import Mode as Mode
+    from aios_storage.search.search import Query as Query
+    from aios_storage.search.search import Results as Results
+    from aios_storage.search.vectors import BruteForce as BruteForce
+    from aios_storage.search.vectors import Nearest as Nearest
+    from aios_storage.versions.files import Files as Files
+    from aios_storage.versions.retention import Pruned as Pruned
+    from aios_storage.versions.retention import Retention as Retention
+    from aios_storage.versions.scan import Scanned as Scanned
+    from aios_storage.versions.store import STORE_DIRECTORY as STORE_DIRECTORY
+    from aios_storage.versions.transaction import Change as Change
+    from aios_storage.versions.transaction import Drop as Drop
+    from aios_storage.versions.transaction import Put as Put
+    from aios_storage.versions.transaction import Rename as Rename
+    from aios_storage.versions.undo import Undone as Undone
+    from aios_storage.versions.version import EXTERNAL as EXTERNAL
+    from aios_storage.versions.version import USER as USER
+    from aios_storage.versions.version import At as At
+    from aios_storage.versions.version import Author as Author
+    from aios_storage.versions.version import Version as Version
 
 _PLACES = {
-    "alike": ("as_written",),
-    "change": (
+    "disk.alike": ("as_written",),
+    "versions.transaction": (
         "Change",
         "Drop",
         "Put",
         "Rename",
     ),
-    "client": (
+    "owner.client": (
         "OwnedVectors",
         "OwnerClient",
     ),
-    "directory": ("Entry",),
-    "executed": (
+    "disk.directory": ("Entry",),
+    "guard.executed": (
         "Executed",
         "check_executed",
     ),
     "extract": ("reading_apart",),
-    "failpoint": ("FAILPOINT_VARIABLE",),
-    "files": ("Files",),
-    "filters": (
+    "disk.failpoint": ("FAILPOINT_VARIABLE",),
+    "versions.files": ("Files",),
+    "index.filters": (
         "Filters",
         "matching_globs",
     ),
-    "index": (
+    "index.index": (
         "Index",
         "IndexEntry",
         "Pending",
     ),
-    "keep": (
+    "versions.retention": (
         "Pruned",
         "Retention",
     ),
     "library": ("Library",),
-    "notes": (
+    "search.saved": (
         "ShareLink",
         "ShareLinks",
         "Shares",
     ),
-    "path": ("folded",),
-    "query": ("parse_query",),
-    "root": (
+    "disk.path": ("folded",),
+    "index.query": ("parse_query",),
+    "disk.root": (
         "MAX_READ",
         "Root",
     ),
-    "scan": ("Scanned",),
-    "scope": (
+    "versions.scan": ("Scanned",),
+    "index.scope": (
         "Scope",
         "home_of",
     ),
-    "sealed": ("Sealed",),
-    "search": (
+    "guard.sealed": ("Sealed",),
+    "search.search": (
         "Hit",
         "Mode",
         "Query",
         "Results",
     ),
-    "sets": (
+    "search.grouping": (
         "all_matching",
         "confirmed",
         "grouped",
     ),
-    "store": ("STORE_DIRECTORY",),
-    "undo": ("Undone",),
-    "vectors": (
+    "versions.store": ("STORE_DIRECTORY",),
+    "versions.undo": ("Undone",),
+    "search.vectors": (
         "BruteForce",
         "Nearest",
     ),
-    "version": (
+    "versions.version": (
         "At",
         "Author",
         "EXTERNAL",
         "USER",
         "Version",
     ),
-    "watch": ("Watcher",),
-    "wire": ("owner_address",),
-    "words": (
+    "owner.watch": ("Watcher",),
+    "owner.wire": ("owner_address",),
+    "index.words": (
         "grams",
         "is_apart",
     ),

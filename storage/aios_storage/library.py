@@ -9,16 +9,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from aios_storage.client import OwnedVectors
 from aios_storage.embedders import Embedder
-from aios_storage.files import Files
-from aios_storage.filters import Filters
-from aios_storage.index import Index, Pending
-from aios_storage.scan import Scanned
-from aios_storage.sealed import NOTHING, Sealed
-from aios_storage.search import Finder, Hit, Query, Results
-from aios_storage.vectors import BruteForce, Nearest, embed_pending
-from aios_storage.version import USER, Author
+from aios_storage.guard.sealed import NOTHING, Sealed
+from aios_storage.index.filters import Filters
+from aios_storage.index.index import Index, Pending
+from aios_storage.owner.client import OwnedVectors
+from aios_storage.search.search import Finder, Hit, Query, Results
+from aios_storage.search.vectors import BruteForce, Nearest, embed_pending
+from aios_storage.versions.files import Files
+from aios_storage.versions.scan import Scanned
+from aios_storage.versions.version import USER, Author
 from aios_syscalls.errors import AiosError, BadRequest
 
 FRESH_S = 2.0

@@ -21,9 +21,9 @@ from pathspec import GitIgnoreSpec
 from aios_storage import parse_query
 from aios_storage.extract import apart, extract
 from aios_storage.extract.encoding import NoText
-from aios_storage.ignore import Ignore
-from aios_storage.snippet import Terms, snippet
-from aios_storage.words import fold, indexed, split
+from aios_storage.index.words import fold, indexed, split
+from aios_storage.search.snippet import Terms, snippet
+from aios_storage.versions.ignore import Ignore
 
 ENOUGH = 5.0
 """Seconds of this thread's processor: a hundred times what is linear needs; what is not would need hours."""

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from aios_storage import Filters, Library, Query, difference, filters, query
+from aios_storage import Filters, Library, Query
+from aios_storage.index import filters, query
+from aios_storage.versions import difference
 from aios_syscalls.errors import BadRequest, StorageFailed
 
 MANY = [f"a{number}" for number in range(1200)]

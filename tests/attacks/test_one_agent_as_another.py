@@ -264,7 +264,8 @@ CHILDREN = {
     "zygote": "run('aios.hosts.zygote')",
     "model's worker": "run('aios.models.local.worker', '/no/such/model.gguf')",
     "tool's worker": "run('aios.tools.worker')",
-    "index's owner": "from aios_storage.owner import main; main([sys.argv[1], '--embedder', 'hashing:', '--child'])",
+    "index's owner": "from aios_storage.owner.daemon import main\n"
+    "main([sys.argv[1], '--embedder', 'hashing:', '--child'])",
     "command line": "import aios.cli.app; aios.cli.app.app = lambda **_: sys.stdin.read(); aios.cli.main()",
 }
 """Programs of ours that have the user's rights or secrets, each as it is until its standard input or socket ends."""

@@ -26,7 +26,7 @@ from aios.config import Config, load
 from aios.models.scripted import ScriptedModel
 from aios.sdk import Agent
 from aios_storage import FAILPOINT_VARIABLE, Library, Sealed
-from aios_storage.sealed import NOTHING
+from aios_storage.guard.sealed import NOTHING
 from aios_syscalls import AiosError, Denied
 
 Aios = Callable[..., Result]

@@ -13,9 +13,12 @@ from typing import Any
 
 import pytest
 
-from aios_storage import STORE_DIRECTORY, Files, Index, Library, OwnerClient, change, root, store
-from aios_storage.store import own
-from aios_storage.truth import Truth
+from aios_storage import STORE_DIRECTORY, Files, Index, Library, OwnerClient
+from aios_storage.disk import root
+from aios_storage.versions import store
+from aios_storage.versions import transaction as change
+from aios_storage.versions.store import own
+from aios_storage.versions.version_store import Truth
 from aios_syscalls.errors import Denied, StorageFailed
 
 NAMES = [
@@ -79,7 +82,7 @@ def test_a_link_in_the_store_is_refused_and_not_followed(
     assert "\n" not in refused.value.message
     with pytest.raises(StorageFailed, match="move it away"):
         OwnerClient.start(checkout, SPEC)
-    command = [sys.executable, "-P", "-m", "aios_storage.owner", str(checkout), "--embedder", SPEC]
+    command = [sys.executable, "-P", "-m", "aios_storage.owner.daemon", str(checkout), "--embedder", SPEC]
     if name.startswith("owner"):
         ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1)

@@ -9,7 +9,7 @@ import chromadb
 import pytest
 from chromadb.config import Settings
 
-from aios_storage.chroma import Chroma
+from aios_storage.owner.chroma import Chroma
 
 
 def test_a_planted_dotenv_does_not_have_the_vector_store_import_a_module(

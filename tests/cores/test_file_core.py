@@ -14,8 +14,9 @@ from anyio import to_thread
 
 from aios.cores.file import FileCore
 from aios.kernel.core import Turn
-from aios_storage import MAX_READ, Library, beneath
-from aios_storage.filters import Selection
+from aios_storage import MAX_READ, Library
+from aios_storage.disk import beneath
+from aios_storage.index.filters import Selection
 from aios_syscalls import (
     AppendFile,
     BadRequest,

@@ -13,10 +13,10 @@ import pytest
 from numpy.typing import NDArray
 
 from aios.bench.crash.recovery import measure
-from aios_storage.chroma import Chroma
-from aios_storage.client import OwnerClient
 from aios_storage.library import Library
-from aios_storage.search import Query
+from aios_storage.owner.chroma import Chroma
+from aios_storage.owner.client import OwnerClient
+from aios_storage.search.search import Query
 from tests.storage.walled import start
 
 COUNT, DIMENSION = 1500, 16

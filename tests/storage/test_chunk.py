@@ -7,7 +7,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aios_storage.chunk import MOST, chunks
+from aios_storage.index.chunk import MOST, chunks
 
 WORDS = ["the", "of", "a", "kernel", "index", "file", "version", "agent", "search", "with", "every", "change", "was"]
 

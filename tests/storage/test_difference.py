@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from aios_storage import difference
-from aios_storage.difference import NO_END, unified
+from aios_storage.versions import difference
+from aios_storage.versions.difference import NO_END, unified
 from aios_syscalls.errors import BadRequest
 
 NAMES = ("a", "b")

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from aios_storage import Author, Drop, Files, Put, Rename
-from aios_storage.executed import Executed, check_executed
-from aios_storage.executed_names import BESIDE, FILES_ALONE, GROUPS
+from aios_storage.disk.path import PROTECTED
+from aios_storage.guard.executed import Executed, check_executed
+from aios_storage.guard.executed_names import BESIDE, FILES_ALONE, GROUPS
+from aios_storage.guard.sealed import Sealed
 from aios_storage.library import Library
-from aios_storage.path import PROTECTED
-from aios_storage.sealed import Sealed
 from aios_syscalls.errors import AiosError, Denied
 
 AGENT = Author("writer", "run-1", 3, 4)

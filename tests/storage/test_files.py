@@ -18,8 +18,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aios_storage import Author, Change, Drop, Files, Put, Rename, Retention, delta
-from aios_storage.path import TEMPORARY
+from aios_storage import Author, Change, Drop, Files, Put, Rename, Retention
+from aios_storage.disk.path import TEMPORARY
+from aios_storage.versions import delta
 from aios_syscalls.errors import AiosError, BadRequest, Conflict, Denied, Exists, NotFound, StorageFailed
 
 AGENT = Author("writer", "run-1", 3, 4)

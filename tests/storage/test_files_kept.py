@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from aios_storage import Author, Drop, Files, Put, Rename, Retention
-from aios_storage.failpoint import FAILPOINT_VARIABLE
-from aios_storage.path import TEMPORARY
+from aios_storage.disk.failpoint import FAILPOINT_VARIABLE
+from aios_storage.disk.path import TEMPORARY
 from aios_syscalls.errors import AiosError, BadRequest, Conflict, Denied, Exists, NotFound, StorageFailed
 
 AGENT = Author("writer", "run-1", 3, 4)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aios_storage.files import Files
-from aios_storage.ignore import Ignore
+from aios_storage.versions.files import Files
+from aios_storage.versions.ignore import Ignore
 
 TREE = {
     ".gitignore": "*.log\n/build/\n!keep.log\ndocs/**/draft*\n# comment\n\\#odd\n",

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from aios_storage.extract import MOST
-from aios_storage.files import Files
-from aios_storage.filters import Filters
-from aios_storage.index import Index
-from aios_storage.query import parse_query
-from aios_storage.version import Author
+from aios_storage.index.filters import Filters
+from aios_storage.index.index import Index
+from aios_storage.index.query import parse_query
+from aios_storage.versions.files import Files
+from aios_storage.versions.version import Author
 from aios_syscalls.errors import BadRequest, StorageFailed
 
 

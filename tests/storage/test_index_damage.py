@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aios_storage.derive import FORMAT
-from aios_storage.files import Files
-from aios_storage.filters import Filters
-from aios_storage.index import Index
-from aios_storage.query import parse_query
+from aios_storage.index.derive import FORMAT
+from aios_storage.index.filters import Filters
+from aios_storage.index.index import Index
+from aios_storage.index.query import parse_query
+from aios_storage.versions.files import Files
 
 WORDS = ["granite", "heron", "lantern", "orbit", "pepper", "quartz", "river", "saddle", "timber", "umbrella", "velvet"]
 MODEL, DIMENSION = "test", 8
@@ -200,7 +200,8 @@ def test_what_lies_beside_the_database_may_be_damaged(
     root = copied(whole, tmp_path / "root")
     # Killed after writing, so that there is a write-ahead log.
     program = (
-        "import os, signal, sys; from aios_storage.files import Files; from aios_storage.index import Index\n"
+        "import os, signal, sys\n"
+        "from aios_storage.index.index import Index; from aios_storage.versions.files import Files\n"
         "files = Files(sys.argv[1]); index = Index(files)\n"
         "files.write('late.txt', b'late'); index.catch_up(); files.delete('late.txt'); index.catch_up()\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
@@ -238,7 +239,7 @@ def test_vectors_survive_what_the_rest_does_not(whole: Path, tmp_path: Path) -> 
 @pytest.mark.whole
 def test_an_index_that_nobody_closed_is_not_taken_for_damaged(tmp_path: Path) -> None:
     program = (
-        "import sys; from aios_storage.files import Files; from aios_storage.index import Index\n"
+        "import sys; from aios_storage.versions.files import Files; from aios_storage.index.index import Index\n"
         "files = Files(sys.argv[1]); index = Index(files); print(index.rebuilt)\n"
         "files.write('a.txt', b'word ' * 100 + sys.argv[2].encode()); index.catch_up()"
     )
@@ -253,7 +254,7 @@ def test_an_index_that_nobody_closed_is_not_taken_for_damaged(tmp_path: Path) ->
 @pytest.mark.parametrize("turn", [1, 2])
 def test_a_kill_before_the_seal_loses_nothing(tmp_path: Path, turn: int) -> None:
     program = (
-        "import sys; from aios_storage.files import Files; from aios_storage.index import Index\n"
+        "import sys; from aios_storage.versions.files import Files; from aios_storage.index.index import Index\n"
         "files = Files(sys.argv[1]); files.write('a.txt', b'a heron'); index = Index(files); index.catch_up()\n"
         "index.use('m', 4); index.embedded('m', {each.hash: bytes(8) for each in index.todo(9)}); index.close()"
     )

@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 
 from aios.owner import meaning as meaning_of
-from aios_storage.client import OwnerClient
-from aios_storage.files import Files
-from aios_storage.index import Index
+from aios_storage.index.index import Index
 from aios_storage.library import Library
-from aios_storage.owner import ANOTHER
-from aios_storage.search import Query
-from aios_storage.wire import owner_address, receive, send
+from aios_storage.owner.client import OwnerClient
+from aios_storage.owner.daemon import ANOTHER
+from aios_storage.owner.wire import owner_address, receive, send
+from aios_storage.search.search import Query
+from aios_storage.versions.files import Files
 from aios_syscalls.errors import BadRequest, StorageFailed
 from tests.storage.walled import start
 
@@ -90,7 +90,7 @@ def test_a_second_shell_finds_the_owner_and_asks_it(root: Path, owner: OwnerClie
     with Library(root, nearest=second) as library:
         assert paths(library, "heron at the river")[0] == "heron.txt"
     second.close()
-    command = [sys.executable, "-m", "aios_storage.owner", str(root), "--embedder", SPEC]
+    command = [sys.executable, "-m", "aios_storage.owner.daemon", str(root), "--embedder", SPEC]
     assert subprocess.run(command, check=False, capture_output=True, timeout=LONG_S).returncode == ANOTHER
     assert owner.status()["files"] == 2
 

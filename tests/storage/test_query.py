@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aios_storage.derive import SCHEMA
-from aios_storage.query import STOP_WORDS, parse_query
-from aios_storage.words import indexed
+from aios_storage.index.derive import SCHEMA
+from aios_storage.index.query import STOP_WORDS, parse_query
+from aios_storage.index.words import indexed
 from aios_syscalls.errors import BadRequest
 
 TEXTS = {

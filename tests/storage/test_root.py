@@ -17,8 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aios_storage import Entry, Root, beneath
-from aios_storage.path import TEMPORARY
+from aios_storage import Entry, Root
+from aios_storage.disk import beneath
+from aios_storage.disk.path import TEMPORARY
 from aios_syscalls.errors import AiosError, BadRequest, Denied, Exists, NotFound, StorageFailed
 
 

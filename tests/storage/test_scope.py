@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aios_storage.filters import Filters
+from aios_storage.index.filters import Filters
+from aios_storage.index.scope import Scope
 from aios_storage.library import Library
-from aios_storage.scope import Scope
 from aios_syscalls.errors import Denied
 
 PATHS = ("a", "x", "x/a", "x/y", "x/y/a", "x/y/z/a", "xy/a", "x0", "homes/w-1/a", "homes/w-2/a", "homes/a", "homesick")

@@ -12,12 +12,12 @@ import pytest
 from aios.setup import EMBEDDER
 from aios_storage.embedders import Floats
 from aios_storage.embedders.granite import Granite
-from aios_storage.filters import Filters, Selection
-from aios_storage.fusion import LEAST, MOST, fuse, share_of_keywords
+from aios_storage.index.filters import Filters, Selection
 from aios_storage.library import Library
-from aios_storage.search import Mode, Query, Results
-from aios_storage.snippet import Terms, snippet
-from aios_storage.vectors import Scored
+from aios_storage.search.fusion import LEAST, MOST, fuse, share_of_keywords
+from aios_storage.search.search import Mode, Query, Results
+from aios_storage.search.snippet import Terms, snippet
+from aios_storage.search.vectors import Scored
 from aios_syscalls.errors import BadRequest, ModelFailed, NotFound
 
 FILES = {

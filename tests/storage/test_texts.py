@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aios_storage.disk.root import LINK, NO_UNICODE, SPECIAL
 from aios_storage.extract import MOST
 from aios_storage.extract.encoding import NoText, decode
-from aios_storage.files import Files
-from aios_storage.filters import Filters
+from aios_storage.index.filters import Filters
+from aios_storage.index.words import fold, grams, indexed, split
 from aios_storage.library import Library
-from aios_storage.root import LINK, NO_UNICODE, SPECIAL
-from aios_storage.search import Query
-from aios_storage.snippet import Terms, snippet
-from aios_storage.words import fold, grams, indexed, split
+from aios_storage.search.search import Query
+from aios_storage.search.snippet import Terms, snippet
+from aios_storage.versions.files import Files
 from aios_syscalls.errors import AiosError, BadRequest, Exists, NotFound
 
 JAPANESE = "東京の天気は晴れです。明日は雨が降るでしょう。新しい図書館が開きました。"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from aios.owner import launcher
-from aios_storage.client import OwnerClient
+from aios_storage.owner.client import OwnerClient
 
 
 def start(root: Path, embedder: str, *options: str) -> OwnerClient:

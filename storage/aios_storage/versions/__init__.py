@@ -1,0 +1,1 @@
+"""The version store: files and their history, transactions, blobs, retention, undo."""
