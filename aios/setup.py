@@ -178,7 +178,7 @@ def main() -> int:
     from rich.console import Console
     from rich.progress import Progress as Bar
 
-    from aios.cli.output import clean
+    from aios.terminal.output import clean
 
     console = Console(stderr=True)
     if sys.argv[1:]:

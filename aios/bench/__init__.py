@@ -154,7 +154,7 @@ class Report:
         """Figures, each with its bound where it has one."""
         from rich.text import Text
 
-        from aios.cli.table import grid
+        from aios.terminal.table import grid
 
         table = grid("FIGURE", ">VALUE", "BOUND", "MET")
         bounds = {target.name: target for target in self.targets}

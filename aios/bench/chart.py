@@ -45,7 +45,7 @@ class Chart:
 
     def table(self, figures: Figures) -> Table:
         """A row for each series, a column for each label."""
-        from aios.cli.table import grid
+        from aios.terminal.table import grid
 
         table = grid(self.unit.upper(), *(f">{label}" for label in self.labels))
         for name in self.series:

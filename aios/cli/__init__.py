@@ -17,7 +17,7 @@ def main() -> None:
     leave_working_directory()
     set_dumpable(False)
     from aios.cli.app import app
-    from aios.cli.streams import open_streams, say_logs
+    from aios.terminal.streams import open_streams, say_logs
 
     if not open_streams():
         _refuse()
@@ -27,8 +27,8 @@ def main() -> None:
 
 def _ended(run: Callable[[], object]) -> SystemExit:
     """How the command line ended, all its output written."""
-    from aios.cli.output import say
-    from aios.cli.streams import OutputFailed
+    from aios.terminal.output import say
+    from aios.terminal.streams import OutputFailed
 
     try:
         try:
@@ -46,7 +46,7 @@ def _ended(run: Callable[[], object]) -> SystemExit:
 
 def _refuse() -> None:
     """End, since there is nowhere to write results to."""
-    from aios.cli.output import say
+    from aios.terminal.output import say
 
     say("standard output is closed, so nothing can be told there; redirect it, for example: > /dev/null")
     sys.exit(1)
@@ -68,7 +68,7 @@ def _leave(end: SystemExit) -> None:
 
 def _said(end: SystemExit) -> SystemExit:
     """An end by a number, any words of it said."""
-    from aios.cli.output import talk
+    from aios.terminal.output import talk
 
     if end.code is None or isinstance(end.code, int):
         return SystemExit(end.code or 0)

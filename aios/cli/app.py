@@ -8,8 +8,8 @@ import typer
 from typer.core import TyperCommand
 
 from aios.cli.commands import files, fs, inventory, record, route, trust, upkeep, work
-from aios.cli.exit import EPILOG, guarded
-from aios.cli.output import clean as safe
+from aios.terminal.exit import EPILOG, guarded
+from aios.terminal.output import clean as safe
 
 app = typer.Typer(
     help="An operating-system kernel for LLM agents.",

@@ -17,7 +17,7 @@ def _programs(incomplete: str) -> list[str]:
 
 
 def runs(incomplete: str) -> list[str]:
-    from aios.cli.runs import run_ids
+    from aios.cli.record.runs import run_ids
 
     return [run for run in ["last", *run_ids()[::-1]] if run.startswith(incomplete)]
 

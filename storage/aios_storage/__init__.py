@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aios_storage.disk.alike import as_written as as_written
+    from aios_storage.disk.beneath import openat2_supported as openat2_supported
     from aios_storage.disk.directory import Entry as Entry
     from aios_storage.disk.failpoint import FAILPOINT_VARIABLE as FAILPOINT_VARIABLE
     from aios_storage.disk.path import folded as folded
     from aios_storage.disk.root import MAX_READ as MAX_READ
     from aios_storage.disk.root import Root as Root
     from aios_storage.extract import reading_apart as reading_apart
+    from aios_storage.grouping import all_matching as all_matching
+    from aios_storage.grouping import confirmed as confirmed
+    from aios_storage.grouping import grouped as grouped
     from aios_storage.guard.executed import Executed as Executed
     from aios_storage.guard.executed import check_executed as check_executed
     from aios_storage.guard.sealed import Sealed as Sealed
@@ -35,9 +39,6 @@ if TYPE_CHECKING:
     from aios_storage.owner.client import OwnerClient as OwnerClient
     from aios_storage.owner.watch import Watcher as Watcher
     from aios_storage.owner.wire import owner_address as owner_address
-    from aios_storage.search.grouping import all_matching as all_matching
-    from aios_storage.search.grouping import confirmed as confirmed
-    from aios_storage.search.grouping import grouped as grouped
     from aios_storage.search.saved import ShareLink as ShareLink
     from aios_storage.search.saved import ShareLinks as ShareLinks
     from aios_storage.search.saved import Shares as Shares
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "disk.alike": ("as_written",),
+    "disk.beneath": ("openat2_supported",),
     "versions.transaction": (
         "Change",
         "Drop",
@@ -120,7 +122,7 @@ _PLACES = {
         "Query",
         "Results",
     ),
-    "search.grouping": (
+    "grouping": (
         "all_matching",
         "confirmed",
         "grouped",

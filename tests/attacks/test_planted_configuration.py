@@ -118,7 +118,7 @@ def test_a_planted_embedder_gets_no_files_and_no_key_until_it_is_trusted(
 def test_commands_that_look_go_on_beside_a_planted_file(
     victim: Path, aios: Aios, listener: Listener, words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aios.cli.doctor._engine", list)  # it takes seconds, and reads no configuration
+    monkeypatch.setattr("aios.cli.machine.doctor._engine", list)  # it takes seconds, and reads no configuration
     plain = aios(*words)
     (victim / "evil.py").write_text(EVIL_TOOL)
     plant(victim, 'tools = ["evil.py"]\nroot = "/"\nisolate = false\n' + thief(listener.url))

@@ -16,15 +16,15 @@ from typing import Any
 
 import aios.boot
 import aios.cli
+import aios.cli.shell
 import aios.hosts
 import aios.kernel
-import aios.shell
 import aios_storage
 
 
 def main() -> None:
     """Warm up, then run all."""
-    for package in (aios.cli, aios.shell, aios.boot, aios.hosts, aios.kernel, aios_storage):
+    for package in (aios.cli, aios.cli.shell, aios.boot, aios.hosts, aios.kernel, aios_storage):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
     print(json.dumps([run(*case) for case in json.load(sys.stdin)]))

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aios.cli.chrome import threads, trace
+from aios.cli.record.chrome import threads, trace
 from aios.record import CallRecord, History
 from aios_syscalls import CallId
 

@@ -14,15 +14,15 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from aios import __version__, bench
-from aios.cli import doctor
 from aios.cli.app import app
 from aios.cli.commands import work
-from aios.cli.doctor import Check
-from aios.cli.jobs import Job
-from aios.cli.output import me
+from aios.cli.machine import doctor
+from aios.cli.machine.doctor import Check
+from aios.cli.run.jobs import Job
 from aios.config import Config
 from aios.models.scripted import ScriptedModel
 from aios.sdk import Agent
+from aios.terminal.output import me
 from aios_syscalls import Budget
 
 COMMANDS = {"run", "demo", "bench", "ps", "trace", "runs", "agents", "models", "config", "doctor"}
@@ -82,7 +82,7 @@ def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys, aios.cli.app\n"
         "heavy = {'pydantic', 'anyio', 'rich', 'numpy', 'httpx2', 'chromadb', 'llama_cpp', 'asyncio', 'sqlite3'}\n"
-        "heavy |= {'aios_storage', 'aios.shell', 'prompt_toolkit'}\n"
+        "heavy |= {'aios_storage', 'aios.cli.shell', 'prompt_toolkit'}\n"
         "print(sorted(heavy & sys.modules.keys()))\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -387,8 +387,8 @@ def test_a_run_prints_exactly_one_object(capsys: pytest.CaptureFixture[str]) -> 
 def test_budgets_of_a_run_are_flags(command: Any, programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen: list[Config] = []
     monkeypatch.setattr(work, "_execute", lambda jobs, config, *rest, **options: chosen.append(config))
-    monkeypatch.setattr("aios.cli.jobs.check", lambda *_: None)
-    monkeypatch.setattr("aios.cli.demo.prepare", lambda: (programs, programs))
+    monkeypatch.setattr("aios.cli.run.jobs.check", lambda *_: None)
+    monkeypatch.setattr("aios.cli.run.demo.prepare", lambda: (programs, programs))
     words = ["run", "echo"] if command is work.run else ["demo"]
     limits = ["--budget-tokens", "9", "--budget-usd", "0.5", "--budget-seconds", "1.5", "--budget-calls", "3"]
     assert aios(*[*words, *limits]).exit_code == 0

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from aios.cli.demo import JOBS, prepare
-from aios.cli.inventory import shipped_texts
-from aios.cli.jobs import Job, check
-from aios.cli.run import execute
-from aios.cli.view import PlainView
+from aios.cli.machine.inventory import shipped_texts
+from aios.cli.run.demo import JOBS, prepare
+from aios.cli.run.execution import execute
+from aios.cli.run.jobs import Job, check
+from aios.cli.run.view import PlainView
 from aios.config import Config, runs_directory
 from aios.models.scripted import ScriptedModel
 

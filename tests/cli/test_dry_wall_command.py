@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from aios.boot import ActKind
 from aios.cli.app import app
-from aios.cli.dry_wall import MOST_LINES, WORDS
+from aios.cli.run.dry_wall import MOST_LINES, WORDS
 
 PROGRAM = """
 import socket

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from aios.cli import gantt
+from aios.cli.record import gantt
 from aios.record import Kind
 
 

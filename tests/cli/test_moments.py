@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from aios.cli.moments import at, since
+from aios.cli.files.when import at, since
 from aios_syscalls import BadRequest
 
 NOW = datetime.fromisoformat("2026-03-18T12:00:00+00:00")  # a Wednesday

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from rich.text import Text
 
 import aios.cli
-import aios.shell
-from aios.cli.output import (
+import aios.cli.shell
+from aios.terminal.output import (
     DRAWN,
     WIDTH,
     clean,
@@ -32,7 +32,7 @@ from aios.cli.output import (
     stdout,
     width,
 )
-from aios.cli.table import grid
+from aios.terminal.table import grid
 from aios_syscalls import Message, ToolReply
 
 
@@ -188,11 +188,11 @@ class Terminal(io.StringIO):
 
 @pytest.mark.parametrize("real", [0, 1, 20, 39, 10_001])
 def test_a_terminal_that_tells_nonsense_is_written_as_a_usual_one(monkeypatch: pytest.MonkeyPatch, real: int) -> None:
-    monkeypatch.setattr("aios.cli.output.terminal_columns", lambda _: real)
+    monkeypatch.setattr("aios.terminal.output.terminal_columns", lambda _: real)
     assert width(Terminal(), {}) == 80
     assert width(Terminal(), {"COLUMNS": "0"}) == 80
     assert width(Terminal(), {"COLUMNS": "120"}) == 120
-    monkeypatch.setattr("aios.cli.output.terminal_columns", lambda _: 90)
+    monkeypatch.setattr("aios.terminal.output.terminal_columns", lambda _: 90)
     assert width(Terminal(), {"COLUMNS": "20"}) == 90
 
 
@@ -269,7 +269,7 @@ def test_nothing_is_printed_but_by_the_modules_that_clean_it() -> None:
     own = {"output.py", "versions.py", "view.py", "calls.py", "app.py"}
     raw = [
         f"{path.name}:{node.lineno}"
-        for package in (aios.cli, aios.shell)
+        for package in (aios.cli, aios.cli.shell)
         for path in Path(package.__path__[0]).rglob("*.py")
         if path.name not in own
         for node in ast.walk(ast.parse(path.read_bytes()))

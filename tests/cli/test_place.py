@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aios.cli.place import Place, indexed, place, shown, spelled
+from aios.cli.files.root import Place, indexed, place, shown, spelled
 from aios_syscalls import BadRequest, NotFound
 
 

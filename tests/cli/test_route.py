@@ -9,10 +9,10 @@ import anyio
 import pytest
 from typer.testing import CliRunner, Result
 
-from aios.cli import gantt
 from aios.cli.app import app
-from aios.cli.chrome import trace
-from aios.cli.runs import read
+from aios.cli.record import gantt
+from aios.cli.record.chrome import trace
+from aios.cli.record.runs import read
 from aios.config import journal_path
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from aios.cli.exit import Code
-from aios.cli.jobs import Job
-from aios.cli.run import Outcome, execute
-from aios.cli.view import PlainView
+from aios.cli.run.execution import Outcome, execute
+from aios.cli.run.jobs import Job
+from aios.cli.run.view import PlainView
 from aios.config import Config, LimitsConfig, SchedulerConfig, journal_path, runs_directory
 from aios.hosts.program import Main
 from aios.models.scripted import ScriptedModel
 from aios.record import History, read_events
 from aios.sdk import Agent
+from aios.terminal.exit import Code
 from aios_syscalls import BadRequest, Budget
 
 SIX = "one two three four five six"
@@ -140,7 +140,7 @@ async def test_a_kernel_that_does_not_start_raises_its_error() -> None:
 INTERRUPTED = """
 import sys
 from aios.cli.commands.work import _execute
-from aios.cli.jobs import Job
+from aios.cli.run.jobs import Job
 from aios.config import Config
 from aios.models.scripted import ScriptedModel
 import anyio

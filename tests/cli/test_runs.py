@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aios.cli import runs
+from aios.cli.record import runs
 from aios.config import journal_path
 from aios_syscalls import BadRequest, NotFound, StorageFailed
 

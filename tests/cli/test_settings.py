@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from aios.cli.inventory import toml
-from aios.cli.jobs import Job, check, cycle, parse
-from aios.cli.settings import chosen, settings, with_model
+from aios.cli.machine.inventory import toml
+from aios.cli.machine.settings import chosen, settings, with_model
+from aios.cli.run.jobs import Job, check, cycle, parse
 from aios.config import Config, LocalModelConfig, RemoteModelConfig, WallConfig
 from aios_syscalls import BadRequest, Budget, NotFound
 

@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from aios.cli.app import app
-from aios.cli.streams import SaysLog
+from aios.terminal.streams import SaysLog
 
 CHAT = {"call": "llm.chat", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 1}
 COMMANDS = [
@@ -183,9 +183,9 @@ def test_what_an_agent_returns_is_written_to_the_byte(
 ) -> None:
     code = (
         "import sys, json\n"
-        "from aios.cli.commands import work\nfrom aios.cli.jobs import Job\nfrom aios.config import Config\n"
+        "from aios.cli.commands import work\nfrom aios.cli.run.jobs import Job\nfrom aios.config import Config\n"
         "from aios.models.scripted import ScriptedModel\n"
-        "from aios.cli.streams import open_streams\n"
+        "from aios.terminal.streams import open_streams\n"
         "open_streams()\n"
         "for place, result in json.load(sys.stdin):\n"
         "    async def main(agent, task, result=result):\n        return result\n"
@@ -211,7 +211,7 @@ def test_what_an_agent_returns_is_written_to_the_byte(
 
 def test_several_results_stand_under_headings(capsys: pytest.CaptureFixture[str]) -> None:
     from aios.cli.commands import work
-    from aios.cli.jobs import Job
+    from aios.cli.run.jobs import Job
     from aios.config import Config
     from aios.models.scripted import ScriptedModel
 

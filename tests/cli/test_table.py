@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from aios.cli import calls, results, view
-from aios.cli.table import label, processes
+from aios.cli.record import calls, outcome
+from aios.cli.run import view
 from aios.record import ProcessRecord
+from aios.terminal.table import label, processes
 from aios_syscalls import CallId
 
 
@@ -23,7 +24,7 @@ def printed(*parts: Any, width: int = 80) -> str:
 
 
 def test_figures_stand_in_their_columns(busy: Any) -> None:
-    rows = [line.split() for line in printed(processes(results.figures(busy.history))).splitlines()]
+    rows = [line.split() for line in printed(processes(outcome.figures(busy.history))).splitlines()]
     assert rows[0] == ["PID", "PROGRAM", "TASK", "STATE", "WAIT", "RUN", "TOKENS", "SLICES", "PREEMPTED"]
     assert rows[1] == ["1", "summarise", "notes.txt", "done", "1.0s", "2.0s", "20", "2", "1"]
     assert rows[3] == ["3", "worker", "monday", "failed", "4.0s", "1.0s", "0", "2", "0"]
@@ -33,7 +34,7 @@ def test_figures_stand_in_their_columns(busy: Any) -> None:
 def test_a_long_task_gives_way(story: Any, width: int) -> None:
     run = story()
     run.spawn(0.0, 1, "summarise", "a task of " + "many words " * 30)
-    lines = printed(processes(results.figures(run.history)), width=width).splitlines()
+    lines = printed(processes(outcome.figures(run.history)), width=width).splitlines()
     assert len(lines) == 2
     assert "…" in lines[1]
     assert lines[1].rstrip().endswith("0")
@@ -45,7 +46,7 @@ def test_markup_and_escapes_of_an_agent_are_only_text(story: Any) -> None:
     run.spawn(0.0, 1, "summarise", "[bold red]x[/]")
     run.exit(1.0, 1, result="[link=evil]\x1b[2J")
     console = Console(file=StringIO(), width=80, markup=False, highlight=False)
-    results.show(console, run.history)
+    outcome.show(console, run.history)
     text = str(console.file.getvalue())  # type: ignore[attr-defined]
     assert "[bold red]x[/]" in text
     assert "[link=evil]\ufffd[2J" in text
@@ -58,7 +59,7 @@ def test_a_program_given_by_path_is_shown_by_name() -> None:
 
 
 def test_the_object_of_a_run_has_every_figure(busy: Any) -> None:
-    run = results.to_json(busy.history, Path("journal.db"))
+    run = outcome.to_json(busy.history, Path("journal.db"))
     assert run["run"] == "20260102-030405-abcd"
     assert (run["scheduler"], run["slice"], run["models"]) == ("round_robin", 16, {"tiny": 2})
     assert [(each["pid"], each["state"], each["preemptions"]) for each in run["processes"]] == [
@@ -79,7 +80,7 @@ def test_the_object_of_a_run_has_every_figure(busy: Any) -> None:
 
 
 def test_a_run_is_summed_up(busy: Any) -> None:
-    assert results.summary(busy.history) == (
+    assert outcome.summary(busy.history) == (
         "3 processes: 2 done, 1 failed; 4 syscalls, each ended once\n"
         "44 tokens in 5.0s, 9 a second, under round_robin, slice 16"
     )
@@ -87,7 +88,7 @@ def test_a_run_is_summed_up(busy: Any) -> None:
 
 def test_the_results_of_children_are_shown_only_when_something_went_wrong(busy: Any, story: Any) -> None:
     console = Console(file=StringIO(), width=80)
-    results.show(console, busy.history)
+    outcome.show(console, busy.history)
     assert "failed: it fell over" in console.file.getvalue()  # type: ignore[attr-defined]
     run = story()
     run.spawn(0.0, 1)
@@ -95,7 +96,7 @@ def test_the_results_of_children_are_shown_only_when_something_went_wrong(busy: 
     run.exit(1.0, 1, result="mother's")
     run.exit(1.0, 2, result="daughter's")
     console = Console(file=StringIO(), width=80)
-    results.show(console, run.history)
+    outcome.show(console, run.history)
     text = str(console.file.getvalue())  # type: ignore[attr-defined]
     assert "mother's" in text
     assert "daughter's" not in text

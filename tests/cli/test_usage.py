@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from aios.cli import usage
 from aios.cli.app import app
 from aios.cli.flags import By
-from aios.cli.output import dollars
+from aios.cli.record import usage
 from aios.config import journal_path
 from aios.record import Event, History, Kind, RunRecord
+from aios.terminal.output import dollars
 from aios_syscalls import StorageFailed
 
 IDS = ("20260101-000000-aaaa", "20260102-000000-bbbb")

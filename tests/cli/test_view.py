@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from aios.cli.view import LiveView, PlainView, policy, status
+from aios.cli.run.view import LiveView, PlainView, policy, status
 from aios.record import History
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aios.shell.answer import SILENT, Claim, Passage, borne_out, claims, doubts, evidence, fitting, grammar, prompt
+from aios.cli.shell.answer import SILENT, Claim, Passage, borne_out, claims, doubts, evidence, fitting, grammar, prompt
 
 PASSAGES = (
     Passage("town.txt", 3, "Maria Keller was elected mayor of Ashford in 2019, with 61 percent of the votes."),

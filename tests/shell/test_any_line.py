@@ -8,14 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aios.cli.exit import Code
-from aios.cli.output import stdout
+from aios.cli.shell.ask import Asker
+from aios.cli.shell.commands import Quit
+from aios.cli.shell.loop import one
+from aios.cli.shell.session import Session
+from aios.cli.shell.verbs import VERBS
 from aios.config import Config
-from aios.shell.ask import Asker
-from aios.shell.commands import Quit
-from aios.shell.loop import one
-from aios.shell.session import Session
-from aios.shell.verbs import VERBS
+from aios.terminal.exit import Code
+from aios.terminal.output import stdout
 from aios_storage import Library
 
 VERB = st.sampled_from(sorted(VERBS.keys() - {"quit", "index"}))

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from aios.cli.shell.answer import Passage, grammar
+from aios.cli.shell.ask import Asker, too_small
 from aios.config import Config, LocalModelConfig
 from aios.models.scripted import ScriptedModel
-from aios.shell.answer import Passage, grammar
-from aios.shell.ask import Asker, too_small
 from aios_syscalls import Chat, ModelFailed
 from tests.shell.conftest import Batch
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
-from aios.shell.complete import ShellCompleter, last_word, quoted, unquoted
-from aios.shell.line import split
+from aios.cli.shell.complete import ShellCompleter, last_word, quoted, unquoted
+from aios.cli.shell.line import split
 
 TREE = {
     ".": [("docs", True), ("a b.md", False), ("notes.txt", False), (".hidden", False)],

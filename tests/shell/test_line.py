@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aios.shell.line import Ask, Command, Line, Nothing, Run, Search, parse
-from aios.shell.verbs import VERBS
+from aios.cli.shell.line import Ask, Command, Line, Nothing, Run, Search, parse
+from aios.cli.shell.verbs import VERBS
 from aios_syscalls import BadRequest
 
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.whole
 PROGRAM = """
 import itertools, sys
 from pathlib import Path
-from aios.shell.screen import Screen
+from aios.cli.shell.screen import Screen
 
 class Known:
     def results(self): return ["docs/deep.md"]

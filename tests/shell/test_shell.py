@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from aios.shell.commands import DO
-from aios.shell.files import editor
-from aios.shell.verbs import VERBS
+from aios.cli.shell.commands import DO
+from aios.cli.shell.files import editor
+from aios.cli.shell.verbs import VERBS
 from tests.shell.conftest import RUN, Batch
 from tests.shell.terminal import Terminal
 

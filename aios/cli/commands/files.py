@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from aios.cli import flags
-from aios.cli.exit import Code
+from aios.terminal.exit import Code
 
 Mode = Literal["hybrid", "semantic", "keyword"]
 File = Annotated[str, typer.Argument(metavar="PATH", help="A file of an indexed directory, also one that is gone.")]
@@ -27,7 +27,7 @@ def index(
     as_json: flags.Json = False,
 ) -> Code:
     """Make directories searchable: read what is new or changed, and nothing else."""
-    from aios.cli.indexing import index
+    from aios.cli.files.index import index
 
     return index(directories, watch=watch, as_json=as_json)
 
@@ -57,7 +57,7 @@ def search(
 
     For example: aios search "how are versions kept" docs -k 3 --path '*.md' --since "2 days ago"
     """
-    from aios.cli.searching import Wanted, search
+    from aios.cli.files.search import Wanted, search
 
     wanted = Wanted(
         query=query,
@@ -81,9 +81,9 @@ def history(
     as_json: flags.Json = False,
 ) -> Code:
     """List the versions of a file, newest first, back through its renames."""
-    from aios.cli import versions
-    from aios.cli.output import print_json, stdout
-    from aios.cli.reach import files
+    from aios.cli.files import versions
+    from aios.cli.files.open import files
+    from aios.terminal.output import print_json, stdout
 
     with files(path) as (root, name):
         found = root.history(name, limit)
@@ -96,8 +96,8 @@ def history(
 
 def show(path: File, at: At = None, as_json: flags.Json = False) -> Code:
     """Print a file as it was, byte for byte; as it is without --at."""
-    from aios.cli.reach import files, version
-    from aios.cli.versions import print_bytes
+    from aios.cli.files.open import files, version
+    from aios.cli.files.versions import print_bytes
 
     with files(path) as (root, name):
         print_bytes(name, root.show(name, version(root, at)) if at else root.read(name), as_json=as_json)
@@ -111,9 +111,9 @@ def diff(
     as_json: flags.Json = False,
 ) -> Code:
     """Print what changed in a file; in its last version without --from. Ends with 1 when nothing did."""
-    from aios.cli.output import print_json, stdout
-    from aios.cli.reach import files, version
-    from aios.cli.versions import show_diff
+    from aios.cli.files.open import files, version
+    from aios.cli.files.versions import show_diff
+    from aios.terminal.output import print_json, stdout
 
     with files(path) as (root, name):
         text = root.diff(name, version(root, start), None if end is None else version(root, end))
@@ -130,9 +130,9 @@ def restore(
     as_json: flags.Json = False,
 ) -> Code:
     """Make a file what it was, as a new version; what it is now stays in its history."""
-    from aios.cli import versions
-    from aios.cli.output import out, print_json
-    from aios.cli.reach import files, version
+    from aios.cli.files import versions
+    from aios.cli.files.open import files, version
+    from aios.terminal.output import out, print_json
 
     with files(path) as (root, name):
         made = root.rollback(name, version(root, at or "-1"))
@@ -153,9 +153,9 @@ def undo(
     """Take back every write of a run, an agent, or an agent in a run; what others changed since stays, and is told."""
     from dataclasses import asdict
 
-    from aios.cli.output import print_json, stdout
-    from aios.cli.reach import files, run_id
-    from aios.cli.versions import show_undone
+    from aios.cli.files.open import files, run_id
+    from aios.cli.files.versions import show_undone
+    from aios.terminal.output import print_json, stdout
     from aios_syscalls import BadRequest
 
     if run is None and agent is None:
@@ -175,7 +175,7 @@ def shell(
     model: flags.Model = None,
 ) -> Code:
     """Search and work with files at a prompt, or by the lines of standard input."""
-    from aios.shell.main import shell
+    from aios.cli.shell.main import shell
 
     return shell(directory, config=config, model=model)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from aios.cli import flags
-from aios.cli.exit import Code
+from aios.terminal.exit import Code
 
 
 def fs(
@@ -26,8 +26,8 @@ def fs(
 
     For example: aios fs "roll report.md back to last Tuesday and tell me what changed"
     """
-    from aios.cli.fs import Options, execute
-    from aios.cli.settings import settings
+    from aios.cli.files.fs import Options, execute
+    from aios.cli.machine.settings import settings
 
     chosen = settings(config, model=model, root=root)
     return execute(" ".join(request), chosen, Options(dry_run=dry_run, yes=yes, model=not rules, json=as_json))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aios.cli import flags
-from aios.cli.exit import Code
+from aios.terminal.exit import Code
 
 if TYPE_CHECKING:
     from aios.config import Config
@@ -18,9 +18,9 @@ Load = Annotated[bool, typer.Option("--load", help="Load each local model, to se
 
 def agents(config: flags.ConfigFile = None, as_json: flags.Json = False) -> None:
     """List the agent programs."""
-    from aios.cli import inventory
-    from aios.cli.output import print_json, stdout
-    from aios.cli.settings import configuration
+    from aios.cli.machine import inventory
+    from aios.cli.machine.settings import configuration
+    from aios.terminal.output import print_json, stdout
 
     found = inventory.agents(configuration(config))
     if as_json:
@@ -31,9 +31,9 @@ def agents(config: flags.ConfigFile = None, as_json: flags.Json = False) -> None
 
 def models(config: flags.ConfigFile = None, load: Load = False, as_json: flags.Json = False) -> Code:
     """List the configured models, and what each takes of this machine."""
-    from aios.cli import inventory
-    from aios.cli.output import print_json, say, stdout
-    from aios.cli.settings import configuration
+    from aios.cli.machine import inventory
+    from aios.cli.machine.settings import configuration
+    from aios.terminal.output import print_json, say, stdout
 
     chosen = configuration(config)
     found = inventory.models(chosen, _loaded(chosen) if load else None)
@@ -57,10 +57,10 @@ def _loaded(config: Config) -> Mapping[str, Mapping[str, Any]]:
 
 def config(file: flags.ConfigFile = None, as_json: flags.Json = False) -> None:
     """Print the configuration in force, as TOML that begins with where your own is."""
-    from aios.cli import inventory
-    from aios.cli.output import out, print_json
-    from aios.cli.settings import configuration
+    from aios.cli.machine import inventory
+    from aios.cli.machine.settings import configuration
     from aios.config import user_file
+    from aios.terminal.output import out, print_json
 
     chosen = configuration(file)
     if as_json:
@@ -75,9 +75,9 @@ def doctor(as_json: flags.Json = False) -> Code:
     """Check this machine; each missing thing comes with its exact fix."""
     from dataclasses import asdict
 
-    from aios.cli.checkup import show
-    from aios.cli.doctor import checks
-    from aios.cli.output import print_json, stdout
+    from aios.cli.machine.checkup import show
+    from aios.cli.machine.doctor import checks
+    from aios.terminal.output import print_json, stdout
 
     found = checks()
     if as_json:

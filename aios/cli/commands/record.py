@@ -18,8 +18,8 @@ def runs(
     as_json: flags.Json = False,
 ) -> None:
     """List the recorded runs, newest first."""
-    from aios.cli import runs
-    from aios.cli.output import print_json, stdout
+    from aios.cli.record import runs
+    from aios.terminal.output import print_json, stdout
 
     summaries = runs.summaries(limit)
     if as_json:
@@ -30,16 +30,16 @@ def runs(
 
 def ps(run: flags.Run = "last", as_json: flags.Json = False) -> None:
     """Print the process table of a run."""
-    from aios.cli import results
-    from aios.cli.output import print_json, stdout
-    from aios.cli.runs import read, resolve
+    from aios.cli.record import outcome
+    from aios.cli.record.runs import read, resolve
+    from aios.terminal.output import print_json, stdout
 
     found = resolve(run)
     history = read(found, calls=False, payloads=False)
     if as_json:
-        print_json(results.to_json(history, found.path))
+        print_json(outcome.to_json(history, found.path))
     else:
-        results.show_table(stdout(), history)
+        outcome.show_table(stdout(), history)
 
 
 def trace(
@@ -52,9 +52,9 @@ def trace(
     as_json: flags.Json = False,
 ) -> None:
     """Print the syscalls of a run in order, a chart of them, or one."""
-    from aios.cli import traces
-    from aios.cli.output import stdout
-    from aios.cli.runs import read, which
+    from aios.cli.record import traces
+    from aios.cli.record.runs import read, which
+    from aios.terminal.output import stdout
 
     found, one = which(run, call)
     history = read(found)
@@ -82,10 +82,10 @@ def usage(
     as_json: flags.Json = False,
 ) -> None:
     """Add up what calls took: tokens, seconds on a slot, US dollars."""
-    from aios.cli import moments
-    from aios.cli import usage as sums
-    from aios.cli.output import me, print_json, say, stdout
-    from aios.cli.runs import resolve
+    from aios.cli.files import when as moments
+    from aios.cli.record import usage as sums
+    from aios.cli.record.runs import resolve
+    from aios.terminal.output import me, print_json, say, stdout
 
     start = moments.since(since) if since else 0.0
     found = sums.Usage(by, start)

@@ -15,9 +15,9 @@ def explain(
     as_json: flags.Json = False,
 ) -> None:
     """Tell why a syscall went where it went, and what came of it."""
-    from aios.cli import calls, journey
-    from aios.cli.output import print_json, stdout
-    from aios.cli.runs import read, which
+    from aios.cli.record import calls, route
+    from aios.cli.record.runs import read, which
+    from aios.terminal.output import print_json, stdout
 
     recorded, id = which(run, call)
     assert id is not None
@@ -26,7 +26,7 @@ def explain(
     if as_json:
         print_json(calls.way(found))
     else:
-        journey.explain(stdout(), found, history.now)
+        route.explain(stdout(), found, history.now)
 
 
 COMMANDS = (explain,)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from aios.cli import flags
-from aios.cli.exit import Code
+from aios.terminal.exit import Code
 
 
 def trust(
@@ -24,7 +24,7 @@ def trust(
 
     Until then only its [budget], [budgets.*] and [limits] count, where they are smaller, and its [files] private.
     """
-    from aios.cli import trust as trusting
+    from aios.cli.machine import trust as trusting
 
     if listing:
         return trusting.show_list(as_json=as_json)

@@ -8,13 +8,13 @@ import typer
 
 from aios.cli import flags
 from aios.cli.commands.files import Directory, File
-from aios.cli.exit import Code
+from aios.terminal.exit import Code
 
 
 def status(directory: Directory = ".", as_json: flags.Json = False) -> Code:
     """Say what an index holds, what is pending, and who looks after it."""
-    from aios.cli import upkeep
-    from aios.cli.reach import library as reached
+    from aios.cli.files import upkeep
+    from aios.cli.files.open import library as reached
 
     with reached(directory) as (found, _):
         return upkeep.status(found, as_json=as_json)
@@ -22,8 +22,8 @@ def status(directory: Directory = ".", as_json: flags.Json = False) -> Code:
 
 def rebuild(directory: Directory = ".", as_json: flags.Json = False) -> Code:
     """Build the index anew from the files and their versions; no text is embedded twice."""
-    from aios.cli import upkeep
-    from aios.cli.reach import library as reached
+    from aios.cli.files import upkeep
+    from aios.cli.files.open import library as reached
 
     with reached(directory) as (found, _):
         return upkeep.rebuild(found, as_json=as_json)
@@ -35,8 +35,8 @@ def fsck(
     as_json: flags.Json = False,
 ) -> Code:
     """Check every version against its hash, and the index against the versions; ends with 1 when something is wrong."""
-    from aios.cli import upkeep
-    from aios.cli.reach import library as reached
+    from aios.cli.files import upkeep
+    from aios.cli.files.open import library as reached
 
     with reached(directory) as (found, _):
         return upkeep.fsck(found, repair=repair, as_json=as_json)
@@ -50,8 +50,8 @@ def prune(
     as_json: flags.Json = False,
 ) -> Code:
     """Drop old versions; never the last one of a file, nor one that a tag or a run needs."""
-    from aios.cli import upkeep
-    from aios.cli.reach import library as reached
+    from aios.cli.files import upkeep
+    from aios.cli.files.open import library as reached
 
     with reached(directory) as (found, _):
         return upkeep.prune(found, count=count, age=age, megabytes=size, as_json=as_json)
@@ -59,8 +59,8 @@ def prune(
 
 def gc(directory: Directory = ".", as_json: flags.Json = False) -> Code:
     """Free the room of bytes that no version needs any more."""
-    from aios.cli import upkeep
-    from aios.cli.reach import library as reached
+    from aios.cli.files import upkeep
+    from aios.cli.files.open import library as reached
 
     with reached(directory) as (found, _):
         return upkeep.gc(found, as_json=as_json)
@@ -72,9 +72,9 @@ def purge(
     as_json: flags.Json = False,
 ) -> Code:
     """Remove every trace of a file: all its versions, and what the index has of them."""
-    from aios.cli import upkeep
-    from aios.cli.place import indexed
-    from aios.cli.reach import opened
+    from aios.cli.files import upkeep
+    from aios.cli.files.open import opened
+    from aios.cli.files.root import indexed
 
     place = indexed(path)
     with opened(place.root) as found:
@@ -83,8 +83,8 @@ def purge(
 
 def reembed(directory: Directory = ".", as_json: flags.Json = False) -> Code:
     """Embed everything with the model in force; may be interrupted, and goes on where it was."""
-    from aios.cli import upkeep
-    from aios.cli.reach import library as reached
+    from aios.cli.files import upkeep
+    from aios.cli.files.open import library as reached
 
     with reached(directory) as (found, _):
         return upkeep.reembed(found, as_json=as_json)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aios.cli import flags
-from aios.cli.exit import Code
+from aios.terminal.exit import Code
 
 if TYPE_CHECKING:
-    from aios.cli.jobs import Job
+    from aios.cli.run.jobs import Job
     from aios.config import Config
 
 
@@ -41,9 +41,9 @@ def run(
 
     For example: aios run summarise=notes.txt answer="notes.txt: who wrote it?" -n 8
     """
-    from aios.cli.dry_wall import dry_walls
-    from aios.cli.jobs import check, cycle, parse, sealing
-    from aios.cli.settings import chosen
+    from aios.cli.machine.settings import chosen
+    from aios.cli.run.dry_wall import dry_walls
+    from aios.cli.run.jobs import check, cycle, parse, sealing
     from aios_syscalls import Budget
 
     found = chosen(
@@ -79,9 +79,9 @@ def demo(
     as_json: flags.Json = False,
 ) -> Code:
     """Run the shipped agents on the shipped texts."""
-    from aios.cli.demo import JOBS, prepare
-    from aios.cli.jobs import check, cycle
-    from aios.cli.settings import settings
+    from aios.cli.machine.settings import settings
+    from aios.cli.run.demo import JOBS, prepare
+    from aios.cli.run.jobs import check, cycle
     from aios_syscalls import Budget
 
     chosen = settings(
@@ -120,8 +120,8 @@ def bench(
 ) -> Code:
     """Run a benchmark; ends with 1 when a target is missed."""
     from aios import bench
-    from aios.cli.output import out, print_json, stdout
-    from aios.cli.table import grid
+    from aios.terminal.output import out, print_json, stdout
+    from aios.terminal.table import grid
 
     if not name and as_json:
         print_json(dict(bench.BENCHES))
@@ -158,10 +158,11 @@ def _execute(jobs: Sequence[Job], config: Config, as_json: bool, **options: Any)
 
     import anyio
 
-    from aios.cli import dry_wall, results
-    from aios.cli.output import print_json, say, stdout
-    from aios.cli.run import execute
-    from aios.cli.view import view
+    from aios.cli.record import outcome as results
+    from aios.cli.run import dry_wall
+    from aios.cli.run.execution import execute
+    from aios.cli.run.view import view
+    from aios.terminal.output import print_json, say, stdout
 
     screen = view(keep=not sys.stdout.isatty())
     outcome = anyio.run(functools.partial(execute, **options), jobs, config, screen)
@@ -203,10 +204,10 @@ def estimate(
     """
     import anyio
 
-    from aios.cli import estimate as told
-    from aios.cli.output import print_json, stdout
-    from aios.cli.settings import settings
+    from aios.cli.machine.settings import settings
+    from aios.cli.run import estimate as told
     from aios.estimate.plan import Cost, plan
+    from aios.terminal.output import print_json, stdout
 
     call = told.read(graph)
     if cost is not None:

@@ -43,7 +43,7 @@ def openat2(root: int, parts: Parts, flags: int, resolve: int = 0) -> int:
             raise OSError(code, os.strerror(code), "/".join(parts))
 
 
-def supported(root: int) -> bool:
+def openat2_supported(root: int) -> bool:
     """Whether this system has openat2(2) and /proc; old kernels, macOS and strict sandboxes have not."""
     try:
         os.close(openat2(root, (), DIRECTORY))

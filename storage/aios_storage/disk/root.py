@@ -69,7 +69,7 @@ class Root:
     def __init__(self, path: str | os.PathLike[str], max_read: int = MAX_READ, max_entries: int = MAX_ENTRIES) -> None:
         with faults(os.fspath(path)):
             self._fd = os.open(path, beneath.DIRECTORY)
-        self._openat2 = beneath.supported(self._fd)
+        self._openat2 = beneath.openat2_supported(self._fd)
         self._max_read = max_read
         self._max_entries = max_entries
 

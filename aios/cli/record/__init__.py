@@ -1,0 +1,1 @@
+"""Showing what is on record of runs: tables, calls, charts, what was used."""

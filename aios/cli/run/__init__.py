@@ -1,0 +1,1 @@
+"""Running programs: jobs, the live view, the demonstration, estimates."""
