@@ -13,7 +13,7 @@ from aios.kernel import Lane
 from aios.kernel.totals import Totals
 from aios.models.base import Backend
 from aios.models.local.memory import kept
-from aios.models.routing.speed import Speed
+from aios.routing.speed import Speed
 from aios.scheduler import POLICIES, READ_US, Learnt, Quantum, Room, Scheduler
 from aios.scheduler.quantum import LEAST
 from aios.setup import model_path

@@ -8,7 +8,7 @@ from typing import Literal
 
 from aios.config import home
 from aios.kernel.totals import Totals
-from aios.models.routing.outcomes import Outcomes
+from aios.routing.outcomes import Outcomes
 
 
 def memory(kind: Literal["router", "scheduler"]) -> Path:

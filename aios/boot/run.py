@@ -35,7 +35,6 @@ from aios.config import (
     journal_path,
     new_run_directory,
 )
-from aios.cores.dispatch import Dispatch
 from aios.cores.file import FileCore
 from aios.cores.tool import ToolCore
 from aios.hosts.process import ProcessHost
@@ -44,15 +43,16 @@ from aios.hosts.task import TaskHost
 from aios.kernel import Host, Kernel, Lane, Limits
 from aios.kernel.totals import Totals
 from aios.models.base import Backend
-from aios.models.prices import Price
-from aios.models.retries import Retries
-from aios.models.router import Profile, Router
-from aios.models.routing.forecast import Load
-from aios.models.routing.outcomes import Outcomes
-from aios.models.routing.strategies import Weights
 from aios.owner import meaning
 from aios.private import private_directory
 from aios.record import Observer, SqliteJournal
+from aios.routing.dispatch import Dispatch
+from aios.routing.forecast import Load
+from aios.routing.outcomes import Outcomes
+from aios.routing.prices import Price
+from aios.routing.retries import Retries
+from aios.routing.router import Profile, Router
+from aios.routing.strategies import Weights
 from aios.scheduler import Fifo
 from aios.setup import default_embedder
 from aios.tools.builtin import BUILTIN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import assert_never, cast
+from typing import Protocol, assert_never, cast
 from weakref import WeakKeyDictionary
 
 import anyio
@@ -12,8 +12,17 @@ import anyio
 from aios.context import Snapshot
 from aios.kernel.core import Turn
 from aios.models.base import Backend, Caller, Embedder, Model, Ranker, guess_tokens
-from aios.models.routing.speed import Speed
 from aios_syscalls import Chat, ChatReply, Embed, LlmCall, Rank, Reply
+
+
+class SpeedObserver(Protocol):
+    """Learns from what chats take; see `aios.routing.speed`."""
+
+    def observe(self, read: int, written: int, seconds: float) -> None:
+        """A slice has read and written so many tokens in so many seconds."""
+
+    def served(self, seconds: float) -> None:
+        """A whole call has taken so long on its slot."""
 
 
 class LlmCore:
@@ -26,10 +35,10 @@ class LlmCore:
     def __init__(
         self,
         backend: Backend,
-        speed: Speed | None = None,
+        speed: SpeedObserver | None = None,
         resumed: Callable[[int, float], None] = lambda _tokens, _seconds: None,
     ) -> None:
-        self._backend, self._speed, self._resumed = backend, speed or Speed(), resumed
+        self._backend, self._speed, self._resumed = backend, speed or _Nobody(), resumed
         self._begun: WeakKeyDictionary[Snapshot, _Begun] = WeakKeyDictionary()
         """What paused chats have taken so far."""
 
@@ -66,6 +75,16 @@ class LlmCore:
             self._speed.observe(_read(call, outcome), *first)
             self._speed.served(taken)
         return outcome
+
+
+class _Nobody:
+    """Learns nothing."""
+
+    def observe(self, read: int, written: int, seconds: float) -> None:
+        pass
+
+    def served(self, seconds: float) -> None:
+        pass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""Models behind one protocol: local, remote, scripted; and the router that chooses among them."""
+"""Models behind one protocol: local, remote, scripted."""

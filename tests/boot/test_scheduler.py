@@ -9,9 +9,9 @@ import pytest
 from aios.boot import DEFAULT_MODEL, boot, scheduler
 from aios.config import Config, LaneConfig, LocalModelConfig, RemoteModelConfig, SchedulerConfig, load
 from aios.models.local.memory import Kept
-from aios.models.routing.speed import Speed
 from aios.models.scripted import ScriptedModel
 from aios.record import Event, History, Kind
+from aios.routing.speed import Speed
 from aios.scheduler import POLICIES, Fifo, Gittins, Room, RoundRobin
 from aios.scheduler.quantum import LEAST
 from aios_syscalls import BadRequest, Chat, Message

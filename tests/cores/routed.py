@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 
 from aios.context import Snapshot
-from aios.cores.dispatch import Dispatch
 from aios.cores.llm import LlmCore
 from aios.hosts.program import Main
 from aios.hosts.task import TaskHost
 from aios.kernel import Kernel, Lane
 from aios.models.base import NOBODY, Backend, Caller, Emit
-from aios.models.retries import Retries
-from aios.models.router import Profile, Router
-from aios.models.routing.forecast import Load
-from aios.models.routing.strategies import Weights
 from aios.models.scripted import ScriptedModel
 from aios.record import CallRecord, Event, History, Kind, MemoryJournal
+from aios.routing.dispatch import Dispatch
+from aios.routing.forecast import Load
+from aios.routing.retries import Retries
+from aios.routing.router import Profile, Router
+from aios.routing.strategies import Weights
 from aios.scheduler import Fifo, Scheduler
 from aios_syscalls import AiosError, Budget, BudgetExceeded, CallId, Chat, ChatReply, Message
 

@@ -10,13 +10,13 @@ import anyio
 import pytest
 from trio.testing import MockClock
 
-from aios.models.prices import Price
 from aios.models.remote.model import RemoteEmbedder, RemoteModel
-from aios.models.retries import BASE_S, MAX_AFTER_S, MOST
-from aios.models.router import Profile
-from aios.models.routing.strategies import STRATEGIES
 from aios.models.scripted import Script, ScriptedModel
 from aios.record import Kind
+from aios.routing.prices import Price
+from aios.routing.retries import BASE_S, MAX_AFTER_S, MOST
+from aios.routing.router import Profile
+from aios.routing.strategies import STRATEGIES
 from aios.scheduler import RoundRobin
 from aios.sdk import Agent
 from aios_syscalls import (

@@ -12,7 +12,7 @@ from aios.context import Snapshot
 from aios.cores.llm import LlmCore
 from aios.kernel import Turn
 from aios.models.base import Backend, guess_tokens
-from aios.models.routing.speed import Speed
+from aios.routing.speed import Speed
 from aios_syscalls import Chat, ChatReply, Message, Usage
 from aios_syscalls.port import discard
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aios.models.routing.arithmetic import equations, numbers, value
-from aios.models.routing.evidence import SIGNS, Answer
-from aios.models.routing.judge import Judge
+from aios.routing.arithmetic import equations, numbers, value
+from aios.routing.evidence import SIGNS, Answer
+from aios.routing.judge import Judge
 from aios_syscalls import BadRequest
 
 QUESTION = "Ann has 12 boxes of 7 pens and gives 4 pens away. How many pens are left?"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from aios.models.routing import quality
-from aios.models.routing.features import Precedents, Text, Vocabulary
-from aios.models.routing.quality import Linear
+from aios.routing import quality
+from aios.routing.features import Precedents, Text, Vocabulary
+from aios.routing.quality import Linear
 
 PAST = ("why do glaciers calve into fjords", "which enzyme splits lactose in the gut")
 

@@ -8,8 +8,8 @@ import pytest
 
 from aios.models.local.client import LocalModel
 from aios.models.remote.model import RemoteModel
-from aios.models.router import Router
 from aios.models.scripted import ScriptedModel
+from aios.routing.router import Router
 from aios_syscalls import BadRequest, Chat, Message, ModelFailed, NotFound, Rank, ToolSpec
 
 

@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 from trio.testing import MockClock
 
-from aios.models.prices import Price
 from aios.models.remote.model import RemoteModel
-from aios.models.router import Profile, Router
-from aios.models.routing.features import BUCKETS, MAX_CHARS, Text, Vocabulary
-from aios.models.routing.forecast import Forecast, Load
-from aios.models.routing.outcomes import KEPT, Outcomes
-from aios.models.routing.ridge import Ridge
-from aios.models.routing.speed import FAILURES_FADE_S, Speed
-from aios.models.routing.strategies import STRATEGIES, Candidate, Weights
 from aios.models.scripted import ScriptedModel
+from aios.routing.features import BUCKETS, MAX_CHARS, Text, Vocabulary
+from aios.routing.forecast import Forecast, Load
+from aios.routing.outcomes import KEPT, Outcomes
+from aios.routing.prices import Price
+from aios.routing.ridge import Ridge
+from aios.routing.router import Profile, Router
+from aios.routing.speed import FAILURES_FADE_S, Speed
+from aios.routing.strategies import STRATEGIES, Candidate, Weights
 from aios_syscalls import BadRequest, Budget, CallId, Chat, ChatReply, Embed, Message, NotFound, Rank, Usage
 
 pytestmark = pytest.mark.anyio

@@ -10,9 +10,9 @@ import numpy as np
 
 from aios.bench import route_data
 from aios.bench.route_data import Floats, Questions, Split
-from aios.models.routing.features import Text
-from aios.models.routing.knn import Nearest
-from aios.models.routing.quality import Linear, Quality
+from aios.routing.features import Text
+from aios.routing.knn import Nearest
+from aios.routing.quality import Linear, Quality
 
 USUAL = {"weak": 0.5, "strong": 0.5}
 """Nothing is known of either model beforehand."""

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import anyio
 
-from aios.models.prices import Price
 from aios.models.remote.model import RemoteModel
-from aios.models.router import Profile, Router
+from aios.routing.prices import Price
+from aios.routing.router import Profile, Router
 from aios_syscalls import CallId, Chat, ChatReply, Message, Usage
 
 MODELS = {"small": (0.15, 0.5), "middle": (1.0, 0.6), "large": (10.0, 0.8)}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from aios.bench.route_data import Questions, auroc, chance, seen
-from aios.models.routing.judge import Judge
+from aios.routing.judge import Judge
 
 
 def measure(

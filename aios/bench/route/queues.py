@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 import anyio
 
-from aios.cores.dispatch import Dispatch
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
 from aios.kernel import Kernel, Lane
-from aios.models.retries import Retries
-from aios.models.router import Router
-from aios.models.routing.forecast import Load
 from aios.models.scripted import ScriptedModel
 from aios.record import MemoryJournal
+from aios.routing.dispatch import Dispatch
+from aios.routing.forecast import Load
+from aios.routing.retries import Retries
+from aios.routing.router import Router
 from aios.scheduler import Fifo
 from aios.simulate import clock
 from aios_syscalls import Chat, Message

@@ -10,9 +10,9 @@ import anyio
 import pytest
 
 from aios.models.remote.model import RemoteModel
-from aios.models.retries import MOST
-from aios.models.router import Profile
 from aios.record import Kind
+from aios.routing.retries import MOST
+from aios.routing.router import Profile
 from aios_syscalls import ModelFailed
 from tests.cores.routed import Routed, chat, routed
 from tests.models.remote.fault_server import LAST_CHUNK, STREAM, FaultServer, Peer, chunked, events, head

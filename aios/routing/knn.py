@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aios.models.routing.features import Text, Vocabulary
+from aios.routing.features import Text, Vocabulary
 
 if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection

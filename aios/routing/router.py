@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from aios.models.base import Backend
-from aios.models.prices import FREE, Price
-from aios.models.routing.features import MAX_CHARS, Text
-from aios.models.routing.forecast import REMEMBERED, Forecast, Load, keep
-from aios.models.routing.judge import Judge, Verdict, misfit
-from aios.models.routing.outcomes import Outcomes
-from aios.models.routing.strategies import STRATEGIES, Candidate, Weights
+from aios.routing.features import MAX_CHARS, Text
+from aios.routing.forecast import REMEMBERED, Forecast, Load, keep
+from aios.routing.judge import Judge, Verdict, misfit
+from aios.routing.outcomes import Outcomes
+from aios.routing.prices import FREE, Price
+from aios.routing.strategies import STRATEGIES, Candidate, Weights
 from aios_syscalls import (
     BadRequest,
     Budget,

@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from aios.models.routing.features import Floats, Ints, Precedents, Text, Vocabulary
-from aios.models.routing.ridge import Ridge
+from aios.routing.features import Floats, Ints, Precedents, Text, Vocabulary
+from aios.routing.ridge import Ridge
 
 CAPACITY = 20_000
 """Examples of each model that are kept."""

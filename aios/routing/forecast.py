@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 from aios.models.base import Backend, guess_tokens
-from aios.models.prices import FREE, Price, cost
-from aios.models.routing.speed import Speed
-from aios.models.routing.strategies import Candidate
+from aios.routing.prices import FREE, Price, cost
+from aios.routing.speed import Speed
+from aios.routing.strategies import Candidate
 from aios_syscalls import Chat, ChatReply, LlmCall, Message, Usage
 
 REMEMBERED = 10_000

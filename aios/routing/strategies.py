@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from aios.models.routing.features import Text
-from aios.models.routing.knn import Nearest
-from aios.models.routing.quality import Linear, Quality
+from aios.routing.features import Text
+from aios.routing.knn import Nearest
+from aios.routing.quality import Linear, Quality
 
 
 @dataclass(frozen=True, slots=True)

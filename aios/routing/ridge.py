@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 
-from aios.models.routing.features import BUCKETS, Floats, Ints
+from aios.routing.features import BUCKETS, Floats, Ints
 
 
 class Ridge:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import anyio
 
-from aios.cores.attempt import Attempt
+from aios.routing.attempt import Attempt
 from aios_syscalls import AiosError, Reply
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from aios.models.routing.evidence import SIGNS, Answer
-from aios.models.routing.features import BUCKETS, Floats, Ints, Vocabulary
-from aios.models.routing.ridge import Ridge
+from aios.routing.evidence import SIGNS, Answer
+from aios.routing.features import BUCKETS, Floats, Ints, Vocabulary
+from aios.routing.ridge import Ridge
 from aios_syscalls import BadRequest
 
 WORTHLESS = 0.02

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import anyio
 
-from aios.cores.attempt import Attempt
-from aios.cores.race import race
 from aios.kernel.core import Passage
-from aios.models.retries import MOST, Retries
-from aios.models.router import Decision, Router
+from aios.routing.attempt import Attempt
+from aios.routing.race import race
+from aios.routing.retries import MOST, Retries
+from aios.routing.router import Decision, Router
 from aios_syscalls import (
     AiosError,
     BadRequest,

@@ -9,8 +9,8 @@ from functools import cached_property
 
 import numpy as np
 
-from aios.models.routing.arithmetic import equations, numbers
-from aios.models.routing.features import Floats, Text
+from aios.routing.arithmetic import equations, numbers
+from aios.routing.features import Floats, Text
 
 SIGNS: Mapping[str, tuple[float, float]] = {
     "equations that hold": (1.4, 0.7),

@@ -9,8 +9,8 @@ import anyio
 
 from aios.kernel.core import Passage
 from aios.models.base import guess_tokens
-from aios.models.retries import MAX_AFTER_S
-from aios.models.router import Router
+from aios.routing.retries import MAX_AFTER_S
+from aios.routing.router import Router
 from aios_syscalls import AiosError, ChatReply, EmbedReply, LlmCall, ModelFailed, RankReply, Reply, Usage
 from aios_syscalls.port import discard
 
