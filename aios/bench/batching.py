@@ -19,7 +19,7 @@ from aios.config import Config
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
 from aios.kernel import Kernel, Lane, by_family
-from aios.models.local.client import LocalModel
+from aios.models.local.supervisor.client import LocalModel
 from aios.python import code_command
 from aios.record import SqliteJournal
 from aios.scheduler import Fifo

@@ -15,7 +15,7 @@ from aios.bench.progress import progress
 from aios.boot import boot
 from aios.config import Config, LocalModelConfig, SchedulerConfig
 from aios.estimate.measure import WORDS
-from aios.models.local.client import LocalModel
+from aios.models.local.supervisor.client import LocalModel
 from aios.scheduler import Room
 from aios.sdk import Agent
 from aios.setup import model_path

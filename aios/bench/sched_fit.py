@@ -10,7 +10,7 @@ import anyio
 from aios.bench.llm.ours import kernel_over
 from aios.estimate.measure import WORDS, fit
 from aios.kernel import Kernel
-from aios.models.local.client import LocalModel
+from aios.models.local.supervisor.client import LocalModel
 from aios.simulate import Core
 from aios_syscalls import Chat, ChatReply, Message
 

@@ -21,7 +21,7 @@ from aios.boot import make_models
 from aios.config import Config, LocalModelConfig
 from aios.hosts.program import Main
 from aios.kernel import Kernel
-from aios.models.local.client import LocalModel
+from aios.models.local.supervisor.client import LocalModel
 from aios.scheduler import Scheduler
 from aios.sdk import Agent
 from aios.setup import model_path

@@ -12,7 +12,7 @@ from aios.cores.llm import LlmCore
 from aios.kernel import Lane
 from aios.kernel.totals import Totals
 from aios.models.base import Backend
-from aios.models.local.memory import kept
+from aios.models.local.file.memory import kept
 from aios.routing.speed import Speed
 from aios.scheduler import POLICIES, READ_US, Learnt, Quantum, Room, Scheduler
 from aios.scheduler.quantum import LEAST
@@ -58,7 +58,7 @@ def scheduler(
 
 def _let_go(model: Backend) -> Callable[[int], None]:
     """How a model is told that nobody is about to need what it keeps of a process."""
-    from aios.models.local.client import LocalModel
+    from aios.models.local.supervisor.client import LocalModel
 
     return model.let_go if isinstance(model, LocalModel) else lambda _pid: None
 

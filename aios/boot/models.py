@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 from aios.config import MEBIBYTE, Config, LocalModelConfig, ModelConfig, RemoteModelConfig
 from aios.models.base import Backend
-from aios.models.local.residency import Residency
+from aios.models.local.supervisor.residency import Residency
 from aios.setup import model_path
 from aios_syscalls import AiosError, ModelFailed
 
@@ -71,10 +71,10 @@ def _local(
         "residency": residency,
     }
     if config.embed:
-        from aios.models.local.embedder import LocalEmbedder
+        from aios.models.local.supervisor.embedder import LocalEmbedder
 
         return LocalEmbedder(config.path, **worker)
-    from aios.models.local.client import LocalModel
+    from aios.models.local.supervisor.client import LocalModel
 
     memory, disk = config.memory_mb * MEBIBYTE, config.disk_mb * MEBIBYTE
     return LocalModel(config.path, mode=config.mode, memory_bytes=memory, disk_bytes=disk, random=dice, **worker)
@@ -116,9 +116,9 @@ def _remote(name: str, config: RemoteModelConfig) -> Backend:
 
 def survey(config: LocalModelConfig) -> dict[str, Any]:
     """What can be said of a local model without loading it; `problem` is why it would not load, if that shows."""
-    from aios.models.local.gguf import Header
-    from aios.models.local.memory import Needs
-    from aios.models.local.process import resident_bytes
+    from aios.models.local.file.gguf import Header
+    from aios.models.local.file.memory import Needs
+    from aios.models.local.supervisor.process import resident_bytes
 
     try:
         header = Header.read(config.path)
@@ -136,7 +136,7 @@ def survey(config: LocalModelConfig) -> dict[str, Any]:
 
 async def try_models(config: Config, progress: Progress | None = None) -> dict[str, dict[str, Any]]:
     """What the engine says of each local model when it is loaded, one at a time, or `problem`: why it does not load."""
-    from aios.models.local.client import LocalModel
+    from aios.models.local.supervisor.client import LocalModel
 
     found: dict[str, dict[str, Any]] = {}
     for model in make_models(config, progress):

@@ -262,7 +262,7 @@ print(number(101), number({seccomp.X32_BIT} | 39), number({seccomp.X32_BIT} | 52
 
 CHILDREN = {
     "zygote": "run('aios.hosts.zygote')",
-    "model's worker": "run('aios.models.local.worker', '/no/such/model.gguf')",
+    "model's worker": "run('aios.models.local.engine.worker', '/no/such/model.gguf')",
     "tool's worker": "run('aios.tools.worker')",
     "index's owner": "from aios_storage.owner.daemon import main\n"
     "main([sys.argv[1], '--embedder', 'hashing:', '--child'])",

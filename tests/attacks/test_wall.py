@@ -16,6 +16,8 @@ from aios.bench.wall import probes
 from aios.bench.wall.users import new_place, start, told, users
 from aios.hosts.wall import Rung, rung
 
+pytestmark = pytest.mark.whole
+
 Through = set[str]
 TRY = """
 import json, sys
@@ -61,7 +63,6 @@ def without_files(names: Through) -> Through:
     return {name for name in names if not name.startswith(OPEN_WITHOUT_LANDLOCK)}
 
 
-@pytest.mark.whole
 def test_an_agent_does_not_get_out(found: dict[str, Any]) -> None:
     passed, tried = through(found, "auto"), through(found, "control")
     print(f"{len(tried - passed)} of {len(tried)} stopped; passed: {sorted(passed)}")
@@ -80,7 +81,6 @@ def test_without_landlock_an_agent_gets_at_files_and_at_nothing_else(found: dict
         assert without_files(passed) == set()
 
 
-@pytest.mark.whole
 def test_an_older_system_has_as_much_of_a_wall_as_it_can() -> None:
     """Files are closed from the first version of Landlock on, and with it alone where there is no seccomp."""
     found = probed(users()[-1], "tried_on_older")

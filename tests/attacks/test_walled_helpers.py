@@ -22,7 +22,7 @@ from aios import owner
 from aios.bench.wall.users import own, start, told, users
 from aios.hosts import seccomp
 from aios.hosts.wall import rung
-from aios.models.local.process import WorkerProcess
+from aios.models.local.supervisor.process import WorkerProcess
 from aios.setup import model_path
 from tests.storage.walled import start as start_owner
 
@@ -100,7 +100,7 @@ def attempts(place, port, victim):
 def main():
     place, port, victim, kind, wall = sys.argv[1:]
     if kind == "model":
-        from aios.models.local.walled import close_in
+        from aios.models.local.engine.walled import close_in
         close_in(Path(place, "models/m-00001-of-00002.gguf"))
     if kind == "owner":
         from aios.hosts.service import ServiceWall, put_up

@@ -27,7 +27,7 @@ from aios.bench.llm.workload import (
     recomputed_share,
     sharing,
 )
-from aios.models.local.quantize import faster
+from aios.models.local.engine.quantize import faster
 from aios.setup import model_path
 from aios_syscalls import ChatReply, ModelFailed, Usage
 

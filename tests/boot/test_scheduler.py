@@ -8,7 +8,7 @@ import pytest
 
 from aios.boot import DEFAULT_MODEL, boot, scheduler
 from aios.config import Config, LaneConfig, LocalModelConfig, RemoteModelConfig, SchedulerConfig, load
-from aios.models.local.memory import Kept
+from aios.models.local.file.memory import Kept
 from aios.models.scripted import ScriptedModel
 from aios.record import Event, History, Kind
 from aios.routing.speed import Speed

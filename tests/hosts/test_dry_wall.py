@@ -21,7 +21,7 @@ from aios.kernel import Kernel, by_family
 from aios.record import SqliteJournal
 from aios_syscalls import Denied, ProcessInfo, Spawn, Wait
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.whole]
 
 TRY = """
 import json, sys
@@ -228,7 +228,6 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.mark.whole
 async def test_of_an_honest_program_nothing_is_listed_but_what_its_libraries_do_without(tmp_path: Path) -> None:
     """As they ask `ldconfig` or `uname`, or give an unpacked file to its owner: the wall refuses that too."""
     wrong = {}
@@ -241,7 +240,6 @@ async def test_of_an_honest_program_nothing_is_listed_but_what_its_libraries_do_
     assert not wrong
 
 
-@pytest.mark.whole
 async def test_where_programs_may_be_started_only_those_out_of_reach_are_listed(tmp_path: Path) -> None:
     program = tmp_path / "users-program"
     program.write_text("#!/bin/sh\n")
@@ -258,7 +256,6 @@ async def test_where_programs_may_be_started_only_those_out_of_reach_are_listed(
         ]
 
 
-@pytest.mark.whole
 async def test_each_act_is_told_once_with_its_count_whatever_ends_the_program(tmp_path: Path) -> None:
     file = str(tmp_path / "file")
     Path(file).touch()
@@ -274,7 +271,6 @@ async def test_each_act_is_told_once_with_its_count_whatever_ends_the_program(tm
         assert [each.count for each in noted] == [5, 1]
 
 
-@pytest.mark.whole
 async def test_a_flood_of_different_acts_is_bounded_and_counted(tmp_path: Path) -> None:
     flood = f"""
 for number in range({MOST_ACTS + 500}):
@@ -297,7 +293,6 @@ sys.audit('os.mkdir', '/' + 'y' * 200_000, 0, -1)
     assert max(len(each.act.object) for each in noted) < 2_000
 
 
-@pytest.mark.whole
 async def test_an_act_that_cannot_be_judged_goes_on_and_is_told(tmp_path: Path) -> None:
     async with runner(tmp_path, dry=True) as dry:
         process, noted = await dry.run("odd", "sys.audit('open', object(), None, 0); sys.audit('os.mkdir')")

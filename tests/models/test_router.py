@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aios.models.local.client import LocalModel
+from aios.models.local.supervisor.client import LocalModel
 from aios.models.remote.model import RemoteModel
 from aios.models.scripted import ScriptedModel
 from aios.routing.router import Router

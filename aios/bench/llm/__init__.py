@@ -12,7 +12,7 @@ import anyio.to_thread
 from aios.bench import Report, at_least, at_most
 from aios.bench.llm import arrival, chat, crowd, memory, peers, streams, switching, turns
 from aios.bench.llm.peers import cores
-from aios.models.local.quantize import faster
+from aios.models.local.engine.quantize import faster
 from aios.setup import model_path
 from aios_syscalls import ModelFailed
 

@@ -12,7 +12,7 @@ from aios.bench.llm.ours import Stream, kernel_over, loaded, say, submit
 from aios.bench.llm.peers import Peer, cores
 from aios.bench.llm.workload import chats, gaps, long_chat, quantile
 from aios.kernel import Kernel
-from aios.models.local.process import THREADS
+from aios.models.local.supervisor.process import THREADS
 from aios_syscalls import Chat
 
 WRITERS, CONTEXT, CHUNK = 7, 2048, 64

@@ -131,8 +131,8 @@ def bare(settings: Job) -> Callable[[Job], Job]:
     """A loop over llama.cpp and nothing else: what an engine can reach at best. Runs in our own environment."""
     from pathlib import Path
 
-    from aios.models.local.llama import LlamaModel
-    from aios.models.local.template import Template
+    from aios.models.local.engine.llama import LlamaModel
+    from aios.models.local.engine.template import Template
     from aios_syscalls import Chat
 
     model, threads = LlamaModel(Path(settings["model"])), settings["threads"]

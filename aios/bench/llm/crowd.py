@@ -9,8 +9,8 @@ from pathlib import Path
 from aios.bench.chart import Chart
 from aios.bench.llm.ours import converse, kernel_over, loaded, say
 from aios.bench.llm.workload import Script, Turn, loners, recomputed_share
-from aios.models.local.llama import LlamaModel
-from aios.models.local.template import Template
+from aios.models.local.engine.llama import LlamaModel
+from aios.models.local.engine.template import Template
 
 TOKENS, TURNS, CONTEXT = 24, 3, 640
 CHART = Chart(

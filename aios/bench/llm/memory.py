@@ -11,8 +11,8 @@ import psutil
 from aios.bench.llm.ours import kernel_over, loaded, say
 from aios.bench.llm.workload import chats
 from aios.kernel import Kernel
-from aios.models.local.client import LocalModel
-from aios.models.local.memory import MEBIBYTE, Needs
+from aios.models.local.file.memory import MEBIBYTE, Needs
+from aios.models.local.supervisor.client import LocalModel
 
 SLOTS, CONTEXT, CLIENTS, TOKENS = 8, 512, 16, 3
 WARM = 200

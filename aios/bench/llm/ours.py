@@ -18,7 +18,7 @@ from aios.cores.llm import LlmCore
 from aios.hosts.program import Main
 from aios.hosts.task import TaskHost
 from aios.kernel import Kernel, Lane, by_family
-from aios.models.local.client import LocalModel
+from aios.models.local.supervisor.client import LocalModel
 from aios.record import SqliteJournal
 from aios.scheduler import Fifo, Scheduler
 from aios_syscalls import Chat, ChatReply

@@ -16,8 +16,8 @@ from aios.bench.llm.ours import kernel_over, loaded, say
 from aios.bench.llm.peers import Peer, cores
 from aios.bench.llm.workload import chats
 from aios.kernel import Kernel
-from aios.models.local.client import LocalModel
-from aios.models.local.process import THREADS
+from aios.models.local.supervisor.client import LocalModel
+from aios.models.local.supervisor.process import THREADS
 from aios_syscalls import Chat
 
 SLOTS, CONTEXT = 32, 256

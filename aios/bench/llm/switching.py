@@ -10,7 +10,7 @@ from aios.bench.llm.ours import kernel_over, loaded, rate, say, streams
 from aios.bench.llm.workload import chats, long_chat
 from aios.config import SchedulerConfig
 from aios.context import Snapshot
-from aios.models.local.client import LocalModel
+from aios.models.local.supervisor.client import LocalModel
 from aios.scheduler import Fifo, RoundRobin
 from aios_syscalls import Chat, KernelBug
 

@@ -32,7 +32,7 @@ CHECKOUT = Path(__file__).parents[2]
 MODULES = {"llama-cpp-python": "llama_cpp"}
 """Modules that are not called like their distribution."""
 ENGINE_TIMEOUT_S = 60
-ENGINE_PROBE = "aios.models.local.devices"
+ENGINE_PROBE = "aios.models.local.engine.devices"
 GPU_LIBRARIES = {"cuda": "CUDA", "hip": "HIP", "vulkan": "Vulkan", "metal": "Metal", "sycl": "SYCL"}
 """Parts of the engine by the backend that they are."""
 GIB = 1 << 30

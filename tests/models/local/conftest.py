@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from aios.models.local.process import THREADS
+from aios.models.local.supervisor.process import THREADS
 
 # libgomp reads it when llama.cpp is loaded.
 os.environ.update(THREADS)
 
 from aios.context.tiers import Tiers
-from aios.models.local.engine import Engine
-from aios.models.local.llama import LlamaModel, Shape
-from aios.models.local.pace import Pace
-from aios.models.local.quantize import faster
-from aios.models.local.template import Template
+from aios.models.local.engine.chunk_sizer import Pace
+from aios.models.local.engine.engine import Engine
+from aios.models.local.engine.llama import LlamaModel, Shape
+from aios.models.local.engine.quantize import faster
+from aios.models.local.engine.template import Template
 from aios.setup import model_path
 
 CONTEXT = 256

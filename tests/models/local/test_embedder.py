@@ -17,9 +17,9 @@ import pytest
 from aios.boot import boot
 from aios.config import Config, LocalModelConfig
 from aios.models.base import Backend
-from aios.models.local.client import LocalModel
-from aios.models.local.embedder import LocalEmbedder
-from aios.models.local.embedding import CHUNK
+from aios.models.local.engine.embedding import CHUNK
+from aios.models.local.supervisor.client import LocalModel
+from aios.models.local.supervisor.embedder import LocalEmbedder
 from aios.models.scripted import ScriptedModel
 from aios.sdk import Agent, gather
 from aios_syscalls import BadRequest, Chat, Embed, Message, ModelFailed

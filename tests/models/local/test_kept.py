@@ -9,10 +9,10 @@ from random import Random
 import numpy as np
 import pytest
 
-from aios.models.local.engine import Engine
-from aios.models.local.generation import Generation
-from aios.models.local.llama import LlamaContext, LlamaModel, Shape, pack
-from aios.models.local.memory import MEBIBYTE, Kept, kept
+from aios.models.local.engine.engine import Engine
+from aios.models.local.engine.generation import Generation
+from aios.models.local.engine.llama import LlamaContext, LlamaModel, Shape, pack
+from aios.models.local.file.memory import MEBIBYTE, Kept, kept
 from aios_syscalls import ModelFailed, Sampling
 
 pytestmark = pytest.mark.whole

@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from aios.models.base import Caller
-from aios.models.local import keeper
-from aios.models.local.client import LocalModel, LocalSnapshot
+from aios.models.local.supervisor import worker_supervisor as keeper
+from aios.models.local.supervisor.client import LocalModel, LocalSnapshot
 from aios_syscalls import BadRequest, Chat, ChatReply, KernelBug, Message, ModelFailed, Rank, Sampling
 
 pytestmark = [pytest.mark.anyio, pytest.mark.whole]
@@ -181,7 +181,7 @@ async def test_a_worker_that_keeps_dying_is_left_alone_for_a_while(
 @ONE_LOOP
 async def test_a_worker_ends_with_its_client(gguf: Path) -> None:
     code = (
-        "import sys, anyio; from pathlib import Path; from aios.models.local.client import LocalModel\n"
+        "import sys, anyio; from pathlib import Path; from aios.models.local.supervisor.client import LocalModel\n"
         "async def main():\n"
         "    async with LocalModel(Path(sys.argv[1]), slots=1, context=64, requantize=False) as model:\n"
         "        print(model.pid, flush=True); await anyio.sleep(60)\n"

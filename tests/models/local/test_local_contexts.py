@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from aios.models.local.engine import Engine
-from aios.models.local.generation import Generation
-from aios.models.local.llama import Floats, LlamaModel
-from aios.models.local.pace import Pace
+from aios.models.local.engine.chunk_sizer import Pace
+from aios.models.local.engine.engine import Engine
+from aios.models.local.engine.generation import Generation
+from aios.models.local.engine.llama import Floats, LlamaModel
 from aios_syscalls import Sampling
 
 pytestmark = pytest.mark.whole

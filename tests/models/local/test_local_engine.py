@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from aios.context.tiers import Tiers
-from aios.models.local.engine import Engine
-from aios.models.local.generation import Generation
-from aios.models.local.grammar import Grammar, to_gbnf
-from aios.models.local.llama import LlamaModel, Shape
-from aios.models.local.pace import Pace
-from aios.models.local.template import Template
-from aios.models.local.text import Text
+from aios.models.local.engine.chunk_sizer import Pace
+from aios.models.local.engine.engine import Engine
+from aios.models.local.engine.generation import Generation
+from aios.models.local.engine.grammar import Grammar, to_gbnf
+from aios.models.local.engine.llama import LlamaModel, Shape
+from aios.models.local.engine.template import Template
+from aios.models.local.engine.text import Text
 from aios_syscalls import Chat, Message, Sampling
 
 pytestmark = pytest.mark.whole

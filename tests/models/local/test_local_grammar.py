@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aios.models.local.grammar import Grammar, compile_grammar, to_gbnf
-from aios.models.local.llama import LlamaModel
+from aios.models.local.engine.grammar import Grammar, compile_grammar, to_gbnf
+from aios.models.local.engine.llama import LlamaModel
 from aios_syscalls import BadRequest, Chat, Message, ToolSpec
 
 pytestmark = pytest.mark.whole

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aios.models.local import quantize
-from aios.models.local.llama import LlamaContext, LlamaModel, Shape
+from aios.models.local.engine import quantize
+from aios.models.local.engine.llama import LlamaContext, LlamaModel, Shape
 from aios_syscalls import BadRequest, ModelFailed
 
 pytestmark = pytest.mark.whole

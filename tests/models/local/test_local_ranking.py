@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from aios.context.tiers import Tiers
-from aios.models.local.engine import Engine
-from aios.models.local.generation import Generation
-from aios.models.local.llama import LlamaContext, LlamaModel, Shape, pack
-from aios.models.local.pace import Pace
-from aios.models.local.ranking import Known, Ranking, log_softmax
-from aios.models.local.template import Template
+from aios.models.local.engine.chunk_sizer import Pace
+from aios.models.local.engine.engine import Engine
+from aios.models.local.engine.generation import Generation
+from aios.models.local.engine.llama import LlamaContext, LlamaModel, Shape, pack
+from aios.models.local.engine.ranking import Known, Ranking, log_softmax
+from aios.models.local.engine.template import Template
 from aios_syscalls import AiosError, BadRequest, Chat, Message, ModelFailed, Rank, RankReply, Sampling
 
 pytestmark = pytest.mark.whole

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from aios.models.local.sampling import Floats, Ids, choose, noise, top
+from aios.models.local.engine.sampling import Floats, Ids, choose, noise, top
 from aios_syscalls import ModelFailed, Sampling
 
 SHARES = [0.5, 0.25, 0.15, 0.1]

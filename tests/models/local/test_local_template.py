@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from aios.kernel.lengths import Length, Lengths
-from aios.models.local.llama import LlamaModel
-from aios.models.local.template import Template, parse_tool_uses
+from aios.models.local.engine.llama import LlamaModel
+from aios.models.local.engine.template import Template, parse_tool_uses
 from aios_syscalls import BadRequest, Chat, Message, ModelFailed, ToolSpec, ToolUse
 
 pytestmark = pytest.mark.whole

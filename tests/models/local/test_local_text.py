@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aios.models.local.text import Text
+from aios.models.local.engine.text import Text
 
 
 def pieces(text: Text, data: list[bytes]) -> list[str]:

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from pydantic_core import from_json, to_json
 
-from aios.models.local import worker as module
-from aios.models.local.client import LocalModel
-from aios.models.local.grammar import Grammar, compile_grammar
-from aios.models.local.llama import LlamaModel
-from aios.models.local.preparing import Bell, Preparing
-from aios.models.local.worker import Pipe, Worker
+from aios.models.local.engine import worker as module
+from aios.models.local.engine.grammar import Grammar, compile_grammar
+from aios.models.local.engine.llama import LlamaModel
+from aios.models.local.engine.preparing import Bell, Preparing
+from aios.models.local.engine.worker import Pipe, Worker
+from aios.models.local.supervisor.client import LocalModel
 from aios_syscalls import BadRequest, Chat, Message, Rank, ToolSpec, ToolUse
 
 pytestmark = pytest.mark.whole

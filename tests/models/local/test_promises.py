@@ -13,7 +13,7 @@ import anyio
 import psutil
 import pytest
 
-from aios.models.local.client import LocalModel, LocalSnapshot
+from aios.models.local.supervisor.client import LocalModel, LocalSnapshot
 from aios.setup import model_path
 from aios_syscalls import BadRequest, Chat, ChatReply, Message, ModelFailed, Sampling, ToolSpec
 
@@ -74,7 +74,7 @@ def promised(reply: ChatReply) -> ChatReply:
 
 
 def worker_of(model: LocalModel) -> psutil.Process:
-    (process,) = [each for each in psutil.Process().children() if "aios.models.local.worker" in each.cmdline()]
+    (process,) = [each for each in psutil.Process().children() if "aios.models.local.engine.worker" in each.cmdline()]
     return process
 
 

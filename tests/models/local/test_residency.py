@@ -15,9 +15,9 @@ from anyio.abc import TaskStatus
 
 from aios.boot import make_models
 from aios.config import Config, LocalModelConfig, MemoryConfig
-from aios.models.local.client import LocalModel
-from aios.models.local.memory import MEBIBYTE, Needs
-from aios.models.local.residency import TURN_S, Place, Residency
+from aios.models.local.file.memory import MEBIBYTE, Needs
+from aios.models.local.supervisor.client import LocalModel
+from aios.models.local.supervisor.residency import TURN_S, Place, Residency
 from aios_syscalls import Chat, ChatReply, Message, ModelFailed
 
 pytestmark = [pytest.mark.anyio, pytest.mark.whole]
@@ -162,8 +162,8 @@ def two(gguf: Path) -> Callable[..., tuple[LocalModel, LocalModel]]:
 
 @ONE_LOOP
 async def test_two_models_under_a_cap_for_one_take_turns(two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aios.models.local.residency.TURN_S", 0.1)
-    monkeypatch.setattr("aios.models.local.residency.SHARE", 0)
+    monkeypatch.setattr("aios.models.local.supervisor.residency.TURN_S", 0.1)
+    monkeypatch.setattr("aios.models.local.supervisor.residency.SHARE", 0)
     one, other = two()
     async with one, other:
         assert (one.pid is None, other.pid is None) == (False, True)
@@ -237,7 +237,7 @@ async def test_a_model_larger_than_the_cap_is_refused_with_both_numbers(gguf: Pa
 async def test_a_model_that_can_not_be_loaded_later_fails_its_call_and_is_tried_again(
     gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aios.models.local.keeper.COOL_DOWN_S", 0.5)
+    monkeypatch.setattr("aios.models.local.supervisor.worker_supervisor.COOL_DOWN_S", 0.5)
     file = tmp_path / "moving.gguf"
     file.symlink_to(gguf)
     residency = Residency(Needs.of(gguf, 2, 256).total * 3 // 2)

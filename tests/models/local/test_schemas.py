@@ -15,11 +15,11 @@ from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 from jsonschema.validators import extend, validator_for
 from pydantic import Field, TypeAdapter
 
-from aios.models.local.grammar import to_gbnf
-from aios.models.local.llama import LlamaModel
-from aios.models.local.schema.negation import NEGATIONS, UNNEGATED
-from aios.models.local.schema.numbers import decimal_of
-from aios.models.local.schema.shapes import CHOOSES, SAYS
+from aios.models.local.engine.grammar import to_gbnf
+from aios.models.local.engine.llama import LlamaModel
+from aios.models.local.engine.schema.negation import NEGATIONS, UNNEGATED
+from aios.models.local.engine.schema.numbers import decimal_of
+from aios.models.local.engine.schema.shapes import CHOOSES, SAYS
 from aios_syscalls import BadRequest
 from tests.models.local.gbnf import Walker
 from tests.models.local.schemas import FORMATS, OF_ECMA, PATTERNS, PYDANTIC, REFUSED, TABLE, obj

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from aios.models.local.template import PlainText, Template, template_of
+from aios.models.local.engine.template import PlainText, Template, template_of
 from aios_syscalls import Chat, Message, ModelFailed, ToolSpec, ToolUse
 from tests.models.local.templates import FAMILIES, LOSING, MERGED
 from tests.models.local.test_local_template import ADD, Letters

@@ -12,11 +12,11 @@ import anyio
 import psutil
 import pytest
 
-from aios.models.local import process
-from aios.models.local.client import LocalModel
-from aios.models.local.gguf import Header
-from aios.models.local.memory import MEBIBYTE, Needs
-from aios.models.local.process import resident_bytes
+from aios.models.local.file.gguf import Header
+from aios.models.local.file.memory import MEBIBYTE, Needs
+from aios.models.local.supervisor import process
+from aios.models.local.supervisor.client import LocalModel
+from aios.models.local.supervisor.process import resident_bytes
 from aios_syscalls import Chat, ChatReply, Message, ModelFailed, Sampling
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"]), pytest.mark.whole]
