@@ -113,24 +113,21 @@ async def boot(
         for model in models if models is not None else make_models(config, progress):
             serving[model.name] = await stack.enter_async_context(model)
         # After the models: what does not come to start leaves no record of a run.
-        journal = await stack.enter_async_context(
-            SqliteJournal(journal_path(directory), config.journal.max_mb * MEBIBYTE)
-        )
+        max_bytes = config.journal.max_mb * MEBIBYTE
+        journal = await stack.enter_async_context(SqliteJournal(journal_path(directory), max_bytes))
         host = await stack.enter_async_context(_host(config, directory, mains, dry_wall))
         files = FileCore(partial(library, config), directory.name, config.files.private, config.files.homes)
         stack.callback(files.close)
         lanes: dict[str, Lane] = {}
         router = stack.enter_context(_router(config, serving, lanes, remember=remember))
-        totals = Totals(memory("scheduler")) if remember and config.scheduler.remember else None
-        if totals is not None:
-            stack.callback(totals.close)
+        totals = _totals(config, stack) if remember else None
         for name, model in serving.items():
             lanes[name] = llm_lane(config, model, router.forecast.speeds[name], totals)
-        known = programs((*config.agents, *default_directories()))
-        found = await anyio.to_thread.run_sync(fingerprint, config, known)
+        # Tools and files bound themselves, a tool by its own limit, files by their threads.
+        others = Lane("tool", ToolCore(box), Fifo(), math.inf), Lane("file", files, Fifo(), math.inf)
+        facts = _facts(config, directory.name, router.name, serving, wall_facts(config, host, dry_wall))
         kernel = Kernel(
-            # Tools and files bound themselves, a tool by its own limit, files by their threads.
-            [*lanes.values(), Lane("tool", ToolCore(box), Fifo(), math.inf), Lane("file", files, Fifo(), math.inf)],
+            [*lanes.values(), *others],
             Dispatch(router, Retries(random.Random(config.seed)), hedge=config.router.hedge),
             host,
             journal,
@@ -138,15 +135,26 @@ async def boot(
             budget=config.budget,
             budgets=config.budgets,
             observers=observers,
-            facts={
-                **_facts(config, directory.name, router.name, serving, wall_facts(config, host, dry_wall)),
-                "fingerprint": found,
-            },
+            facts={**facts, "fingerprint": await _fingerprint(config)},
         )
         await stack.enter_async_context(kernel)
         if totals is not None:
             stack.callback(totals.close)  # before the kernel, which cuts off what still runs
         yield Run(directory.name, directory, kernel, serving)
+
+
+def _totals(config: Config, stack: AsyncExitStack) -> Totals | None:
+    """What earlier runs of programs took, if the scheduler is to remember it."""
+    if not config.scheduler.remember:
+        return None
+    totals = Totals(memory("scheduler"))
+    stack.callback(totals.close)
+    return totals
+
+
+async def _fingerprint(config: Config) -> dict[str, Any]:
+    known = programs((*config.agents, *default_directories()))
+    return await anyio.to_thread.run_sync(fingerprint, config, known)
 
 
 def _keep_private(directory: Path, kept: bool) -> None:

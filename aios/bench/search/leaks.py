@@ -222,27 +222,30 @@ def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
             yield from _texts(each, key)
 
 
-def _makers(dice: random.Random, secret: Secret) -> Iterator[Callable[[], Syscall[Any]]]:
-    """Every kind of call, with paths that try each way in."""
-    outside = (*SHARED, PUBLISHED, "moved.txt", "new.txt", "shared", ".")
-    names = [path.rpartition("/")[2] for path in secret.paths]
-    inside = (
-        *(PRIVATE, "inner", "door", "door/known.txt", f"./{PRIVATE}//known.txt", "inner/./diary/known.txt"),
-        *(f"{PRIVATE}/{name}" for name in names),
-        *(f"door/{name}" for name in names),
-        *(f"{PRIVATE}/new.txt", "Inner/diary/known.txt", f"shared/../{PRIVATE}/known.txt", f"/{PRIVATE}/known.txt"),
-        *(".aios", ".aios/truth.db", ".aios/index.db", ".aios/truth.db-wal", "./.aios/index.db-wal"),
-    )
+class _Arguments:
+    """Random arguments of calls, with paths that try each way in."""
 
-    def path() -> str:
-        return dice.choice(inside if dice.random() < 0.6 else outside)
+    def __init__(self, dice: random.Random, secret: Secret) -> None:
+        self._dice, self._secret = dice, secret
+        self._outside = (*SHARED, PUBLISHED, "moved.txt", "new.txt", "shared", ".")
+        names = [path.rpartition("/")[2] for path in secret.paths]
+        self._inside = (
+            *(PRIVATE, "inner", "door", "door/known.txt", f"./{PRIVATE}//known.txt", "inner/./diary/known.txt"),
+            *(f"{PRIVATE}/{name}" for name in names),
+            *(f"door/{name}" for name in names),
+            *(f"{PRIVATE}/new.txt", "Inner/diary/known.txt", f"shared/../{PRIVATE}/known.txt", f"/{PRIVATE}/known.txt"),
+            *(".aios", ".aios/truth.db", ".aios/index.db", ".aios/truth.db-wal", "./.aios/index.db-wal"),
+        )
 
-    def text() -> str:
-        words = dice.choices((*WORDS, *secret.words, "", "known", PRIVATE), k=dice.randint(1, 4))
-        form = dice.choice(("{}", "+{}", "-{}", '"{}"'))
+    def path(self) -> str:
+        return self._dice.choice(self._inside if self._dice.random() < 0.6 else self._outside)
+
+    def text(self) -> str:
+        words = self._dice.choices((*WORDS, *self._secret.words, "", "known", PRIVATE), k=self._dice.randint(1, 4))
+        form = self._dice.choice(("{}", "+{}", "-{}", '"{}"'))
         return " ".join(form.format(word) for word in words).strip()
 
-    def globs() -> tuple[str, ...]:
+    def globs(self) -> tuple[str, ...]:
         some = (
             "*",
             "**/*",
@@ -255,29 +258,41 @@ def _makers(dice: random.Random, secret: Secret) -> Iterator[Callable[[], Syscal
             "shared/*",
             ".aios/*",
         )
-        return tuple(dice.choices(some, k=dice.randint(0, 2)))
+        return tuple(self._dice.choices(some, k=self._dice.randint(0, 2)))
 
-    def query() -> FileQuery:
+    def query(self) -> FileQuery:
+        word = self._dice.choice(self._secret.words)
         return FileQuery(
-            text=dice.choice(("", text())),
-            mode=dice.choice(("hybrid", "keyword", "semantic")),
-            limit=dice.choice((1, 10, 1_000)),
-            paths=globs(),
-            authors=dice.choice(((), (), (OWNER,), (SPY, OWNER))),
-            types=dice.choice(((), (), ("txt",), ("text",))),
-            tags=dice.choice(((), (), ("mine",), ("all",))),
-            min_size=dice.choice((None, 0)),
-            fields=dice.choice(
-                ((), (), (("author", dice.choice(secret.words)),), (("author", "!=x"),), (("author", ">a"),))
+            text=self._dice.choice(("", self.text())),
+            mode=self._dice.choice(("hybrid", "keyword", "semantic")),
+            limit=self._dice.choice((1, 10, 1_000)),
+            paths=self.globs(),
+            authors=self._dice.choice(((), (), (OWNER,), (SPY, OWNER))),
+            types=self._dice.choice(((), (), ("txt",), ("text",))),
+            tags=self._dice.choice(((), (), ("mine",), ("all",))),
+            min_size=self._dice.choice((None, 0)),
+            fields=self._dice.choice(
+                (
+                    (),
+                    (),
+                    (("author", self._dice.choice(self._secret.words)),),
+                    (("author", "!=x"),),
+                    (("author", ">a"),),
+                )
             ),
         )
 
-    def at() -> Point:
-        number = Point(number=dice.choice((1, 2, 3, 4, -1, -2, -3)))
-        return dice.choice(
-            (number, number, Point(time=dice.choice((1.0, 4e9))), Point(tag=dice.choice(("mine", "all"))))
+    def at(self) -> Point:
+        number = Point(number=self._dice.choice((1, 2, 3, 4, -1, -2, -3)))
+        return self._dice.choice(
+            (number, number, Point(time=self._dice.choice((1.0, 4e9))), Point(tag=self._dice.choice(("mine", "all"))))
         )
 
+
+def _makers(dice: random.Random, secret: Secret) -> Iterator[Callable[[], Syscall[Any]]]:
+    """Every kind of call."""
+    some = _Arguments(dice, secret)
+    path, globs, query, at = some.path, some.globs, some.query, some.at
     yield lambda: ReadFile(path=path())
     yield lambda: ReadFile(path=path(), at=at())
     yield lambda: StatFile(path=path())
