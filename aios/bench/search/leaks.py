@@ -275,7 +275,7 @@ class _Arguments:
                 (
                     (),
                     (),
-                    (("author", self._dice.choice(self._secret.words)),),
+                    (("author", word),),
                     (("author", "!=x"),),
                     (("author", ">a"),),
                 )
