@@ -184,7 +184,7 @@ async def as_agents(order: dict[str, Any]) -> dict[str, list[str]]:
     async with boot(config, models=[ScriptedModel("x")]) as run:
         sibling = (await run.kernel.submit(Spawn(program="sibling", task=tokens["record"]))).pid
         pid, scratch = json.loads((await run.kernel.submit(Receive())).body)
-        await until_it_is_in(run.directory, tokens["record"])
+        await until_it_is_in(run.journal.parent, tokens["record"])
         await until_it_is_in(run.directory / "agents", "hunted-sibling-log")
         hints = json.dumps({**order["hints"], "pids": [*order["hints"]["pids"], os.getpid(), pid]})
         found = {name: json.loads(await ended(run.kernel, name, hints)) for name in ("hunter", "unwalled")}
