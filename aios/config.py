@@ -20,9 +20,9 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Http
 
 from aios import project
 from aios.project import Project
-from aios.regular import Regular, read_regular
+from aios.regular import RegularFile, read_regular
 from aios.toml_file import parse_toml
-from aios.trust import Record, TrustStore
+from aios.trust import TrustRecord, TrustStore
 from aios_syscalls import AiosError, BadRequest, Budget, Frozen, NotFound
 from aios_syscalls.invalid import explain
 
@@ -443,7 +443,7 @@ def _with_directory(values: dict[str, Any], high: Mapping[str, Any]) -> tuple[di
         return values, Project(path, why=error.message)
 
 
-def _distrust(found: Regular, record: Record | None) -> str:
+def _distrust(found: RegularFile, record: TrustRecord | None) -> str:
     """Why a directory's file is not trusted; empty where it is."""
     if record is None:
         return f"{project.NAME} here is not trusted"

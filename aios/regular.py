@@ -17,7 +17,7 @@ PIECE = 64 * 1024
 
 
 @dataclass(frozen=True)
-class Regular:
+class RegularFile:
     """A file's bytes, and what its open descriptor said of it when they were read."""
 
     path: Path
@@ -31,7 +31,7 @@ class Regular:
         return hashlib.sha256(self.data).hexdigest()
 
 
-def read_regular(path: Path, *, follow: bool = True, most: int = LARGEST) -> Regular:
+def read_regular(path: Path, *, follow: bool = True, most: int = LARGEST) -> RegularFile:
     """The bytes of a regular file; `follow` says whether it may be a symbolic link to one.
 
     Never waits: a FIFO or a device is not opened. Raises NotFound where there is nothing, BadRequest for all else.
@@ -45,7 +45,7 @@ def read_regular(path: Path, *, follow: bool = True, most: int = LARGEST) -> Reg
             data = _bytes(fd, path, most)
         finally:
             os.close(fd)
-        return Regular(path.parent.resolve() / path.name, data, info)
+        return RegularFile(path.parent.resolve() / path.name, data, info)
     except FileNotFoundError:
         raise NotFound(f"there is no file {path}; check the path") from None
     except (OSError, ValueError) as error:

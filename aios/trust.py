@@ -18,12 +18,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from aios.private import private_directory
-from aios.regular import Regular, read_regular
+from aios.regular import RegularFile, read_regular
 from aios_syscalls.errors import AiosError, Denied, StorageFailed
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class TrustRecord:
     """What was trusted: a file's path and SHA-256, and those of the tools that it names."""
 
     path: str
@@ -38,17 +38,17 @@ class TrustStore:
         self._state = state
         self._place = state / "trusted"
 
-    def record_of(self, path: Path) -> Record | None:
+    def record_of(self, path: Path) -> TrustRecord | None:
         """The record of a path; None where there is none that can be believed."""
         return self._read(self._file(path))
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Iterator[TrustRecord]:
         """All of them, by path."""
         with suppress(FileNotFoundError):
             found = [self._read(file) for file in self._place.glob("*.json")]
             yield from sorted((each for each in found if each is not None), key=lambda each: each.path)
 
-    def trust(self, record: Record) -> None:
+    def trust(self, record: TrustRecord) -> None:
         """Keep a record, durably, instead of the path's last one. Raises StorageFailed."""
         try:
             place = private_directory(self._place, self._state)
@@ -80,11 +80,11 @@ class TrustStore:
     def _file(self, path: Path) -> Path:
         return self._place / f"{hashlib.sha256(os.fsencode(path)).hexdigest()}.json"
 
-    def _read(self, file: Path) -> Record | None:
+    def _read(self, file: Path) -> TrustRecord | None:
         try:
             found = read_regular(file, follow=False)
             said = json.loads(found.data)
-            record = Record(str(said["path"]), str(said["sha256"]), dict(said["tools"]))
+            record = TrustRecord(str(said["path"]), str(said["sha256"]), dict(said["tools"]))
         except (AiosError, ValueError, KeyError, TypeError, RecursionError):
             return None
         mine = found.info.st_uid == os.geteuid() and not found.info.st_mode & 0o022
@@ -99,7 +99,7 @@ def _sync(directory: Path) -> None:
         os.close(fd)
 
 
-def check_writers(found: Regular) -> None:
+def check_writers(found: RegularFile) -> None:
     """Raises Denied where somebody else could have written a file, or can replace it."""
     directory = os.stat(found.path.parent)
     for path, info in ((found.path, found.info), (found.path.parent, directory)):

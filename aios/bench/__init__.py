@@ -24,7 +24,7 @@ BENCHES: Mapping[str, str] = {
     "overhead": "what a syscall costs: latency, throughput, 10,000 queued",
     "batching": "eight agents at once against one after the other, and against llama-cpp-python alone",
     "preemption": "200 random preemption points: the same text, no token generated twice",
-    "memory": "more agents than contexts are kept of: what is read again where all begin, and in a Room",
+    "memory": "more agents than contexts are kept of: what is read again where all begin, and under admission control",
     "fairness": "first token of a late short call beside long ones: round robin against FIFO",
     "tools": "tools chosen by writing, under a grammar and by ranking, on 66 labelled requests",
     "fs": "requests in plain words to operations on files: by rule, by SmolLM2, by a --model",
@@ -46,10 +46,10 @@ class Bound:
     relation: Literal["<=", ">="]
     limit: float
 
-    def check(self, value: float | None) -> Target:
+    def check(self, value: float | None) -> FigureTarget:
         """The bound, applied to what was measured; what could not be measured does not keep to it."""
         met = value is not None and (value <= self.limit if self.relation == "<=" else value >= self.limit)
-        return Target(self.name, value, f"{self.relation} {self.limit:g}", met)
+        return FigureTarget(self.name, value, f"{self.relation} {self.limit:g}", met)
 
 
 def at_most(name: str, limit: float) -> Bound:
@@ -63,7 +63,7 @@ def at_least(name: str, limit: float) -> Bound:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class FigureTarget:
     """A figure beside its bound, such as `>= 1.8`, and whether it keeps to it."""
 
     name: str
@@ -83,7 +83,7 @@ class Report:
     bench: str
     machine: Mapping[str, Any]
     figures: Mapping[str, float | None]
-    targets: Sequence[Target] = ()
+    targets: Sequence[FigureTarget] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
     charts: Sequence[Chart] = ()
@@ -93,7 +93,7 @@ class Report:
         cls,
         bench: str,
         figures: Mapping[str, float | None],
-        goals: Sequence[Bound | Target] = (),
+        goals: Sequence[Bound | FigureTarget] = (),
         *,
         missing: Mapping[str, str] | None = None,
         notes: Sequence[str] = (),
@@ -106,7 +106,7 @@ class Report:
         missing = missing or {}
         if silent := [name for name, value in figures.items() if value is None and name not in missing]:
             raise KernelBug(f"benchmark {bench!r} does not say why it has no {', '.join(silent)}; please report this")
-        targets = [goal if isinstance(goal, Target) else goal.check(figures[goal.name]) for goal in goals]
+        targets = [goal if isinstance(goal, FigureTarget) else goal.check(figures[goal.name]) for goal in goals]
         return cls(bench, machine(), figures, targets, missing, notes, charts)
 
     @property
@@ -120,7 +120,7 @@ class Report:
             "bench": self.bench,
             "machine": self.machine,
             "figures": self.figures,
-            "targets": [{name: getattr(each, name) for name in Target.__slots__} for each in self.targets],
+            "targets": [{name: getattr(each, name) for name in FigureTarget.__slots__} for each in self.targets],
         }
         more = {"missing": self.missing, "notes": self.notes}
         return json.dumps(said | {name: value for name, value in more.items() if value}, indent=2)

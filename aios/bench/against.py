@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from aios.bench import Target
+from aios.bench import FigureTarget
 from aios_syscalls import BadRequest
 
 ROUNDS = 11
@@ -22,7 +22,9 @@ CODE = "import sys; from aios.bench.{0} import main; print(main(sys.argv[1] == '
 Better = Literal["<=", ">="]
 
 
-def against(name: str, old: Path, quick: bool, better: Mapping[str, Better]) -> tuple[dict[str, float], list[Target]]:
+def against(
+    name: str, old: Path, quick: bool, better: Mapping[str, Better]
+) -> tuple[dict[str, float], list[FigureTarget]]:
     """The medians and quartiles of the old checkout's figures and of this one's, for those in `better`.
 
     Each target is the new median beside the old's farther quartile. Raises BadRequest where there is no other checkout.
@@ -61,10 +63,10 @@ def measure(name: str, tree: Path, quick: bool) -> Mapping[str, float]:
     return figures
 
 
-def _target(name: str, median: float, relation: Better, old: Sequence[float]) -> Target:
+def _target(name: str, median: float, relation: Better, old: Sequence[float]) -> FigureTarget:
     """Within the old quartiles, or better."""
     limit = old[2] if relation == "<=" else old[0]
-    return Target(name, median, f"{relation} {limit:g}", median <= limit if relation == "<=" else median >= limit)
+    return FigureTarget(name, median, f"{relation} {limit:g}", median <= limit if relation == "<=" else median >= limit)
 
 
 def _quartiles(rounds: Sequence[Mapping[str, float]], figure: str) -> list[float]:

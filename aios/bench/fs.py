@@ -14,20 +14,20 @@ from typing import Any, TypeVar
 
 import anyio
 
+from aios.artifacts import model_path
 from aios.bench import Report, at_most
 from aios.bench.chart import Chart
 from aios.bench.fs_prompts import FILES, HELD_OUT, NOW, TUNING, Prompt
 from aios.boot import boot
 from aios.config import Config, LocalModelConfig
 from aios.sdk import Agent
-from aios.sdk.files import Operation, Plan, Refused, plan, run
+from aios.sdk.files import Operation, OperationPlan, RequestRefused, plan, run
 from aios.sdk.files.ground import Offer
 from aios.sdk.files.guess import guess
 from aios.sdk.files.parse import after, pieces
 from aios.sdk.files.planner import survey
 from aios.sdk.files.readers import Context
 from aios.sdk.files.request import mask
-from aios.setup import model_path
 from aios_syscalls import (
     AiosError,
     DeleteFile,
@@ -102,7 +102,7 @@ async def _measure(stride: int, stronger: Path | None) -> Report:
         ways: dict[str, Way] = {"rules": _rules} if name == "smollm2" else {}
         ways |= {name: _alone, f"planner_{name}": _planner}
         if path is None or not path.is_file():
-            reason = "no --model was given" if name == "gguf" else "no model; run: python -m aios.setup"
+            reason = "no --model was given" if name == "gguf" else "no model; run: python -m aios.artifacts"
             keys = [f"{key}_{way}" for way in (name, f"planner_{name}") for key in KEYS]
             figures |= dict.fromkeys(keys)
             missing |= dict.fromkeys(keys, reason)
@@ -148,7 +148,7 @@ async def _with(
 async def _run(agent: Agent, reading: Reading) -> None:
     """Run what was read, answering every question by no, and only what is quick: nothing is waited or asked for."""
     steps = [step for step in reading.steps if step.op not in ("watch", "summarise", "compare")]
-    chosen = Plan.model_validate({"request": "", "steps": steps, "sure": reading.sure})
+    chosen = OperationPlan.model_validate({"request": "", "steps": steps, "sure": reading.sure})
     async for _ in run(agent, chosen, _no):
         pass
 
@@ -168,7 +168,7 @@ async def _planner(agent: Agent, text: str) -> Reading:
 async def _planned(agent: Agent, text: str, use_model: bool) -> Reading:
     try:
         steps = (await plan(agent, text, NOW, use_model=use_model)).steps
-    except Refused:
+    except RequestRefused:
         return Reading((), sure=False)
     return Reading([step.op for step in steps], steps)
 

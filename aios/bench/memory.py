@@ -10,15 +10,15 @@ from random import Random
 
 import anyio
 
+from aios.artifacts import model_path
 from aios.bench import Report, at_least, at_most
 from aios.bench.progress import progress
 from aios.boot import boot
 from aios.config import Config, LocalModelConfig, SchedulerConfig
 from aios.estimate.measure import WORDS
 from aios.models.local.supervisor.client import LocalModel
-from aios.scheduler import Room
+from aios.scheduler import AdmissionControl
 from aios.sdk import Agent
-from aios.setup import model_path
 from aios_syscalls import Message, Spawn, Wait
 
 SLOTS, CONTEXT = 2, 512
@@ -31,7 +31,7 @@ ROOMY, OPEN, ROOM = "roomy", "open", "room"
 
 
 @dataclass(frozen=True, slots=True)
-class Took:
+class MemoryTook:
     """Of one run: the answers by agent and call, the tokens that were computed for prompts, and seconds."""
 
     texts: dict[str, str]
@@ -55,14 +55,14 @@ def main(quick: bool) -> Report:
         ],
         notes=[
             f"{figures['agents']:.0f} agents of {CALLS} calls on SmolLM2 with {SLOTS} slots and no memory beside them; "
-            "read_again_ratio is of prompt tokens that were computed more than once, in a Room over where all begin; "
-            "the other ratios are of seconds"
+            "read_again_ratio is of prompt tokens that were computed more than once, under admission control over "
+            "where all begin; the other ratios are of seconds"
         ],
     )
 
 
 async def measure(agents: int) -> dict[str, float | None]:
-    """What the agents take with memory for all, without any where all begin, and without any in a Room."""
+    """What the agents take with memory for all, and with none: where all begin, and under admission control."""
     took = {}
     with progress() as say:
         for name, memory_mb, memory in ((ROOMY, 1024, "auto"), (OPEN, 0, "unlimited"), (ROOM, 0, "auto")):
@@ -84,7 +84,7 @@ async def measure(agents: int) -> dict[str, float | None]:
     }
 
 
-async def _run(agents: int, memory_mb: int, memory: str) -> Took:
+async def _run(agents: int, memory_mb: int, memory: str) -> MemoryTook:
     texts: dict[str, str] = {}
     ends: list[float] = []
 
@@ -111,11 +111,11 @@ async def _run(agents: int, memory_mb: int, memory: str) -> Took:
         async with boot(config, mains={"agent": main}, directory=Path(directory) / "run", remember=False) as run:
             local = run.models[MODEL]
             assert isinstance(local, LocalModel)
-            assert isinstance(run.kernel.lanes[f"llm:{MODEL}"].scheduler, Room) == (memory == "auto")
+            assert isinstance(run.kernel.lanes[f"llm:{MODEL}"].scheduler, AdmissionControl) == (memory == "auto")
             began = time.perf_counter()
             spawned = [await run.kernel.submit(Spawn(program="agent", task=str(number))) for number in range(agents)]
             for each in spawned:
                 await run.kernel.submit(Wait(pid=each.pid))
             seconds = time.perf_counter() - began
             stats = await local.stats()
-    return Took(texts, stats["read_tokens"] + stats["again_tokens"], seconds, sum(ends) / max(1, len(ends)))
+    return MemoryTook(texts, stats["read_tokens"] + stats["again_tokens"], seconds, sum(ends) / max(1, len(ends)))

@@ -12,7 +12,7 @@ import anyio.lowlevel
 
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Lane, Passage, Route, Turn, by_family
+from aios.kernel import Kernel, Lane, Route, RoutedCall, Turn, by_family
 from aios.kernel.core import Core
 from aios.models.scripted import ScriptedModel
 from aios.record import Journal, MemoryJournal, SqliteJournal
@@ -32,7 +32,7 @@ class _NoModel:
         return REPLY
 
 
-async def _no_lane(_passage: Passage) -> Reply:
+async def _no_lane(_passage: RoutedCall) -> Reply:
     return REPLY
 
 

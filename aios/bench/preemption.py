@@ -9,11 +9,11 @@ from typing import Any
 
 import anyio
 
+from aios.artifacts import model_path
 from aios.bench import Report, at_least, at_most
 from aios.boot import make_models
 from aios.config import Config, LocalModelConfig
 from aios.models.local.supervisor.client import LocalModel
-from aios.setup import model_path
 from aios_syscalls import Chat, ChatReply, Message, Sampling
 
 SLOTS = 3

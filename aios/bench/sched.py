@@ -13,10 +13,22 @@ from aios.bench import Bound, Report, at_least, at_most, sched_live, sched_runs
 from aios.bench.chart import Chart
 from aios.bench.progress import progress
 from aios.bench.sched_fair import artifact, overload, weighted
-from aios.bench.sched_runs import COLUMNS, DEFAULT, IN_ROOM, MAIN, ORACLE, Case, cases, flat, policies, policy, table
-from aios.scheduler import Room, Scheduler
+from aios.bench.sched_runs import (
+    COLUMNS,
+    DEFAULT,
+    IN_ROOM,
+    MAIN,
+    ORACLE,
+    SchedCase,
+    cases,
+    flat,
+    policies,
+    policy,
+    table,
+)
+from aios.scheduler import AdmissionControl, Scheduler
 from aios.scheduler.base import Job
-from aios.simulate import A10G, Call, Program, Simulation, chain
+from aios.simulate import A10G, Call, SimulatedProgram, Simulation, chain
 from aios.simulate.generate import at_load, generate
 from aios.simulate.traces import read
 
@@ -91,7 +103,7 @@ def main(quick: bool, data: Path | None = None, live: bool = False) -> Report:
     notes = [
         f"{len(seeds)} seeds from {seeds[0]}; gains are FIFO's figure over the policy's, means of the seeds' ratios; "
         "latencies are of programs, net of tools; worst_ is of the default policy over all but mixed_s8_95, "
-        "mixed_s1_85 and short memory, where it is held against FIFO in a Room (room_gittins); "
+        "mixed_s1_85 and short memory, where it is held against FIFO under admission control (room_gittins); "
         "the core is Llama-2-7B on an A10G, fitted to the VTC trace's FCFS columns",
         "events_per_s is by processor time, as others may have the cores too",
         "58.2 s and 51.2 s are means of the artifact's whole latencies; of its first tokens they are 46.8 and 39.7 s",
@@ -102,8 +114,8 @@ def main(quick: bool, data: Path | None = None, live: bool = False) -> Report:
     return Report.of("sched", figures, goals, missing=missing, notes=notes, charts=_charts(every, told))
 
 
-def _gains(every: Sequence[Case], told: dict[str, dict[str, dict[str, float]]]) -> dict[str, float]:
-    # Where memory is short, the default policy is held against FIFO in a Room.
+def _gains(every: Sequence[SchedCase], told: dict[str, dict[str, dict[str, float]]]) -> dict[str, float]:
+    # Where memory is short, the default policy is held against FIFO under admission control.
     of = {label: rows.get(IN_ROOM + DEFAULT, rows[DEFAULT]) for label, rows in told.items()}
     named = {"mixed_s8_95", "mixed_s1_85", "pressure_s8_85", "tight_s8_85"}
     others = [columns for label, columns in of.items() if label not in named]
@@ -141,12 +153,12 @@ def _critical(seeds: Sequence[int]) -> dict[str, float]:
     return {f"{workload}_least_ratio": ratio(workload) for workload in GRAPHS}
 
 
-def _alone(program: Program, slots: int) -> int:
+def _alone(program: SimulatedProgram, slots: int) -> int:
     """Microseconds that a program takes by the default policy where there is no other."""
     return Simulation(policy(DEFAULT, slots), A10G, slots).run([program._replace(arrival_us=0)]).makespan_us
 
 
-class _Call:
+class _MeasuredCall:
     """A job that waits among many."""
 
     priority, prompt, context, gang, depth, tenant = 0, 200, 200, 0, 0, "user"
@@ -157,8 +169,8 @@ class _Call:
 
 
 def _decisions() -> dict[str, float]:
-    """Microseconds of the default policy alone, and in a Room with more memory than anybody needs."""
-    room = Room(policy(DEFAULT, 8), PLENTY)
+    """Microseconds of the default policy alone, and under admission control with more memory than anybody needs."""
+    room = AdmissionControl(policy(DEFAULT, 8), PLENTY)
     return {"decision_p99_us": _decision(policy(DEFAULT, 8)), "decision_roomy_p99_us": _decision(room)}
 
 
@@ -166,14 +178,14 @@ def _decision(scheduler: Scheduler) -> float:
     """What choosing the next job takes beside QUEUED others: taking one, and putting it back served."""
     random = Random(1)
     for number in range(2_000):
-        job: Job = _Call(number + 1)
+        job: Job = _MeasuredCall(number + 1)
         scheduler.add(job, number)
         scheduler.next(number)
         scheduler.served(job, 200, int(random.lognormvariate(5, 1)), number)
         scheduler.done(job, number + 10_000)
         scheduler.ended(job.pid)
     for number in range(QUEUED):
-        scheduler.add(_Call(10_000 + number), number)
+        scheduler.add(_MeasuredCall(10_000 + number), number)
     took = []
     for number in range(20_000):
         now = QUEUED + number * 100
@@ -193,11 +205,11 @@ def _speed(quick: bool) -> dict[str, float]:
     random = Random(1)
     kinds = [chain([Call(100, random.randint(1, 100), wait_us=100_000) for _ in range(10)]) for _ in range(1_000)]
 
-    def programs() -> Iterator[Program]:
+    def programs() -> Iterator[SimulatedProgram]:
         now = 0.0
         for number in range(count):
             now += random.expovariate(1 / 22_000_000)
-            yield Program(int(now), kinds[number % len(kinds)], f"agent{number % 20}")
+            yield SimulatedProgram(int(now), kinds[number % len(kinds)], f"agent{number % 20}")
 
     began, worked = time.perf_counter(), time.process_time()
     result = Simulation(policy(DEFAULT, 8), A10G, 8).run(programs())
@@ -209,16 +221,16 @@ def _speed(quick: bool) -> dict[str, float]:
     }
 
 
-def _traces(data: Path, quick: bool) -> list[Case]:
+def _traces(data: Path, quick: bool) -> list[SchedCase]:
     """Recorded programs, in an order and at times of arrival that a seed draws."""
     found = []
     for name, file in TRACES.items():
         recorded = read(data / file)[: 400 if quick else 2_000]
-        found += [Case(name, slots, load, partial(_drawn, recorded, slots, load)) for slots, load in MAIN]
+        found += [SchedCase(name, slots, load, partial(_drawn, recorded, slots, load)) for slots, load in MAIN]
     return found
 
 
-def _drawn(recorded: Sequence[Program], slots: int, load: float, seed: int) -> list[Program]:
+def _drawn(recorded: Sequence[SimulatedProgram], slots: int, load: float, seed: int) -> list[SimulatedProgram]:
     random = Random(f"trace {seed}")
     return at_load(random.choices(recorded, k=sched_runs.COUNT), random, load, A10G, slots)
 
@@ -227,7 +239,7 @@ def _within(name: str, value: float) -> list[Bound]:
     return [at_least(name, value * 0.85), at_most(name, value * 1.15)]
 
 
-def _charts(every: Sequence[Case], told: dict[str, dict[str, dict[str, float]]]) -> list[Chart]:
+def _charts(every: Sequence[SchedCase], told: dict[str, dict[str, dict[str, float]]]) -> list[Chart]:
     def over(column: str) -> dict[str, dict[str, str]]:
         return {
             name: {case.label: f"{case.label}_{name}_{column}" for case in every if name in told[case.label]}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aios.scheduler import Fifo, Resuming, Scheduler, Vtc
-from aios.simulate import A10G, Call, Program, Result, Simulation
+from aios.simulate import A10G, Call, Result, SimulatedProgram, Simulation
 from aios.simulate.result import Sample
 from aios.simulate.traces import read
 
@@ -67,7 +67,7 @@ def _artifact(policy: Scheduler) -> Simulation:
 
 def _overloaded(policy: Scheduler, rates: Sequence[float], admit_every: int) -> Result:
     programs = [
-        Program(round(number / rate * SECOND), (Call(256, 256),), "client", str(client))
+        SimulatedProgram(round(number / rate * SECOND), (Call(256, 256),), "client", str(client))
         for client, rate in enumerate(rates)
         for number in range(round(rate * SECONDS))
     ]

@@ -11,7 +11,7 @@ from aios.bench.llm.ours import kernel_over
 from aios.estimate.measure import WORDS, fit
 from aios.kernel import Kernel
 from aios.models.local.supervisor.client import LocalModel
-from aios.simulate import Core
+from aios.simulate import SimulatedCore
 from aios_syscalls import Chat, ChatReply, Message
 
 ENDLESS = r"root ::= [^\x00-\x08] root"
@@ -33,7 +33,7 @@ def chat(words: int, tokens: int, name: str) -> Chat:
     return Chat(messages=(message,), max_tokens=tokens, grammar=ENDLESS, cache_salt=name)
 
 
-async def measured(model: LocalModel) -> tuple[Core, int]:
+async def measured(model: LocalModel) -> tuple[SimulatedCore, int]:
     """The core that a running model is, and how many tokens a prompt has beside its words."""
     seconds: dict[Batch, float] = {}
     async with kernel_over(model) as kernel:
@@ -50,10 +50,10 @@ async def measured(model: LocalModel) -> tuple[Core, int]:
     return core(seconds), beside
 
 
-def core(seconds: Mapping[Batch, float]) -> Core:
+def core(seconds: Mapping[Batch, float]) -> SimulatedCore:
     """What batches took: seconds = step * steps + prefill * read + decode * written, with the least relative errors."""
     step, prefill, decode = fit([(float(a), float(b), float(c)) for a, b, c in seconds], list(seconds.values()))
-    return Core(step * 1e6, prefill * 1e6, decode * 1e6)
+    return SimulatedCore(step * 1e6, prefill * 1e6, decode * 1e6)
 
 
 async def _together(kernel: Kernel, width: int, words: int, tokens: int, name: str) -> tuple[Batch, float]:

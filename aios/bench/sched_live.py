@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import anyio
 
+from aios.artifacts import model_path
 from aios.bench.llm.ours import kernel_over
 from aios.bench.paired import Pairs, interval, ratio
 from aios.bench.progress import progress
@@ -24,8 +25,7 @@ from aios.kernel import Kernel
 from aios.models.local.supervisor.client import LocalModel
 from aios.scheduler import Scheduler
 from aios.sdk import Agent
-from aios.setup import model_path
-from aios.simulate import Core, Program, Simulation
+from aios.simulate import SimulatedCore, SimulatedProgram, Simulation
 from aios.simulate.generate import at_load, generate, scaled
 from aios_syscalls import KernelBug, Spawn, Wait
 
@@ -53,16 +53,16 @@ FIFO, OTHERS = "fifo", ("round_robin", "gittins")
 Over = Callable[[Scheduler, Mapping[str, Main]], AbstractAsyncContextManager[Kernel]]
 
 
-class Took(NamedTuple):
+class LiveTook(NamedTuple):
     """Seconds of one run."""
 
     net: list[float]
     """Of each program, in their order, without what it waited for tools."""
     all: float
 
-    def paced(self) -> Took:
+    def paced(self) -> LiveTook:
         """The same in shares of the whole run, which is as long by every policy on a machine that keeps its pace."""
-        return Took([each / self.all for each in self.net], 1.0)
+        return LiveTook([each / self.all for each in self.net], 1.0)
 
 
 def live(quick: bool) -> dict[str, float]:
@@ -71,7 +71,7 @@ def live(quick: bool) -> dict[str, float]:
 
 
 def figures(
-    took: Mapping[str, Sequence[Took]], simulated: Mapping[str, Sequence[Took]], random: Random
+    took: Mapping[str, Sequence[LiveTook]], simulated: Mapping[str, Sequence[LiveTook]], random: Random
 ) -> dict[str, float]:
     """Of each policy's runs, round by round: ratios with their intervals, and the worst |log| of an error of theirs.
 
@@ -96,7 +96,7 @@ def figures(
     return found
 
 
-def workload(seed: int, core: Core, beside: int) -> list[Program]:
+def workload(seed: int, core: SimulatedCore, beside: int) -> list[SimulatedProgram]:
     """Mixed programs, small enough for a small model; no prompt has fewer tokens than `beside` its words and a word."""
     drawn = scaled(generate("mixed", seed, COUNT, LOAD, core, SLOTS), READ, WRITTEN, SOONER, CALLS)
     programs = [
@@ -107,14 +107,14 @@ def workload(seed: int, core: Core, beside: int) -> list[Program]:
     return at_load(programs, Random(f"live {seed}"), LOAD, core, SLOTS)
 
 
-def simulate(name: str, programs: Sequence[Program], core: Core) -> Took:
+def simulate(name: str, programs: Sequence[SimulatedProgram], core: SimulatedCore) -> LiveTook:
     """What programs take under a policy in virtual time."""
     result = Simulation(policy(name, SLOTS, SLICE), core, SLOTS).run(programs)
     net = {id(each.program): each.net_us / 1e6 for each in result.ended}
-    return Took([net[id(program)] for program in programs], result.makespan_us / 1e6)
+    return LiveTook([net[id(program)] for program in programs], result.makespan_us / 1e6)
 
 
-async def run(over: Over, name: str, programs: Sequence[Program], beside: int) -> Took:
+async def run(over: Over, name: str, programs: Sequence[SimulatedProgram], beside: int) -> LiveTook:
     """What they take under a policy, each a process of the kernel that `over` makes for its scheduler."""
     net, ends = [0.0] * len(programs), [0.0]
     salt = f"{name} {time.monotonic_ns()}"
@@ -134,10 +134,10 @@ async def run(over: Over, name: str, programs: Sequence[Program], beside: int) -
             await anyio.sleep_until(began + program.arrival_us / 1e6)
             process = await kernel.submit(Spawn(program=program.name, task=str(number)))
             tasks.start_soon(kernel.submit, Wait(pid=process.pid))
-    return Took(net, max(ends))
+    return LiveTook(net, max(ends))
 
 
-async def _run(agent: Agent, program: Program, beside: int, salt: str) -> float:
+async def _run(agent: Agent, program: SimulatedProgram, beside: int, salt: str) -> float:
     """Make a program's calls in their order; seconds that its last call and those before it waited for tools."""
     done = [anyio.Event() for _ in program.calls]
     waits = [0.0] * len(program.calls)
@@ -163,8 +163,8 @@ async def _run(agent: Agent, program: Program, beside: int, salt: str) -> float:
 
 
 async def _live(rounds: int) -> dict[str, float]:
-    took: dict[str, list[Took]] = {name: [] for name in (FIFO, *OTHERS)}
-    simulated: dict[str, list[Took]] = {name: [] for name in (FIFO, *OTHERS)}
+    took: dict[str, list[LiveTook]] = {name: [] for name in (FIFO, *OTHERS)}
+    simulated: dict[str, list[LiveTook]] = {name: [] for name in (FIFO, *OTHERS)}
     (model,) = make_models(Config(models={"bench": LocalModelConfig(path=model_path(), slots=SLOTS)}))
     assert isinstance(model, LocalModel)
     with progress() as say:
@@ -192,13 +192,13 @@ async def _live(rounds: int) -> dict[str, float]:
     }
 
 
-def _paced(of: Mapping[str, Sequence[Took]]) -> dict[str, list[Took]]:
+def _paced(of: Mapping[str, Sequence[LiveTook]]) -> dict[str, list[LiveTook]]:
     return {name: [each.paced() for each in rounds] for name, rounds in of.items()}
 
 
-def _pairs(of: Mapping[str, Sequence[Took]], name: str) -> list[Pairs]:
+def _pairs(of: Mapping[str, Sequence[LiveTook]], name: str) -> list[Pairs]:
     return [list(zip(one.net, other.net, strict=True)) for one, other in zip(of[FIFO], of[name], strict=True)]
 
 
-def _mean(rounds: Sequence[Took]) -> float:
+def _mean(rounds: Sequence[LiveTook]) -> float:
     return sum(sum(each.net) for each in rounds) / sum(len(each.net) for each in rounds)

@@ -8,9 +8,9 @@ from functools import partial
 from statistics import fmean
 from typing import NamedTuple, cast
 
-from aios.scheduler import POLICIES, Room, Scheduler, SrptOracle
+from aios.scheduler import POLICIES, AdmissionControl, Scheduler, SrptOracle
 from aios.scheduler.programs import PREFILL
-from aios.simulate import A10G, Program, Result, Simulation, Task
+from aios.simulate import A10G, Result, SimulatedProgram, Simulation, Task
 from aios.simulate.generate import generate, windowed
 
 SLICE = 32
@@ -27,11 +27,11 @@ COLUMNS = (
     "mean_s", "p50_s", "p95_s", "p99_s", "slowdown", "mean_gain", "p99_gain", "gap_closed", "fairness_gap",
     "preemptions", "recomputed", "makespan_s",
 )  # fmt: skip
-Make = Callable[[int], list[Program]]
+Make = Callable[[int], list[SimulatedProgram]]
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class SchedCase:
     """One line of work at one load: `make` gives the programs of a seed."""
 
     name: str
@@ -47,7 +47,7 @@ class Case:
         return f"{self.name}_s{self.slots}_{round(self.load * 100)}"
 
 
-class Row(NamedTuple):
+class SchedRow(NamedTuple):
     """What one policy did to one seed of a case."""
 
     mean_s: float
@@ -61,24 +61,24 @@ class Row(NamedTuple):
     makespan_s: float
 
 
-def cases(quick: bool) -> list[Case]:
+def cases(quick: bool) -> list[SchedCase]:
     """Every generated workload at the loads that are looked at, and the mixed one where memory is short."""
     count = COUNT
     loads = list(MAIN) if quick else [*MAIN, (8, 0.7), (8, 1.2), (1, 0.5), (1, 1.1)]
 
-    def case(name: str, slots: int, load: float, **more: int) -> Case:
+    def case(name: str, slots: int, load: float, **more: int) -> SchedCase:
         # A tree search is fifteen times the calls of others.
         some = max(1, count // 4) if name == "tree" else count
-        return Case(name, slots, load, lambda seed: generate(name, seed, some, load, A10G, slots), **more)
+        return SchedCase(name, slots, load, lambda seed: generate(name, seed, some, load, A10G, slots), **more)
 
     found = [case("mixed", slots, load) for slots, load in loads]
     for name in ("chat", "tool", "tree", "map_reduce", "ragged", "equal", "huge", "hung", "storm"):
         found += [case(name, slots, load) for slots, load in loads]
     # What a kernel does that has learnt nothing yet.
-    found += [Case("cold", slots, load, partial(_cold, slots, load)) for slots, load in MAIN]
+    found += [SchedCase("cold", slots, load, partial(_cold, slots, load)) for slots, load in MAIN]
     found += [case("flood", slots, load, watch_us=10_000_000) for slots, load in loads]
     for name, room in (("pressure", ROOM), ("tight", ROOM * 6 // 10)):
-        found.append(Case(name, 8, 0.85, lambda seed: _windowed(seed, count), memory=room))
+        found.append(SchedCase(name, 8, 0.85, lambda seed: _windowed(seed, count), memory=room))
     return found
 
 
@@ -89,18 +89,18 @@ def policy(name: str, slots: int, slice: int = SLICE) -> Scheduler:
     return POLICIES[name](slice, slots=slots)
 
 
-def total(program: Program) -> float:
+def total(program: SimulatedProgram) -> float:
     """Service that a program takes, in tokens written."""
     return sum(call.prompt * PREFILL + call.output for call in program.calls)
 
 
-def simulate(case: Case, name: str, programs: Sequence[Program]) -> Result:
-    """The programs under a policy, or one in a Room."""
+def simulate(case: SchedCase, name: str, programs: Sequence[SimulatedProgram]) -> Result:
+    """The programs under a policy, or one under admission control."""
     scheduler = policy(name.removeprefix(IN_ROOM), case.slots)
     if name.startswith(IN_ROOM):
         if case.memory is None:
             raise ValueError(f"{case.label} has no bound of memory for {name}")
-        scheduler = Room(scheduler, case.memory, A10G.prefill_us)
+        scheduler = AdmissionControl(scheduler, case.memory, A10G.prefill_us)
     return Simulation(scheduler, A10G, case.slots, memory=case.memory, watch_us=case.watch_us).run(programs)
 
 
@@ -110,10 +110,10 @@ IN_ROOM = "room_"
 FEW = ("fifo", "program_fcfs", DEFAULT, ORACLE)
 
 
-def policies(case: Case, quick: bool) -> Sequence[str]:
+def policies(case: SchedCase, quick: bool) -> Sequence[str]:
     """Every policy at the main loads, for the mixed workload alone when quick; elsewhere FEW.
 
-    Where memory is short, the default policy in a Room as well, and FIFO, whose own gain that shows.
+    Where memory is short, the default policy under admission control as well, and FIFO, whose own gain that shows.
     """
     if case.memory is not None:
         return [*(FEW if quick else (*POLICIES, ORACLE)), IN_ROOM + "fifo", IN_ROOM + DEFAULT]
@@ -121,9 +121,9 @@ def policies(case: Case, quick: bool) -> Sequence[str]:
     return [*POLICIES, ORACLE] if main and (case.name == "mixed" or not quick) else FEW
 
 
-def table(case: Case, names: Sequence[str], seeds: Sequence[int]) -> dict[str, dict[str, float]]:
+def table(case: SchedCase, names: Sequence[str], seeds: Sequence[int]) -> dict[str, dict[str, float]]:
     """For each policy its columns, means over seeds; gains are means of the ratios of FIFO's figure to the policy's."""
-    rows: dict[str, list[Row]] = {name: [] for name in names}
+    rows: dict[str, list[SchedRow]] = {name: [] for name in names}
     for seed in seeds:
         programs = case.make(seed)
         for name in names:
@@ -133,7 +133,7 @@ def table(case: Case, names: Sequence[str], seeds: Sequence[int]) -> dict[str, d
     worst = fmean([row.mean_s for row in fifo])
     told = {}
     for name, found in rows.items():
-        columns = {column: fmean([getattr(row, column) for row in found]) for column in Row._fields}
+        columns = {column: fmean([getattr(row, column) for row in found]) for column in SchedRow._fields}
         columns["mean_gain"] = fmean([first.mean_s / row.mean_s for first, row in zip(fifo, found, strict=True)])
         columns["p99_gain"] = fmean([first.p99_s / row.p99_s for first, row in zip(fifo, found, strict=True)])
         if best is not None and worst > best:
@@ -142,16 +142,16 @@ def table(case: Case, names: Sequence[str], seeds: Sequence[int]) -> dict[str, d
     return told
 
 
-def _windowed(seed: int, count: int) -> list[Program]:
+def _windowed(seed: int, count: int) -> list[SimulatedProgram]:
     return windowed(generate("mixed", seed, count, 0.85, A10G, 8), WINDOW)
 
 
-def _cold(slots: int, load: float, seed: int) -> list[Program]:
+def _cold(slots: int, load: float, seed: int) -> list[SimulatedProgram]:
     return generate("mixed", seed, COLD, load, A10G, slots)
 
 
-def _row(result: Result) -> Row:
-    return Row(
+def _row(result: Result) -> SchedRow:
+    return SchedRow(
         result.mean_s(),
         result.percentile_s(0.5),
         result.percentile_s(0.95),

@@ -34,42 +34,44 @@ Arguments = dict[str, JsonValue]
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class ToolDecision:
     """The tool chosen, NONE for none, and its arguments, if it got as far as some."""
 
     tool: str
     arguments: Arguments | None = None
 
 
-Way = Callable[[Agent, str, Sequence[ToolSpec]], Awaitable[Decision]]
+Way = Callable[[Agent, str, Sequence[ToolSpec]], Awaitable[ToolDecision]]
 
 
-async def free(agent: Agent, request: str, tools: Sequence[ToolSpec]) -> Decision:
+async def free(agent: Agent, request: str, tools: Sequence[ToolSpec]) -> ToolDecision:
     """The model writes what it likes; its first call counts."""
     reply = await agent.chat(request, tools=tools, max_tokens=MAX_TOKENS)
-    return Decision(reply.tool_uses[0].name, reply.tool_uses[0].arguments) if reply.tool_uses else Decision(NONE)
+    return (
+        ToolDecision(reply.tool_uses[0].name, reply.tool_uses[0].arguments) if reply.tool_uses else ToolDecision(NONE)
+    )
 
 
-async def constrained(agent: Agent, request: str, tools: Sequence[ToolSpec]) -> Decision:
+async def constrained(agent: Agent, request: str, tools: Sequence[ToolSpec]) -> ToolDecision:
     """The model writes a well-formed call of one of the tools."""
     reply = await agent.chat(request, tools=[*tools, NO_TOOL_SPEC], tool_choice="required", max_tokens=MAX_TOKENS)
     if reply.tool_uses:
-        return Decision(reply.tool_uses[0].name, reply.tool_uses[0].arguments)
+        return ToolDecision(reply.tool_uses[0].name, reply.tool_uses[0].arguments)
     named = (tool.name for tool in tools if f'"{tool.name}"' in reply.text.partition("arguments")[0])
-    return Decision(next(named, NONE))
+    return ToolDecision(next(named, NONE))
 
 
-async def ranked(agent: Agent, request: str, tools: Sequence[ToolSpec]) -> Decision:
+async def ranked(agent: Agent, request: str, tools: Sequence[ToolSpec]) -> ToolDecision:
     """The name that is likeliest in a written call."""
     return await _named(agent, request, tools, ())
 
 
-async def calibrated(agent: Agent, request: str, tools: Sequence[ToolSpec]) -> Decision:
+async def calibrated(agent: Agent, request: str, tools: Sequence[ToolSpec]) -> ToolDecision:
     """The name whose likelihood in a written call rises most over that after neutral requests."""
     return await _named(agent, request, tools, NEUTRAL)
 
 
-async def channel(agent: Agent, request: str, tools: Sequence[ToolSpec]) -> Decision:
+async def channel(agent: Agent, request: str, tools: Sequence[ToolSpec]) -> ToolDecision:
     """The description that makes the request likeliest, calibrated: what `solve` does."""
     best = (await rank_tools(agent, request, tools))[0]
     return await _filled(agent, request, best)
@@ -84,7 +86,7 @@ WAYS: Mapping[str, Way] = {
 }
 
 
-async def _named(agent: Agent, request: str, tools: Sequence[ToolSpec], neutral: Sequence[str]) -> Decision:
+async def _named(agent: Agent, request: str, tools: Sequence[ToolSpec], neutral: Sequence[str]) -> ToolDecision:
     offered = [*tools, NO_TOOL_SPEC]
     names = [f'{tool.name}"' for tool in offered]
     reply = await agent.rank(request, names, tools=offered, prefix=CALL, neutral=neutral)
@@ -92,11 +94,11 @@ async def _named(agent: Agent, request: str, tools: Sequence[ToolSpec], neutral:
     return await _filled(agent, request, None if best is NO_TOOL_SPEC else best)
 
 
-async def _filled(agent: Agent, request: str, tool: ToolSpec | None) -> Decision:
+async def _filled(agent: Agent, request: str, tool: ToolSpec | None) -> ToolDecision:
     if tool is None:
-        return Decision(NONE)
+        return ToolDecision(NONE)
     reply = await agent.chat(request, tools=[tool], tool_choice="required", max_tokens=MAX_TOKENS)
-    return Decision(tool.name, reply.tool_uses[0].arguments if reply.tool_uses else None)
+    return ToolDecision(tool.name, reply.tool_uses[0].arguments if reply.tool_uses else None)
 
 
 def main(quick: bool) -> Report:
@@ -124,7 +126,7 @@ async def _measure(stride: int) -> dict[str, float]:
     return {"requests": len(labelled), **sides}
 
 
-async def _judge(agent: Agent, labels: Sequence[str], decisions: Sequence[Decision]) -> dict[str, float]:
+async def _judge(agent: Agent, labels: Sequence[str], decisions: Sequence[ToolDecision]) -> dict[str, float]:
     pairs = list(zip(labels, decisions, strict=True))
     calls = [decision for decision in decisions if decision.tool != NONE]
     right = {
@@ -140,7 +142,7 @@ async def _judge(agent: Agent, labels: Sequence[str], decisions: Sequence[Decisi
     }
 
 
-async def _takes(agent: Agent, decision: Decision) -> bool:
+async def _takes(agent: Agent, decision: ToolDecision) -> bool:
     """Whether the tool takes the arguments."""
     if decision.arguments is None:
         return False

@@ -5,7 +5,7 @@ from aios.boot.models import DEFAULT_MODEL, Progress, make_model, make_models, s
 from aios.boot.remembered import learnt_answers, learnt_programs, memory
 from aios.boot.run import Run, boot, library
 from aios.boot.walls import DryWall, check_dry_wall, noted
-from aios.hosts.dry_wall import Noted
+from aios.hosts.dry_wall import NotedAct
 from aios.hosts.namespaces import available as namespaces
 from aios.hosts.verdict import Kind as ActKind
 from aios.hosts.wall import describe as describe_rung
@@ -15,7 +15,7 @@ __all__ = [
     "DEFAULT_MODEL",
     "ActKind",
     "DryWall",
-    "Noted",
+    "NotedAct",
     "Progress",
     "Run",
     "boot",

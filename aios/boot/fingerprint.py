@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from aios.artifacts import model_path
 from aios.config import Config, LocalModelConfig
-from aios.setup import model_path
 
 ENDS = 1024 * 1024
 """Bytes at the beginning and the end of a model's file that are hashed, with its size: all would take seconds."""

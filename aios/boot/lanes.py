@@ -6,21 +6,21 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
+from aios.artifacts import model_path
 from aios.boot.models import DEFAULT_MODEL
 from aios.config import MEBIBYTE, Config, LaneConfig, LocalModelConfig
 from aios.cores.llm import LlmCore
 from aios.kernel import Lane
-from aios.kernel.totals import Totals
+from aios.kernel.service_history import ServiceHistory
 from aios.models.base import Backend
 from aios.models.local.file.memory import kept
 from aios.routing.speed import Speed
-from aios.scheduler import POLICIES, READ_US, Learnt, Quantum, Room, Scheduler
+from aios.scheduler import POLICIES, READ_US, AdmissionControl, Quantum, Scheduler, ServiceDistributions
 from aios.scheduler.quantum import LEAST
-from aios.setup import model_path
 from aios_syscalls import BadRequest, ModelFailed
 
 
-def llm_lane(config: Config, model: Backend, speed: Speed, totals: Totals | None) -> Lane:
+def llm_lane(config: Config, model: Backend, speed: Speed, totals: ServiceHistory | None) -> Lane:
     """The lane of a model whose speed is learnt in `speed`, and what its programs take in `totals`."""
     quantum = Quantum()
     auto = quantum if _slice(config, model.name) == "auto" else None
@@ -33,7 +33,7 @@ def scheduler(
     config: Config,
     slots: int = 1,
     model: str = "",
-    learnt: Learnt | None = None,
+    learnt: ServiceDistributions | None = None,
     speed: Speed | None = None,
     on_left: Callable[[int], None] = lambda _pid: None,
 ) -> Scheduler:
@@ -77,7 +77,7 @@ def _in_room(
     measured = READ_US if speed is None else partial(getattr, speed, "read_us")
     read_us = config.scheduler.read_us or measured
     if isinstance(memory, int):
-        return Room(policy, memory, read_us, on_left=on_left)
+        return AdmissionControl(policy, memory, read_us, on_left=on_left)
     local = config.models.get(model, LocalModelConfig(path=model_path()) if model == DEFAULT_MODEL else None)
     if memory == "unlimited" or not isinstance(local, LocalModelConfig) or local.embed:
         return policy
@@ -86,7 +86,7 @@ def _in_room(
         found = kept(local.path, slots, local.context, *bytes)
     except ModelFailed:  # who loads it says so
         return policy
-    return policy if found is None else Room(policy, found.capacity, read_us, found.takes, on_left)
+    return policy if found is None else AdmissionControl(policy, found.capacity, read_us, found.takes, on_left)
 
 
 def _slice(config: Config, model: str) -> int | Literal["auto"]:

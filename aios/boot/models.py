@@ -6,10 +6,10 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any, TypedDict
 
+from aios.artifacts import model_path
 from aios.config import MEBIBYTE, Config, LocalModelConfig, ModelConfig, RemoteModelConfig
 from aios.models.base import Backend
 from aios.models.local.supervisor.residency import Residency
-from aios.setup import model_path
 from aios_syscalls import AiosError, ModelFailed
 
 DEFAULT_MODEL = "smollm2-135m"
@@ -24,7 +24,7 @@ def make_models(config: Config, progress: Progress | None = None) -> list[Backen
     if not configured:
         configured = {DEFAULT_MODEL: LocalModelConfig(path=model_path())}
         if not model_path().is_file():
-            raise ModelFailed(f"the default model is not at {model_path()}; fetch it with: python -m aios.setup")
+            raise ModelFailed(f"the default model is not at {model_path()}; fetch it with: python -m aios.artifacts")
     dice = random.Random(config.seed)
     most = config.memory.models_mb
     residency = Residency(None if most is None else most * MEBIBYTE)
@@ -44,7 +44,7 @@ def make_model(
     return _remote(name, config)
 
 
-class Worker(TypedDict):
+class WorkerSettings(TypedDict):
     """What a process that computes locally is started with, whether it generates or embeds."""
 
     name: str
@@ -60,7 +60,7 @@ class Worker(TypedDict):
 def _local(
     name: str, config: LocalModelConfig, dice: random.Random, progress: Progress | None, residency: Residency | None
 ) -> Backend:
-    worker: Worker = {
+    worker: WorkerSettings = {
         "name": name,
         "slots": config.slots,
         "context": config.context,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from aios.config import home
-from aios.kernel.totals import Totals
+from aios.kernel.service_history import ServiceHistory
 from aios.routing.outcomes import Outcomes
 
 
@@ -24,5 +24,5 @@ def learnt_answers() -> tuple[int, str]:
 
 def learnt_programs() -> tuple[int, int, str]:
     """How many runs of how many programs the scheduler remembers, and what is wrong with that, if anything."""
-    with closing(Totals(memory("scheduler"))) as totals:
+    with closing(ServiceHistory(memory("scheduler"))) as totals:
         return *totals.count(), totals.trouble

@@ -23,6 +23,7 @@ from typing import Any
 import anyio.to_thread
 
 from aios import project
+from aios.artifacts import default_embedder
 from aios.boot.fingerprint import fingerprint
 from aios.boot.lanes import llm_lane, scheduler
 from aios.boot.models import Progress, make_models
@@ -41,20 +42,19 @@ from aios.hosts.process import ProcessHost
 from aios.hosts.program import Main, default_directories, programs
 from aios.hosts.task import TaskHost
 from aios.kernel import Host, Kernel, Lane, Limits
-from aios.kernel.totals import Totals
+from aios.kernel.service_history import ServiceHistory
 from aios.models.base import Backend
 from aios.owner import meaning
 from aios.private import private_directory
 from aios.record import Observer, SqliteJournal
 from aios.routing.dispatch import Dispatch
-from aios.routing.forecast import Load
+from aios.routing.forecast import QueueLoad
 from aios.routing.outcomes import Outcomes
 from aios.routing.prices import Price
 from aios.routing.retries import Retries
 from aios.routing.router import Profile, Router
 from aios.routing.strategies import Weights
 from aios.scheduler import Fifo
-from aios.setup import default_embedder
 from aios.tools.builtin import BUILTIN
 from aios.tools.registry import ToolBox, load_tools
 from aios.tools.tool import Tool
@@ -143,11 +143,11 @@ async def boot(
         yield Run(directory.name, directory, kernel, serving)
 
 
-def _totals(config: Config, stack: AsyncExitStack) -> Totals | None:
+def _totals(config: Config, stack: AsyncExitStack) -> ServiceHistory | None:
     """What earlier runs of programs took, if the scheduler is to remember it."""
     if not config.scheduler.remember:
         return None
-    totals = Totals(memory("scheduler"))
+    totals = ServiceHistory(memory("scheduler"))
     stack.callback(totals.close)
     return totals
 
@@ -251,9 +251,9 @@ def _router(
 ) -> Iterator[Router]:
     """The router of a kernel whose lanes are about to be; what it learns is kept for the next run."""
 
-    def load(name: str) -> Load:
+    def load(name: str) -> QueueLoad:
         lane = lanes[name]
-        return Load(lane.running, lane.waiting, lane.width)
+        return QueueLoad(lane.running, lane.waiting, lane.width)
 
     settings = config.router
     several = remember and settings.remember and len(models) > 1

@@ -67,7 +67,7 @@ def check_dry_wall(programs: Iterable[str], config: Config, dry: DryWall) -> Non
         chosen.level_of(name(program, directories), find(program, directories), "full")
 
 
-def noted(directory: Path, pid: int) -> list[dry_wall.Noted]:
+def noted(directory: Path, pid: int) -> list[dry_wall.NotedAct]:
     """What the wall of a process would have refused, of a run under DryWall, by the run's directory.
 
     Raises NotFound where nothing was noted, for the process did not come to start.

@@ -21,7 +21,7 @@ app = typer.Typer(
 )
 
 
-class Command(TyperCommand):
+class CleanCommand(TyperCommand):
     """A command whose usage errors are harmless to print, and say how a text that begins with - is given."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -45,7 +45,7 @@ class Command(TyperCommand):
 
 for module in (work, files, fs, record, inventory, trust):
     for command in module.COMMANDS:
-        app.command(cls=Command)(guarded(command))
+        app.command(cls=CleanCommand)(guarded(command))
 
 for name, commands, what in (
     ("files", upkeep.COMMANDS, "Look after an indexed directory."),
@@ -53,7 +53,7 @@ for name, commands, what in (
 ):
     below = typer.Typer(help=what, no_args_is_help=True, rich_markup_mode=None)
     for command in commands:
-        below.command(cls=Command)(guarded(command))
+        below.command(cls=CleanCommand)(guarded(command))
     app.add_typer(below, name=name)
 
 

@@ -25,7 +25,7 @@ GRAIN = 1 << 20
 
 
 @dataclass(slots=True)
-class Counts:
+class TierCounts:
     """What became of states since the start, and the bytes held now."""
 
     saved: int = 0
@@ -49,7 +49,7 @@ class Tiers:
     def __init__(
         self, memory_bytes: int, disk_bytes: int, directory: Path, on_lost: Callable[[int], None] = lambda _key: None
     ) -> None:
-        self.counts = Counts()
+        self.counts = TierCounts()
         self.on_lost = on_lost
         self._memory_bytes, self._disk_bytes = memory_bytes, disk_bytes
         self._directory = directory

@@ -10,8 +10,8 @@ from typing import ParamSpec, TypeVar, cast
 import anyio
 from anyio import CapacityLimiter, to_thread
 
-from aios.cores.desk import Desk
-from aios.cores.share import Server
+from aios.cores.file_service import FileService
+from aios.cores.share import LinkServer
 from aios.kernel.core import Turn
 from aios_storage import Author, Library, Scope, home_of
 from aios_syscalls import (
@@ -65,7 +65,7 @@ class FileCore:
         self._busy = 0
         self._closed = False
         self._library: Library | None = None
-        self._server: Server | None = None
+        self._server: LinkServer | None = None
 
     async def run(self, turn: Turn) -> Reply:
         desk = await self._in_thread(self._limiter, self._desk, turn)
@@ -102,14 +102,14 @@ class FileCore:
                 self._busy -= 1
                 self._let_go()
 
-    def _desk(self, turn: Turn) -> Desk:
+    def _desk(self, turn: Turn) -> FileService:
         """Where the caller is served; opens the library."""
         with self._opening:
             if self._closed:
                 raise Cancelled("the kernel is stopping; run it again")
             if self._library is None:
                 self._library = self._open()
-                self._server = Server(self._library.files)
+                self._server = LinkServer(self._library.files)
             assert self._server is not None
             author = Author(turn.program, self._run, turn.pid, turn.id.n)
             files = self._library.files
@@ -117,9 +117,9 @@ class FileCore:
                 files.root.make_way(f"{home_of(self._homes, turn.program, turn.pid)}/any")
                 self._made.add(turn.pid)
             scope = Scope.of(turn.program, turn.pid, self._private, self._homes, files.root.leads_to)
-            return Desk(self._library, files.by(author), scope, self._server, frozenset(self._private))
+            return FileService(self._library, files.by(author), scope, self._server, frozenset(self._private))
 
-    async def _watch(self, desk: Desk, call: WatchFiles) -> FileChanges:
+    async def _watch(self, desk: FileService, call: WatchFiles) -> FileChanges:
         """Nothing runs while it waits, so that any number of agents may."""
         since = call.since
         if since is None:

@@ -15,7 +15,7 @@ from aios_syscalls import AiosError, NotFound
 HOST = "127.0.0.1"
 
 
-class Server:
+class LinkServer:
     """An HTTP server that begins with the first share; read-only, one version an address, no listing."""
 
     def __init__(self, files: Files) -> None:

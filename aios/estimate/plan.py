@@ -51,7 +51,7 @@ class Cost:
 
 
 @dataclass(slots=True)
-class Plan:
+class GraphPlan:
     """When each node will begin and end, and what no order of them could beat; in seconds."""
 
     width: int
@@ -81,14 +81,14 @@ class Plan:
         }
 
 
-def plan(graph: RunGraph, cost: Cost, width: int, tool_s: float = 0.0) -> Plan:
+def plan(graph: RunGraph, cost: Cost, width: int, tool_s: float = 0.0) -> GraphPlan:
     """What a graph takes of one model with `width` slots that nobody else uses, first come first served.
 
     Every answer is taken to be as long as its `max_tokens`, and every tool to take `tool_s`.
     """
     nodes = {node.id: node for node in graph.nodes}
     times = {id: _alone(node, nodes, cost, tool_s) for id, node in nodes.items()}
-    found = Plan(width, work_s=sum(times[id] for id, node in nodes.items() if isinstance(node.run, Chat)))
+    found = GraphPlan(width, work_s=sum(times[id] for id, node in nodes.items() if isinstance(node.run, Chat)))
     found.path_s, found.path = _critical(graph, times)
     _run(graph, times, cost, found)
     return found
@@ -126,7 +126,7 @@ def _critical(graph: RunGraph, times: dict[str, float]) -> tuple[float, tuple[st
     return ends[id], tuple(reversed(path))
 
 
-def _run(graph: RunGraph, times: dict[str, float], cost: Cost, found: Plan) -> None:
+def _run(graph: RunGraph, times: dict[str, float], cost: Cost, found: GraphPlan) -> None:
     """Let the graph run on paper: from one end of a node to the next."""
     missing = {node.id: set(node.needs) for node in graph.nodes}
     chats = {node.id for node in graph.nodes if isinstance(node.run, Chat)}

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from aios.hosts import landlock
-from aios.hosts.verdict import Act, Judge, Kind
+from aios.hosts.verdict import Act, Kind, WallJudge
 from aios.hosts.wall import Wall, move_in, opened
 
 MOST_ACTS = 1_000
@@ -29,7 +29,7 @@ OTHERS = "(others)"
 
 
 @dataclass(frozen=True)
-class Noted:
+class NotedAct:
     """An act that would have been refused, and how often it was tried."""
 
     act: Act
@@ -41,12 +41,12 @@ def watch(wall: Wall) -> None:
     move_in(wall)
     landlock.separate()
     sys.dont_write_bytecode = True  # it would not be written behind the wall, and nobody would notice
-    hook = _Hook(Judge(*opened(wall), exec=wall.level == "exec"), _Notes(wall.notes))
+    hook = _Hook(WallJudge(*opened(wall), exec=wall.level == "exec"), _Notes(wall.notes))
     atexit.register(hook.close)
     sys.addaudithook(hook)
 
 
-def read(lines: Iterable[str]) -> list[Noted]:
+def read(lines: Iterable[str]) -> list[NotedAct]:
     """What was noted, in the order in which it came first; a line that is cut off, or is none, counts for nothing."""
     acts: list[Act] = []
     counts: list[int] = []
@@ -58,7 +58,7 @@ def read(lines: Iterable[str]) -> list[Noted]:
                     counts.append(1)
                 case [int(number), int(count)] if 0 <= number < len(acts):
                     counts[number] = max(counts[number], count)
-    return [Noted(act, count) for act, count in zip(acts, counts, strict=True)]
+    return [NotedAct(act, count) for act, count in zip(acts, counts, strict=True)]
 
 
 class _Notes:
@@ -97,7 +97,7 @@ class _Notes:
 class _Hook:
     """What Python calls before each act. It never raises, for that would refuse the act."""
 
-    def __init__(self, judge: Judge, notes: _Notes) -> None:
+    def __init__(self, judge: WallJudge, notes: _Notes) -> None:
         self._judge, self._notes = judge, notes
         self._pid = os.getpid()
         self._lock = threading.Lock()

@@ -11,7 +11,7 @@ PIECE_BYTES = 65_536
 REST = f"[aios] the rest is not kept: the log of a process holds {MAX_BYTES >> 20} MiB\n"
 
 
-class Log:
+class AgentLog:
     """A file, and the pipe that feeds it: what is written to `writing` is kept up to MAX_BYTES, and then dropped.
 
     So a process that floods its log is slowed by the pipe, and fills no disk. A disk that is full costs the log alone.

@@ -59,7 +59,7 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Rule:
+class SeccompRule:
     """A system call that is denied, with its number on each machine; None where there is no such call."""
 
     name: str
@@ -75,25 +75,25 @@ class Rule:
 
 
 REACHING_INTO_PROCESSES = (
-    Rule("ptrace", (101, 117)),
-    Rule("process_vm_readv", (310, 270)),
-    Rule("process_vm_writev", (311, 271)),
-    Rule("pidfd_getfd", (438, 438)),
-    Rule("kcmp", (312, 272)),
-    Rule("process_madvise", (440, 440)),
-    Rule("process_mrelease", (448, 448)),
-    Rule("migrate_pages", (256, 238), unless_zero=0),
-    Rule("move_pages", (279, 239), unless_zero=0),
-    Rule("get_robust_list", (274, 100), unless_zero=0),
-    Rule("prlimit64", (302, 261), unless_zero=0),
-    Rule("perf_event_open", (298, 241)),
-    Rule("userfaultfd", (323, 282)),
-    Rule("bpf", (321, 280)),
+    SeccompRule("ptrace", (101, 117)),
+    SeccompRule("process_vm_readv", (310, 270)),
+    SeccompRule("process_vm_writev", (311, 271)),
+    SeccompRule("pidfd_getfd", (438, 438)),
+    SeccompRule("kcmp", (312, 272)),
+    SeccompRule("process_madvise", (440, 440)),
+    SeccompRule("process_mrelease", (448, 448)),
+    SeccompRule("migrate_pages", (256, 238), unless_zero=0),
+    SeccompRule("move_pages", (279, 239), unless_zero=0),
+    SeccompRule("get_robust_list", (274, 100), unless_zero=0),
+    SeccompRule("prlimit64", (302, 261), unless_zero=0),
+    SeccompRule("perf_event_open", (298, 241)),
+    SeccompRule("userfaultfd", (323, 282)),
+    SeccompRule("bpf", (321, 280)),
 )
 """What reads, writes or changes another process, or gives the means to do so by way of the system's kernel."""
 
 
-def assemble(rules: Sequence[Rule], machine: Machine) -> bytes:
+def assemble(rules: Sequence[SeccompRule], machine: Machine) -> bytes:
     """The filter's program."""
     code = [_step(LOAD, ARCHITECTURE), _step(JUMP_EQUAL, machine.audit_arch, 1, 0), _refuse(errno.ENOSYS)]
     code.append(_step(LOAD, NUMBER))
@@ -116,7 +116,7 @@ def available() -> bool:
     return bool(libc().syscall(machine.seccomp, GET_ACTION_AVAIL, 0, ctypes.byref(action)) == 0)
 
 
-def install(rules: Sequence[Rule]) -> bool:
+def install(rules: Sequence[SeccompRule]) -> bool:
     """Put the filter on this thread and all that it starts from now on, for good; whether it could be.
 
     It cannot where the machine is none of MACHINES or the system has no seccomp. Needs no_new_privs.
@@ -131,7 +131,7 @@ def install(rules: Sequence[Rule]) -> bool:
     return bool(libc().prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program, 0, 0) == 0)
 
 
-def _deny(number: int, rule: Rule) -> list[bytes]:
+def _deny(number: int, rule: SeccompRule) -> list[bytes]:
     condition = rule.condition
     if rule.unless_zero is not None:
         condition = Condition(rule.unless_zero, (0,))

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from aios.hosts import landlock, readable, seccomp, wall_calls
 from aios.hosts.enclosure import enclose
-from aios.hosts.seccomp import Condition, Rule
+from aios.hosts.seccomp import Condition, SeccompRule
 from aios.hosts.wall import python_files
 
 SOCK_STREAM, SOCK_TYPE_MASK = 1, 0xF
@@ -26,11 +26,11 @@ HARDWARE = ("/sys/bus/pci", "/sys/devices", "/sys/fs/cgroup")
 """Where libraries that compute look for processors, cards and their share of them."""
 LISTENING = ("socket", "bind", "listen", "accept", "accept4")
 WATCHING = ("inotify_init", "inotify_init1")
-NICE = Rule("setpriority", (141, 140), unless_zero=0), Rule("setpriority", (141, 140), unless_zero=1)
+NICE = SeccompRule("setpriority", (141, 140), unless_zero=0), SeccompRule("setpriority", (141, 140), unless_zero=1)
 """Only PRIO_PROCESS, and only of the caller; each is a filter of its own, for a rule tests one argument."""
 LISTENING_SOCKETS = (
-    Rule("socket", (41, 198), condition=Condition(0, (wall_calls.AF_UNIX,))),
-    Rule("socket", (41, 198), condition=Condition(1, (SOCK_STREAM,), mask=SOCK_TYPE_MASK)),
+    SeccompRule("socket", (41, 198), condition=Condition(0, (wall_calls.AF_UNIX,))),
+    SeccompRule("socket", (41, 198), condition=Condition(1, (SOCK_STREAM,), mask=SOCK_TYPE_MASK)),
 )
 """Unix sockets, and no datagrams: those reach a socket without connecting to it."""
 
@@ -90,7 +90,7 @@ def _special(wall: ServiceWall) -> Iterator[tuple[Path, int]]:
         yield Path(place), landlock.MAKE_SOCK | landlock.REMOVE_FILE | landlock.READ_DIR
 
 
-def _filters(wall: ServiceWall) -> Iterator[tuple[Rule, ...]]:
+def _filters(wall: ServiceWall) -> Iterator[tuple[SeccompRule, ...]]:
     """The filters, all of which a call has to pass."""
     allowed = {
         "setpriority",

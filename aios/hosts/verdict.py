@@ -53,7 +53,7 @@ class Act(NamedTuple):
 Rule = Callable[..., Act | None]
 
 
-class Judge:
+class WallJudge:
     """Judges the acts of this process by a wall of its own."""
 
     def __init__(self, read: Sequence[Path], write: Sequence[Path], *, exec: bool) -> None:

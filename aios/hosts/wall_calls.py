@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
-from aios.hosts.seccomp import Condition, Rule
+from aios.hosts.seccomp import Condition, SeccompRule
 
 CLONE_THREAD, CLONE_NAMESPACES = 0x00010000, 0x7E020080
 """Flags of clone(2); the second is every CLONE_NEW*."""
@@ -26,165 +26,165 @@ FCNTL_OWNERS = (8, 10, 15)
 PERSONALITY_QUERY = 0xFFFFFFFF
 
 NETWORK = (
-    Rule("socket", (41, 198), error=errno.EACCES),
-    Rule(
+    SeccompRule("socket", (41, 198), error=errno.EACCES),
+    SeccompRule(
         "socketpair",
         (53, 199),
         condition=Condition(0, (AF_UNIX,)),
         also=Condition(1, CONNECTED_KINDS, mask=SOCKET_KIND),
         error=errno.EACCES,
     ),
-    Rule("connect", (42, 203), error=errno.EACCES),
-    Rule("bind", (49, 200), error=errno.EACCES),
-    Rule("listen", (50, 201), error=errno.EACCES),
-    Rule("accept", (43, 202), error=errno.EACCES),
-    Rule("accept4", (288, 242), error=errno.EACCES),
+    SeccompRule("connect", (42, 203), error=errno.EACCES),
+    SeccompRule("bind", (49, 200), error=errno.EACCES),
+    SeccompRule("listen", (50, 201), error=errno.EACCES),
+    SeccompRule("accept", (43, 202), error=errno.EACCES),
+    SeccompRule("accept4", (288, 242), error=errno.EACCES),
 )
 """A pair of connected sockets is the inside of an event loop, and reaches nobody. One of datagrams could send, without
 connect(2), to any socket that has a path, and a descriptor along with it."""
 
 METADATA = (
-    Rule("chmod", (90, None), error=0),
-    Rule("fchmod", (91, 52), error=0),
-    Rule("fchmodat", (268, 53), error=0),
-    Rule("fchmodat2", (452, 452), error=0),
-    Rule("utime", (132, None), error=0),
-    Rule("utimes", (235, None), error=0),
-    Rule("futimesat", (261, None), error=0),
-    Rule("utimensat", (280, 88), error=0),
-    Rule("chown", (92, None)),
-    Rule("fchown", (93, 55)),
-    Rule("lchown", (94, None)),
-    Rule("fchownat", (260, 54)),
-    Rule("setxattr", (188, 5)),
-    Rule("lsetxattr", (189, 6)),
-    Rule("fsetxattr", (190, 7)),
-    Rule("removexattr", (197, 14)),
-    Rule("lremovexattr", (198, 15)),
-    Rule("fremovexattr", (199, 16)),
-    Rule("setxattrat", (463, 463)),
-    Rule("removexattrat", (466, 466)),
-    Rule("file_setattr", (469, 469)),
-    Rule("inotify_init", (253, None)),
-    Rule("inotify_init1", (294, 26)),
-    Rule("fanotify_init", (300, 262)),
-    Rule("name_to_handle_at", (303, 264)),
-    Rule("open_by_handle_at", (304, 265)),
-    Rule("quotactl", (179, 60)),
-    Rule("quotactl_fd", (443, 443)),
-    Rule("statmount", (457, 457)),
-    Rule("listmount", (458, 458)),
+    SeccompRule("chmod", (90, None), error=0),
+    SeccompRule("fchmod", (91, 52), error=0),
+    SeccompRule("fchmodat", (268, 53), error=0),
+    SeccompRule("fchmodat2", (452, 452), error=0),
+    SeccompRule("utime", (132, None), error=0),
+    SeccompRule("utimes", (235, None), error=0),
+    SeccompRule("futimesat", (261, None), error=0),
+    SeccompRule("utimensat", (280, 88), error=0),
+    SeccompRule("chown", (92, None)),
+    SeccompRule("fchown", (93, 55)),
+    SeccompRule("lchown", (94, None)),
+    SeccompRule("fchownat", (260, 54)),
+    SeccompRule("setxattr", (188, 5)),
+    SeccompRule("lsetxattr", (189, 6)),
+    SeccompRule("fsetxattr", (190, 7)),
+    SeccompRule("removexattr", (197, 14)),
+    SeccompRule("lremovexattr", (198, 15)),
+    SeccompRule("fremovexattr", (199, 16)),
+    SeccompRule("setxattrat", (463, 463)),
+    SeccompRule("removexattrat", (466, 466)),
+    SeccompRule("file_setattr", (469, 469)),
+    SeccompRule("inotify_init", (253, None)),
+    SeccompRule("inotify_init1", (294, 26)),
+    SeccompRule("fanotify_init", (300, 262)),
+    SeccompRule("name_to_handle_at", (303, 264)),
+    SeccompRule("open_by_handle_at", (304, 265)),
+    SeccompRule("quotactl", (179, 60)),
+    SeccompRule("quotactl_fd", (443, 443)),
+    SeccompRule("statmount", (457, 457)),
+    SeccompRule("listmount", (458, 458)),
 )
 """Copying a file or unpacking an archive sets modes and times, and neither matters in a directory that only its agent
 reads: that says that it was done, so that honest programs go on. Files that an agent can only read stay as they are."""
 
 OTHERS = (
-    Rule("clone3", (435, 435), error=errno.ENOSYS),  # its flags lie in memory; libraries then call clone
-    Rule("pidfd_open", (434, 434)),
-    Rule("pidfd_send_signal", (424, 424)),
-    Rule("rt_sigqueueinfo", (129, 138)),
-    Rule("rt_tgsigqueueinfo", (297, 240)),
-    Rule("ioprio_set", (251, 30)),
-    Rule("setpriority", (141, 140)),
-    Rule("sched_setparam", (142, 118), unless_zero=0),
-    Rule("sched_setscheduler", (144, 119), unless_zero=0),
-    Rule("sched_setattr", (314, 274), unless_zero=0),
-    Rule("sched_setaffinity", (203, 122), unless_zero=0),
-    Rule("fcntl", (72, 25), condition=Condition(1, FCNTL_OWNERS, allows=False)),
-    Rule("ioctl", (16, 29), condition=Condition(1, TERMINAL_AND_OWNERS, allows=False)),
-    Rule("shmget", (29, 194)),
-    Rule("shmat", (30, 196)),
-    Rule("shmctl", (31, 195)),
-    Rule("semget", (64, 190)),
-    Rule("semop", (65, 193)),
-    Rule("semctl", (66, 191)),
-    Rule("semtimedop", (220, 192)),
-    Rule("msgget", (68, 186)),
-    Rule("msgsnd", (69, 189)),
-    Rule("msgrcv", (70, 188)),
-    Rule("msgctl", (71, 187)),
-    Rule("mq_open", (240, 180)),
-    Rule("mq_unlink", (241, 181)),
-    Rule("memfd_create", (319, 279), error=errno.ENOSYS),
-    Rule("memfd_secret", (447, 447), error=errno.ENOSYS),
-    Rule("keyctl", (250, 219)),
-    Rule("add_key", (248, 217)),
-    Rule("request_key", (249, 218)),
+    SeccompRule("clone3", (435, 435), error=errno.ENOSYS),  # its flags lie in memory; libraries then call clone
+    SeccompRule("pidfd_open", (434, 434)),
+    SeccompRule("pidfd_send_signal", (424, 424)),
+    SeccompRule("rt_sigqueueinfo", (129, 138)),
+    SeccompRule("rt_tgsigqueueinfo", (297, 240)),
+    SeccompRule("ioprio_set", (251, 30)),
+    SeccompRule("setpriority", (141, 140)),
+    SeccompRule("sched_setparam", (142, 118), unless_zero=0),
+    SeccompRule("sched_setscheduler", (144, 119), unless_zero=0),
+    SeccompRule("sched_setattr", (314, 274), unless_zero=0),
+    SeccompRule("sched_setaffinity", (203, 122), unless_zero=0),
+    SeccompRule("fcntl", (72, 25), condition=Condition(1, FCNTL_OWNERS, allows=False)),
+    SeccompRule("ioctl", (16, 29), condition=Condition(1, TERMINAL_AND_OWNERS, allows=False)),
+    SeccompRule("shmget", (29, 194)),
+    SeccompRule("shmat", (30, 196)),
+    SeccompRule("shmctl", (31, 195)),
+    SeccompRule("semget", (64, 190)),
+    SeccompRule("semop", (65, 193)),
+    SeccompRule("semctl", (66, 191)),
+    SeccompRule("semtimedop", (220, 192)),
+    SeccompRule("msgget", (68, 186)),
+    SeccompRule("msgsnd", (69, 189)),
+    SeccompRule("msgrcv", (70, 188)),
+    SeccompRule("msgctl", (71, 187)),
+    SeccompRule("mq_open", (240, 180)),
+    SeccompRule("mq_unlink", (241, 181)),
+    SeccompRule("memfd_create", (319, 279), error=errno.ENOSYS),
+    SeccompRule("memfd_secret", (447, 447), error=errno.ENOSYS),
+    SeccompRule("keyctl", (250, 219)),
+    SeccompRule("add_key", (248, 217)),
+    SeccompRule("request_key", (249, 218)),
 )
 """What reaches other processes, or memory that is shared or that no limit of a process bounds."""
 
 SYSTEM = (
-    Rule("unshare", (272, 97)),
-    Rule("setns", (308, 268)),
-    Rule("mount", (165, 40)),
-    Rule("umount2", (166, 39)),
-    Rule("pivot_root", (155, 41)),
-    Rule("chroot", (161, 51)),
-    Rule("open_tree", (428, 428)),
-    Rule("open_tree_attr", (467, 467)),
-    Rule("move_mount", (429, 429)),
-    Rule("fsopen", (430, 430)),
-    Rule("fsconfig", (431, 431)),
-    Rule("fsmount", (432, 432)),
-    Rule("fspick", (433, 433)),
-    Rule("mount_setattr", (442, 442)),
-    Rule("swapon", (167, 224)),
-    Rule("swapoff", (168, 225)),
-    Rule("acct", (163, 89)),
-    Rule("reboot", (169, 142)),
-    Rule("kexec_load", (246, 104)),
-    Rule("kexec_file_load", (320, 294)),
-    Rule("init_module", (175, 105)),
-    Rule("finit_module", (313, 273)),
-    Rule("delete_module", (176, 106)),
-    Rule("settimeofday", (164, 170)),
-    Rule("adjtimex", (159, 171)),
-    Rule("clock_adjtime", (305, 266)),
-    Rule("clock_settime", (227, 112)),
-    Rule("sethostname", (170, 161)),
-    Rule("setdomainname", (171, 162)),
-    Rule("syslog", (103, 116)),
-    Rule("vhangup", (153, 58)),
-    Rule("ioperm", (173, None)),
-    Rule("iopl", (172, None)),
-    Rule("modify_ldt", (154, None)),
-    Rule("uselib", (134, None)),
-    Rule("nfsservctl", (180, 42)),
-    Rule("lookup_dcookie", (212, 18)),
-    Rule("personality", (135, 92), condition=Condition(0, (PERSONALITY_QUERY,))),
-    Rule("io_uring_setup", (425, 425)),
-    Rule("io_uring_enter", (426, 426)),
-    Rule("io_uring_register", (427, 427)),
+    SeccompRule("unshare", (272, 97)),
+    SeccompRule("setns", (308, 268)),
+    SeccompRule("mount", (165, 40)),
+    SeccompRule("umount2", (166, 39)),
+    SeccompRule("pivot_root", (155, 41)),
+    SeccompRule("chroot", (161, 51)),
+    SeccompRule("open_tree", (428, 428)),
+    SeccompRule("open_tree_attr", (467, 467)),
+    SeccompRule("move_mount", (429, 429)),
+    SeccompRule("fsopen", (430, 430)),
+    SeccompRule("fsconfig", (431, 431)),
+    SeccompRule("fsmount", (432, 432)),
+    SeccompRule("fspick", (433, 433)),
+    SeccompRule("mount_setattr", (442, 442)),
+    SeccompRule("swapon", (167, 224)),
+    SeccompRule("swapoff", (168, 225)),
+    SeccompRule("acct", (163, 89)),
+    SeccompRule("reboot", (169, 142)),
+    SeccompRule("kexec_load", (246, 104)),
+    SeccompRule("kexec_file_load", (320, 294)),
+    SeccompRule("init_module", (175, 105)),
+    SeccompRule("finit_module", (313, 273)),
+    SeccompRule("delete_module", (176, 106)),
+    SeccompRule("settimeofday", (164, 170)),
+    SeccompRule("adjtimex", (159, 171)),
+    SeccompRule("clock_adjtime", (305, 266)),
+    SeccompRule("clock_settime", (227, 112)),
+    SeccompRule("sethostname", (170, 161)),
+    SeccompRule("setdomainname", (171, 162)),
+    SeccompRule("syslog", (103, 116)),
+    SeccompRule("vhangup", (153, 58)),
+    SeccompRule("ioperm", (173, None)),
+    SeccompRule("iopl", (172, None)),
+    SeccompRule("modify_ldt", (154, None)),
+    SeccompRule("uselib", (134, None)),
+    SeccompRule("nfsservctl", (180, 42)),
+    SeccompRule("lookup_dcookie", (212, 18)),
+    SeccompRule("personality", (135, 92), condition=Condition(0, (PERSONALITY_QUERY,))),
+    SeccompRule("io_uring_setup", (425, 425)),
+    SeccompRule("io_uring_enter", (426, 426)),
+    SeccompRule("io_uring_register", (427, 427)),
 )
 """Interfaces that change the machine, or that are large and that no agent needs."""
 
 USERS = (
-    Rule("setuid", (105, 146)),
-    Rule("setgid", (106, 144)),
-    Rule("setreuid", (113, 145)),
-    Rule("setregid", (114, 143)),
-    Rule("setresuid", (117, 147)),
-    Rule("setresgid", (119, 149)),
-    Rule("setgroups", (116, 159)),
-    Rule("setfsuid", (122, 151)),
-    Rule("setfsgid", (123, 152)),
+    SeccompRule("setuid", (105, 146)),
+    SeccompRule("setgid", (106, 144)),
+    SeccompRule("setreuid", (113, 145)),
+    SeccompRule("setregid", (114, 143)),
+    SeccompRule("setresuid", (117, 147)),
+    SeccompRule("setresgid", (119, 149)),
+    SeccompRule("setgroups", (116, 159)),
+    SeccompRule("setfsuid", (122, 151)),
+    SeccompRule("setfsgid", (123, 152)),
 )
 STARTING = (
-    Rule("execve", (59, 221)),
-    Rule("execveat", (322, 281)),
-    Rule("fork", (57, None)),
-    Rule("vfork", (58, None)),
-    Rule("clone", (56, 220), condition=Condition(0, (CLONE_THREAD,), mask=CLONE_THREAD | CLONE_NAMESPACES)),
-    Rule("prctl", (157, 167), condition=Condition(0, PRCTL_UNDOING, allows=False)),
+    SeccompRule("execve", (59, 221)),
+    SeccompRule("execveat", (322, 281)),
+    SeccompRule("fork", (57, None)),
+    SeccompRule("vfork", (58, None)),
+    SeccompRule("clone", (56, 220), condition=Condition(0, (CLONE_THREAD,), mask=CLONE_THREAD | CLONE_NAMESPACES)),
+    SeccompRule("prctl", (157, 167), condition=Condition(0, PRCTL_UNDOING, allows=False)),
 )
 """Programs and processes; a thread may be started."""
 
 
-TRUNCATE = Rule("truncate", (76, 45), error=errno.EACCES)
+TRUNCATE = SeccompRule("truncate", (76, 45), error=errno.EACCES)
 """By a path; that of an open file, and opening one to write it anew, take that it may be written."""
 
 
-def rules(pid: int, *, exec: bool, truncate: bool = True) -> Iterator[Rule]:
+def rules(pid: int, *, exec: bool, truncate: bool = True) -> Iterator[SeccompRule]:
     """What a process of this pid is refused; `exec` lets it start programs, and signal them.
 
     `truncate` lets it cut files by their paths, where Landlock knows which.
@@ -193,9 +193,9 @@ def rules(pid: int, *, exec: bool, truncate: bool = True) -> Iterator[Rule]:
     if not truncate:
         yield TRUNCATE
     if exec:
-        yield Rule("clone", (56, 220), condition=Condition(0, (0,), mask=CLONE_NAMESPACES))
+        yield SeccompRule("clone", (56, 220), condition=Condition(0, (0,), mask=CLONE_NAMESPACES))
         return
     yield from (*USERS, *STARTING)
-    yield Rule("kill", (62, 129), condition=Condition(0, (pid,)))
-    yield Rule("tgkill", (234, 131), condition=Condition(0, (pid,)))
-    yield Rule("tkill", (200, 130))
+    yield SeccompRule("kill", (62, 129), condition=Condition(0, (pid,)))
+    yield SeccompRule("tgkill", (234, 131), condition=Condition(0, (pid,)))
+    yield SeccompRule("tkill", (200, 130))

@@ -40,7 +40,7 @@ import anyio.lowlevel
 from aios.dumpable import libc
 from aios.hosts import child, dry_wall, farewell, namespaces, scratch, tree
 from aios.hosts.enclosure import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, enclose
-from aios.hosts.output import Log
+from aios.hosts.output import AgentLog
 from aios.hosts.wall import Level, Wall, list_search_path, put_up, python_files
 
 AGAIN_S = 0.25
@@ -54,11 +54,11 @@ SWEEPS = 50
 
 
 @dataclass
-class Agent:
+class AgentChild:
     """A process that the zygote has started, until it and all that it had started have ended."""
 
     pid: int
-    log: Log
+    log: AgentLog
     exited: float | None = None
     """When it was seen to have ended."""
     signals: list[tuple[float, int]] = field(default_factory=list)
@@ -76,7 +76,7 @@ class Zygote:
         self._scratch = scratch
         self._apart = apart
         self._pid = os.getpid()
-        self._agents: dict[int, Agent] = {}
+        self._agents: dict[int, AgentChild] = {}
         self._buffer = b""
         self._fds: list[int] = []
         self._limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -139,7 +139,7 @@ class Zygote:
         python_files(wall.closed)  # here, once for all
         list_search_path()
         try:
-            log = Log(path)
+            log = AgentLog(path)
             pid = os.fork()
         except OSError as error:
             os.close(channel)
@@ -149,11 +149,11 @@ class Zygote:
             self._become_agent(channel, log, wall)
         os.close(channel)
         os.close(log.writing)
-        self._agents[pid] = Agent(pid, log)
+        self._agents[pid] = AgentChild(pid, log)
         self._watch(log.reading, lambda: log.take() or self._selector.unregister(log.reading))
         self._tell({"started": pid})
 
-    def _plan_end(self, agent: Agent, after: float, grace: float) -> None:
+    def _plan_end(self, agent: AgentChild, after: float, grace: float) -> None:
         """Let it be for a time, then ask it to end, then interrupt it, then kill it."""
         begin = time.monotonic() + after
         agent.signals = [(begin + grace, signal.SIGKILL)]
@@ -223,7 +223,7 @@ class Zygote:
                 return False
         return True
 
-    def _let_go(self, agent: Agent) -> None:
+    def _let_go(self, agent: AgentChild) -> None:
         agent.log.drain()
         with suppress(KeyError):  # at its end already
             self._selector.unregister(agent.log.reading)
@@ -248,7 +248,7 @@ class Zygote:
 
     # -- in the child
 
-    def _become_agent(self, channel: int, log: Log, wall: Wall) -> NoReturn:
+    def _become_agent(self, channel: int, log: AgentLog, wall: Wall) -> NoReturn:
         code, shared = 1, len(sys.modules)
         try:
             self._cut_off(channel, log)
@@ -267,7 +267,7 @@ class Zygote:
         put_up(wall)
         return wall.level
 
-    def _cut_off(self, channel: int, log: Log) -> None:
+    def _cut_off(self, channel: int, log: AgentLog) -> None:
         """Keep nothing of the zygote's: no descriptor, no handler, no session."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)

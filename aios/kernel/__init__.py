@@ -1,6 +1,6 @@
 """The kernel: requests, lanes, processes, the journal. It knows no model, tool or file."""
 
-from aios.kernel.core import Core, Passage, Route, Turn, by_family
+from aios.kernel.core import Core, Route, RoutedCall, Turn, by_family
 from aios.kernel.kernel import Kernel, Limits
 from aios.kernel.lane import Lane
 from aios.kernel.process import USER, Host
@@ -12,8 +12,8 @@ __all__ = [
     "Kernel",
     "Lane",
     "Limits",
-    "Passage",
     "Route",
+    "RoutedCall",
     "Turn",
     "by_family",
 ]

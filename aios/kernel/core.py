@@ -40,7 +40,7 @@ class Core(Protocol):
         """
 
 
-class Purse(Protocol):
+class BudgetView(Protocol):
     """The budget of whoever makes a call."""
 
     def holding(self, tokens: int, usd: float | None) -> AbstractContextManager[None]:
@@ -53,7 +53,7 @@ class Purse(Protocol):
         """What there is, None where there is no limit."""
 
 
-class Passage(Protocol):
+class RoutedCall(Protocol):
     """An accepted call on its way, for the route that leads it to a lane."""
 
     @property
@@ -72,7 +72,7 @@ class Passage(Protocol):
     def emit(self) -> Callable[[str], None]: ...
 
     @property
-    def account(self) -> Purse: ...
+    def account(self) -> BudgetView: ...
 
     async def run(
         self, lane: str, call: Syscall[Any] | None = None, emit: Callable[[str], None] | None = None
@@ -89,10 +89,10 @@ class Passage(Protocol):
         """Record that the call leaves a lane and has not ended: it failed there, or was not answered well enough."""
 
 
-Route = Callable[[Passage], Awaitable[Reply]]
+Route = Callable[[RoutedCall], Awaitable[Reply]]
 """Leads a call over one lane, or over several until one serves it."""
 
 
-async def by_family(passage: Passage) -> Reply:
+async def by_family(passage: RoutedCall) -> Reply:
     """The route to the lane of the call's family."""
     return await passage.run(passage.call.family())

@@ -30,7 +30,7 @@ from aios_syscalls import (
 from aios_syscalls.base import MAX_CALL_BYTES, MAX_REPLY_BYTES
 
 
-class Graph:
+class RunningGraph:
     """Submits each node as soon as what it needs is there and it has a place, the longest way to an end first.
 
     One node at a time needs no place: it has that of the graph's own call. So a graph always goes on, however many

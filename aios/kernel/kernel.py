@@ -13,7 +13,7 @@ import anyio.lowlevel
 
 from aios.kernel.account import FREE, UNLIMITED
 from aios.kernel.core import Route
-from aios.kernel.graph import Graph
+from aios.kernel.graph import RunningGraph
 from aios.kernel.lane import Lane, Report
 from aios.kernel.mailbox import MailLimits
 from aios.kernel.process import USER, Host, Process, Processes
@@ -176,7 +176,7 @@ class Kernel:
             self._count(process, 1)
             return True
 
-        graph = Graph(call, depths, submit, place, lambda: self._count(process, -1))
+        graph = RunningGraph(call, depths, submit, place, lambda: self._count(process, -1))
         process.graphs.append(graph)
         try:
             return await graph.run()
@@ -257,7 +257,7 @@ class Kernel:
 
 
 class _Passage:
-    """A request on its way over lanes; see `Passage`."""
+    """A request on its way over lanes; see `RoutedCall`."""
 
     def __init__(self, request: Request, lanes: Mapping[str, Lane], report: Report) -> None:
         self.id, self.pid, self.program = request.call_id, request.pid, request.program

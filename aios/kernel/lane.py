@@ -11,7 +11,7 @@ import anyio
 
 from aios.context import Snapshot
 from aios.kernel.core import Core, Turn
-from aios.kernel.lengths import Length, Lengths
+from aios.kernel.prompt_lengths import Length, PromptLengths
 from aios.kernel.request import Request
 from aios.record import Kind
 from aios.scheduler import Quantum, Scheduler
@@ -42,7 +42,7 @@ class Lane:
         self.quantum = quantum
         """What lengthens slices to what a switch costs here; None leaves them to the scheduler."""
         self._core = core
-        self._lengths = Lengths()
+        self._lengths = PromptLengths()
         self._alarm = anyio.CancelScope()
         """Its deadline is when the scheduler wants to be asked again."""
 

@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 
 from aios.kernel.account import Account, tighter
 from aios.kernel.core import Turn
-from aios.kernel.graph import Graph
+from aios.kernel.graph import RunningGraph
 from aios.kernel.mailbox import Mailbox, MailLimits
 from aios.record import Kind
 from aios_syscalls import (
@@ -88,7 +88,7 @@ class Process:
     """Syscalls accepted and not ended yet."""
     submitted: int = 0
     """Syscalls so far, refused ones among them."""
-    graphs: list[Graph] = field(default_factory=list)
+    graphs: list[RunningGraph] = field(default_factory=list)
     """Those of them whose nodes may wait for a place among the calls under way."""
     killed: Cancelled | None = None
     """Why it is being ended, once somebody has decided so."""

@@ -9,7 +9,7 @@ import anyio
 
 from aios.context import Snapshot
 from aios.kernel.account import FREE, Account
-from aios.kernel.lengths import NOTHING, Length
+from aios.kernel.prompt_lengths import NOTHING, Length
 from aios_syscalls import CallId, Syscall
 
 

@@ -127,7 +127,7 @@ class CallRecord:
 
 
 @dataclass(slots=True)
-class Work:
+class WorkSums:
     """What syscalls add up to: waits and runs in seconds. Waiting for another process counts as a call, and no more."""
 
     calls: int = 0
@@ -148,7 +148,7 @@ class Work:
         self.slices += len(call.slices)
         self.preemptions += call.preemptions
 
-    def plus(self, calls: Iterable[CallRecord], now: float) -> Work:
+    def plus(self, calls: Iterable[CallRecord], now: float) -> WorkSums:
         """The sum with those of `calls` that have not ended."""
         total = replace(self)
         for call in calls:
@@ -171,7 +171,7 @@ class ProcessRecord:
     result: str | None = None
     error: dict[str, Any] | None = None
     calls: list[CallRecord] = field(default_factory=list)
-    past: Work = field(default_factory=Work)
+    past: WorkSums = field(default_factory=WorkSums)
     """Its calls that have ended."""
 
     @property
@@ -231,7 +231,7 @@ class History:
         self.forgotten = 0
         """Processes that have ended and are not kept."""
         self.calls: dict[CallId, CallRecord] = {}
-        self.past = Work()
+        self.past = WorkSums()
         """The calls of everybody that have ended."""
         self.now = 0.0
         self.kinds: defaultdict[Kind, int] = defaultdict(int)

@@ -7,7 +7,7 @@ from typing import cast
 
 import anyio
 
-from aios.kernel.core import Passage
+from aios.kernel.core import RoutedCall
 from aios.models.base import guess_tokens
 from aios.routing.retries import MAX_AFTER_S
 from aios.routing.router import Router
@@ -18,7 +18,7 @@ from aios_syscalls.port import discard
 class Attempt:
     """One call with one model. A `quiet` one says nothing until its answer has been found good."""
 
-    def __init__(self, router: Router, passage: Passage, name: str, *, quiet: bool = False) -> None:
+    def __init__(self, router: Router, passage: RoutedCall, name: str, *, quiet: bool = False) -> None:
         self.name, self.begun, self.scope = name, False, anyio.CancelScope()
         self._router, self._passage, self._quiet = router, passage, quiet
         self._call = cast(LlmCall, passage.call)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio
 
-from aios.kernel.core import Passage
+from aios.kernel.core import RoutedCall
 from aios.routing.attempt import Attempt
 from aios.routing.race import race
 from aios.routing.retries import MOST, Retries
@@ -40,7 +40,7 @@ class Dispatch:
     def __init__(self, router: Router, retries: Retries, *, hedge: bool = False) -> None:
         self._router, self._retries, self._hedge = router, retries, hedge
 
-    async def __call__(self, passage: Passage) -> Reply:
+    async def __call__(self, passage: RoutedCall) -> Reply:
         call = passage.call
         if isinstance(call, Feedback):
             self._router.feedback(CallId.parse(call.answered), passage.pid, call.score)
@@ -51,13 +51,15 @@ class Dispatch:
         if decision.facts:
             passage.routed(decision.facts)
         self._retries.call()
-        return await Course(passage, decision, self._router, self._retries, hedge=self._hedge).run()
+        return await FallbackRun(passage, decision, self._router, self._retries, hedge=self._hedge).run()
 
 
-class Course:
+class FallbackRun:
     """The way of one call over models: at most `MOST` attempts with those that have failed, one with each other."""
 
-    def __init__(self, passage: Passage, decision: Decision, router: Router, retries: Retries, *, hedge: bool) -> None:
+    def __init__(
+        self, passage: RoutedCall, decision: Decision, router: Router, retries: Retries, *, hedge: bool
+    ) -> None:
         self._passage, self._decision, self._router, self._retries = passage, decision, router, retries
         self._hedge = hedge and not decision.judged
         self._waiting = list(decision.order)

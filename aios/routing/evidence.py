@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from aios.routing.arithmetic import equations, numbers
-from aios.routing.features import Floats, Text
+from aios.routing.features import Floats, QuestionText
 
 SIGNS: Mapping[str, tuple[float, float]] = {
     "equations that hold": (1.4, 0.7),
@@ -52,11 +52,11 @@ _TOLD = 1e12
 """Larger numbers tell nothing more."""
 
 
-class Answer:
+class JudgedAnswer:
     """An answer beside its question, read when it is asked about."""
 
     def __init__(self, question: str, answer: str) -> None:
-        self.question, self.answer = Text.of(question), Text.of(answer)
+        self.question, self.answer = QuestionText.of(question), QuestionText.of(answer)
 
     @cached_property
     def checks(self) -> list[bool]:

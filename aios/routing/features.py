@@ -27,14 +27,14 @@ WORD = re.compile(r"\w\w+")
 
 
 @dataclass(frozen=True)
-class Text:
+class QuestionText:
     """A prompt, read when it is asked about; `length` is that of the whole in characters."""
 
     content: str
     length: int
 
     @classmethod
-    def of(cls, content: str, length: int | None = None) -> Text:
+    def of(cls, content: str, length: int | None = None) -> QuestionText:
         """The beginning and the end of a text, and how long it is, or all that comes with it."""
         size = len(content) if length is None else length
         if len(content) > MAX_CHARS:
@@ -55,19 +55,19 @@ class Text:
         return np.array([math.log1p(self.length) - 5.5])
 
 
-class Vocabulary:
+class WordCounts:
     """How rare each hashed word is among the texts of the past."""
 
     def __init__(self) -> None:
         self.texts = 0
         self._seen = np.zeros(BUCKETS, np.int32)
 
-    def add(self, text: Text) -> None:
+    def add(self, text: QuestionText) -> None:
         """A text of the past."""
         self.texts += 1
         self._seen[np.fromiter(text.terms, np.int64, len(text.terms))] += 1
 
-    def read(self, text: Text) -> tuple[Ints, Floats, Ints]:
+    def read(self, text: QuestionText) -> tuple[Ints, Floats, Ints]:
         """The text's words as indices, how much each weighs, and how many texts of the past have it.
 
         Words weigh the more the rarer they are: TF-IDF with logarithmic frequencies (Sparck Jones 1972).
@@ -76,7 +76,7 @@ class Vocabulary:
         seen = self._seen[index].astype(np.int64)
         return index, np.fromiter(text.terms.values(), float, len(index)) * _rarity(self.texts, seen), seen
 
-    def weigh(self, text: Text) -> tuple[Ints, Floats]:
+    def weigh(self, text: QuestionText) -> tuple[Ints, Floats]:
         """The words of the text that the past has too, as indices and weights of length 1."""
         index, weights, seen = self.read(text)
         index, weights = index[seen > 0], weights[seen > 0]
@@ -86,17 +86,17 @@ class Vocabulary:
 class Precedents:
     """Which texts of the past have the words of a vocabulary that are rare."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: WordCounts) -> None:
         self._vocabulary = vocabulary
         # Numbers of texts, which come again after 65,535; 0 is none.
         self._having = np.zeros((BUCKETS, RARE), np.uint16)
 
-    def add(self, text: Text) -> None:
+    def add(self, text: QuestionText) -> None:
         """A text of the past, which the vocabulary is about to learn."""
         index, _, seen = self._vocabulary.read(text)
         self._having[index, seen % RARE] = self._vocabulary.texts % 0xFFFF + 1
 
-    def likeness(self, text: Text) -> float:
+    def likeness(self, text: QuestionText) -> float:
         """How much of what a text says, 0 to 1, one of the past says as well: the one that is most like it."""
         index, weights, seen = self._vocabulary.read(text)
         shares, rare = weights**2, (seen > 0) & (seen <= RARE)

@@ -21,7 +21,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Load(NamedTuple):
+class QueueLoad(NamedTuple):
     """What a model's lane has to do."""
 
     running: int = 0
@@ -42,7 +42,7 @@ class Forecast:
     """Tells by what models and programs took before, and by what models have to do now."""
 
     def __init__(
-        self, models: Mapping[str, Backend], prices: Mapping[str, Price | None], load: Callable[[str], Load]
+        self, models: Mapping[str, Backend], prices: Mapping[str, Price | None], load: Callable[[str], QueueLoad]
     ) -> None:
         self._models, self._prices, self._load = models, prices, load
         self.speeds = {name: Speed() for name in models}

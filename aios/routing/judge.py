@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from aios.routing.evidence import SIGNS, Answer
-from aios.routing.features import BUCKETS, Floats, Ints, Vocabulary
+from aios.routing.evidence import SIGNS, JudgedAnswer
+from aios.routing.features import BUCKETS, Floats, Ints, WordCounts
 from aios.routing.ridge import Ridge
 from aios_syscalls import BadRequest
 
@@ -45,7 +45,7 @@ class Judge:
     """What is to be seen of an answer, and how it compares with answers of which somebody said how good they are."""
 
     def __init__(self) -> None:
-        self._questions, self._answers = Vocabulary(), Vocabulary()
+        self._questions, self._answers = WordCounts(), WordCounts()
         self._ridge = Ridge(len(SIGNS), STRENGTH, SCALE, LEARNT)
         self._voters: deque[tuple[float, float]] = deque(maxlen=VOTERS)
         self._votes = _Votes(np.empty(0), np.empty(0))
@@ -54,7 +54,7 @@ class Judge:
         """An answer of the past and how good it was, 0 to 1. Raises BadRequest for another score."""
         if not 0 <= score <= 1:
             raise BadRequest(f"the score of an answer is {score:g}; give one from 0, wrong, to 1, right", "score")
-        seen = Answer(question, answer)
+        seen = JudgedAnswer(question, answer)
         self._questions.add(seen.question)
         self._answers.add(seen.answer)
         words, weights = self._words(seen)
@@ -81,7 +81,7 @@ class Judge:
         fits = schema is not None and finish != "tool_use"
         if schema is not None and fits and (fault := misfit(answer, schema)):
             return Verdict(WORTHLESS, fault)
-        odds, reasons = self._evidence(Answer(question, answer), fits)
+        odds, reasons = self._evidence(JudgedAnswer(question, answer), fits)
         if finish == "length":
             odds += CUT_OFF
             reasons.append("cut off")
@@ -90,7 +90,7 @@ class Judge:
             reasons.append(f"margin {margin:.2f}")
         return Verdict(1 / (1 + math.exp(-odds)), "; ".join(reasons) or "nothing is known of such answers")
 
-    def _evidence(self, seen: Answer, fits: bool) -> tuple[float, list[str]]:
+    def _evidence(self, seen: JudgedAnswer, fits: bool) -> tuple[float, list[str]]:
         """The logarithm of the odds, and why: what was learnt, or else what is likely."""
         if self._voters:
             votes = self._votes.of(sum(self._ridge.predict(seen.signs, *self._words(seen))))
@@ -104,7 +104,7 @@ class Judge:
             reasons.append("states an equation that does not hold")
         return odds, reasons
 
-    def _words(self, seen: Answer) -> tuple[Ints, Floats]:
+    def _words(self, seen: JudgedAnswer) -> tuple[Ints, Floats]:
         """The words of the question and, as other features, those of the answer."""
         asked, asked_weights = self._questions.weigh(seen.question)
         said, said_weights = self._answers.weigh(seen.answer)

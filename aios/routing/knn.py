@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aios.routing.features import Text, Vocabulary
+from aios.routing.features import QuestionText, WordCounts
 
 if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection
@@ -19,7 +19,7 @@ DIMENSION = 384
 NEIGHBOURS = 64
 
 
-class Nearest:
+class NearestQuestions:
     """The mean score of a model's answers to the `neighbours` questions that are nearest, drawn to its usual quality.
 
     A question's vector is its weighed words, hashed into `DIMENSION` numbers of either sign: its inner products are
@@ -28,13 +28,13 @@ class Nearest:
 
     def __init__(self, usual: Mapping[str, float], neighbours: int = NEIGHBOURS) -> None:
         self._usual, self._neighbours = usual, neighbours
-        self._vocabulary = Vocabulary()
+        self._vocabulary = WordCounts()
         self._numbers = itertools.count()
         self._seen: dict[str, int] = {}
-        self._pending: list[tuple[Text, str, float]] = []
+        self._pending: list[tuple[QuestionText, str, float]] = []
         self._made: Collection | None = None
 
-    def predict(self, text: Text, model: str) -> float:
+    def predict(self, text: QuestionText, model: str) -> float:
         usual = self._usual.get(model, 0.5)
         self.settle()
         if not self.seen(model):
@@ -48,7 +48,7 @@ class Nearest:
         scores = [float(row["score"]) for row in (found["metadatas"] or [[]])[0]]  # type: ignore[arg-type]
         return (sum(scores) + usual) / (len(scores) + 1)
 
-    def learn(self, text: Text, model: str, score: float) -> None:
+    def learn(self, text: QuestionText, model: str, score: float) -> None:
         self._vocabulary.add(text)
         self._seen[model] = self.seen(model) + 1
         self._pending.append((text, model, score))
@@ -66,7 +66,7 @@ class Nearest:
             )
         self._pending.clear()
 
-    def _vector(self, text: Text) -> Any:
+    def _vector(self, text: QuestionText) -> Any:
         index, weights = self._vocabulary.weigh(text)
         vector = np.zeros(DIMENSION)
         np.add.at(vector, index % DIMENSION, np.where(index // DIMENSION % 2, weights, -weights))

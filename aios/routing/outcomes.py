@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from aios.rows import Rows
+from aios.learned_table import Rows
 
 TABLE = (
     "CREATE TABLE IF NOT EXISTS outcomes (at REAL, model TEXT, question TEXT, length INTEGER, answer TEXT, score REAL)"
@@ -16,7 +16,7 @@ KEPT = 2_000
 """Of each model, the newest."""
 
 
-class Outcome(NamedTuple):
+class GradedAnswer(NamedTuple):
     """A model's answer to a question, the length of which it was the beginning and end of, and how good it was."""
 
     model: str
@@ -27,7 +27,7 @@ class Outcome(NamedTuple):
 
 
 class Outcomes:
-    """Outcomes in a file of the user's alone (rows.py)."""
+    """Outcomes in a file of the user's alone (learned_table.py)."""
 
     def __init__(self, path: Path) -> None:
         self._rows = Rows(path, TABLE, "what the router learns")
@@ -38,16 +38,16 @@ class Outcomes:
         """Why nothing is kept; empty while there is no trouble."""
         return self._rows.trouble
 
-    def read(self, models: Iterable[str]) -> list[Outcome]:
+    def read(self, models: Iterable[str]) -> list[GradedAnswer]:
         """What is known of some models, oldest first."""
-        found: list[tuple[int, Outcome]] = []
+        found: list[tuple[int, GradedAnswer]] = []
         for model in models:
             rows = self._rows.run(
                 "SELECT rowid, model, question, length, answer, score FROM outcomes WHERE model = ? "
                 "ORDER BY rowid DESC LIMIT ?",
                 (model, KEPT),
             )
-            found += [(row[0], Outcome(*row[1:])) for row in rows if _sound(*row[2:])]
+            found += [(row[0], GradedAnswer(*row[1:])) for row in rows if _sound(*row[2:])]
         return [outcome for _, outcome in sorted(found, key=lambda each: each[0])]
 
     def add(self, model: str, question: str, length: int, answer: str, score: float) -> None:

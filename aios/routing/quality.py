@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from aios.routing.features import Floats, Ints, Precedents, Text, Vocabulary
+from aios.routing.features import Floats, Ints, Precedents, QuestionText, WordCounts
 from aios.routing.ridge import Ridge
 
 CAPACITY = 20_000
@@ -22,9 +22,9 @@ LEAST_TRUST, ALIKE = 0.3, 0.3
 class Quality(Protocol):
     """Predicts from 0, useless, to 1, as good as can be; about, for what it knows is little."""
 
-    def predict(self, text: Text, model: str) -> float: ...
+    def predict(self, text: QuestionText, model: str) -> float: ...
 
-    def learn(self, text: Text, model: str, score: float) -> None:
+    def learn(self, text: QuestionText, model: str, score: float) -> None:
         """An answer of a model was so good."""
 
     def seen(self, model: str) -> int:
@@ -43,12 +43,12 @@ class Linear:
 
     def __init__(self, usual: Mapping[str, float], *, words: bool = True, strength: float = 8.0) -> None:
         self._usual, self._words, self._strength = usual, words, strength
-        self._vocabulary = Vocabulary()
+        self._vocabulary = WordCounts()
         self._precedents = Precedents(self._vocabulary)
         self._models: dict[str, Ridge] = {}
-        self._examples: dict[str, list[tuple[Text, float]]] = {}
+        self._examples: dict[str, list[tuple[QuestionText, float]]] = {}
 
-    def predict(self, text: Text, model: str) -> float:
+    def predict(self, text: QuestionText, model: str) -> float:
         expected = self._expected(text, model)
         ridge = self._models.get(model)
         if ridge is None:
@@ -56,7 +56,7 @@ class Linear:
         by_length, by_words = ridge.predict(text.size, *self._weigh(text))
         return expected + by_length + self._trust(text) * by_words
 
-    def learn(self, text: Text, model: str, score: float) -> None:
+    def learn(self, text: QuestionText, model: str, score: float) -> None:
         if self._words:
             self._precedents.add(text)
             self._vocabulary.add(text)
@@ -79,17 +79,17 @@ class Linear:
                 ridge.add(text.size, *self._weigh(text), score - self._expected(text, model), replay=0)
             ridge.settle(rounds=6)
 
-    def _expected(self, text: Text, model: str) -> float:
+    def _expected(self, text: QuestionText, model: str) -> float:
         usual = self._usual.get(model, 0.5)
         return usual - HARDER * (1 - usual) * float(text.size[0])
 
     def _new(self) -> Ridge:
         return Ridge(1, self._strength, 0.5, CAPACITY)
 
-    def _weigh(self, text: Text) -> tuple[Ints, Floats]:
+    def _weigh(self, text: QuestionText) -> tuple[Ints, Floats]:
         return self._vocabulary.weigh(text) if self._words else (np.zeros(0, np.int64), np.zeros(0))
 
-    def _trust(self, text: Text) -> float:
+    def _trust(self, text: QuestionText) -> float:
         """How much of what the words say is believed, 0 to 1."""
         return (
             min(1.0, LEAST_TRUST + self._precedents.likeness(text) / ALIKE * (1 - LEAST_TRUST)) if self._words else 0.0

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from aios.models.base import Backend
-from aios.routing.features import MAX_CHARS, Text
-from aios.routing.forecast import REMEMBERED, Forecast, Load, keep
+from aios.routing.features import MAX_CHARS, QuestionText
+from aios.routing.forecast import REMEMBERED, Forecast, QueueLoad, keep
 from aios.routing.judge import Judge, Verdict, misfit
 from aios.routing.outcomes import Outcomes
 from aios.routing.prices import FREE, Price
@@ -55,7 +55,7 @@ class _Answer(NamedTuple):
 
     pid: int
     model: str
-    question: Text
+    question: QuestionText
     answer: str
 
 
@@ -72,7 +72,7 @@ class Router:
         *,
         profiles: Mapping[str, Profile] | None = None,
         weights: Weights = EVEN,
-        load: Callable[[str], Load] = lambda _model: Load(),
+        load: Callable[[str], QueueLoad] = lambda _model: QueueLoad(),
         outcomes: Outcomes | None = None,
     ) -> None:
         if strategy not in STRATEGIES:
@@ -93,7 +93,9 @@ class Router:
         self._answers: OrderedDict[CallId, _Answer] = OrderedDict()
         if outcomes is not None and len(models) > 1:
             for each in outcomes.read(models):
-                self._learn(_Answer(0, each.model, Text.of(each.question, each.length), each.answer), each.score)
+                self._learn(
+                    _Answer(0, each.model, QuestionText.of(each.question, each.length), each.answer), each.score
+                )
             self._strategy.settle()
 
     def decide(self, call: LlmCall, pid: int = 0, program: str = "user", left: Budget = UNLIMITED) -> Decision:
@@ -262,9 +264,9 @@ def _plain(candidate: Candidate) -> dict[str, Any]:
     return {name: getattr(shown, name) for name in Candidate.__slots__}
 
 
-def _text(call: LlmCall) -> Text:
+def _text(call: LlmCall) -> QuestionText:
     """What the last user asks."""
     if not isinstance(call, Chat):
-        return Text.of("")
+        return QuestionText.of("")
     asked = next((each.content for each in reversed(call.messages) if each.role == "user"), call.messages[-1].content)
-    return Text.of(asked)
+    return QuestionText.of(asked)

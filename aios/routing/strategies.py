@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from aios.routing.features import Text
-from aios.routing.knn import Nearest
+from aios.routing.features import QuestionText
+from aios.routing.knn import NearestQuestions
 from aios.routing.quality import Linear, Quality
 
 
@@ -47,57 +47,57 @@ class Strategy(Protocol):
     cascades: bool
     """Whether an answer is judged, and the next model asked where it is not good enough."""
 
-    def order(self, text: Text, candidates: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    def order(self, text: QuestionText, candidates: Sequence[Candidate]) -> tuple[list[Candidate], str]:
         """The candidates, best first, with what was found out about them, and the reason in a few words."""
 
-    def learn(self, text: Text, model: str, score: float) -> None:
+    def learn(self, text: QuestionText, model: str, score: float) -> None:
         """A model's answer to a text was so good, from 0 to 1."""
 
     def settle(self) -> None:
         """Make the most of what has been learnt, after much at once."""
 
 
-class Plain:
+class SimpleStrategy:
     """A strategy that learns nothing about quality."""
 
     cascades = False
 
-    def learn(self, text: Text, model: str, score: float) -> None:
+    def learn(self, text: QuestionText, model: str, score: float) -> None:
         pass
 
     def settle(self) -> None:
         pass
 
 
-class Explicit(Plain):
+class Explicit(SimpleStrategy):
     """The order of the configuration."""
 
-    def order(self, text: Text, candidates: Sequence[Candidate]) -> tuple[list[Candidate], str]:  # noqa: ARG002
+    def order(self, text: QuestionText, candidates: Sequence[Candidate]) -> tuple[list[Candidate], str]:  # noqa: ARG002
         return list(candidates), "it is the first in the configuration that can"
 
 
-class RoundRobin(Plain):
+class ByTurns(SimpleStrategy):
     """Each in turn."""
 
     def __init__(self) -> None:
         self._turns = itertools.count()
 
-    def order(self, text: Text, candidates: Sequence[Candidate]) -> tuple[list[Candidate], str]:  # noqa: ARG002
+    def order(self, text: QuestionText, candidates: Sequence[Candidate]) -> tuple[list[Candidate], str]:  # noqa: ARG002
         first = next(self._turns) % len(candidates)
         return [*candidates[first:], *candidates[:first]], "it is its turn"
 
 
-class LeastWait(Plain):
+class LeastWait(SimpleStrategy):
     """Who is expected to have answered first."""
 
-    def order(self, text: Text, candidates: Sequence[Candidate]) -> tuple[list[Candidate], str]:  # noqa: ARG002
+    def order(self, text: QuestionText, candidates: Sequence[Candidate]) -> tuple[list[Candidate], str]:  # noqa: ARG002
         return sorted(candidates, key=lambda each: each.wait_s + each.service_s), "it will have answered first"
 
 
-class Cheapest(Plain):
+class Cheapest(SimpleStrategy):
     """Who costs least; whose price nobody knows comes last."""
 
-    def order(self, text: Text, candidates: Sequence[Candidate]) -> tuple[list[Candidate], str]:  # noqa: ARG002
+    def order(self, text: QuestionText, candidates: Sequence[Candidate]) -> tuple[list[Candidate], str]:  # noqa: ARG002
         return sorted(candidates, key=_price), "it costs least"
 
 
@@ -113,7 +113,7 @@ class Best:
     def __init__(self, quality: Quality, weights: Weights) -> None:
         self._quality, self._weights = quality, weights
 
-    def order(self, text: Text, candidates: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    def order(self, text: QuestionText, candidates: Sequence[Candidate]) -> tuple[list[Candidate], str]:
         dearest = max((each.usd for each in candidates if each.usd is not None), default=0.0)
         seen = {each.name: self._quality.seen(each.name) for each in candidates}
         total = sum(seen.values())
@@ -127,7 +127,7 @@ class Best:
         scored.sort(key=lambda each: -(each.score or 0.0))
         return scored, _reason(scored, self._weights)
 
-    def learn(self, text: Text, model: str, score: float) -> None:
+    def learn(self, text: QuestionText, model: str, score: float) -> None:
         self._quality.learn(text, model, score)
 
     def settle(self) -> None:
@@ -142,7 +142,7 @@ class Cascade(Best):
 
     cascades = True
 
-    def order(self, text: Text, candidates: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    def order(self, text: QuestionText, candidates: Sequence[Candidate]) -> tuple[list[Candidate], str]:
         scored, _ = super().order(text, candidates)
         scored.sort(key=lambda each: (_price(each), each.quality))
         return scored, "it costs least, and its answer is judged"
@@ -170,11 +170,11 @@ Usual = Mapping[str, float]
 
 STRATEGIES: Mapping[str, Callable[[Usual, Weights], Strategy]] = {
     "explicit": lambda _usual, _weights: Explicit(),
-    "round_robin": lambda _usual, _weights: RoundRobin(),
+    "round_robin": lambda _usual, _weights: ByTurns(),
     "least_wait": lambda _usual, _weights: LeastWait(),
     "cheapest": lambda _usual, _weights: Cheapest(),
     "length": lambda usual, weights: Best(Linear(usual, words=False), weights),
-    "knn": lambda usual, weights: Best(Nearest(usual), weights),
+    "knn": lambda usual, weights: Best(NearestQuestions(usual), weights),
     "learned": lambda usual, weights: Best(Linear(usual), weights),
     "cascade": lambda usual, weights: Cascade(Linear(usual), weights),
 }

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from aios.scheduler.admission import READ_US, AdmissionControl
 from aios.scheduler.atlas import Atlas
 from aios.scheduler.base import Job, Maker, Scheduler
 from aios.scheduler.fair_gittins import FairGittins
 from aios.scheduler.fifo import Fifo, Resuming
 from aios.scheduler.gittins import Gittins
-from aios.scheduler.histogram import Learnt
+from aios.scheduler.histogram import ServiceDistributions
 from aios.scheduler.mlfq import Mlfq
 from aios.scheduler.plas import Plas
 from aios.scheduler.priority import Priority
 from aios.scheduler.program_fcfs import ProgramFcfs
 from aios.scheduler.quantum import Quantum
-from aios.scheduler.room import READ_US, Room
 from aios.scheduler.round_robin import RoundRobin
 from aios.scheduler.srpt import SrptOracle
 from aios.scheduler.vtc import Vtc
@@ -42,12 +42,12 @@ POLICIES: Mapping[str, Maker] = {
 __all__ = [
     "POLICIES",
     "READ_US",
+    "AdmissionControl",
     "Atlas",
     "FairGittins",
     "Fifo",
     "Gittins",
     "Job",
-    "Learnt",
     "Maker",
     "Mlfq",
     "Plas",
@@ -55,9 +55,9 @@ __all__ = [
     "ProgramFcfs",
     "Quantum",
     "Resuming",
-    "Room",
     "RoundRobin",
     "Scheduler",
+    "ServiceDistributions",
     "SrptOracle",
     "Vtc",
 ]

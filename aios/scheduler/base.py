@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Protocol
 
-from aios.scheduler.histogram import Learnt
+from aios.scheduler.histogram import ServiceDistributions
 
 
 class Job(Protocol):
@@ -124,7 +124,7 @@ class Maker(Protocol):
         /,
         slots: int = 1,
         weights: Mapping[str, float] | None = None,
-        learnt: Learnt | None = None,
+        learnt: ServiceDistributions | None = None,
     ) -> Scheduler:
         """For slices of so many tokens, and a core of so many slots.
 
@@ -132,7 +132,7 @@ class Maker(Protocol):
         """
 
 
-class Deaf:
+class PolicyBase:
     """The hooks of a policy that wants to hear nothing."""
 
     slice: int | None = None
@@ -172,7 +172,7 @@ Entry = tuple[float, float, int, int]
 """Of a waiting job: level, key, ticket and id."""
 
 
-class ReadyQueue(Deaf):
+class ReadyQueue(PolicyBase):
     """Waiting jobs by (priority, key, ticket): larger priorities first, then smaller keys, then smaller tickets.
 
     A heap with lazy deletion: O(log n) in and out, O(1) removal; a removed entry is skipped when it surfaces.

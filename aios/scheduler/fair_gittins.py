@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 
 from aios.scheduler.gittins import Gittins
-from aios.scheduler.histogram import Learnt
-from aios.scheduler.load import Load
+from aios.scheduler.histogram import ServiceDistributions
+from aios.scheduler.utilization import Utilization
 from aios.scheduler.vtc import Vtc
 
 
@@ -19,7 +19,7 @@ class FairGittins(Vtc):
         slice: int,
         slots: int = 1,
         weights: Mapping[str, float] | None = None,
-        learnt: Learnt | None = None,
+        learnt: ServiceDistributions | None = None,
     ) -> None:
-        inner = partial(Gittins, slice, slots, learnt=learnt or Learnt(), load=Load(slots))
+        inner = partial(Gittins, slice, slots, learnt=learnt or ServiceDistributions(), load=Utilization(slots))
         super().__init__(slice, weights, inner=inner)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import heapq
 
-from aios.scheduler.answers import Answers
 from aios.scheduler.base import Job
-from aios.scheduler.histogram import Learnt
-from aios.scheduler.load import Load
+from aios.scheduler.histogram import ServiceDistributions
+from aios.scheduler.output_lengths import OutputLengths
 from aios.scheduler.programs import PREFILL, Program, ProgramQueue
 from aios.scheduler.round_robin import sliced
+from aios.scheduler.utilization import Utilization
 
 BETA = 8.0
 USUAL = 4
@@ -35,14 +35,14 @@ class Gittins(ProgramQueue):
         slice: int,
         slots: int = 1,
         *,
-        learnt: Learnt | None = None,
-        load: Load | None = None,
+        learnt: ServiceDistributions | None = None,
+        load: Utilization | None = None,
         beta: float = BETA,
         t_max_us: int = T_MAX_US,
     ) -> None:
         super().__init__(sliced(slice))
-        self.learnt = learnt or Learnt()
-        self.load = load or Load(slots)
+        self.learnt = learnt or ServiceDistributions()
+        self.load = load or Utilization(slots)
         self._beta = beta
         self._t_max_us = t_max_us
         self._taken: dict[int, int] = {}
@@ -50,7 +50,7 @@ class Gittins(ProgramQueue):
         self._due: dict[int, int] = {}
         """Until when each waiting job may wait, and each that is held back."""
         self._dues: list[tuple[int, int]] = []
-        self._answers = Answers()
+        self._answers = OutputLengths()
 
     def quantum(self, job: Job) -> int | None:
         # Usual calls run through: half a call is work without a reply, and what a run does between calls (a tool, a

@@ -94,7 +94,7 @@ def _slope(first: tuple[float, float], second: tuple[float, float]) -> float:
     return (second[1] - first[1]) / max(second[0] - first[0], 1e-12)
 
 
-class Learnt:
+class ServiceDistributions:
     """Total service by the name of a program, shrunk to that of all until TRUSTED runs of it have ended.
 
     A name never seen has the pooled distribution; before any run has ended, every rank is 0.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 
-from aios.scheduler.base import Deaf, Job
+from aios.scheduler.base import Job, PolicyBase
 
 PREFILL = 0.1
 """What reading a token costs, in tokens written: engines read in batches."""
@@ -37,7 +37,7 @@ class Program:
     """How long its jobs have held slots."""
 
 
-class ProgramQueue(Deaf):
+class ProgramQueue(PolicyBase):
     """Waiting jobs by (priority, key of their run, arrival); a subclass says what a run's key is.
 
     Within a run those that have begun go before new ones, graphs and calls outside of them in the order in which they

@@ -7,14 +7,14 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from aios.scheduler.base import Deaf, Job, Scheduler
+from aios.scheduler.base import Job, PolicyBase, Scheduler
 
 PROMPT, OUTPUT = 1.0, 2.0
 """What a token read and a token written cost a tenant."""
 
 
 @dataclass(slots=True)
-class Account:
+class ServiceCounter:
     """What a tenant was served, over its weight, and its calls that wait."""
 
     tenant: str
@@ -27,7 +27,7 @@ class Account:
     """Its calls that are held back."""
 
 
-class Vtc(Deaf):
+class Vtc(PolicyBase):
     """The tenant with the smallest counter goes first, `inner` orders its calls (VTC, Sheng et al., OSDI 2024).
 
     A counter grows by PROMPT for each token read and OUTPUT for each written, over the tenant's weight. A tenant that
@@ -53,7 +53,7 @@ class Vtc(Deaf):
             if not (weight > 0 and math.isfinite(weight)):
                 raise ValueError(f"tenant {tenant!r} has weight {weight:g}; give one above 0, 1 being usual")
         self._inner = inner
-        self._accounts: dict[str, Account] = {}
+        self._accounts: dict[str, ServiceCounter] = {}
         self._tenants: dict[int, str] = {}
         self._backlogged: list[tuple[float, str, int]] = []
         self._waiting = 0
@@ -164,22 +164,22 @@ class Vtc(Deaf):
         if tenant is not None:
             self._account(tenant).queue.ended(pid, now)
 
-    def _account(self, tenant: str) -> Account:
+    def _account(self, tenant: str) -> ServiceCounter:
         account = self._accounts.get(tenant)
         if account is None:
-            account = self._accounts[tenant] = Account(tenant, self._weights.get(tenant, 1.0), self._inner())
+            account = self._accounts[tenant] = ServiceCounter(tenant, self._weights.get(tenant, 1.0), self._inner())
         return account
 
-    def _enter(self, account: Account) -> None:
+    def _enter(self, account: ServiceCounter) -> None:
         account.version += 1
         heapq.heappush(self._backlogged, (account.counter, account.tenant, account.version))
 
-    def _settle(self, account: Account) -> None:
+    def _settle(self, account: ServiceCounter) -> None:
         if not len(account.queue):
             account.version += 1
             self._left = account.counter
 
-    def _first(self) -> Account | None:
+    def _first(self) -> ServiceCounter | None:
         """The backlogged tenant with the smallest counter; an entry whose counter has grown sinks when it surfaces."""
         heap = self._backlogged
         while heap:

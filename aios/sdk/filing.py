@@ -9,7 +9,7 @@ from typing import Any, Literal
 import anyio
 
 from aios.sdk.points import At, point
-from aios.sdk.watch import Watch
+from aios.sdk.watch import FileWatch
 from aios_syscalls import (
     AppendFile,
     BadRequest,
@@ -171,9 +171,9 @@ class Filing:
             with anyio.CancelScope(shield=True):
                 await self.port.submit(UnlockFile(token=lease.token))
 
-    def watch(self, *paths: str, since: int | None = None) -> Watch:
+    def watch(self, *paths: str, since: int | None = None) -> FileWatch:
         """Every change to what matches these globs, by anybody, as it happens; after the seq `since`, or from now."""
-        return Watch(self.port, paths, since)
+        return FileWatch(self.port, paths, since)
 
     # -- what they mean
 

@@ -9,7 +9,7 @@ from aios_syscalls import FileVersion, WatchFiles
 from aios_syscalls.port import Port
 
 
-class Watch:
+class FileWatch:
     """Versions, one after the other, for ever; `since` is the seq after which the next look goes on.
 
     No generator, which would have to be closed when a loop over it is left.

@@ -3,11 +3,22 @@
 `clock` runs the kernel itself, whole, on a virtual clock.
 """
 
-from aios.simulate.core import A10G, Core
+from aios.simulate.core import A10G, SimulatedCore
 from aios.simulate.engine import Simulation
-from aios.simulate.log import Kind
-from aios.simulate.program import Call, Program, chain, check
+from aios.simulate.log import SimulatedEvent
+from aios.simulate.program import Call, SimulatedProgram, chain, check
 from aios.simulate.result import Result
 from aios.simulate.task import Task
 
-__all__ = ["A10G", "Call", "Core", "Kind", "Program", "Result", "Simulation", "Task", "chain", "check"]
+__all__ = [
+    "A10G",
+    "Call",
+    "Result",
+    "SimulatedCore",
+    "SimulatedEvent",
+    "SimulatedProgram",
+    "Simulation",
+    "Task",
+    "chain",
+    "check",
+]

@@ -6,22 +6,27 @@ import heapq
 from collections.abc import Iterable
 
 from aios.scheduler import Scheduler
-from aios.simulate.log import Kind, Log
-from aios.simulate.program import Program
+from aios.simulate.log import SimulatedEvent, SimulationLog
+from aios.simulate.program import SimulatedProgram
 from aios.simulate.result import Ended, Result
-from aios.simulate.task import Run, Task
-from aios.simulate.watch import Watch
+from aios.simulate.task import SimulatedRun, Task
+from aios.simulate.watch import SimulationWatch
 
 
 class Arrivals:
     """Draws programs as they come, and gives the policy each call when those before it and its tool are through."""
 
     def __init__(
-        self, programs: Iterable[Program], policy: Scheduler, result: Result, log: Log, watch: Watch | None
+        self,
+        programs: Iterable[SimulatedProgram],
+        policy: Scheduler,
+        result: Result,
+        log: SimulationLog,
+        watch: SimulationWatch | None,
     ) -> None:
         self._coming = iter(programs)
         self._policy, self._result, self._log, self._watch = policy, result, log, watch
-        self.events: list[tuple[int, int, Run | None, int]] = []
+        self.events: list[tuple[int, int, SimulatedRun | None, int]] = []
         """A heap of what comes: when, its ticket, and the run and number of the call; no run for the next program."""
         self._last = 0
         """Ids given so far."""
@@ -52,7 +57,7 @@ class Arrivals:
         if run.left:
             return False
         self._policy.ended(run.pid, now)
-        self._log.record(now, Kind.ENDED, run.pid)
+        self._log.record(now, SimulatedEvent.ENDED, run.pid)
         program = run.program
         self._result.ended.append(Ended(program, now - program.arrival_us - waited, now))
         return True
@@ -67,15 +72,15 @@ class Arrivals:
     def _begin(self, now: int) -> None:
         program = self._next
         self._last += 1
-        run = Run(self._last, program)
-        self._log.record(now, Kind.BEGAN, run.pid)
+        run = SimulatedRun(self._last, program)
+        self._log.record(now, SimulatedEvent.BEGAN, run.pid)
         self._policy.began(run.pid, program.name, program.tenant, now)
         for index, count in enumerate(run.missing):
             if not count:
                 self._later(run, index, 0, now)
         self._draw(now)
 
-    def _later(self, run: Run, index: int, waited: int, now: int) -> None:
+    def _later(self, run: SimulatedRun, index: int, waited: int, now: int) -> None:
         call = run.program.calls[index]
         wait = call.wait_us
         if call.align_us:
@@ -87,10 +92,10 @@ class Arrivals:
         else:
             self._ready(run, index, now)
 
-    def _ready(self, run: Run, index: int, now: int) -> None:
+    def _ready(self, run: SimulatedRun, index: int, now: int) -> None:
         self._last += 1
         task = Task(self._last, run, index, run.program.calls[index], now)
-        self._log.record(now, Kind.READY, task.id)
+        self._log.record(now, SimulatedEvent.READY, task.id)
         if self._watch is not None:
             self._watch.waits(task, 1)
         self._policy.add(task, now)

@@ -6,14 +6,14 @@ import math
 from typing import cast
 
 from aios.scheduler import Quantum, Scheduler
-from aios.simulate.contexts import Contexts
-from aios.simulate.log import Kind, Log
+from aios.simulate.contexts import SimulatedMemory
+from aios.simulate.log import SimulatedEvent, SimulationLog
 from aios.simulate.result import Result
 from aios.simulate.task import Task
-from aios.simulate.watch import Watch
+from aios.simulate.watch import SimulationWatch
 
 
-class Batch:
+class SlotBatch:
     """Gives slots to waiting calls in the policy's order, slice by slice; all of them write in lockstep."""
 
     def __init__(
@@ -21,11 +21,11 @@ class Batch:
         policy: Scheduler,
         slots: int,
         admit_every: int,
-        contexts: Contexts | None,
+        contexts: SimulatedMemory | None,
         quantum: Quantum | None,
         result: Result,
-        log: Log,
-        watch: Watch | None,
+        log: SimulationLog,
+        watch: SimulationWatch | None,
     ) -> None:
         self.slots, self.admit_every = slots, admit_every
         self.steps = 0
@@ -73,10 +73,10 @@ class Batch:
             started.append(task)
             if task.paused < 0:
                 self.cold += task.cold
-                self._log.record(now, Kind.STARTED, task.id)
+                self._log.record(now, SimulatedEvent.STARTED, task.id)
             else:
                 self._result.preemptions += 1
-                self._log.record(now, Kind.RESUMED, task.id)
+                self._log.record(now, SimulatedEvent.RESUMED, task.id)
         return bool(started)
 
     def plan(self, task: Task, restored: int, now: int) -> None:  # noqa: ARG002
@@ -116,7 +116,7 @@ class Batch:
             policy.served(task, task.unread, task.planned, now)
             task.unread = 0
         if not task.left:
-            self._log.record(now, Kind.DONE, task.id)
+            self._log.record(now, SimulatedEvent.DONE, task.id)
             policy.done(task, now)
             if self._contexts is not None:
                 self._contexts.rest(task.pid, task.context + task.call.output)
@@ -128,7 +128,7 @@ class Batch:
         task.paused = self.steps
         if self._contexts is not None:
             self._contexts.rest(task.pid, task.context + task.call.output - task.left)
-        self._log.record(now, Kind.PAUSED, task.id)
+        self._log.record(now, SimulatedEvent.PAUSED, task.id)
         if self._watch is not None:
             self._watch.waits(task, 1)
         policy.requeue(task, now)

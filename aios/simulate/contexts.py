@@ -7,7 +7,7 @@ from collections.abc import Callable
 from aios.simulate.task import Task
 
 
-class Contexts:
+class SimulatedMemory:
     """So many tokens: what runs is sure of its place, what rests goes when others need it, the longest unused first.
 
     Where a policy says whose contexts are worth their place, the others go before these. With `spill` they go to the

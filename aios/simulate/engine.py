@@ -8,13 +8,13 @@ from collections.abc import Iterable
 
 from aios.scheduler import Quantum, Scheduler
 from aios.simulate.arrivals import Arrivals
-from aios.simulate.batch import Batch
-from aios.simulate.contexts import Contexts
-from aios.simulate.core import Core
-from aios.simulate.log import Kind, Log
-from aios.simulate.program import Program
+from aios.simulate.batch import SlotBatch
+from aios.simulate.contexts import SimulatedMemory
+from aios.simulate.core import SimulatedCore
+from aios.simulate.log import SimulatedEvent, SimulationLog
+from aios.simulate.program import SimulatedProgram
 from aios.simulate.result import Result
-from aios.simulate.watch import Watch
+from aios.simulate.watch import SimulationWatch
 from aios_syscalls import BadRequest
 
 
@@ -31,7 +31,7 @@ class Simulation:
     def __init__(
         self,
         policy: Scheduler,
-        core: Core,
+        core: SimulatedCore,
         slots: int,
         *,
         memory: int | None = None,
@@ -42,12 +42,14 @@ class Simulation:
         log: bool = False,
     ) -> None:
         self._policy, self._core = policy, core
-        self.result, self._log = Result(), Log(log)
-        self._watch = Watch(watch_us, self.result.samples) if watch_us else None
-        self._contexts = Contexts(memory, spill, getattr(policy, "inside", None)) if memory else None
-        self._batch = Batch(policy, slots, admit_every, self._contexts, quantum, self.result, self._log, self._watch)
+        self.result, self._log = Result(), SimulationLog(log)
+        self._watch = SimulationWatch(watch_us, self.result.samples) if watch_us else None
+        self._contexts = SimulatedMemory(memory, spill, getattr(policy, "inside", None)) if memory else None
+        self._batch = SlotBatch(
+            policy, slots, admit_every, self._contexts, quantum, self.result, self._log, self._watch
+        )
 
-    def run(self, programs: Iterable[Program], until_us: int | None = None) -> Result:
+    def run(self, programs: Iterable[SimulatedProgram], until_us: int | None = None) -> Result:
         """Run to the end, or until a moment. Raises BadRequest where a call needs more memory than there is."""
         arrivals = Arrivals(programs, self._policy, self.result, self._log, self._watch)
         # Nothing here refers in circles, and looking for that among a million calls takes a third of the time.
@@ -117,4 +119,4 @@ class Simulation:
         for task in self._batch.started:
             if task.left == task.call.output:
                 self.result.first_us.append(now - task.ready)
-                self._log.record(now, Kind.FIRST, task.id)
+                self._log.record(now, SimulatedEvent.FIRST, task.id)

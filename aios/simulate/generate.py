@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
-from aios.simulate.core import Core
-from aios.simulate.program import Call, Program, chain
+from aios.simulate.core import SimulatedCore
+from aios.simulate.program import Call, SimulatedProgram, chain
 
 SECOND = 1_000_000
 HANG_US = 120 * SECOND
@@ -101,7 +101,9 @@ WORKLOADS: Mapping[str, Mapping[str, float]] = {
 in `huge` one of all programs is of 10,000 calls, and no part of the load."""
 
 
-def generate(workload: str, seed: int, count: int, load: float, core: Core, slots: int) -> list[Program]:
+def generate(
+    workload: str, seed: int, count: int, load: float, core: SimulatedCore, slots: int
+) -> list[SimulatedProgram]:
     """So many programs, arriving as a Poisson process that takes this share of what a core with all its slots can do.
 
     Raises KeyError for an unknown workload.
@@ -112,7 +114,7 @@ def generate(workload: str, seed: int, count: int, load: float, core: Core, slot
         random = Random(f"{workload} {seed} {number}")
         name = random.choices(list(shares), list(shares.values()))[0]
         tenant = f"tenant{0 if workload == 'flood' and random.random() < 0.7 else random.randrange(10)}"
-        programs.append(Program(0, KINDS[name](random), name, tenant, graph=name in GRAPHS))
+        programs.append(SimulatedProgram(0, KINDS[name](random), name, tenant, graph=name in GRAPHS))
     programs = at_load(programs, Random(f"{workload} {seed} arrivals"), load, core, slots)
     if workload == "huge":
         middle = programs[count // 4]
@@ -120,7 +122,9 @@ def generate(workload: str, seed: int, count: int, load: float, core: Core, slot
     return programs
 
 
-def at_load(programs: Sequence[Program], random: Random, load: float, core: Core, slots: int) -> list[Program]:
+def at_load(
+    programs: Sequence[SimulatedProgram], random: Random, load: float, core: SimulatedCore, slots: int
+) -> list[SimulatedProgram]:
     """The programs in their order, arriving as a Poisson process of this load."""
     mean = sum(core.work(program, slots) for program in programs) / len(programs)
     now, arriving = 0.0, []
@@ -130,7 +134,9 @@ def at_load(programs: Sequence[Program], random: Random, load: float, core: Core
     return arriving
 
 
-def scaled(programs: Sequence[Program], read: float, written: float, waits: float, calls: int) -> list[Program]:
+def scaled(
+    programs: Sequence[SimulatedProgram], read: float, written: float, waits: float, calls: int
+) -> list[SimulatedProgram]:
     """The first calls of each program, with all lengths so many times shorter: for models that are small and live."""
 
     def less(call: Call) -> Call:
@@ -170,7 +176,7 @@ def _length(random: Random, mean: int, sigma: float) -> int:
     return max(1, round(mean * random.lognormvariate(-sigma * sigma / 2, sigma)))
 
 
-def windowed(programs: Sequence[Program], tokens: int) -> list[Program]:
+def windowed(programs: Sequence[SimulatedProgram], tokens: int) -> list[SimulatedProgram]:
     """The programs with contexts of at most so many tokens, the oldest of each being dropped."""
 
     def cut(call: Call) -> Call:

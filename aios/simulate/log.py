@@ -11,7 +11,7 @@ ROWS = 1 << 16
 """Numbers that are gathered until they are hashed."""
 
 
-class Kind(IntEnum):
+class SimulatedEvent(IntEnum):
     """What happens; each is a row (time, kind, id) of the log."""
 
     BEGAN = 1
@@ -24,7 +24,7 @@ class Kind(IntEnum):
     ENDED = 8
 
 
-class Log:
+class SimulationLog:
     """Counts events, and hashes them if it is to keep them."""
 
     __slots__ = ("_digest", "_rows", "events")
@@ -34,7 +34,7 @@ class Log:
         self._digest = hashlib.sha256() if keep else None
         self._rows = array("q")
 
-    def record(self, now: int, kind: Kind, number: int) -> None:
+    def record(self, now: int, kind: SimulatedEvent, number: int) -> None:
         """Something happens to a process or a call."""
         self.events += 1
         if self._digest is not None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from aios.simulate.program import Program, following, order
+from aios.simulate.program import SimulatedProgram, following, order
 
 
-def least_steps(program: Program, slots: int) -> float:
+def least_steps(program: SimulatedProgram, slots: int) -> float:
     """Steps within which no order ends a program; each lets at most `slots` running calls write a token.
 
     What lies between a call and a later one begins when the first has ended, and ends before the second begins: the

@@ -24,7 +24,7 @@ class Call(NamedTuple):
     """Which calls of its program it comes after; none, and it is made when the program begins."""
 
 
-class Program(NamedTuple):
+class SimulatedProgram(NamedTuple):
     """A run of an agent, from when it arrives."""
 
     arrival_us: int
@@ -41,7 +41,7 @@ def chain(calls: list[Call]) -> tuple[Call, ...]:
     return tuple(call._replace(after=(number - 1,) if number else ()) for number, call in enumerate(calls))
 
 
-def check(program: Program, where: str = "the program") -> Program:
+def check(program: SimulatedProgram, where: str = "the program") -> SimulatedProgram:
     """The program, if it can run. Raises BadRequest for negative lengths, unknown calls and cycles."""
     if not program.calls or program.arrival_us < 0:
         raise BadRequest(f"{where} has no call, or arrives before time 0; leave it out")
@@ -57,7 +57,7 @@ def check(program: Program, where: str = "the program") -> Program:
     return program
 
 
-def order(program: Program, where: str = "the program") -> list[int]:
+def order(program: SimulatedProgram, where: str = "the program") -> list[int]:
     """Its calls, each behind those that it comes after. Raises BadRequest for a cycle."""
     missing = [len(call.after) for call in program.calls]
     followers = following(program)
@@ -73,7 +73,7 @@ def order(program: Program, where: str = "the program") -> list[int]:
     return ready
 
 
-def depths(program: Program) -> list[int]:
+def depths(program: SimulatedProgram) -> list[int]:
     """For each call the calls on the longest way from it to an end, itself included."""
     found = [1] * len(program.calls)
     for number in reversed(order(program)):
@@ -82,7 +82,7 @@ def depths(program: Program) -> list[int]:
     return found
 
 
-def following(program: Program) -> list[list[int]]:
+def following(program: SimulatedProgram) -> list[list[int]]:
     """For each call those that come after it."""
     followers: list[list[int]] = [[] for _ in program.calls]
     for number, call in enumerate(program.calls):

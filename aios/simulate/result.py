@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from aios.simulate.program import Program
+from aios.simulate.program import SimulatedProgram
 
 
 class Ended(NamedTuple):
     """A program that has ended."""
 
-    program: Program
+    program: SimulatedProgram
     net_us: int
     """From its arrival, without what it waited for tools."""
     end_us: int
@@ -50,7 +50,7 @@ class Result:
         """The latency net of tools that this share of programs stays within."""
         return percentile([each.net_us for each in self.ended], share) / 1e6
 
-    def slowdown(self, alone: Callable[[Program], float]) -> float:
+    def slowdown(self, alone: Callable[[SimulatedProgram], float]) -> float:
         """Mean of latencies over what they would be alone."""
         return sum(each.net_us / alone(each.program) for each in self.ended) / len(self.ended)
 

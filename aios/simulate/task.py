@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from aios.simulate.program import Call, Program, depths, following
+from aios.simulate.program import Call, SimulatedProgram, depths, following
 
 
-class Run:
+class SimulatedRun:
     """One program on its way."""
 
     __slots__ = ("depths", "followers", "left", "missing", "pid", "program", "waits")
 
-    def __init__(self, pid: int, program: Program) -> None:
+    def __init__(self, pid: int, program: SimulatedProgram) -> None:
         self.pid = pid
         self.program = program
         self.left = len(program.calls)
@@ -29,7 +29,7 @@ class Task:
         "priority", "program", "prompt", "ready", "run", "since", "tenant", "unread",
     )  # fmt: skip
 
-    def __init__(self, id: int, run: Run, index: int, call: Call, ready: int) -> None:
+    def __init__(self, id: int, run: SimulatedRun, index: int, call: Call, ready: int) -> None:
         program = run.program
         self.id = id
         self.pid = run.pid

@@ -9,7 +9,7 @@ PROMPT, OUTPUT = 1, 2
 """What a token read and a token written count in the service of a tenant, as VTC weighs them."""
 
 
-class Watch:
+class SimulationWatch:
     """Adds to `samples` every `every_us`."""
 
     def __init__(self, every_us: int, samples: list[Sample]) -> None:

@@ -23,14 +23,14 @@ class OutputFailed(StorageFailed):
     """Standard output does not take what is written to it."""
 
 
-class Output(io.BufferedWriter):
+class GuardedOutput(io.BufferedWriter):
     """Standard output; what cannot be written is an OutputFailed, and after it everything is dropped.
 
     A pipe that nobody reads any more stays a BrokenPipeError: that is no failure, but the reader's wish.
     """
 
     def write(self, data: ReadableBuffer) -> int:
-        return self._try(lambda: super(Output, self).write(data))
+        return self._try(lambda: super(GuardedOutput, self).write(data))
 
     def flush(self) -> None:
         self._try(super().flush)
@@ -68,7 +68,7 @@ def open_streams() -> bool:
     if there and isinstance(stream := sys.stdout, io.TextIOWrapper):
         stream.flush()
         sys.stdout = io.TextIOWrapper(
-            Output(io.FileIO(stream.fileno(), "w", closefd=False)),
+            GuardedOutput(io.FileIO(stream.fileno(), "w", closefd=False)),
             encoding=stream.encoding,
             errors="replace",  # an agent's answer may hold what the terminal's encoding does not
             line_buffering=stream.line_buffering or not isinstance(stream.buffer, io.BufferedWriter),

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from aios.artifacts import model_path
 from aios.boot import boot
 from aios.config import Config, LocalModelConfig
 from aios.sdk import Agent, gather, rank_tools, solve
-from aios.setup import model_path
 from aios_syscalls import CallTool, Chat, ProcessState, Rank, Reply, Syscall
 
 pytestmark = pytest.mark.whole
@@ -39,7 +39,7 @@ def gguf() -> Path:
     for path in [Path(named)] if named else [model_path(), DEVELOPMENT]:
         if path.is_file():
             return path
-    pytest.fail(f"no model at {model_path()}; run: python -m aios.setup")
+    pytest.fail(f"no model at {model_path()}; run: python -m aios.artifacts")
 
 
 @pytest.mark.anyio

@@ -18,7 +18,7 @@ from aios_storage.disk import root
 from aios_storage.versions import store
 from aios_storage.versions import transaction as change
 from aios_storage.versions.store import own
-from aios_storage.versions.version_store import Truth
+from aios_storage.versions.version_store import VersionStore
 from aios_syscalls.errors import Denied, StorageFailed
 
 NAMES = [
@@ -244,7 +244,7 @@ def test_a_truth_with_code_in_it_is_refused(checkout: Path, code: str) -> None:
     with closing(sqlite3.connect(checkout / STORE_DIRECTORY / "truth.db")) as database:
         database.executescript(code)
     with pytest.raises(StorageFailed, match=r"move the directory"):
-        Truth(checkout)
+        VersionStore(checkout)
 
 
 def test_a_truth_with_another_table_or_index_is_opened(checkout: Path) -> None:

@@ -19,11 +19,11 @@ import anyio
 import pytest
 
 from aios import owner
+from aios.artifacts import model_path
 from aios.bench.wall.users import own, start, told, users
 from aios.hosts import seccomp
 from aios.hosts.wall import rung
 from aios.models.local.supervisor.process import WorkerProcess
-from aios.setup import model_path
 from tests.storage.walled import start as start_owner
 
 pytestmark = pytest.mark.whole

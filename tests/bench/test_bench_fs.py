@@ -7,7 +7,7 @@ import pytest
 from aios.bench import fs
 from aios.bench.fs_prompts import HELD_OUT, TUNING, Prompt
 from aios.sdk import Agent
-from aios.sdk.files.operations import Delete, DeleteMatching, Operation, Replace, Rollback, Share, Undo, Write
+from aios.sdk.files.operations import Delete, DeleteWhatMatches, Operation, Replace, Rollback, ShareLinkTo, Undo, Write
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 PROMPTS = [*((prompt, "held_out") for prompt in HELD_OUT), *((prompt, "tuning") for prompt in TUNING)]
@@ -34,10 +34,10 @@ async def test_a_reading_that_destroys_is_run_up_to_the_question(sure: bool) -> 
     steps: list[Operation] = [
         Delete(path="report.md"),
         Write(path="notes.txt", text="x"),
-        DeleteMatching(query="garden"),
+        DeleteWhatMatches(query="garden"),
         Replace(find="garden", by="x"),
         Undo(agent="external"),
-        Share(path="report.md"),
+        ShareLinkTo(path="report.md"),
     ]
 
     async def bent(agent: Agent, text: str) -> fs.Reading:

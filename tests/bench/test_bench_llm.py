@@ -12,12 +12,13 @@ from typing import Any
 import httpx2
 import pytest
 
+from aios.artifacts import model_path
 from aios.bench import llm
 from aios.bench.llm import chat, crowd, peers, switching
-from aios.bench.llm.endpoint import Endpoint
+from aios.bench.llm.endpoint import BenchEndpoint
 from aios.bench.llm.ours import converse, kernel_over, loaded
 from aios.bench.llm.workload import (
-    Turn,
+    ConversationTurn,
     chats,
     gaps,
     loners,
@@ -28,7 +29,6 @@ from aios.bench.llm.workload import (
     sharing,
 )
 from aios.models.local.engine.quantize import faster
-from aios.setup import model_path
 from aios_syscalls import ChatReply, ModelFailed, Usage
 
 STATS = {"read_tokens": 1000, "again_tokens": 10}
@@ -104,7 +104,7 @@ def test_a_conversation_grows_by_what_was_answered() -> None:
     ],
 )
 def test_recomputed_is_what_earlier_turns_had_computed(read: int, again: int, share: float) -> None:
-    agents = [[Turn(100, 20), Turn(140, 20)]] * 2
+    agents = [[ConversationTurn(100, 20), ConversationTurn(140, 20)]] * 2
     after = {"read_tokens": STATS["read_tokens"] + read, "again_tokens": STATS["again_tokens"] + again}
     assert recomputed_share(agents, 50, STATS, after) == pytest.approx(share)
 
@@ -112,7 +112,7 @@ def test_recomputed_is_what_earlier_turns_had_computed(read: int, again: int, sh
 @pytest.mark.parametrize(("finish", "answer"), [("length", 7), ("stop", 8)])
 def test_the_last_token_of_an_answer_is_not_computed_unless_an_end_follows(finish: Any, answer: int) -> None:
     reply = ChatReply(text="", finish=finish, usage=Usage(prompt_tokens=30, completion_tokens=8))
-    assert Turn.of(reply) == Turn(30, answer)
+    assert ConversationTurn.of(reply) == ConversationTurn(30, answer)
 
 
 def test_gaps_are_those_that_touch_the_time() -> None:
@@ -160,7 +160,7 @@ async def test_a_server_that_is_gone_fails_its_clients_with_one_error() -> None:
         port = free.getsockname()[1]
     async with peers.running("nobody", ["true"]) as (process, _):
         await process.wait()
-        server = peers.Server("nobody", process, port, still=True)
+        server = peers.PeerServer("nobody", process, port, still=True)
         with pytest.raises(ModelFailed, match="nobody did not answer"):
             await chat._over_http(server)([chats(0, 1, 4), chats(1, 1, 4)])
 
@@ -188,14 +188,14 @@ async def test_our_side_converses_and_recomputes_little(gguf: Path) -> None:
     async with loaded(gguf, 2, 256) as model, kernel_over(model) as kernel:
         before = await model.stats()
         replies, seconds = await converse(kernel, scripts)
-        turns = [[Turn.of(reply) for reply in each] for each in replies]
+        turns = [[ConversationTurn.of(reply) for reply in each] for each in replies]
         share = recomputed_share(turns, crowd.shared(gguf, scripts), before, await model.stats())
         assert [len(each) for each in turns] == [2, 2]
         assert all(second.prompt > first.prompt for first, second in turns)
         assert 0 <= share < 0.5
         assert seconds > 0
 
-        http = httpx2.AsyncClient(transport=httpx2.ASGITransport(Endpoint(kernel)), base_url="http://bench")
+        http = httpx2.AsyncClient(transport=httpx2.ASGITransport(BenchEndpoint(kernel)), base_url="http://bench")
         response = await http.post("/v1/chat/completions", json=chat.request(chats(0, 1, 3, "Hi.")[0]))
         assert response.json()["usage"]["completion_tokens"] == 3
         refused = await http.post("/v1/chat/completions", json=chat.request(chats(0, 1, 3, prose(0, 60))[0]))

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from aios import bench
-from aios.bench.route import QUICK, Size, choosing, deciding, queues, report
+from aios.bench.route import QUICK, RouteSize, choosing, deciding, queues, report
 from aios.simulate import clock
 from aios_syscalls import NotFound
 
-TINY = Size(range(2), 60, 20, 20, 10, 5, 0.02)
+TINY = RouteSize(range(2), 60, 20, 20, 10, 5, 0.02)
 ISSUE = ("mmlu_seen_apgr", "mmlu_unseen_apgr", "gsm8k_apgr", "cascade_auroc", "decision_p99_ms")
 
 

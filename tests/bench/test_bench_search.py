@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from aios import bench
+from aios.artifacts import EMBEDDER
 from aios.bench.search import latency, minilm, quality, sets, speed, versions
-from aios.bench.search.kept import Kept
-from aios.setup import EMBEDDER
+from aios.bench.search.kept import KeptVectors
 from aios_storage.embedders import Floats
 from aios_storage.embedders.granite import Granite
 from aios_syscalls import BadRequest
@@ -40,7 +40,7 @@ def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 @pytest.fixture(scope="module")
 def granite() -> Granite:
     if not EMBEDDER.path.is_file():
-        pytest.fail(f"no embedding model at {EMBEDDER.path}; run: python -m aios.setup")
+        pytest.fail(f"no embedding model at {EMBEDDER.path}; run: python -m aios.artifacts")
     return Granite(EMBEDDER.path)
 
 
@@ -137,7 +137,7 @@ class Counting:
 def test_what_was_embedded_once_is_not_again(tmp_path: Path) -> None:
     first, second = Counting(), Counting()
     for embedder, texts in ((first, ["a", "bb", "a"]), (second, ["bb", "ccc"])):
-        kept = Kept(embedder, tmp_path / "cache" / "vectors.db")
+        kept = KeptVectors(embedder, tmp_path / "cache" / "vectors.db")
         assert [row[1] for row in kept.embed(texts)] == [len(text) for text in texts]
         kept.close()
     assert (first.texts, second.texts) == (["a", "bb"], ["ccc"])

@@ -13,7 +13,7 @@ from aios.bench import wall
 from aios.bench.paired import median_interval
 from aios.bench.wall.attempts import KINDS, attempt
 from aios.bench.wall.honest import HONEST
-from aios.bench.wall.probes import PROBES, Target
+from aios.bench.wall.probes import PROBES, ProbeTarget
 from aios.bench.wall.users import users
 
 
@@ -87,7 +87,7 @@ def test_of_several_users_the_one_for_whom_it_is_worse_is_told(monkeypatch: pyte
 def test_a_probe_whose_wall_is_not_up_is_no_probe(tmp_path: Path) -> None:
     for name in ("scratch", "programs"):
         (tmp_path / name).mkdir()
-    target = Target(tmp_path, tmp_path / "secret", 0, 0, 0, 0, "", "", 0, 0, 0)
+    target = ProbeTarget(tmp_path, tmp_path / "secret", 0, 0, 0, 0, "", "", 0, 0, 0)
     assert attempt(lambda _: None, target, KINDS["auto"]) is None
     (tmp_path / "scratch").rmdir()
     with pytest.raises(OSError, match="no wall"):

@@ -14,7 +14,7 @@ from trio.testing import MockClock
 from aios.bench import sched_live
 from aios.bench.paired import Pairs, interval, ratio
 from aios.bench.sched_fit import Batch, core
-from aios.bench.sched_live import Took, figures, run, simulate, workload
+from aios.bench.sched_live import LiveTook, figures, run, simulate, workload
 from aios.context import Snapshot
 from aios.cores.llm import LlmCore
 from aios.hosts.program import Main
@@ -24,10 +24,10 @@ from aios.models.base import NOBODY, Caller, Emit
 from aios.models.scripted import ScriptedModel
 from aios.record import MemoryJournal
 from aios.scheduler import Scheduler
-from aios.simulate import Core
+from aios.simulate import SimulatedCore
 from aios_syscalls import Chat, ChatReply, Usage
 
-CORE = Core(step_us=6_000, prefill_us=1_000, decode_us=5_000)
+CORE = SimulatedCore(step_us=6_000, prefill_us=1_000, decode_us=5_000)
 BESIDE = 30
 
 
@@ -84,8 +84,8 @@ def test_a_round_that_went_otherwise_widens_the_interval() -> None:
 
 
 def test_the_error_is_the_worse_of_the_two_and_paced_it_knows_no_moods_of_the_machine() -> None:
-    def one(scale: float, all: float) -> Took:
-        return Took([scale, 3 * scale], all)
+    def one(scale: float, all: float) -> LiveTook:
+        return LiveTook([scale, 3 * scale], all)
 
     simulated = {"fifo": [one(2, 9)] * 2, "round_robin": [one(1, 9)] * 2, "gittins": [one(1, 9)] * 2}
     # Round robin ran while the machine was half as fast, both times.

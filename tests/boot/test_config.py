@@ -8,7 +8,7 @@ import pytest
 
 from aios.config import Config, FilesConfig, LocalModelConfig, RemoteModelConfig, load, runs_directory, trust_store
 from aios.regular import read_regular
-from aios.trust import Record
+from aios.trust import TrustRecord
 from aios_syscalls import BadRequest, Budget, NotFound
 
 
@@ -28,7 +28,7 @@ def write(path: Path, text: str) -> None:
 def trust() -> None:
     """As `aios trust --yes` here."""
     found = read_regular(Path("aios.toml"))
-    trust_store().trust(Record(str(found.path), found.sha256, {}))
+    trust_store().trust(TrustRecord(str(found.path), found.sha256, {}))
 
 
 def test_nothing_configured_is_the_default() -> None:

@@ -16,7 +16,7 @@ from aios.config import Config, load, read, trust_store
 from aios.project import WALLS, Project, private_additions, split, stricter_walls, tightened
 from aios.regular import LARGEST, read_regular
 from aios.toml_file import DEEPEST, parse_toml
-from aios.trust import Record, check_writers
+from aios.trust import TrustRecord, check_writers
 from aios_syscalls import BadRequest, Budget, Denied, NotFound
 
 
@@ -295,8 +295,8 @@ def test_records_are_kept_by_path_and_forgotten() -> None:
     store = trust_store()
     assert list(store.records()) == []
     for path in ("/b/aios.toml", "/a/aios.toml"):
-        store.trust(Record(path, "0" * 64, {"x.py": "1" * 64}))
-    store.trust(Record("/a/aios.toml", "2" * 64, {}))
+        store.trust(TrustRecord(path, "0" * 64, {"x.py": "1" * 64}))
+    store.trust(TrustRecord("/a/aios.toml", "2" * 64, {}))
     assert [(each.path, each.sha256[0], len(each.tools)) for each in store.records()] == [
         ("/a/aios.toml", "2", 0),
         ("/b/aios.toml", "0", 1),
@@ -309,7 +309,7 @@ def test_records_are_kept_by_path_and_forgotten() -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"path": "/a/aios.toml"}', "[" * 100_000, "\xff"])
 def test_a_record_that_makes_no_sense_is_none(text: str) -> None:
     store = trust_store()
-    store.trust(Record("/a/aios.toml", "0" * 64, {}))
+    store.trust(TrustRecord("/a/aios.toml", "0" * 64, {}))
     (file,) = Path(os.environ["AIOS_HOME"], "state", "trusted").iterdir()
     file.write_text(text, "latin-1")
     assert store.record_of(Path("/a/aios.toml")) is None
@@ -320,11 +320,11 @@ def test_a_record_that_makes_no_sense_is_none(text: str) -> None:
 
 def test_a_record_of_another_path_or_of_another_user_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     store = trust_store()
-    store.trust(Record("/a/aios.toml", "0" * 64, {}))
+    store.trust(TrustRecord("/a/aios.toml", "0" * 64, {}))
     (file,) = Path(os.environ["AIOS_HOME"], "state", "trusted").iterdir()
     file.rename(file.with_name("0" * 64 + ".json"))
     assert list(store.records()) == []
-    store.trust(Record("/a/aios.toml", "0" * 64, {}))
+    store.trust(TrustRecord("/a/aios.toml", "0" * 64, {}))
     monkeypatch.setattr("os.geteuid", lambda: os.getuid() + 1)
     assert store.record_of(Path("/a/aios.toml")) is None
 
@@ -359,7 +359,7 @@ def test_what_belongs_to_somebody_else_is_not_to_be_trusted(monkeypatch: pytest.
 
 def test_two_users_of_trust_at_once_lose_nothing() -> None:
     def trust(number: int) -> None:
-        trust_store().trust(Record(f"/{number}/aios.toml", "0" * 64, {}))
+        trust_store().trust(TrustRecord(f"/{number}/aios.toml", "0" * 64, {}))
 
     threads = [threading.Thread(target=trust, args=(number,)) for number in range(8)]
     for thread in threads:

@@ -8,11 +8,11 @@ import pytest
 
 from aios.boot import DEFAULT_MODEL, boot, scheduler
 from aios.config import Config, LaneConfig, LocalModelConfig, RemoteModelConfig, SchedulerConfig, load
-from aios.models.local.file.memory import Kept
+from aios.models.local.file.memory import KeptContexts
 from aios.models.scripted import ScriptedModel
 from aios.record import Event, History, Kind
 from aios.routing.speed import Speed
-from aios.scheduler import POLICIES, Fifo, Gittins, Room, RoundRobin
+from aios.scheduler import POLICIES, AdmissionControl, Fifo, Gittins, RoundRobin
 from aios.scheduler.quantum import LEAST
 from aios_syscalls import BadRequest, Chat, Message
 
@@ -54,7 +54,7 @@ MODELS = {
     "here": LocalModelConfig(path=Path("here.gguf"), context=512),
     "there": RemoteModelConfig.model_validate({"kind": "openai", "base_url": "http://host/v1", "model": "large"}),
 }
-KEPT = Kept(4, 512, 1_000, 1 << 30, 2 << 30)
+KEPT = KeptContexts(4, 512, 1_000, 1 << 30, 2 << 30)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def readable(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     """Every file is of a model whose tokens take 1,000 bytes; what was asked of it."""
     asked: list[tuple[object, ...]] = []
 
-    def answer(*arguments: object) -> Kept:
+    def answer(*arguments: object) -> KeptContexts:
         asked.append(arguments)
         return KEPT
 
@@ -75,21 +75,21 @@ def test_a_local_models_memory_is_what_it_keeps_and_a_remote_one_has_no_bound(
 ) -> None:
     chosen = Config(models=MODELS)
     here = scheduler(chosen, 4, "here")
-    assert isinstance(here, Room)
+    assert isinstance(here, AdmissionControl)
     assert here.places.capacity == KEPT.capacity > 4 * 512 + 2_000_000
     assert readable == [(Path("here.gguf"), 4, 512, 1 << 30, 2 << 30)]
     assert here.slice == chosen.scheduler.slice
     assert isinstance(scheduler(chosen, 4, "there"), Gittins)
-    assert isinstance(scheduler(Config(), 4, DEFAULT_MODEL), Room)
+    assert isinstance(scheduler(Config(), 4, DEFAULT_MODEL), AdmissionControl)
 
 
 def test_a_memory_is_tokens_auto_or_unlimited_for_all_lanes_or_for_one(readable: list[tuple[object, ...]]) -> None:
     chosen = config(memory="unlimited", lanes={"small": {"memory": 1_000}, "here": {"memory": "auto"}})
     chosen = chosen.model_copy(update={"models": MODELS})
     small = scheduler(chosen, 4, "small")
-    assert isinstance(small, Room)
+    assert isinstance(small, AdmissionControl)
     assert small.places.capacity == 1_000
-    assert isinstance(scheduler(chosen, 4, "here"), Room)
+    assert isinstance(scheduler(chosen, 4, "here"), AdmissionControl)
     assert isinstance(scheduler(chosen, 4, DEFAULT_MODEL), Gittins)
     assert len(readable) == 1
     for wrong in (0, -5, "none", 1.5, True):
@@ -104,7 +104,7 @@ def test_a_model_that_cannot_be_read_has_no_bound_until_somebody_loads_it() -> N
 def test_what_reading_takes_is_what_the_model_took_unless_it_is_said(readable: list[tuple[object, ...]]) -> None:
     def kept_us(chosen: Config, speed: Speed | None) -> float:
         room = scheduler(chosen, 1, "here", None, speed)
-        assert isinstance(room, Room)
+        assert isinstance(room, AdmissionControl)
         return room.places._worth_us(512)
 
     speed = Speed()

@@ -18,7 +18,7 @@ from aios.cli.app import app
 from aios.cli.commands import work
 from aios.cli.machine import doctor
 from aios.cli.machine.doctor import Check
-from aios.cli.run.jobs import Job
+from aios.cli.run.jobs import ProgramJob
 from aios.config import Config
 from aios.models.scripted import ScriptedModel
 from aios.sdk import Agent
@@ -158,7 +158,7 @@ def test_an_unknown_policy_is_usage() -> None:
 def test_without_its_model_a_run_is_not_started() -> None:
     result = aios("run", "echo", "--no-isolate")
     assert result.exit_code == 8
-    assert "python -m aios.setup" in result.stderr
+    assert "python -m aios.artifacts" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["ps", "trace"])
@@ -375,7 +375,7 @@ def test_a_run_prints_exactly_one_object(capsys: pytest.CaptureFixture[str]) -> 
 
     model = ScriptedModel("a b c d e f", slots=1)
     config = Config.model_validate({"scheduler": {"slice": 2}})
-    code = work._execute([Job("say", "x")] * 2, config, True, models=[model], mains={"say": say})
+    code = work._execute([ProgramJob("say", "x")] * 2, config, True, models=[model], mains={"say": say})
     told = json.loads(capsys.readouterr().out)
     assert code == 0
     assert [process["result"] for process in told["processes"]] == ["a b c d e f"] * 2
@@ -401,7 +401,9 @@ def test_a_run_prints_its_results_and_where_to_read_on(capsys: pytest.CaptureFix
     async def say(agent: Agent, task: str) -> str:
         return await agent.ask(task)
 
-    work._execute([Job("say", "the task")], Config(), False, models=[ScriptedModel("the answer")], mains={"say": say})
+    work._execute(
+        [ProgramJob("say", "the task")], Config(), False, models=[ScriptedModel("the answer")], mains={"say": say}
+    )
     told = capsys.readouterr()
     assert told.out == "the answer"
     assert f"{me()} trace 2" in told.err

@@ -10,7 +10,7 @@ import pytest
 from aios.cli.machine.inventory import shipped_texts
 from aios.cli.run.demo import JOBS, prepare
 from aios.cli.run.execution import execute
-from aios.cli.run.jobs import Job, check
+from aios.cli.run.jobs import ProgramJob, check
 from aios.cli.run.view import PlainView
 from aios.config import Config, runs_directory
 from aios.models.scripted import ScriptedModel
@@ -41,7 +41,7 @@ def test_agents_work_on_a_copy_of_the_texts() -> None:
 @pytest.mark.whole
 @pytest.mark.anyio
 async def test_programs_run_in_processes_of_their_own(programs: Path) -> None:
-    jobs = [Job("echo", "one"), Job(str(programs.parent / "elsewhere.py"), "two")]
+    jobs = [ProgramJob("echo", "one"), ProgramJob(str(programs.parent / "elsewhere.py"), "two")]
     config = Config(agents=(programs,))
     outcome = await execute(jobs, config, PlainView(StringIO()), models=[ScriptedModel("x")])
     assert [process.result for process in outcome.history.processes.values()] == ["one", "two"]

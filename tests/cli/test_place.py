@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aios.cli.files.root import Place, indexed, place, shown, spelled
+from aios.cli.files.root import OpenedRoot, indexed, place, shown, spelled
 from aios_syscalls import BadRequest, NotFound
 
 
@@ -23,18 +23,18 @@ def test_the_root_is_the_nearest_indexed_directory_above(tmp_path: Path) -> None
     (tmp_path / "other" / "deep").mkdir(parents=True)
     (inner / "deep").mkdir()
     (inner / "deep" / "a.txt").touch()
-    assert place(tmp_path / "other" / "deep") == Place(tmp_path, "other/deep")
-    assert place("inner/deep/a.txt") == Place(inner, "deep/a.txt")
-    assert place("inner/deep/gone.txt") == Place(inner, "deep/gone.txt")
-    assert place("inner") == Place(inner, ".")
-    assert place("inner/..") == Place(tmp_path, ".")
+    assert place(tmp_path / "other" / "deep") == OpenedRoot(tmp_path, "other/deep")
+    assert place("inner/deep/a.txt") == OpenedRoot(inner, "deep/a.txt")
+    assert place("inner/deep/gone.txt") == OpenedRoot(inner, "deep/gone.txt")
+    assert place("inner") == OpenedRoot(inner, ".")
+    assert place("inner/..") == OpenedRoot(tmp_path, ".")
 
 
 def test_where_nothing_is_indexed_the_root_is_the_directory(tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "a.txt").touch()
-    assert place("new") == Place(tmp_path / "new", ".")
-    assert place("new/a.txt") == Place(tmp_path / "new", "a.txt")
+    assert place("new") == OpenedRoot(tmp_path / "new", ".")
+    assert place("new/a.txt") == OpenedRoot(tmp_path / "new", "a.txt")
     with pytest.raises(NotFound, match="index it first: aios index new"):
         indexed("new")
     with pytest.raises(NotFound, match="no directory"):
@@ -46,9 +46,9 @@ def test_a_link_is_what_it_is_called_not_what_it_leads_to(tmp_path: Path) -> Non
     (tmp_path / "real" / "a.txt").touch()
     inside = root(tmp_path / "root")
     (inside / "link").symlink_to(tmp_path / "real" / "a.txt")
-    assert place("root/link") == Place(inside, "link")
+    assert place("root/link") == OpenedRoot(inside, "link")
     (tmp_path / "alias").symlink_to(inside)
-    assert place("alias/link") == Place(inside, "link")
+    assert place("alias/link") == OpenedRoot(inside, "link")
 
 
 def test_an_empty_path_is_no_path() -> None:

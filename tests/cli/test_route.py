@@ -16,7 +16,7 @@ from aios.cli.record.runs import read
 from aios.config import journal_path
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Lane, Passage
+from aios.kernel import Kernel, Lane, RoutedCall
 from aios.models.scripted import ScriptedModel
 from aios.record import RunRecord, SqliteJournal, runs
 from aios.scheduler import Fifo
@@ -32,14 +32,14 @@ TINY = {"name": "tiny", "why": "its context is 512 tokens"}
 CHOICE = {"strategy": "cascade", "chosen": "small", "reason": "it is the cheapest", "candidates": [SMALL, BIG, TINY]}
 
 
-def charge(passage: Passage, model: str, reply: Reply) -> dict[str, Any]:
+def charge(passage: RoutedCall, model: str, reply: Reply) -> dict[str, Any]:
     assert isinstance(reply, ChatReply)
     tokens = reply.usage.prompt_tokens + reply.usage.completion_tokens
     passage.charge(tokens, PRICES[model] * tokens)
     return {"model": model, "usage": reply.usage.model_dump()}
 
 
-async def cascade(passage: Passage) -> Reply:
+async def cascade(passage: RoutedCall) -> Reply:
     """Ask the small model, and the big one when that says too little or fails."""
     if passage.call.model:  # type: ignore[attr-defined]
         return await passage.run(f"llm:{passage.call.model}")  # type: ignore[attr-defined]
@@ -55,7 +55,7 @@ async def cascade(passage: Passage) -> Reply:
     return reply
 
 
-async def hedged(passage: Passage) -> Reply:
+async def hedged(passage: RoutedCall) -> Reply:
     """Ask the big model too while the small one takes its time, and take the first answer."""
     found: list[tuple[str, Reply]] = []
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from aios.cli.run.execution import Outcome, execute
-from aios.cli.run.jobs import Job
+from aios.cli.run.execution import RunOutcome, execute
+from aios.cli.run.jobs import ProgramJob
 from aios.cli.run.view import PlainView
 from aios.config import Config, LimitsConfig, SchedulerConfig, journal_path, runs_directory
 from aios.hosts.program import Main
@@ -51,7 +51,7 @@ async def resilient(agent: Agent, task: str) -> str:
 MAINS: Mapping[str, Main] = {"say": say, "fail": fail, "mother": mother, "resilient": resilient}
 
 
-async def outcome_of(*jobs: Job, config: Config | None = None, **options: Any) -> tuple[Outcome, str]:
+async def outcome_of(*jobs: ProgramJob, config: Config | None = None, **options: Any) -> tuple[RunOutcome, str]:
     stream = StringIO()
     options = {"models": [ScriptedModel(SIX, slots=1)], "mains": MAINS, **options}
     config = config or Config(scheduler=SchedulerConfig(policy="round_robin", slice=2))
@@ -60,7 +60,7 @@ async def outcome_of(*jobs: Job, config: Config | None = None, **options: Any) -
 
 @pytest.mark.anyio
 async def test_every_job_is_run_to_its_end() -> None:
-    outcome, talk = await outcome_of(Job("say", "a"), Job("say", "b"))
+    outcome, talk = await outcome_of(ProgramJob("say", "a"), ProgramJob("say", "b"))
     assert outcome.code is Code.OK
     assert [process.result for process in outcome.history.processes.values()] == [f"a: {SIX}", f"b: {SIX}"]
     assert [process.figures(1)["preemptions"] for process in outcome.history.processes.values()] == [2, 2]
@@ -71,17 +71,19 @@ async def test_every_job_is_run_to_its_end() -> None:
 
 @pytest.mark.anyio
 async def test_a_run_that_failed_for_its_budget_alone_says_so() -> None:
-    outcome, talk = await outcome_of(Job("say", "a"), config=Config(budget=Budget(calls=0)))
+    outcome, talk = await outcome_of(ProgramJob("say", "a"), config=Config(budget=Budget(calls=0)))
     assert outcome.code is Code.LIMIT
     assert "all processes together may use 0 syscalls" in talk
-    outcome, _ = await outcome_of(Job("say", "a"), Job("fail", "b"), config=Config(budgets={"say": Budget(calls=0)}))
+    outcome, _ = await outcome_of(
+        ProgramJob("say", "a"), ProgramJob("fail", "b"), config=Config(budgets={"say": Budget(calls=0)})
+    )
     assert [process.state for process in outcome.history.processes.values()] == ["failed", "failed"]
     assert outcome.code is Code.ERROR
 
 
 @pytest.mark.anyio
 async def test_the_journal_has_what_was_seen() -> None:
-    outcome, _ = await outcome_of(Job("say", "a"), Job("fail", "b"))
+    outcome, _ = await outcome_of(ProgramJob("say", "a"), ProgramJob("fail", "b"))
     assert outcome.run
     written = History.of(read_events(outcome.run.journal))
     seen = [process.figures(9) for process in outcome.history.processes.values()]
@@ -91,7 +93,7 @@ async def test_the_journal_has_what_was_seen() -> None:
 
 @pytest.mark.anyio
 async def test_an_agent_that_fails_fails_the_command_and_nobody_else() -> None:
-    outcome, talk = await outcome_of(Job("fail", ""), Job("say", "b"))
+    outcome, talk = await outcome_of(ProgramJob("fail", ""), ProgramJob("say", "b"))
     assert outcome.code is Code.ERROR
     assert [process.state for process in outcome.history.processes.values()] == ["failed", "done"]
     assert "fail raised ValueError: no luck" in talk
@@ -99,21 +101,21 @@ async def test_an_agent_that_fails_fails_the_command_and_nobody_else() -> None:
 
 @pytest.mark.anyio
 async def test_a_child_that_fails_is_its_parents_to_judge() -> None:
-    outcome, _ = await outcome_of(Job("resilient", ""))
+    outcome, _ = await outcome_of(ProgramJob("resilient", ""))
     assert [process.state for process in outcome.history.processes.values()] == ["done", "failed"]
     assert outcome.code is Code.OK
 
 
 @pytest.mark.anyio
 async def test_children_left_behind_are_waited_for() -> None:
-    outcome, _ = await outcome_of(Job("mother", ""))
+    outcome, _ = await outcome_of(ProgramJob("mother", ""))
     assert [process.result for process in outcome.history.processes.values()] == ["left", f"child: {SIX}"]
 
 
 @pytest.mark.anyio
 async def test_an_error_of_the_run_leaves_what_was_done() -> None:
     config = Config(limits=LimitsConfig(processes=1))
-    outcome, _ = await outcome_of(Job("say", "a"), Job("say", "b"), config=config)
+    outcome, _ = await outcome_of(ProgramJob("say", "a"), ProgramJob("say", "b"), config=config)
     assert outcome.failure is not None
     assert outcome.failure.code == "overloaded"
     assert outcome.code is Code.LIMIT
@@ -124,7 +126,7 @@ async def test_an_error_of_the_run_leaves_what_was_done() -> None:
 @pytest.mark.anyio
 async def test_a_run_may_be_given_its_directory() -> None:
     directory = runs_directory() / "20260101-000000-cafe"
-    outcome, _ = await outcome_of(Job("say", "a"), directory=directory)
+    outcome, _ = await outcome_of(ProgramJob("say", "a"), directory=directory)
     assert outcome.run
     assert outcome.run.journal == journal_path()
     assert outcome.recorded.id == directory.name
@@ -134,7 +136,7 @@ async def test_a_run_may_be_given_its_directory() -> None:
 @pytest.mark.anyio
 async def test_a_kernel_that_does_not_start_raises_its_error() -> None:
     with pytest.raises(BadRequest, match="no model 'other'"):
-        await outcome_of(Job("say", "a"), config=Config(model="other"))
+        await outcome_of(ProgramJob("say", "a"), config=Config(model="other"))
 
 
 INTERRUPTED = """

@@ -55,7 +55,7 @@ def test_index_tells_what_it_did_and_only_does_what_is_new() -> None:
     lines = [json.loads(line) for line in first.stdout.splitlines()]
     assert lines[-1]["stage"] == "done"
     assert (lines[-1]["files"], lines[-1]["chunks"], lines[-1]["pending_files"]) == (4, 0, 4)
-    assert "python -m aios.setup" in first.stderr
+    assert "python -m aios.artifacts" in first.stderr
     again = aios("index", "notes")
     assert again.stderr.startswith("notes: 4 files, 0 chunks embedded, ")
     assert again.stdout == ""
@@ -148,7 +148,7 @@ def test_a_search_prints_lines_like_greps() -> None:
 def test_without_an_embedder_keywords_are_searched_and_that_is_said() -> None:
     result = aios("search", "kettle", "notes")
     assert result.stdout == "notes/docs/kettle.md:1: # The kettle\n"
-    assert "python -m aios.setup" in result.stderr
+    assert "python -m aios.artifacts" in result.stderr
     assert "4 files pending" in result.stderr
     assert aios("search", "kettle", "notes", "--mode", "semantic").exit_code == 8
 

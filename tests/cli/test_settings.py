@@ -10,13 +10,17 @@ import pytest
 
 from aios.cli.machine.inventory import toml
 from aios.cli.machine.settings import chosen, settings, with_model
-from aios.cli.run.jobs import Job, check, cycle, parse
+from aios.cli.run.jobs import ProgramJob, check, cycle, parse
 from aios.config import Config, LocalModelConfig, RemoteModelConfig, WallConfig
 from aios_syscalls import BadRequest, Budget, NotFound
 
 
 def test_a_program_may_carry_its_task() -> None:
-    assert parse(["echo=a=b", "./x.py", "plan="], "all") == [Job("echo", "a=b"), Job("./x.py", "all"), Job("plan", "")]
+    assert parse(["echo=a=b", "./x.py", "plan="], "all") == [
+        ProgramJob("echo", "a=b"),
+        ProgramJob("./x.py", "all"),
+        ProgramJob("plan", ""),
+    ]
 
 
 def test_a_file_whose_name_has_a_sign_in_it_is_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,16 +28,16 @@ def test_a_file_whose_name_has_a_sign_in_it_is_a_program(tmp_path: Path, monkeyp
     for name in ("eq=x.py", "a=b=c.py"):
         (tmp_path / name).touch()
     assert parse(["eq=x.py", "eq=x.py=a=b", "./a=b=c.py", "eq=y.py"], None) == [
-        Job("eq=x.py", ""),
-        Job("eq=x.py", "a=b"),
-        Job("./a=b=c.py", ""),
-        Job("eq", "y.py"),
+        ProgramJob("eq=x.py", ""),
+        ProgramJob("eq=x.py", "a=b"),
+        ProgramJob("./a=b=c.py", ""),
+        ProgramJob("eq", "y.py"),
     ]
 
 
 def test_a_task_may_come_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("from afar\n"))
-    assert parse(["echo"], "-") == [Job("echo", "from afar")]
+    assert parse(["echo"], "-") == [ProgramJob("echo", "from afar")]
 
 
 def test_a_task_without_a_program_is_refused() -> None:
@@ -42,16 +46,16 @@ def test_a_task_without_a_program_is_refused() -> None:
 
 
 def test_programs_take_turns() -> None:
-    jobs = [Job("a", ""), Job("b", "")]
+    jobs = [ProgramJob("a", ""), ProgramJob("b", "")]
     assert [job.program for job in cycle(jobs, 5)] == ["a", "b", "a", "b", "a"]
     assert cycle(jobs, None) == jobs
     assert cycle(jobs, 1) == jobs[:1]
 
 
 def test_an_unknown_program_is_told_before_anything_starts(programs: Path) -> None:
-    check([Job("echo", ""), Job("elsewhere.py", "")], Config(agents=(programs,)))
+    check([ProgramJob("echo", ""), ProgramJob("elsewhere.py", "")], Config(agents=(programs,)))
     with pytest.raises(NotFound, match="did you mean echo"):
-        check([Job("ecko", "")], Config(agents=(programs,)))
+        check([ProgramJob("ecko", "")], Config(agents=(programs,)))
 
 
 def test_flags_win_over_the_environment_and_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -211,14 +211,14 @@ def test_what_an_agent_returns_is_written_to_the_byte(
 
 def test_several_results_stand_under_headings(capsys: pytest.CaptureFixture[str]) -> None:
     from aios.cli.commands import work
-    from aios.cli.run.jobs import Job
+    from aios.cli.run.jobs import ProgramJob
     from aios.config import Config
     from aios.models.scripted import ScriptedModel
 
     async def echo(agent: Any, task: str) -> str:
         return task
 
-    jobs = [Job("echo", "one"), Job("echo", "two\x1b[2J\n")]
+    jobs = [ProgramJob("echo", "one"), ProgramJob("echo", "two\x1b[2J\n")]
     work._execute(jobs, Config(), False, models=[ScriptedModel("x")], mains={"echo": echo})
     assert capsys.readouterr().out == "==> 1 echo  one <==\none\n\n==> 2 echo  two\ufffd[2J <==\ntwo\x1b[2J\n"
 

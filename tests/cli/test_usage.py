@@ -222,7 +222,7 @@ def test_only_what_is_open_is_kept_in_memory(story: Any, monkeypatch: pytest.Mon
         run.call(pid, pid, float(pid), [(float(pid), pid + 0.5)])
         run.exit(pid + 0.75, pid)
     monkeypatch.setattr(usage, "History", Watched)
-    found = usage.Usage(By.AGENT)
+    found = usage.UsageSums(By.AGENT)
     found.read(run.write())
     assert (found.total.calls, most) == (300, 2)
 
@@ -232,15 +232,15 @@ def test_a_run_is_added_whole_or_not_at_all(story: Any) -> None:
     run.spawn(0.0, 1)
     run.call(1, 1, 0.0, [(0.0, 1.0)])
     run.add(2.0, Kind.STARTED, 1, 99, lane="llm:a")
-    found = usage.Usage(By.AGENT)
+    found = usage.UsageSums(By.AGENT)
     with pytest.raises(StorageFailed, match="makes no sense"):
         found.read(run.write())
-    assert found == usage.Usage(By.AGENT)
+    assert found == usage.UsageSums(By.AGENT)
 
 
 def test_a_journal_that_went_away_is_told(tmp_path: Path) -> None:
     errors = list(
-        usage.read(usage.Usage(By.DAY), [RunRecord(tmp_path / "none" / "journal.db", "r", 1, 1, 0.0, 0.0, 1, 1)])
+        usage.read(usage.UsageSums(By.DAY), [RunRecord(tmp_path / "none" / "journal.db", "r", 1, 1, 0.0, 0.0, 1, 1)])
     )
     assert [error.code for error in errors] == ["storage_failed"]
 

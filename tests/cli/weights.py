@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from aios import config
-from aios.setup import EMBEDDER
+from aios.artifacts import EMBEDDER
 
 FETCHED = config.home("cache") / "models"
 """Where they are; found before a test moves its home."""
@@ -13,6 +13,6 @@ FETCHED = config.home("cache") / "models"
 
 def link(home: Path) -> None:
     """Give a test's home the real weights."""
-    assert (FETCHED / EMBEDDER.file).is_file(), f"no {EMBEDDER.file} in {FETCHED}; run: python -m aios.setup"
+    assert (FETCHED / EMBEDDER.file).is_file(), f"no {EMBEDDER.file} in {FETCHED}; run: python -m aios.artifacts"
     (home / "cache").mkdir(parents=True, exist_ok=True)
     (home / "cache" / "models").symlink_to(FETCHED)

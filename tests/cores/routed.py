@@ -19,7 +19,7 @@ from aios.models.base import NOBODY, Backend, Caller, Emit
 from aios.models.scripted import ScriptedModel
 from aios.record import CallRecord, Event, History, Kind, MemoryJournal
 from aios.routing.dispatch import Dispatch
-from aios.routing.forecast import Load
+from aios.routing.forecast import QueueLoad
 from aios.routing.retries import Retries
 from aios.routing.router import Profile, Router
 from aios.routing.strategies import Weights
@@ -99,8 +99,8 @@ async def routed(
         served = {model.name: await stack.enter_async_context(model) for model in models}
         lanes: dict[str, Lane] = {}
 
-        def load(name: str) -> Load:
-            return Load(lanes[name].running, lanes[name].waiting, lanes[name].width)
+        def load(name: str) -> QueueLoad:
+            return QueueLoad(lanes[name].running, lanes[name].waiting, lanes[name].width)
 
         router = Router(served, strategy, profiles=profiles, weights=weights or Weights(), load=load)
         for name, model in served.items():

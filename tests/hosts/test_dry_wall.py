@@ -13,7 +13,7 @@ import pytest
 from aios.bench.wall import probes
 from aios.bench.wall.honest import HONEST, NEIGHBOUR
 from aios.bench.wall.users import new_place, start, told, users
-from aios.hosts.dry_wall import MOST_ACTS, OTHERS, Noted, read
+from aios.hosts.dry_wall import MOST_ACTS, OTHERS, NotedAct, read
 from aios.hosts.process import ProcessHost, noted_in
 from aios.hosts.verdict import Act
 from aios.hosts.wall import Level, Walls, rung
@@ -190,7 +190,7 @@ class Runner:
     def __init__(self, kernel: Kernel, place: Path, logs: Path) -> None:
         self._kernel, self._place, self._logs = kernel, place, logs
 
-    async def run(self, name: str, code: str) -> tuple[ProcessInfo, list[Noted]]:
+    async def run(self, name: str, code: str) -> tuple[ProcessInfo, list[NotedAct]]:
         """How a program ends whose main has this body, and what was noted of it."""
         body = "".join(f"    {line}\n" for line in code.strip("\n").splitlines())
         (self._place / f"{name}.py").write_text(f"{HELPER}async def main(agent, task):\n{body}    return 'done'\n")
@@ -263,10 +263,13 @@ async def test_each_act_is_told_once_with_its_count_whatever_ends_the_program(tm
     async with runner(tmp_path, dry=True) as dry:
         process, noted = await dry.run("ends", acts)
         assert process.error is None
-        assert noted == [Noted(Act("read", file), 5), Noted(Act("list", "/"), 1)]
+        assert noted == [NotedAct(Act("read", file), 5), NotedAct(Act("list", "/"), 1)]
         process, noted = await dry.run("killed", f"{acts}os.kill(os.getpid(), 9)")
         assert process.error is not None
-        assert noted == [Noted(Act("read", file), 4), Noted(Act("list", "/"), 1)]  # counts are kept as they double
+        assert noted == [
+            NotedAct(Act("read", file), 4),
+            NotedAct(Act("list", "/"), 1),
+        ]  # counts are kept as they double
         process, noted = await dry.run("closes", f"{acts}\nos.dup2(os.open('mine', os.O_CREAT | os.O_RDWR), 40)\n")
         assert [each.count for each in noted] == [5, 1]
 
@@ -289,7 +292,7 @@ sys.audit('os.mkdir', '/' + 'y' * 200_000, 0, -1)
     assert process.error is None
     assert MOST_ACTS < len(noted) <= MOST_ACTS + 13
     assert sum(each.count for each in noted if each.act.kind == "reach") == MOST_ACTS + 500
-    assert Noted(Act("reach", OTHERS), 500) in noted
+    assert NotedAct(Act("reach", OTHERS), 500) in noted
     assert max(len(each.act.object) for each in noted) < 2_000
 
 
@@ -302,7 +305,7 @@ async def test_an_act_that_cannot_be_judged_goes_on_and_is_told(tmp_path: Path) 
 
 def test_lines_that_are_none_count_for_nothing() -> None:
     lines = ['["read", "/a"]', "[0, 3]", "[7, 3]", '[0, "x"]', "{}", '["fly", "/b"]', '["list", "/c"]', "[1, 2", "\0"]
-    assert read(lines) == [Noted(Act("read", "/a"), 3), Noted(Act("list", "/c"), 1)]
+    assert read(lines) == [NotedAct(Act("read", "/a"), 3), NotedAct(Act("list", "/c"), 1)]
 
 
 async def test_only_the_users_own_programs_run_without_their_wall(

@@ -9,7 +9,7 @@ import anyio
 import pytest
 from trio.testing import MockClock
 
-from aios.kernel import Passage, by_family
+from aios.kernel import RoutedCall, by_family
 from aios.record import Kind
 from aios.scheduler import RoundRobin
 from aios.sdk import Agent, gather
@@ -18,13 +18,13 @@ from aios_syscalls import Budget, BudgetExceeded, CallId, Chat, ChatReply, Expir
 pytestmark = pytest.mark.anyio
 VIRTUAL = pytest.mark.parametrize("anyio_backend", [("trio", {"clock": MockClock(autojump_threshold=0)})])
 
-Leads = Callable[[Passage], Awaitable[Reply]]
+Leads = Callable[[RoutedCall], Awaitable[Reply]]
 
 
 def priced(usd: float | None, share: float = 1.0) -> Leads:
     """A route that holds max_tokens, at a price for each, and charges a share of them."""
 
-    async def route(passage: Passage) -> Reply:
+    async def route(passage: RoutedCall) -> Reply:
         call = passage.call
         if not isinstance(call, Chat):
             return await by_family(passage)

@@ -12,7 +12,7 @@ import pytest
 from trio.testing import MockClock
 
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Lane, Limits, Passage, Turn, by_family
+from aios.kernel import Kernel, Lane, Limits, RoutedCall, Turn, by_family
 from aios.kernel.graph import fill
 from aios.kernel.request import Request
 from aios.record import Event, Kind, SqliteJournal
@@ -447,7 +447,7 @@ async def test_tools_and_chats_mix_over_their_own_lanes(tmp_path: Path) -> None:
 
     calls = defaultdict[str, list[str]](list)
 
-    async def route(passage: Passage) -> Reply:
+    async def route(passage: RoutedCall) -> Reply:
         calls[passage.call.name].append(str(passage.id))
         return await by_family(passage)
 

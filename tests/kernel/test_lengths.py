@@ -9,7 +9,7 @@ import pytest
 
 from aios.context import Snapshot
 from aios.kernel import Turn
-from aios.kernel.lengths import Length, Lengths
+from aios.kernel.prompt_lengths import Length, PromptLengths
 from aios.scheduler import Fifo, Job
 from aios_syscalls import Chat, ChatReply, Message, Reply, ToolSpec, ToolUse, Usage
 
@@ -27,7 +27,7 @@ def test_a_length_is_of_all_that_is_read() -> None:
 
 @pytest.mark.parametrize(("frame", "token"), [(12, 0.2), (4, 0.5), (8, 1.0)])
 def test_a_tokenizer_and_a_template_are_learnt(frame: float, token: float) -> None:
-    random, lengths = Random(1), Lengths()
+    random, lengths = Random(1), PromptLengths()
     for _ in range(100):
         length = Length(random.randint(1, 8), random.randint(100, 4_000))
         lengths.observe(0, length, round(20 + frame * length.parts + token * length.characters))
@@ -37,7 +37,7 @@ def test_a_tokenizer_and_a_template_are_learnt(frame: float, token: float) -> No
 
 
 def test_what_was_learnt_gives_way_to_what_is_so_now() -> None:
-    lengths = Lengths()
+    lengths = PromptLengths()
     for token in (0.2, 0.6):
         for number in range(200):
             lengths.observe(0, Length(1, 500 + number), round(token * (500 + number)))
@@ -45,7 +45,7 @@ def test_what_was_learnt_gives_way_to_what_is_so_now() -> None:
 
 
 def test_a_conversation_goes_on_from_what_was_counted() -> None:
-    lengths = Lengths()
+    lengths = PromptLengths()
     for _ in range(50):
         lengths.observe(0, Length(1, 1_000), 250)
     lengths.observe(7, Length(2, 1_000), 900)

@@ -9,7 +9,7 @@ import anyio
 import pytest
 from trio.testing import MockClock
 
-from aios.scheduler import POLICIES, Fifo, Room, RoundRobin
+from aios.scheduler import POLICIES, AdmissionControl, Fifo, RoundRobin
 from aios.sdk import Agent
 from aios_syscalls import Kill, Spawn, Wait
 
@@ -34,7 +34,7 @@ def twice(pause_s: float, tokens: int) -> Any:
     return main
 
 
-async def order(opened: Any, core: Any, scheduler: Room, pause_s: float, tokens: int = 40) -> str:
+async def order(opened: Any, core: Any, scheduler: AdmissionControl, pause_s: float, tokens: int = 40) -> str:
     """Whose slices a core of two slots ran, of three programs that begin one after the other."""
     async with opened(core, scheduler, width=2, agent=twice(pause_s, tokens)) as bench:
         spawned = []
@@ -52,17 +52,19 @@ async def order(opened: Any, core: Any, scheduler: Room, pause_s: float, tokens:
 @VIRTUAL
 async def test_a_program_stays_while_its_tool_runs_and_another_waits_outside(opened: Any, counting: Any) -> None:
     # Worth ten seconds. With room for all c has the slot that a leaves for its tool, with room for two it waits.
-    assert await order(opened, counting(tick_s=1), Room(Fifo(), 1_000, 10_000), pause_s=0.5) == "acacbb"
-    assert await order(opened, counting(tick_s=1), Room(Fifo(), 100, 100_000), pause_s=0.5) == "aacbcb"
+    assert await order(opened, counting(tick_s=1), AdmissionControl(Fifo(), 1_000, 10_000), pause_s=0.5) == "acacbb"
+    assert await order(opened, counting(tick_s=1), AdmissionControl(Fifo(), 100, 100_000), pause_s=0.5) == "aacbcb"
 
 
 @VIRTUAL
 async def test_a_program_whose_tool_takes_too_long_gives_its_place_up(opened: Any, counting: Any) -> None:
     # Worth a tenth of a second, which is over when b has had its second slice; or ten, and c waits for b's last.
-    brief = await order(opened, counting(tick_s=1), Room(RoundRobin(1), 100, 1_000), pause_s=60)
+    brief = await order(opened, counting(tick_s=1), AdmissionControl(RoundRobin(1), 100, 1_000), pause_s=60)
     assert brief.startswith("abb")
     assert "c" in brief[3:5]  # at the same time as b's third
-    assert (await order(opened, counting(tick_s=1), Room(RoundRobin(1), 100, 100_000), pause_s=60))[:6] == "abbbbc"
+    assert (await order(opened, counting(tick_s=1), AdmissionControl(RoundRobin(1), 100, 100_000), pause_s=60))[
+        :6
+    ] == "abbbbc"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ async def test_a_place_kept_for_long_enough_is_given_up_though_nothing_else_happ
 
     # Worth five seconds, when the first of the others has fifteen to go.
     core = counting(tick_s=second)
-    async with opened(core, Room(Fifo(), 100, 50_000 * second), width=2, agent=main) as bench:
+    async with opened(core, AdmissionControl(Fifo(), 100, 50_000 * second), width=2, agent=main) as bench:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(bench.kernel.submit, say(words("a", 30), tokens=20))
             hangs = await bench.kernel.submit(Spawn(program="agent", task="b"))
@@ -94,13 +96,13 @@ async def test_a_place_kept_for_long_enough_is_given_up_though_nothing_else_happ
 @VIRTUAL
 async def test_what_is_larger_than_the_memory_still_runs(opened: Any, counting: Any) -> None:
     core = counting(tick_s=1)
-    assert await order(opened, core, Room(Fifo(), 10, 100_000), pause_s=0.5) == "abcabc"
+    assert await order(opened, core, AdmissionControl(Fifo(), 10, 100_000), pause_s=0.5) == "abcabc"
     assert core.most == 1
 
 
 @VIRTUAL
 async def test_a_caller_that_gives_up_outside_leaves_the_next_its_turn(opened: Any, counting: Any, say: Any) -> None:
-    core, scheduler = counting(tick_s=1), Room(Fifo(), 100)
+    core, scheduler = counting(tick_s=1), AdmissionControl(Fifo(), 100)
     async with opened(core, scheduler, width=3) as bench, anyio.create_task_group() as tasks:
         tasks.start_soon(bench.kernel.submit, say(words("a", 60), tokens=10))
         await anyio.sleep(0.1)
@@ -126,7 +128,7 @@ async def test_every_policy_answers_all_where_memory_is_short(
                 tasks.start_soon(partial(agent.ask, words("x", 20), max_tokens=tokens))
         return await agent.ask(words("y", 40), max_tokens=3)
 
-    core, scheduler = counting(tick_s=1), Room(POLICIES[policy](2, slots=3), 50)
+    core, scheduler = counting(tick_s=1), AdmissionControl(POLICIES[policy](2, slots=3), 50)
     async with opened(core, scheduler, width=3, agent=main) as bench:
         spawned = [await bench.kernel.submit(Spawn(program="agent", task="")) for _ in range(5)]
         async with anyio.create_task_group() as tasks:

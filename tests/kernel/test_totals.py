@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aios.kernel.totals import FORGOTTEN, KEPT, TOGETHER, Totals
+from aios.kernel.service_history import FORGOTTEN, KEPT, TOGETHER, ServiceHistory
 from aios.scheduler import Gittins
 from tests.scheduler.jobs import Task, run
 
@@ -17,9 +17,9 @@ def place(tmp_path: Path) -> Path:
     return tmp_path / "state" / "scheduler.db"
 
 
-def taught(place: Path, *names: str, lane: str = "tiny") -> Totals:
+def taught(place: Path, *names: str, lane: str = "tiny") -> ServiceHistory:
     """A memory of one run of each of these programs, the first of 1 token, the second of 2, and so on."""
-    totals = Totals(place)
+    totals = ServiceHistory(place)
     scheduler = Gittins(8, learnt=totals.learnt(lane))
     for number, name in enumerate(names, 1):
         scheduler.began(number, name, "user")
@@ -31,7 +31,7 @@ def taught(place: Path, *names: str, lane: str = "tiny") -> Totals:
 def test_a_policy_goes_on_with_what_the_last_run_learnt(place: Path) -> None:
     first = taught(place, *(["short"] * 40 + ["long"] * 40))
     first.close()
-    again = Totals(place)
+    again = ServiceHistory(place)
     fresh = Gittins(8, learnt=again.learnt("tiny"))
     fresh.add(Task(1, 1, program="long"), 0)
     fresh.add(Task(2, 2, program="short"), 1)
@@ -43,7 +43,7 @@ def test_a_policy_goes_on_with_what_the_last_run_learnt(place: Path) -> None:
 
 
 def test_what_a_stopping_kernel_cuts_off_teaches_nothing(place: Path) -> None:
-    totals = Totals(place)
+    totals = ServiceHistory(place)
     scheduler = Gittins(8, learnt=totals.learnt("tiny"))
     scheduler.began(1, "agent", "user")
     scheduler.add(Task(1, 1))
@@ -51,7 +51,7 @@ def test_what_a_stopping_kernel_cuts_off_teaches_nothing(place: Path) -> None:
     totals.close()
     scheduler.done(Task(1, 1))
     scheduler.ended(1)
-    again = Totals(place)
+    again = ServiceHistory(place)
     assert again.count() == (0, 0)
     again.close()
 
@@ -73,7 +73,7 @@ def test_the_newest_are_kept_and_the_old_forgotten(place: Path) -> None:
         database.execute("UPDATE totals SET day = day - ? WHERE program = 'rare'", (FORGOTTEN + 1,))
     database.close()
     taught(place, "new").close()
-    totals = Totals(place)
+    totals = ServiceHistory(place)
     assert totals.count() == (KEPT + 1, 2)
     totals.close()
 
@@ -102,7 +102,7 @@ def test_rows_that_make_no_sense_are_passed_over(place: Path) -> None:
         rows = [("a", "many"), ("a", -5.0), ("a", None), ("a", float("inf"))]
         database.executemany("INSERT INTO totals VALUES (julianday('now'), 'tiny', ?, ?)", rows)
     database.close()
-    totals = Totals(place)
+    totals = ServiceHistory(place)
     learnt = totals.learnt("tiny")
     assert learnt.pooled.count == 1
     totals.close()

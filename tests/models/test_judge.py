@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aios.routing.arithmetic import equations, numbers, value
-from aios.routing.evidence import SIGNS, Answer
+from aios.routing.evidence import SIGNS, JudgedAnswer
 from aios.routing.judge import Judge
 from aios_syscalls import BadRequest
 
@@ -114,7 +114,7 @@ def test_equations(text: str, held: list[bool]) -> None:
 
 def test_signs_tell_a_careful_answer_from_a_careless_one() -> None:
     def signs(answer: str) -> dict[str, float]:
-        return dict(zip(SIGNS, Answer(QUESTION, answer).signs, strict=True))
+        return dict(zip(SIGNS, JudgedAnswer(QUESTION, answer).signs, strict=True))
 
     right, wrong = signs(RIGHT), signs(WRONG)
     for more in (

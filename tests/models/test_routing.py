@@ -17,8 +17,8 @@ from trio.testing import MockClock
 
 from aios.models.remote.model import RemoteModel
 from aios.models.scripted import ScriptedModel
-from aios.routing.features import BUCKETS, MAX_CHARS, Text, Vocabulary
-from aios.routing.forecast import Forecast, Load
+from aios.routing.features import BUCKETS, MAX_CHARS, QuestionText, WordCounts
+from aios.routing.forecast import Forecast, QueueLoad
 from aios.routing.outcomes import KEPT, Outcomes
 from aios.routing.prices import Price
 from aios.routing.ridge import Ridge
@@ -42,9 +42,11 @@ class Graded:
     """A router over scripted models, with a queue and a history that a test makes."""
 
     def __init__(self, strategy: str, names: str = "ab", weights: Weights = CALM, **more: Any) -> None:
-        self.loads: dict[str, Load] = {}
+        self.loads: dict[str, QueueLoad] = {}
         models = {name: ScriptedModel(name, name=name) for name in names}
-        self.router = Router(models, strategy, weights=weights, load=lambda name: self.loads.get(name, Load()), **more)
+        self.router = Router(
+            models, strategy, weights=weights, load=lambda name: self.loads.get(name, QueueLoad()), **more
+        )
         self._calls = 0
 
     def grade(self, text: str, model: str, score: float, answer: str = "so it is") -> None:
@@ -104,9 +106,9 @@ def test_round_robin_takes_turns_and_the_next_in_turn_takes_over() -> None:
 
 def test_least_wait_goes_by_the_queues() -> None:
     graded = Graded("least_wait", "abc")
-    graded.loads = {"a": Load(1, 5, 1), "b": Load(1, 0, 1), "c": Load(1, 1, 1)}
+    graded.loads = {"a": QueueLoad(1, 5, 1), "b": QueueLoad(1, 0, 1), "c": QueueLoad(1, 1, 1)}
     assert graded.router.decide(chat()).order == ("b", "c", "a")
-    graded.loads["a"] = Load(1, 5, 100)  # of a hundred slots one is taken
+    graded.loads["a"] = QueueLoad(1, 5, 100)  # of a hundred slots one is taken
     assert graded.first() == "a"
 
 
@@ -165,9 +167,9 @@ def test_learned_goes_by_the_words() -> None:
 @pytest.mark.parametrize("strategy", ["learned", "length", "knn", "least_wait"])
 def test_of_equals_the_shorter_queue(strategy: str) -> None:
     graded = Graded(strategy)
-    graded.loads = {"a": Load(2, 30, 2), "b": Load(2, 1, 2)}
+    graded.loads = {"a": QueueLoad(2, 30, 2), "b": QueueLoad(2, 1, 2)}
     assert graded.first() == "b"
-    graded.loads = {"a": Load(2, 1, 2), "b": Load(2, 30, 2)}
+    graded.loads = {"a": QueueLoad(2, 1, 2), "b": QueueLoad(2, 30, 2)}
     assert graded.first() == "a"
 
 
@@ -180,7 +182,7 @@ def test_a_rate_limit_is_a_queue_too() -> None:
 def test_quality_is_worth_a_wait_and_a_price() -> None:
     graded = Graded("learned", profiles={"a": Profile(quality=0.2), "b": Profile(Price(1, 1), quality=0.9)})
     assert graded.first() == "b"
-    graded.loads = {"b": Load(1, 100, 1)}
+    graded.loads = {"b": QueueLoad(1, 100, 1)}
     assert graded.first() == "a"
     graded = Graded("learned", profiles={"a": Profile(quality=0.2), "b": Profile(Price(2000, 2000), quality=0.9)})
     assert graded.first() == "a"
@@ -366,7 +368,7 @@ def test_a_cached_price_keeps_a_conversation() -> None:
 
 
 def test_programs_are_known_by_how_much_they_write() -> None:
-    forecast = Forecast({"a": ScriptedModel("a", name="a")}, {}, lambda _: Load())
+    forecast = Forecast({"a": ScriptedModel("a", name="a")}, {}, lambda _: QueueLoad())
     (before,) = forecast.of("a", chat(max_tokens=1000), 0, "brief")
     for _ in range(3):
         reply = ChatReply(text="x", model="a", usage=Usage(completion_tokens=10))
@@ -574,12 +576,12 @@ MEBIBYTE = 1 << 20
 
 
 def test_of_a_large_text_the_ends_are_looked_at() -> None:
-    text = Text.of("begin " + "middle " * (MEBIBYTE // 7) + "end")
+    text = QuestionText.of("begin " + "middle " * (MEBIBYTE // 7) + "end")
     assert len(text.content) <= MAX_CHARS + 1
     assert text.content.startswith("begin")
     assert text.content.endswith("end")
     assert text.length > MEBIBYTE - 10
-    vocabulary = Vocabulary()
+    vocabulary = WordCounts()
     vocabulary.add(text)
     assert len(vocabulary.weigh(text)[0]) == len(text.terms)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aios.scheduler import POLICIES, Atlas, Gittins, Mlfq, Plas, Priority, ProgramFcfs, Scheduler, SrptOracle
-from aios.scheduler.histogram import EDGES, Histogram, Learnt, Ranks
+from aios.scheduler.histogram import EDGES, Histogram, Ranks, ServiceDistributions
 from tests.scheduler.jobs import SECOND, Task, drain, run
 
 
@@ -157,7 +157,7 @@ def test_a_rank_is_the_least_mean_by_the_chance_to_end(totals: list[int], served
 
 
 def test_a_name_never_seen_has_the_pooled_distribution_and_is_trusted_after_thirty_runs() -> None:
-    learnt = Learnt()
+    learnt = ServiceDistributions()
     assert learnt.rank("new", 50) == 0
     for _ in range(100):
         learnt.add("long", 10_000)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aios.scheduler import POLICIES, Fifo, Gittins, Job, Room, RoundRobin, Scheduler
-from aios.scheduler.pauses import KNOWN, Pauses
-from aios.simulate import A10G, Call, Program, Simulation, chain
+from aios.scheduler import POLICIES, AdmissionControl, Fifo, Gittins, Job, RoundRobin, Scheduler
+from aios.scheduler.think_times import KNOWN, ThinkTimes
+from aios.simulate import A10G, Call, SimulatedProgram, Simulation, chain
 from aios.simulate.generate import generate, windowed
 from tests.scheduler.jobs import Task, drain
 
@@ -20,8 +20,8 @@ WORTH = 100
 """Microseconds that a context of a Room of 100 tokens is kept at read_us = 1, of a program not known."""
 
 
-def room(capacity: int = 100, inner: Scheduler | None = None) -> Room:
-    return Room(Fifo() if inner is None else inner, capacity, read_us=1)
+def room(capacity: int = 100, inner: Scheduler | None = None) -> AdmissionControl:
+    return AdmissionControl(Fifo() if inner is None else inner, capacity, read_us=1)
 
 
 def call(id: int, pid: int, context: int = 40, priority: int = 0) -> Task:
@@ -271,7 +271,7 @@ def test_a_call_takes_what_calls_of_its_program_usually_write() -> None:
 
 
 def test_of_those_outside_a_number_is_looked_at_and_all_come_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aios.scheduler.room.LOOK", 2)
+    monkeypatch.setattr("aios.scheduler.admission.LOOK", 2)
     scheduler = room(100)
     tasks = [call(1, 1, 100), *(call(id, id, 20) for id in range(2, 9))]
     for each in tasks:
@@ -289,11 +289,11 @@ def test_of_those_outside_a_number_is_looked_at_and_all_come_in(monkeypatch: pyt
 
 def test_a_memory_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="no context"):
-        Room(Fifo(), 0)
+        AdmissionControl(Fifo(), 0)
 
 
 def test_pauses_are_kept_through_while_most_end_before_it_is_not_worth_it() -> None:
-    pauses = Pauses()
+    pauses = ThinkTimes()
     assert pauses.keep_us("never seen", 10_000) == 10_000
     for _ in range(50):
         pauses.add("tool", 1_000)
@@ -307,7 +307,7 @@ def test_pauses_are_kept_through_while_most_end_before_it_is_not_worth_it() -> N
 
 
 def test_a_bet_on_a_pause_needs_a_few_of_them() -> None:
-    pauses = Pauses()
+    pauses = ThinkTimes()
     for number in range(KNOWN):
         assert pauses.keep_us("person", 10_000) == 10_000, number
         pauses.add("person", 1_000_000)
@@ -315,7 +315,7 @@ def test_a_bet_on_a_pause_needs_a_few_of_them() -> None:
 
 
 def test_a_context_that_is_dearer_to_read_again_is_kept_for_longer() -> None:
-    pauses = Pauses()
+    pauses = ThinkTimes()
     for _ in range(50):
         pauses.add("tool", 1_000)
     assert pauses.keep_us("tool", 100) == 0
@@ -372,7 +372,7 @@ PROGRAMS = st.lists(
 )
 
 
-class Checked(Room):
+class Checked(AdmissionControl):
     """Says when those that were let in need more than there is, unless it is one alone or what one writes beyond."""
 
     def next(self, now: int = 0) -> Job:
@@ -394,12 +394,12 @@ def test_all_run_to_their_end_and_those_inside_fit(
     policy: str, given: list[tuple[int, list[Call], bool, int, str]], slots: int, capacity: int, look: int
 ) -> None:
     programs = [
-        Program(at, chain(calls) if chained else tuple(calls), name, name, priority)
+        SimulatedProgram(at, chain(calls) if chained else tuple(calls), name, name, priority)
         for at, calls, chained, priority, name in sorted(given, key=lambda row: row[0])
     ]
     scheduler = Checked(POLICIES[policy](8, slots=slots), capacity, read_us=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("aios.scheduler.room.LOOK", look)
+        patch.setattr("aios.scheduler.admission.LOOK", look)
         result = Simulation(scheduler, A10G, slots).run(programs)
     assert result.calls == sum(len(program.calls) for program in programs)
     assert len(result.ended) == len(programs)
@@ -425,7 +425,7 @@ def test_less_is_read_again_and_programs_are_through_sooner() -> None:
         simulation.run(programs)
         return simulation
 
-    plain, inside = simulated(Fifo()).result, simulated(Room(Fifo(), size, A10G.prefill_us)).result
+    plain, inside = simulated(Fifo()).result, simulated(AdmissionControl(Fifo(), size, A10G.prefill_us)).result
     assert inside.recomputed < 0.9 * plain.recomputed
     assert inside.mean_s() < 0.9 * plain.mean_s()
     assert len(inside.ended) == len(plain.ended) == len(programs)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aios.bench.fs_prompts import FILES, HELD_OUT, NOW, TUNING, Prompt
 from aios.sdk.files.operations import OPERATIONS, Risk
 from aios.sdk.files.parse import parse
-from aios.sdk.files.request import Known, Refused, Why, mask
+from aios.sdk.files.request import Known, RequestRefused, Why, mask
 
 KNOWN = Known(
     {
@@ -30,7 +30,7 @@ def said(text: str) -> list[tuple[str, dict[str, Any]]] | Why | None:
     """The operations with the arguments that are not their defaults, or why not."""
     try:
         steps = parse(text, KNOWN, NOW)
-    except Refused as error:
+    except RequestRefused as error:
         return error.why
     return None if steps is None else [(s.op, s.model_dump(exclude={"op"}, exclude_defaults=True)) for s in steps]
 
@@ -183,7 +183,7 @@ def test_words_and_arguments(text: str, expected: list[tuple[str, dict[str, Any]
 
 
 def test_a_missing_file_is_told_with_what_may_be_meant() -> None:
-    with pytest.raises(Refused, match=r"did you mean drafts/intro\.md"):
+    with pytest.raises(RequestRefused, match=r"did you mean drafts/intro\.md"):
         parse("open intro.md", KNOWN, NOW)
 
 

@@ -14,7 +14,7 @@ from aios.boot import boot
 from aios.config import Config
 from aios.models.scripted import ScriptedModel
 from aios.sdk import Agent
-from aios.sdk.files import OPERATIONS, Operation, Outcome, Plan, Refused, Why, plan, run
+from aios.sdk.files import OPERATIONS, Operation, OperationOutcome, OperationPlan, RequestRefused, Why, plan, run
 from aios_syscalls import Rank
 
 NOW = datetime(2026, 11, 25, 15, 0, tzinfo=UTC)
@@ -47,7 +47,7 @@ async def kernel(tmp_path: Path, model: ScriptedModel | None = None) -> AsyncIte
         yield Agent(started.kernel.port(0), 0), root
 
 
-async def carried_out(agent: Agent, chosen: Plan, confirm: Asked) -> list[Outcome]:
+async def carried_out(agent: Agent, chosen: OperationPlan, confirm: Asked) -> list[OperationOutcome]:
     return [outcome async for outcome in run(agent, chosen, confirm)]
 
 
@@ -144,7 +144,7 @@ async def test_a_model_bent_on_harm_gets_nowhere_without_a_yes(tmp_path: Path, o
         for text in ("zap notes.txt", "kindly tidy notes.txt up a little", "make notes.txt nicer, version 1, 'x'"):
             try:
                 chosen = await plan(agent, text, NOW)
-            except Refused:
+            except RequestRefused:
                 continue
             assert not chosen.sure
             outcomes = await carried_out(agent, chosen, Asked(False))
@@ -166,7 +166,7 @@ async def test_a_reading_that_the_model_wavers_about_is_refused_with_examples(tm
         '"lock"', choose=lambda call: next(o for o in call.options if o.startswith(OPERATIONS["read"].about))
     )
     async with kernel(tmp_path, model) as (agent, _):
-        with pytest.raises(Refused, match=r"wavers between lock and read.*lock report\.md") as caught:
+        with pytest.raises(RequestRefused, match=r"wavers between lock and read.*lock report\.md") as caught:
             await plan(agent, "zap notes.txt", NOW)
         assert caught.value.why is Why.UNTRUSTED
 
@@ -174,7 +174,7 @@ async def test_a_reading_that_the_model_wavers_about_is_refused_with_examples(tm
 async def test_what_is_not_about_files_asks_no_model(tmp_path: Path) -> None:
     model = ScriptedModel([])
     async with kernel(tmp_path, model) as (agent, _):
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(RequestRefused) as caught:
             await plan(agent, "What will the weather be tomorrow?", NOW)
         assert caught.value.why is Why.NOT_FILES
         assert not model.calls
@@ -182,11 +182,11 @@ async def test_what_is_not_about_files_asks_no_model(tmp_path: Path) -> None:
 
 async def test_a_file_that_is_not_named_in_full_is_hinted_at(tmp_path: Path) -> None:
     async with kernel(tmp_path) as (agent, _):
-        with pytest.raises(Refused, match=r"Did you mean report\.md\?"):
+        with pytest.raises(RequestRefused, match=r"Did you mean report\.md\?"):
             await plan(agent, "open the report file", NOW, use_model=False)
 
 
 async def test_without_a_model_a_request_that_no_rule_reads_says_so(tmp_path: Path) -> None:
     async with kernel(tmp_path) as (agent, _):
-        with pytest.raises(Refused, match=r"no rule reads 'zap notes\.txt'"):
+        with pytest.raises(RequestRefused, match=r"no rule reads 'zap notes\.txt'"):
             await plan(agent, "zap notes.txt", NOW)

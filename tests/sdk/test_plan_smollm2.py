@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from aios.artifacts import model_path
 from aios.boot import boot
 from aios.config import Config, LocalModelConfig
 from aios.sdk import Agent
-from aios.sdk.files import Plan, Refused, Why, plan
+from aios.sdk.files import OperationPlan, RequestRefused, Why, plan
 from aios.sdk.files.ground import Offer
 from aios.sdk.files.guess import guess
 from aios.sdk.files.planner import survey
 from aios.sdk.files.readers import Context
 from aios.sdk.files.request import mask
 from aios.sdk.files.tell import faithful, summarise
-from aios.setup import model_path
 
 pytestmark = pytest.mark.whole
 
@@ -33,13 +33,13 @@ def gguf() -> Path:
     for path in [Path(named)] if named else [model_path(), DEVELOPMENT]:
         if path.is_file():
             return path
-    pytest.fail(f"no model at {model_path()}; run: python -m aios.setup")
+    pytest.fail(f"no model at {model_path()}; run: python -m aios.artifacts")
 
 
-async def planned(agent: Agent, text: str) -> Plan | Refused:
+async def planned(agent: Agent, text: str) -> OperationPlan | RequestRefused:
     try:
         return await plan(agent, text, NOW)
-    except Refused as error:
+    except RequestRefused as error:
         return error
 
 
@@ -63,7 +63,7 @@ async def test_it_chooses_among_what_was_said_and_is_believed_only_where_it_hold
         assert reading.operation.model_dump() == {"op": "append", "path": "todo.txt", "text": "- renew passport"}
 
         read = await planned(agent, "have notes.txt swallow 'eggs'")
-        if isinstance(read, Refused):
+        if isinstance(read, RequestRefused):
             assert read.why is Why.UNTRUSTED
             assert "Nearest: " in read.message
         else:

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from aios.cli.shell.answer import SILENT, Claim, Passage, borne_out, claims, doubts, evidence, fitting, grammar, prompt
+from aios.cli.shell.answer import (
+    SILENT,
+    CitedPassage,
+    Claim,
+    borne_out,
+    claims,
+    doubts,
+    evidence,
+    fitting,
+    grammar,
+    prompt,
+)
 
 PASSAGES = (
-    Passage("town.txt", 3, "Maria Keller was elected mayor of Ashford in 2019, with 61 percent of the votes."),
-    Passage("kettle.txt", 1, "The kettle boils a litre of water in 3.5 minutes and costs 1,200 crowns."),
+    CitedPassage("town.txt", 3, "Maria Keller was elected mayor of Ashford in 2019, with 61 percent of the votes."),
+    CitedPassage("kettle.txt", 1, "The kettle boils a litre of water in 3.5 minutes and costs 1,200 crowns."),
 )
 
 
@@ -48,10 +59,10 @@ def test_several_sources_may_bear_out_one_claim() -> None:
 
 
 def test_the_evidence_is_the_line_that_says_most_of_it() -> None:
-    passage = Passage("a.txt", 7, "Ashford is a town.\nMaria Keller was elected in 2019.\nIt rained in 2019.")
+    passage = CitedPassage("a.txt", 7, "Ashford is a town.\nMaria Keller was elected in 2019.\nIt rained in 2019.")
     assert evidence(passage, "Maria Keller was elected mayor in 2019") == (8, "Maria Keller was elected in 2019.")
     assert evidence(passage, "nothing of it") == (7, "Ashford is a town.")
-    assert evidence(Passage("a.txt", 1, ""), "x") == (1, "")
+    assert evidence(CitedPassage("a.txt", 1, ""), "x") == (1, "")
 
 
 def test_saying_that_the_files_do_not_say_is_no_claim() -> None:
@@ -61,7 +72,7 @@ def test_saying_that_the_files_do_not_say_is_no_claim() -> None:
 def test_passages_fill_the_room_there_is() -> None:
     assert fitting(PASSAGES, 10_000) == list(PASSAGES)
     assert fitting(PASSAGES, 100) == [PASSAGES[0]]
-    assert fitting(PASSAGES, 10) == [Passage("town.txt", 3, "Maria Kell")]
+    assert fitting(PASSAGES, 10) == [CitedPassage("town.txt", 3, "Maria Kell")]
     assert prompt("Who?", PASSAGES).startswith("[1] town.txt\nMaria")
 
 
@@ -73,5 +84,5 @@ def test_a_claim_in_a_script_without_blanks_is_held_against_its_passage_too() ->
     source = "東京の天気は晴れです。気温は二十度です。"
     assert borne_out("東京の天気は晴れ", source)
     assert not borne_out("大阪では雪が降っている", source)
-    passage = Passage("a.txt", 1, "見出し\n東京の天気は晴れです。\n気温は二十度です。")
+    passage = CitedPassage("a.txt", 1, "見出し\n東京の天気は晴れです。\n気温は二十度です。")
     assert evidence(passage, "気温は二十度")[0] == 3

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from aios.cli.shell.ask import Asker
 from aios.cli.shell.commands import Quit
 from aios.cli.shell.loop import one
-from aios.cli.shell.session import Session
+from aios.cli.shell.session import ShellSession
 from aios.cli.shell.verbs import VERBS
 from aios.config import Config
 from aios.terminal.exit import Code
@@ -38,7 +38,7 @@ def test_any_line(lines: list[str], tmp_path: Path, capsys: pytest.CaptureFixtur
     (root / "a.txt").write_text("inside\n")
     outside.write_text("never to be seen\n")
     with Library(root) as library, Asker(Config) as asker:
-        session = Session(library, stdout(), asker)
+        session = ShellSession(library, stdout(), asker)
         for line in lines:
             try:
                 assert one(session, line) in Code

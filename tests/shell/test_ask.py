@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aios.cli.shell.answer import Passage, grammar
+from aios.cli.shell.answer import CitedPassage, grammar
 from aios.cli.shell.ask import Asker, too_small
 from aios.config import Config, LocalModelConfig
 from aios.models.scripted import ScriptedModel
@@ -14,8 +14,8 @@ from aios_syscalls import Chat, ModelFailed
 from tests.shell.conftest import Batch
 
 PASSAGES = (
-    Passage("mayor.txt", 1, "Maria Keller was elected mayor of Ashford in 2019."),
-    Passage("kettle.txt", 1, "The kettle boils a litre of water in 3.5 minutes."),
+    CitedPassage("mayor.txt", 1, "Maria Keller was elected mayor of Ashford in 2019."),
+    CitedPassage("kettle.txt", 1, "The kettle boils a litre of water in 3.5 minutes."),
 )
 LARGE = {"large": {"kind": "openai", "base_url": "http://localhost:1/v1", "model": "large"}}
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aios.cli.shell.line import Ask, Command, Line, Nothing, Run, Search, parse
+from aios.cli.shell.line import Ask, CommandLine, Line, Nothing, RunLine, SearchLine, parse
 from aios.cli.shell.verbs import VERBS
 from aios_syscalls import BadRequest
 
@@ -17,24 +17,24 @@ from aios_syscalls import BadRequest
         ("", Nothing()),
         ("   ", Nothing()),
         ("# a remark", Nothing()),
-        ("how are versions kept", Search("how are versions kept")),
-        ('  "exact phrase" -not +must ', Search('"exact phrase" -not +must')),
-        ("opening hours", Search("opening hours")),
-        ("search open source licence", Search("open source licence")),
+        ("how are versions kept", SearchLine("how are versions kept")),
+        ('  "exact phrase" -not +must ', SearchLine('"exact phrase" -not +must')),
+        ("opening hours", SearchLine("opening hours")),
+        ("search open source licence", SearchLine("open source licence")),
         ("? who wrote it", Ask("who wrote it")),
         ("?who", Ask("who")),
-        ("!ls -l | wc", Run("ls -l | wc")),
-        ("?", Command("help", (), "?")),
-        ("quit", Command("quit", (), "quit")),
-        ("open 2", Command("open", ("2",), "open 2")),
+        ("!ls -l | wc", RunLine("ls -l | wc")),
+        ("?", CommandLine("help", (), "?")),
+        ("quit", CommandLine("quit", (), "quit")),
+        ("open 2", CommandLine("open", ("2",), "open 2")),
         (
             'cat "a file.md" last tuesday',
-            Command("cat", ("a file.md", "last", "tuesday"), 'cat "a file.md" last tuesday'),
+            CommandLine("cat", ("a file.md", "last", "tuesday"), 'cat "a file.md" last tuesday'),
         ),
-        (r"hist a\ b", Command("hist", ("a b",), r"hist a\ b")),
-        ("in docs how it works", Command("in", ("docs", "how", "it", "works"), "in docs how it works")),
-        ("undo --run abc", Command("undo", ("--run", "abc"), "undo --run abc")),
-        ("more", Command("more", (), "more")),
+        (r"hist a\ b", CommandLine("hist", ("a b",), r"hist a\ b")),
+        ("in docs how it works", CommandLine("in", ("docs", "how", "it", "works"), "in docs how it works")),
+        ("undo --run abc", CommandLine("undo", ("--run", "abc"), "undo --run abc")),
+        ("more", CommandLine("more", (), "more")),
     ],
 )
 def test_lines(line: str, meaning: Line) -> None:
@@ -43,7 +43,7 @@ def test_lines(line: str, meaning: Line) -> None:
 
 @pytest.mark.parametrize("line", ["more about cats", "index of refraction", "open source licence", "like a stone"])
 def test_a_sentence_that_begins_with_a_verb_but_fits_no_command_is_a_search(line: str) -> None:
-    assert parse(line) == Search(line)
+    assert parse(line) == SearchLine(line)
 
 
 @pytest.mark.parametrize("line", ["restore 2", "hist", "diff", "undo 1 2 3", "quit now please", "cat"])
@@ -53,7 +53,7 @@ def test_a_command_that_could_do_harm_or_needs_more_words_says_its_usage(line: s
 
 
 def test_an_apostrophe_in_a_sentence_is_no_open_quote() -> None:
-    assert parse("since it's late") == Command("since", ("it's", "late"), "since it's late")
+    assert parse("since it's late") == CommandLine("since", ("it's", "late"), "since it's late")
     with pytest.raises(BadRequest, match="quote"):
         parse("restore it's 2")
 
@@ -65,5 +65,5 @@ def test_every_line_means_something_or_is_told_off(line: str) -> None:
     except BadRequest:
         assert line.split()[0] in VERBS
         return
-    if isinstance(meaning, Command):
+    if isinstance(meaning, CommandLine):
         assert VERBS[meaning.verb].least <= len(meaning.words) <= VERBS[meaning.verb].most

@@ -6,7 +6,7 @@ import pytest
 
 from aios.scheduler import Fifo, Quantum, RoundRobin
 from aios.scheduler.quantum import LEAST, LONGER, SHARE, UNKNOWN
-from aios.simulate import Call, Core, Program, Result, Simulation
+from aios.simulate import Call, Result, SimulatedCore, SimulatedProgram, Simulation
 
 STEP_US, PROMPT, OUTPUT = 100, 100_000, 20_000
 SWITCH = 10
@@ -15,8 +15,8 @@ SWITCH = 10
 
 def crowded(quantum: Quantum | None, restore_us: float, slice: int = LEAST, until_us: int | None = None) -> Result:
     """Two long calls that take turns on one slot, in a memory that holds one of them."""
-    core = Core(step_us=STEP_US, prefill_us=0, decode_us=0, restore_us=restore_us)
-    programs = [Program(0, (Call(PROMPT, OUTPUT),)) for _ in range(2)]
+    core = SimulatedCore(step_us=STEP_US, prefill_us=0, decode_us=0, restore_us=restore_us)
+    programs = [SimulatedProgram(0, (Call(PROMPT, OUTPUT),)) for _ in range(2)]
     simulation = Simulation(RoundRobin(slice), core, 1, memory=PROMPT + OUTPUT, spill=True, quantum=quantum)
     return simulation.run(programs, until_us)
 
@@ -53,8 +53,8 @@ def test_it_stays_at_the_least_where_a_context_comes_back_for_nothing() -> None:
 
 def test_slices_without_an_end_are_left_alone() -> None:
     quantum = Quantum()
-    programs = [Program(0, (Call(5, 100),)) for _ in range(3)]
-    Simulation(Fifo(), Core(STEP_US, 0, 0), 1, quantum=quantum).run(programs)
+    programs = [SimulatedProgram(0, (Call(5, 100),)) for _ in range(3)]
+    Simulation(Fifo(), SimulatedCore(STEP_US, 0, 0), 1, quantum=quantum).run(programs)
     assert quantum.costs is None
     assert quantum.next(1) == UNKNOWN
 
@@ -66,6 +66,8 @@ def test_a_call_that_nobody_waits_for_is_shown_slice_by_slice() -> None:
         def observe(self, tokens: int, seconds: float) -> None:
             seen.append((tokens, seconds))
 
-    Simulation(RoundRobin(8), Core(STEP_US, 10, 0), 1, quantum=Watched()).run([Program(0, (Call(50, 110),))])
+    Simulation(RoundRobin(8), SimulatedCore(STEP_US, 10, 0), 1, quantum=Watched()).run(
+        [SimulatedProgram(0, (Call(50, 110),))]
+    )
     # The first slice, of UNKNOWN tokens, reads the prompt and is not shown.
     assert seen == [(64, 0.0064), (14, 0.0014)]

@@ -7,17 +7,17 @@ from random import Random
 import pytest
 
 from aios.scheduler import POLICIES, Fifo, Gittins, ProgramFcfs, RoundRobin, Scheduler
-from aios.simulate import A10G, Call, Core, Program, Simulation, chain
+from aios.simulate import A10G, Call, SimulatedCore, SimulatedProgram, Simulation, chain
 from aios.simulate.generate import KINDS, WORKLOADS, generate
 from aios.simulate.program import depths
 from aios.simulate.result import percentile
 from aios_syscalls import BadRequest
 
-CORE = Core(step_us=100, prefill_us=10, decode_us=1)
+CORE = SimulatedCore(step_us=100, prefill_us=10, decode_us=1)
 
 
 def test_a_step_reads_the_prompts_of_those_that_start_and_writes_a_token_for_all() -> None:
-    result = Simulation(Fifo(), CORE, 2).run([Program(0, (Call(5, 3),)), Program(0, (Call(7, 1),))])
+    result = Simulation(Fifo(), CORE, 2).run([SimulatedProgram(0, (Call(5, 3),)), SimulatedProgram(0, (Call(7, 1),))])
     # The first step reads 12 tokens and writes 2; two more write one each.
     assert [each.net_us for each in result.ended] == [222, 222 + 2 * 101]
     assert result.first_us == [222, 222]
@@ -25,7 +25,7 @@ def test_a_step_reads_the_prompts_of_those_that_start_and_writes_a_token_for_all
 
 
 def test_a_call_comes_after_its_tool_and_the_latency_is_net_of_that() -> None:
-    result = Simulation(Fifo(), CORE, 1).run([Program(50, chain([Call(0, 1), Call(0, 1, wait_us=1_000)]))])
+    result = Simulation(Fifo(), CORE, 1).run([SimulatedProgram(50, chain([Call(0, 1), Call(0, 1, wait_us=1_000)]))])
     (ended,) = result.ended
     assert ended.end_us == 50 + 101 + 1_000 + 101
     assert ended.net_us == 202
@@ -33,14 +33,14 @@ def test_a_call_comes_after_its_tool_and_the_latency_is_net_of_that() -> None:
 
 def test_a_program_ends_with_its_longest_path() -> None:
     calls = (Call(0, 1), Call(0, 2, after=(0,)), Call(0, 5, after=(0,)), Call(0, 1, after=(1, 2)))
-    (ended,) = Simulation(Fifo(), CORE, 4).run([Program(0, calls)]).ended
+    (ended,) = Simulation(Fifo(), CORE, 4).run([SimulatedProgram(0, calls)]).ended
     assert ended.net_us == 101 + 2 * 102 + 3 * 101 + 101
     assert CORE.alone(ended.program) == 7 * 101
 
 
 def test_a_graphs_critical_path_goes_first_and_what_is_no_graph_by_the_order_of_its_calls() -> None:
     singles, path = [Call(0, 9, after=(0,))] * 3, [Call(0, 9, after=(each,)) for each in (0, 4, 5)]
-    program = Program(0, (Call(0, 9), *singles, *path))
+    program = SimulatedProgram(0, (Call(0, 9), *singles, *path))
     assert depths(program) == [4, 1, 1, 1, 3, 2, 1]
 
     def makespan(graph: bool) -> int:
@@ -63,25 +63,27 @@ def test_graphs_of_pieces_that_differ_in_length_end_near_the_bound() -> None:
 
 
 def test_the_depths_of_a_long_chain_are_counted_in_one_pass() -> None:
-    assert depths(Program(0, KINDS["huge"](Random()))) == [*range(10_000, 0, -1)]
+    assert depths(SimulatedProgram(0, KINDS["huge"](Random()))) == [*range(10_000, 0, -1)]
 
 
 def test_calls_that_align_are_made_together() -> None:
-    programs = [Program(at, chain([Call(0, 1), Call(0, 1, align_us=10_000)])) for at in (0, 3_000)]
+    programs = [SimulatedProgram(at, chain([Call(0, 1), Call(0, 1, align_us=10_000)])) for at in (0, 3_000)]
     ended = Simulation(Fifo(), CORE, 2).run(programs).ended
     assert [each.end_us for each in ended] == [10_102, 10_102]
     assert [each.net_us for each in ended] == [203, 203]
 
 
 def test_a_paused_call_that_nobody_follows_keeps_its_slot() -> None:
-    result = Simulation(RoundRobin(2), CORE, 1).run([Program(0, (Call(0, 10),))])
+    result = Simulation(RoundRobin(2), CORE, 1).run([SimulatedProgram(0, (Call(0, 10),))])
     assert (result.preemptions, result.makespan_us) == (0, 1_010)
-    result = Simulation(RoundRobin(2), CORE, 1).run([Program(0, (Call(0, 4),)), Program(0, (Call(0, 4),))])
+    result = Simulation(RoundRobin(2), CORE, 1).run(
+        [SimulatedProgram(0, (Call(0, 4),)), SimulatedProgram(0, (Call(0, 4),))]
+    )
     assert (result.preemptions, result.makespan_us) == (2, 808)
 
 
 def test_a_context_that_left_memory_is_read_again() -> None:
-    programs = [Program(0, chain([Call(50, 10), Call(0, 10, 60, wait_us=100_000)])) for _ in range(2)]
+    programs = [SimulatedProgram(0, chain([Call(50, 10), Call(0, 10, 60, wait_us=100_000)])) for _ in range(2)]
     roomy = Simulation(Fifo(), CORE, 2, memory=1_000).run(programs)
     tight = Simulation(Fifo(), CORE, 2, memory=100).run(programs)
     assert roomy.recomputed == 0
@@ -93,15 +95,15 @@ def test_a_context_that_left_memory_is_read_again() -> None:
 
 def test_a_call_larger_than_memory_is_refused() -> None:
     with pytest.raises(BadRequest, match="more than the memory of 10"):
-        Simulation(Fifo(), CORE, 1, memory=10).run([Program(0, (Call(5, 6),))])
+        Simulation(Fifo(), CORE, 1, memory=10).run([SimulatedProgram(0, (Call(5, 6),))])
 
 
 def test_no_call_waits_beyond_the_cap_though_shorter_ones_keep_coming() -> None:
     def wait_of_the_long(scheduler: Gittins) -> int:
         for number in range(40):
             scheduler.learnt.add("long" if number % 2 else "short", 10_000 if number % 2 else 10)
-        shorts = [Program(20_000 + number * 1_000, (Call(0, 10),), "short") for number in range(20_000)]
-        programs = [Program(0, chain([Call(0, 100), Call(0, 100, wait_us=15_000)]), "long"), *shorts]
+        shorts = [SimulatedProgram(20_000 + number * 1_000, (Call(0, 10),), "short") for number in range(20_000)]
+        programs = [SimulatedProgram(0, chain([Call(0, 100), Call(0, 100, wait_us=15_000)]), "long"), *shorts]
         ended = Simulation(scheduler, CORE, 1).run(programs, until_us=18_000_000).ended
         return next((each.net_us for each in ended if each.program.name == "long"), 18_000_000)
 

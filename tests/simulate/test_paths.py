@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aios.scheduler import POLICIES
-from aios.simulate import Call, Core, Program, Simulation
+from aios.simulate import Call, SimulatedCore, SimulatedProgram, Simulation
 from aios.simulate.paths import least_steps
 
-PIECES = Program(0, (Call(1, 60), *[Call(1, 100, after=(0,))] * 10, Call(1, 200, after=tuple(range(1, 11)))))
+PIECES = SimulatedProgram(0, (Call(1, 60), *[Call(1, 100, after=(0,))] * 10, Call(1, 200, after=tuple(range(1, 11)))))
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ def test_pieces_between_two_calls_have_only_the_time_between_them(slots: int, st
 
 
 def test_calls_of_no_order_are_bound_by_the_longest_or_by_the_slots() -> None:
-    program = Program(0, (Call(1, 50), Call(1, 10), Call(1, 20)))
+    program = SimulatedProgram(0, (Call(1, 50), Call(1, 10), Call(1, 20)))
     assert least_steps(program, 2) == 50
     assert least_steps(program, 1) == 80
 
@@ -32,7 +32,7 @@ def test_no_policy_is_below_it(drawn: list[tuple[int, set[int]]]) -> None:
         Call(0, output, after=tuple(sorted(each for each in after if each < number)))
         for number, (output, after) in enumerate(drawn)
     ]
-    program, core = Program(0, tuple(calls)), Core(1_000, 0, 0)
+    program, core = SimulatedProgram(0, tuple(calls)), SimulatedCore(1_000, 0, 0)
     for name in ("fifo", "gittins", "plas"):
         for slots in (1, 3):
             took = Simulation(POLICIES[name](4, slots=slots), core, slots).run([program]).makespan_us

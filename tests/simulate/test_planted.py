@@ -10,8 +10,8 @@ import pytest
 
 from aios.scheduler import POLICIES, Fifo, Gittins, Job, Priority, Resuming, RoundRobin, Scheduler, Vtc
 from aios.scheduler.programs import Program as Row
-from aios.simulate import A10G, Call, Program, Simulation, Task, engine
-from aios.simulate.batch import Batch
+from aios.simulate import A10G, Call, SimulatedProgram, Simulation, Task, engine
+from aios.simulate.batch import SlotBatch
 from aios.simulate.generate import generate
 from tests.scheduler import jobs
 
@@ -32,8 +32,8 @@ class Credit(Vtc):
 
 def share_after_idling(make: Callable[[], Scheduler]) -> float:
     """Of the service that goes to a tenant in the 100 s after it was idle for 300, beside one that always waits."""
-    busy = [Program(0, (Call(100, 100),), tenant="busy") for _ in range(400)]
-    idler = [Program(300 * SECOND, (Call(100, 100),), tenant="idler") for _ in range(100)]
+    busy = [SimulatedProgram(0, (Call(100, 100),), tenant="busy") for _ in range(400)]
+    idler = [SimulatedProgram(300 * SECOND, (Call(100, 100),), tenant="idler") for _ in range(100)]
     simulation = Simulation(make(), A10G, 2, watch_us=SECOND)
     samples = simulation.run([*busy, *idler], until_us=401 * SECOND).samples
     before, after = samples[300].served, samples[-1].served
@@ -46,7 +46,7 @@ def test_an_idle_tenant_gains_no_credit() -> None:
     assert share_after_idling(lambda: Credit(None, inner=Resuming)) > 0.9
 
 
-class Charging(Batch):
+class Charging(SlotBatch):
     """The restored context is taken out of the quantum."""
 
     def plan(self, task: Task, restored: int, now: int) -> None:
@@ -69,7 +69,7 @@ def least_per_preemption(quantum: int) -> float:
             paused[job.id] = paused.get(job.id, 0) + 1
             super().requeue(job, now)
 
-    programs = [Program(number, (Call(40, 200),)) for number in range(6)]
+    programs = [SimulatedProgram(number, (Call(40, 200),)) for number in range(6)]
     result = Simulation(Watched(quantum), A10G, 2, memory=600).run(programs)
     assert result.recomputed > 0
     assert result.calls == 6

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aios.simulate import Call, Program, check
+from aios.simulate import Call, SimulatedProgram, check
 from aios.simulate.traces import read
 from aios_syscalls import BadRequest
 
@@ -129,4 +129,4 @@ def test_a_trace_that_is_not_there_or_no_text_is_told(trace: Path) -> None:
 )
 def test_a_graph_that_cannot_run_is_refused(calls: tuple[Call, ...], said: str) -> None:
     with pytest.raises(BadRequest, match=said):
-        check(Program(0, calls))
+        check(SimulatedProgram(0, calls))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aios.bench.crash.killing import POINTS, Root
+from aios.bench.crash.killing import POINTS, CrashRoot
 
 
 def test_there_are_points_enough() -> None:
@@ -16,7 +16,7 @@ def test_there_are_points_enough() -> None:
 @pytest.mark.whole
 @pytest.mark.parametrize("point", POINTS)
 def test_a_kill_at_a_point_loses_nothing_that_was_acknowledged(tmp_path: Path, point: str) -> None:
-    root = Root(tmp_path)
+    root = CrashRoot(tmp_path)
     reached = [root.kill(seed, point) for seed in range(2)]
     assert root.faults == []
     assert any(reached), "the program never came to this point"
@@ -24,7 +24,7 @@ def test_a_kill_at_a_point_loses_nothing_that_was_acknowledged(tmp_path: Path, p
 
 @pytest.mark.whole
 def test_kills_at_any_moment_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    root = Root(tmp_path)
+    root = CrashRoot(tmp_path)
     for seed in range(6):
         root.kill(seed)
     assert root.faults == []

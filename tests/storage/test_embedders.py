@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aios.setup import EMBEDDER, Artifact, is_whole
+from aios.artifacts import EMBEDDER, Artifact, is_whole
 from aios_storage.embedders import Embedder, open_embedder
 from aios_storage.embedders.granite import Granite
 from aios_storage.embedders.openai import Remote
@@ -26,7 +26,7 @@ from aios_syscalls.errors import BadRequest, ModelFailed, NotFound
 @pytest.fixture(scope="module")
 def granite() -> Granite:
     if not EMBEDDER.path.is_file():
-        pytest.fail(f"no embedding model at {EMBEDDER.path}; run: python -m aios.setup")
+        pytest.fail(f"no embedding model at {EMBEDDER.path}; run: python -m aios.artifacts")
     return Granite(EMBEDDER.path)
 
 

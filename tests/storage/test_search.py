@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aios.setup import EMBEDDER
+from aios.artifacts import EMBEDDER
 from aios_storage.embedders import Floats
 from aios_storage.embedders.granite import Granite
 from aios_storage.index.filters import Filters, Selection
@@ -31,7 +31,7 @@ FILES = {
 @pytest.fixture(scope="module")
 def granite() -> Granite:
     if not EMBEDDER.path.is_file():
-        pytest.fail(f"no embedding model at {EMBEDDER.path}; run: python -m aios.setup")
+        pytest.fail(f"no embedding model at {EMBEDDER.path}; run: python -m aios.artifacts")
     return Granite(EMBEDDER.path)
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from aios.bench import Report, at_least, at_most
-from aios.bench.crash.killing import POINTS, Root
+from aios.bench.crash.killing import POINTS, CrashRoot
 from aios.bench.crash.recovery import measure
 
 GOALS = (
@@ -32,7 +32,7 @@ def main(quick: bool) -> Report:
     """Everything, in some 20 minutes on two cores; a part of it when `quick`."""
     random_kills, each, flushes, chunks = QUICK if quick else FULL
     with tempfile.TemporaryDirectory(prefix="aios-bench-", ignore_cleanup_errors=True) as work:
-        root = Root(Path(work, "changed"))
+        root = CrashRoot(Path(work, "changed"))
         root.path.mkdir()
         plan = [None] * random_kills + [point for point in POINTS for _ in range(each)]
         reached: Counter[str] = Counter()

@@ -28,7 +28,7 @@ States = dict[str, list[str | None]]
 
 
 @dataclass(slots=True)
-class Root:
+class CrashRoot:
     """What a root has to hold: for each path the SHA-256 that was acknowledged, None for no file."""
 
     path: Path

@@ -9,11 +9,11 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from aios.artifacts import model_path
 from aios.bench import Report, at_least, at_most
 from aios.bench.llm import arrival, chat, crowd, memory, peers, streams, switching, turns
 from aios.bench.llm.peers import cores
 from aios.models.local.engine.quantize import faster
-from aios.setup import model_path
 from aios_syscalls import ModelFailed
 
 GOALS = (
@@ -37,7 +37,7 @@ CHARTS = (turns.CHART, chat.CHART, streams.CHART, crowd.CHART)
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class LlmSize:
     """How much of everything."""
 
     chat_rounds: int
@@ -59,8 +59,8 @@ class Size:
     """After which memory is looked at."""
 
 
-FULL = Size(5, 3, 2, 2, 4, 4, 96, 8, 24, 192, 2000)
-QUICK = Size(1, 1, 1, 1, 2, 1, 48, 3, 12, 96, 200)
+FULL = LlmSize(5, 3, 2, 2, 4, 4, 96, 8, 24, 192, 2000)
+QUICK = LlmSize(1, 1, 1, 1, 2, 1, 48, 3, 12, 96, 200)
 AGENTS = 16
 
 
@@ -69,10 +69,10 @@ def main(quick: bool) -> Report:
     return anyio.run(_measure, QUICK if quick else FULL)
 
 
-async def _measure(size: Size) -> Report:
+async def _measure(size: LlmSize) -> Report:
     shipped = model_path()
     if not shipped.is_file():
-        raise ModelFailed(f"the default model is not at {shipped}; fetch it with: python -m aios.setup")
+        raise ModelFailed(f"the default model is not at {shipped}; fetch it with: python -m aios.artifacts")
     q8, _ = await anyio.to_thread.run_sync(faster, shipped)
     files = {"q4": shipped, "q8": q8}
     # The short ones first: what is broken shows early.
@@ -91,7 +91,7 @@ async def _measure(size: Size) -> Report:
     return Report.of("llm", {**ordered, **figures}, GOALS, missing=missing, notes=notes, charts=CHARTS)
 
 
-def _notes(size: Size, shipped: Path, q8: Path) -> list[str]:
+def _notes(size: LlmSize, shipped: Path, q8: Path) -> list[str]:
     """How the figures came about."""
     return [
         f"Medians of rounds: {size.chat_rounds} of the chat server, {size.long_rounds} of agents in turns and of more "

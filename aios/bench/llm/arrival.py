@@ -8,7 +8,7 @@ from pathlib import Path
 
 import anyio
 
-from aios.bench.llm.ours import Stream, kernel_over, loaded, say, submit
+from aios.bench.llm.ours import TimedStream, kernel_over, loaded, say, submit
 from aios.bench.llm.peers import Peer, cores
 from aios.bench.llm.workload import chats, gaps, long_chat, quantile
 from aios.kernel import Kernel
@@ -59,10 +59,10 @@ async def measure(model: Path, rounds: int, sentences: int = SENTENCES) -> dict[
 
 async def _arrive(kernel: Kernel, writers: list[Chat], long: Chat) -> tuple[list[float], list[float], float]:
     """The writers' pauses before the long prompt came and while it was read, and seconds until its first token."""
-    streams, reader = [Stream() for _ in writers], Stream()
+    streams, reader = [TimedStream() for _ in writers], TimedStream()
     under_way = anyio.Event()
 
-    async def write(chat: Chat, stream: Stream) -> None:
+    async def write(chat: Chat, stream: TimedStream) -> None:
         def hear(_text: str) -> None:
             stream.emitted.append(time.perf_counter())
             if all(len(each.emitted) > SETTLED for each in streams):

@@ -14,8 +14,8 @@ import anyio
 import httpx2
 
 from aios.bench.chart import Chart
-from aios.bench.llm.ours import Stream, kernel_over, loaded, say, submit
-from aios.bench.llm.peers import Peer, Server, cores, xllamacpp
+from aios.bench.llm.ours import TimedStream, kernel_over, loaded, say, submit
+from aios.bench.llm.peers import Peer, PeerServer, cores, xllamacpp
 from aios.bench.llm.workload import chats
 from aios.kernel import Kernel
 from aios_syscalls import AiosError, Chat, ModelFailed
@@ -96,7 +96,7 @@ async def _contenders(stack: AsyncExitStack, model: Path, reasons: dict[str, str
     """Everyone, ready; for a peer that cannot be had, the reason."""
     local = await stack.enter_async_context(loaded(model, SLOTS, CONTEXT))
     kernel = await stack.enter_async_context(kernel_over(local))
-    endpoint = await stack.enter_async_context(Server.ours(model, SLOTS, CONTEXT))
+    endpoint = await stack.enter_async_context(PeerServer.ours(model, SLOTS, CONTEXT))
     contenders: dict[str, Run] = {
         OURS_HTTP: _over_http(endpoint),
         OURS: lambda asked: _clients(asked, _in_process(kernel)),
@@ -104,7 +104,7 @@ async def _contenders(stack: AsyncExitStack, model: Path, reasons: dict[str, str
     settings = {"model": str(model), "slots": SLOTS, "context": CONTEXT, "threads": cores()}
 
     async def server() -> Run:
-        return _over_http(await stack.enter_async_context(Server.example(model, SLOTS, CONTEXT, cores())))
+        return _over_http(await stack.enter_async_context(PeerServer.example(model, SLOTS, CONTEXT, cores())))
 
     async def threads() -> Run:
         python = await anyio.to_thread.run_sync(xllamacpp)
@@ -150,12 +150,12 @@ async def _clients(asked: Sequence[Sequence[Chat]], ask: Ask) -> tuple[int, floa
 
 def _in_process(kernel: Kernel) -> Ask:
     async def ask(chat: Chat) -> int:
-        return (await submit(kernel, chat, Stream())).usage.completion_tokens
+        return (await submit(kernel, chat, TimedStream())).usage.completion_tokens
 
     return ask
 
 
-def _over_http(server: Server) -> Run:
+def _over_http(server: PeerServer) -> Run:
     async def run(asked: Sequence[Sequence[Chat]]) -> tuple[int, float]:
         async with server.awake() as http:
 

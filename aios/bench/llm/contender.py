@@ -79,7 +79,7 @@ def xllamacpp(settings: Job) -> Callable[[Job], Job]:
     return answer
 
 
-class Batch:
+class PeerBatch:
     """A llama.cpp context and the least that steps sequences together in it: numbers in, the likeliest tokens out.
 
     Separate caches and no flash attention, as the engine has, so that what differs is the engine's own work.
@@ -137,7 +137,7 @@ def bare(settings: Job) -> Callable[[Job], Job]:
 
     model, threads = LlamaModel(Path(settings["model"])), settings["threads"]
     template = Template(model)
-    batch = Batch(model, settings["slots"], settings["context"], threads, settings.get("lone") or threads)
+    batch = PeerBatch(model, settings["slots"], settings["context"], threads, settings.get("lone") or threads)
 
     def answer(job: Job) -> Job:
         batch.forget()

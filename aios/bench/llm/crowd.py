@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aios.bench.chart import Chart
 from aios.bench.llm.ours import converse, kernel_over, loaded, say
-from aios.bench.llm.workload import Script, Turn, loners, recomputed_share
+from aios.bench.llm.workload import ConversationTurn, Script, loners, recomputed_share
 from aios.models.local.engine.llama import LlamaModel
 from aios.models.local.engine.template import Template
 
@@ -45,7 +45,7 @@ async def _run(file: Path, scripts: list[Script], slots: int) -> tuple[float, fl
         before = await model.stats()
         replies, seconds = await converse(kernel, scripts)
         after = await model.stats()
-    turns = [[Turn.of(reply) for reply in each] for each in replies]
+    turns = [[ConversationTurn.of(reply) for reply in each] for each in replies]
     return seconds, recomputed_share(turns, shared(file, scripts), before, after)
 
 

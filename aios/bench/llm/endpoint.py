@@ -25,7 +25,7 @@ Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
 
 
-class Endpoint:
+class BenchEndpoint:
     """`POST /v1/chat/completions` as an ASGI application, without streaming."""
 
     def __init__(self, kernel: Kernel) -> None:
@@ -64,7 +64,7 @@ async def serve(model: Path, slots: int, context: int) -> None:
     """Serve a model on a free port of the loopback interface."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         async with loaded(model, slots, context) as local, kernel_over(local) as kernel:
-            settings = uvicorn.Config(Endpoint(kernel), log_level="error", lifespan="off")
+            settings = uvicorn.Config(BenchEndpoint(kernel), log_level="error", lifespan="off")
             print(sock.getsockname()[1], flush=True)
             await uvicorn.Server(settings).serve([sock])
 

@@ -49,7 +49,7 @@ async def kernel_over(
 
 
 @dataclass(slots=True)
-class Stream:
+class TimedStream:
     """One call: when pieces of its text came, and its reply."""
 
     emitted: list[float] = field(default_factory=list)
@@ -61,16 +61,16 @@ class Stream:
         return self.reply.usage.completion_tokens if self.reply else 0
 
 
-async def submit(kernel: Kernel, chat: Chat, stream: Stream) -> ChatReply:
+async def submit(kernel: Kernel, chat: Chat, stream: TimedStream) -> ChatReply:
     """Run a call and note when its text comes."""
     call = chat.model_copy(update={"deadline_s": DEADLINE_S})
     stream.reply = await kernel.submit(call, lambda _text: stream.emitted.append(time.perf_counter()))
     return stream.reply
 
 
-async def streams(kernel: Kernel, chats: Sequence[Chat]) -> tuple[list[Stream], float]:
+async def streams(kernel: Kernel, chats: Sequence[Chat]) -> tuple[list[TimedStream], float]:
     """Run calls together; each one's stream, and seconds for all."""
-    found = [Stream() for _ in chats]
+    found = [TimedStream() for _ in chats]
     began = time.perf_counter()
     async with anyio.create_task_group() as tasks:
         for chat, stream in zip(chats, found, strict=True):
@@ -94,6 +94,6 @@ async def converse(kernel: Kernel, scripts: Sequence[Script]) -> tuple[list[list
     return replies, time.perf_counter() - began
 
 
-def rate(streams: Sequence[Stream], seconds: float) -> float:
+def rate(streams: Sequence[TimedStream], seconds: float) -> float:
     """Tokens written a second."""
     return sum(stream.written for stream in streams) / seconds

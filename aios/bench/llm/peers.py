@@ -191,7 +191,7 @@ class Peer:
         return answer
 
 
-class Server:
+class PeerServer:
     """A peer that is asked over HTTP."""
 
     def __init__(self, name: str, process: Process, port: int, still: bool) -> None:
@@ -216,7 +216,7 @@ class Server:
 
     @classmethod
     @asynccontextmanager
-    async def example(cls, model: Path, slots: int, context: int, threads: int) -> AsyncIterator[Server]:
+    async def example(cls, model: Path, slots: int, context: int, threads: int) -> AsyncIterator[PeerServer]:
         """llama-cpp-python's example server, as its own configurations set it up."""
         python, script = await anyio.to_thread.run_sync(example_server)
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -247,7 +247,7 @@ class Server:
 
     @classmethod
     @asynccontextmanager
-    async def ours(cls, model: Path, slots: int, context: int) -> AsyncIterator[Server]:
+    async def ours(cls, model: Path, slots: int, context: int) -> AsyncIterator[PeerServer]:
         """Our kernel behind HTTP. It is never stopped: its kernel would take its worker for hung."""
         command = module_command("aios.bench.llm.endpoint", str(model), str(slots), str(context))
         path = {"PYTHONPATH": child_path()}

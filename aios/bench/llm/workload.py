@@ -137,7 +137,7 @@ def _chat(messages: tuple[Message, ...], tokens: int) -> Chat:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class ConversationTurn:
     """What one turn of an agent's conversation took, in tokens."""
 
     prompt: int
@@ -145,13 +145,13 @@ class Turn:
     """Those of the answer whose state was computed: not the last one, unless the end of the text followed it."""
 
     @classmethod
-    def of(cls, reply: ChatReply) -> Turn:
+    def of(cls, reply: ChatReply) -> ConversationTurn:
         """As its reply says."""
         return cls(reply.usage.prompt_tokens, reply.usage.completion_tokens - (reply.finish == "length"))
 
 
 def recomputed_share(
-    agents: Sequence[Sequence[Turn]], shared: int, before: Mapping[str, int], after: Mapping[str, int]
+    agents: Sequence[Sequence[ConversationTurn]], shared: int, before: Mapping[str, int], after: Mapping[str, int]
 ) -> float:
     """Tokens read though their state had been computed before, over all tokens of prompts; never below 0.
 

@@ -31,7 +31,7 @@ SPREAD = (*ON_DATA, "length.mmlu_unseen_apgr")
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class RouteSize:
     """How much of everything."""
 
     seeds: Sequence[int]
@@ -48,8 +48,8 @@ class Size:
     """Of live calls: the times of simulated ones are multiplied by it."""
 
 
-FULL = Size(route_data.SEEDS, None, 2000, 2000, 400, 60)
-QUICK = Size(range(1), 400, 200, 200, 100, 15, 0.1)
+FULL = RouteSize(route_data.SEEDS, None, 2000, 2000, 400, 60)
+QUICK = RouteSize(range(1), 400, 200, 200, 100, 15, 0.1)
 
 
 def main(quick: bool, data: Path | None = None) -> Report:
@@ -57,7 +57,7 @@ def main(quick: bool, data: Path | None = None) -> Report:
     return report(QUICK if quick else FULL, data or (DEFAULT if DEFAULT.is_dir() else None))
 
 
-def report(size: Size, data: Path | None) -> Report:
+def report(size: RouteSize, data: Path | None) -> Report:
     """Everything; without data, what needs none. Raises NotFound and BadRequest for data that is not there or wrong."""
     with progress() as tell:
         sets = {"mmlu": route_data.mmlu(data), "gsm8k": route_data.gsm8k(data)} if data else {}
@@ -79,14 +79,14 @@ def report(size: Size, data: Path | None) -> Report:
     return Report.of("route", ordered | figures, GOALS, missing=missing, notes=notes, charts=charts)
 
 
-def _on_data(size: Size, sets: Mapping[str, Questions], tell: Callable[[str], None]) -> dict[str, list[float]]:
+def _on_data(size: RouteSize, sets: Mapping[str, Questions], tell: Callable[[str], None]) -> dict[str, list[float]]:
     if not sets:
         return {}
     cases = list(choosing.cases(sets, size.seeds, size.most))
     return choosing.measure(cases, tell) | judging.measure(sets["gsm8k"], size.seeds, size.most, tell)
 
 
-def _notes(size: Size, found: Mapping[str, Sequence[float]]) -> list[str]:
+def _notes(size: RouteSize, found: Mapping[str, Sequence[float]]) -> list[str]:
     """How the figures came about, and how far those of single splits are apart."""
     notes = []
     if found:

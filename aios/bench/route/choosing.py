@@ -10,8 +10,8 @@ import numpy as np
 
 from aios.bench import route_data
 from aios.bench.route_data import Floats, Questions, Split
-from aios.routing.features import Text
-from aios.routing.knn import Nearest
+from aios.routing.features import QuestionText
+from aios.routing.knn import NearestQuestions
 from aios.routing.quality import Linear, Quality
 
 USUAL = {"weak": 0.5, "strong": 0.5}
@@ -29,7 +29,7 @@ STRATEGIES = ("learned", "length", "prompt_length", "tfidf", "knn", "random", "o
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class RoutingCase:
     """A split of a set of questions."""
 
     name: str
@@ -38,16 +38,16 @@ class Case:
     split: Split
 
 
-def cases(sets: Mapping[str, Questions], seeds: Sequence[int], most: int | None) -> Iterator[Case]:
+def cases(sets: Mapping[str, Questions], seeds: Sequence[int], most: int | None) -> Iterator[RoutingCase]:
     """MMLU with subjects seen and unseen, GSM8K: a split for each seed, with at most so many to learn from."""
     mmlu, gsm8k = sets["mmlu"], sets["gsm8k"]
     for seed in seeds:
-        yield Case("mmlu_seen", seed, mmlu, _part(route_data.seen(len(mmlu), seed), seed, most))
-        yield Case("mmlu_unseen", seed, mmlu, _part(route_data.unseen(mmlu.subjects, seed), seed, most))
-        yield Case("gsm8k", seed, gsm8k, _part(route_data.seen(len(gsm8k), seed), seed, most))
+        yield RoutingCase("mmlu_seen", seed, mmlu, _part(route_data.seen(len(mmlu), seed), seed, most))
+        yield RoutingCase("mmlu_unseen", seed, mmlu, _part(route_data.unseen(mmlu.subjects, seed), seed, most))
+        yield RoutingCase("gsm8k", seed, gsm8k, _part(route_data.seen(len(gsm8k), seed), seed, most))
 
 
-def measure(cases: Sequence[Case], tell: Callable[[str], None]) -> dict[str, list[float]]:
+def measure(cases: Sequence[RoutingCase], tell: Callable[[str], None]) -> dict[str, list[float]]:
     """Each figure of each strategy, on every split that it is measured on."""
     found: defaultdict[str, list[float]] = defaultdict(list)
     for case in cases:
@@ -82,7 +82,7 @@ def _figures(score: Floats, weak: Floats, strong: Floats) -> dict[str, float]:
     }
 
 
-def _scores(strategy: str, case: Case, asked: Sequence[str]) -> Floats:
+def _scores(strategy: str, case: RoutingCase, asked: Sequence[str]) -> Floats:
     """How much better the strong model's answer is expected to be, for each question."""
     match strategy:
         case "random":
@@ -96,19 +96,19 @@ def _scores(strategy: str, case: Case, asked: Sequence[str]) -> Floats:
         case "length":
             return _learnt(Linear(USUAL, words=False), case, asked)
         case "knn":
-            return _learnt(Nearest(USUAL), case, asked)
+            return _learnt(NearestQuestions(USUAL), case, asked)
         case _:
             return _learnt(Linear(USUAL), case, asked)
 
 
-def _learnt(quality: Quality, case: Case, asked: Sequence[str], length: int | None = None) -> Floats:
+def _learnt(quality: Quality, case: RoutingCase, asked: Sequence[str], length: int | None = None) -> Floats:
     questions = case.questions
     for at in case.split.fit:
-        text = Text.of(questions.prompts[at], length)
+        text = QuestionText.of(questions.prompts[at], length)
         quality.learn(text, "weak", float(questions.weak[at]))
         quality.learn(text, "strong", float(questions.strong[at]))
     quality.settle()
-    texts = [Text.of(prompt, length) for prompt in asked]
+    texts = [QuestionText.of(prompt, length) for prompt in asked]
     return np.array([quality.predict(text, "strong") - quality.predict(text, "weak") for text in texts])
 
 

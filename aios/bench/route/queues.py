@@ -15,7 +15,7 @@ from aios.kernel import Kernel, Lane
 from aios.models.scripted import ScriptedModel
 from aios.record import MemoryJournal
 from aios.routing.dispatch import Dispatch
-from aios.routing.forecast import Load
+from aios.routing.forecast import QueueLoad
 from aios.routing.retries import Retries
 from aios.routing.router import Router
 from aios.scheduler import Fifo
@@ -64,8 +64,8 @@ async def _latency(strategy: str, load: Workload) -> float:
     models = {name: _endpoint(name, load.pace) for name in (BUSY, IDLE)}
     lanes: dict[str, Lane] = {}
 
-    def load_of(name: str) -> Load:
-        return Load(lanes[name].running, lanes[name].waiting, lanes[name].width)
+    def load_of(name: str) -> QueueLoad:
+        return QueueLoad(lanes[name].running, lanes[name].waiting, lanes[name].width)
 
     router = Router(models, strategy, load=load_of)
     for name, model in models.items():

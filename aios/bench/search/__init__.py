@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from aios.artifacts import EMBEDDER
 from aios.bench import Bound, Report, at_least, at_most
 from aios.bench.chart import Chart
 from aios.bench.progress import progress
 from aios.bench.search import concurrent, latency, leaks, minilm, quality, sets, speed, tasks, versions
-from aios.bench.search.kept import Kept
+from aios.bench.search.kept import KeptVectors
 from aios.config import home
-from aios.setup import EMBEDDER
 from aios_storage.embedders import Embedder
 from aios_storage.embedders.granite import Granite
 from aios_syscalls.errors import ModelFailed
@@ -43,7 +43,7 @@ OF_SETS: Mapping[str, tuple[Bound, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class SearchSize:
     """How much of everything."""
 
     questions: tuple[int, int] | None
@@ -61,14 +61,14 @@ class Size:
     """Calls that look for what is private."""
 
 
-FULL = Size(None, 100, 1000, 10_000, latency.CHUNKS, 200, None, (8, 1000), 10_000)
-QUICK = Size((30, 500_000), 10, 300, 2_000, 10_000, 60, 40, (3, 40), 300)
+FULL = SearchSize(None, 100, 1000, 10_000, latency.CHUNKS, 200, None, (8, 1000), 10_000)
+QUICK = SearchSize((30, 500_000), 10, 300, 2_000, 10_000, 60, 40, (3, 40), 300)
 
 
 def main(quick: bool, data: Path | None = None) -> Report:
     """Everything, in some 25 minutes on two cores the first time; later the sets' vectors are known."""
     if not EMBEDDER.path.is_file():
-        raise ModelFailed(f"{EMBEDDER.what} is not at {EMBEDDER.path}; fetch it with: python -m aios.setup")
+        raise ModelFailed(f"{EMBEDDER.what} is not at {EMBEDDER.path}; fetch it with: python -m aios.artifacts")
     places = sets.places(data or sets.DEFAULT) if data or sets.DEFAULT.is_dir() else []
     embedder = Granite(EMBEDDER.path, threads=_cores())
     with progress() as tell, tempfile.TemporaryDirectory(prefix="aios-bench-", ignore_cleanup_errors=True) as work:
@@ -78,7 +78,7 @@ def main(quick: bool, data: Path | None = None) -> Report:
 class _Run:
     """One run: its figures, why some are missing, and what they have to keep to."""
 
-    def __init__(self, size: Size, embedder: Embedder, work: Path, tell: Callable[[str], None]) -> None:
+    def __init__(self, size: SearchSize, embedder: Embedder, work: Path, tell: Callable[[str], None]) -> None:
         self._size, self._embedder, self._work, self._tell = size, embedder, work, tell
         self._figures: dict[str, float | None] = {}
         self._missing: dict[str, str] = {}
@@ -111,7 +111,7 @@ class _Run:
             self._figures["hybrid_ge_parts"] = None
             self._missing["hybrid_ge_parts"] = f"there is no {sets.DEFAULT}; name a directory of sets with --data"
         texts: Mapping[str, str] = {f"{number}.txt": _made_up(number) for number in range(self._size.files)}
-        kept = Kept(self._embedder, home("cache") / "bench" / "vectors.db")
+        kept = KeptVectors(self._embedder, home("cache") / "bench" / "vectors.db")
         try:
             for place in places:
                 each = sets.read(place, self._size.questions)

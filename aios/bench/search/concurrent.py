@@ -27,7 +27,7 @@ CHANGES = ("write", "append", "both", "rollback")
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ConcurrentRecord:
     """What one agent did to one file: in which version it found or left it, and between which times, in ns."""
 
     path: str
@@ -50,7 +50,7 @@ def measure(processes: int, operations: int) -> dict[str, float]:
         began = time.perf_counter()
         answers = anyio.run(_run, root, Path(scratch, "run"), processes, operations)
         took = time.perf_counter() - began
-        records = [Record(*each) for answer in answers for each in answer["records"]]
+        records = [ConcurrentRecord(*each) for answer in answers for each in answer["records"]]
         with Files(root) as files:
             wrong = faults(files, records)
             lost = sum(answer["added"] for answer in answers) - int(files.read(crowd_agent.COUNTER))
@@ -78,9 +78,9 @@ async def _run(root: Path, directory: Path, processes: int, operations: int) -> 
         return [json.loads(await user.wait(pid)) for pid in pids]
 
 
-def faults(files: Files, records: Sequence[Record]) -> list[str]:
+def faults(files: Files, records: Sequence[ConcurrentRecord]) -> list[str]:
     """Why the records are not of files on which one change or look follows another; empty where they are."""
-    by_path: dict[str, list[Record]] = defaultdict(list)
+    by_path: dict[str, list[ConcurrentRecord]] = defaultdict(list)
     for record in records:
         by_path[record.path].append(record)
     found = []
@@ -90,10 +90,10 @@ def faults(files: Files, records: Sequence[Record]) -> list[str]:
     return found
 
 
-def _content(files: Files, history: Mapping[int, Version], records: Sequence[Record]) -> list[str]:
+def _content(files: Files, history: Mapping[int, Version], records: Sequence[ConcurrentRecord]) -> list[str]:
     """Each change is one version with just its bytes, each version but a deletion one change, each look one version."""
     found = []
-    made: dict[int, Record] = {}
+    made: dict[int, ConcurrentRecord] = {}
     for record in records:
         version = history.get(record.version or 0)
         if version is None:
@@ -122,7 +122,7 @@ def _content(files: Files, history: Mapping[int, Version], records: Sequence[Rec
     return found
 
 
-def _order(records: Sequence[Record]) -> list[str]:
+def _order(records: Sequence[ConcurrentRecord]) -> list[str]:
     """In the order of versions nothing comes before what was over when it began; that is all linearizability asks.
 
     Herlihy and Wing 1990, for a register whose every value has a number.

@@ -17,13 +17,13 @@ COUNTER = "counter"
 async def main(agent: Agent, task: str) -> str:
     """Run `operations` random calls on `files` shared files; the record of each, as JSON."""
     order = json.loads(task)
-    worker = Worker(agent, order["name"], random.Random(order["seed"]), order["files"])
+    worker = CrowdWorker(agent, order["name"], random.Random(order["seed"]), order["files"])
     for count in range(order["operations"]):
         await worker.step(count)
     return json.dumps({"records": worker.records, "added": worker.added, "refused": worker.refused})
 
 
-class Worker:
+class CrowdWorker:
     """Does one call after the other. A record is `[path, kind, version, what, begin, end]`, times in ns."""
 
     def __init__(self, agent: Agent, name: str, dice: random.Random, files: int) -> None:

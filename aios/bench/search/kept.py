@@ -12,7 +12,7 @@ import numpy as np
 from aios_storage.embedders import Embedder, Floats
 
 
-class Kept:
+class KeptVectors:
     """Another embedder, whose documents' vectors are kept in a file by the hash of their text, as float16."""
 
     def __init__(self, embedder: Embedder, path: Path) -> None:

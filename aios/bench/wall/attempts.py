@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from aios.bench.wall.probes import LIBC, NUMBERS, PROBES, SECRET, Probe, Target, call
+from aios.bench.wall.probes import LIBC, NUMBERS, PROBES, SECRET, Probe, ProbeTarget, call
 from aios.hosts import dry_wall, landlock, scratch, seccomp
 from aios.hosts.enclosure import enclose
 from aios.hosts.wall import Level, Wall, put_up, python_files
@@ -29,7 +29,7 @@ CLOSED = ("home", "state")
 """Directories that agents have no business in."""
 
 
-def prepare(place: Path, victim: int, address: int, held: list[socket.socket]) -> Target:
+def prepare(place: Path, victim: int, address: int, held: list[socket.socket]) -> ProbeTarget:
     """What there is to be reached: files, sockets and shared memory of this process, and the word of a victim."""
     for directory in ("home/.ssh", "state", "sibling", "programs", "spare.d"):
         (place / directory).mkdir(parents=True)
@@ -52,17 +52,17 @@ def prepare(place: Path, victim: int, address: int, held: list[socket.socket]) -
     ctypes.memmove(LIBC.shmat(shared, None, 0), SECRET, len(SECRET))
     queue, semaphores = call(NUMBERS["msgget"], 0, 0o600), call(NUMBERS["semget"], 0, 1, 0o600)
     ports = tcp.getsockname()[1], udp.getsockname()[1]
-    return Target(place, place / "home/.ssh/id", victim, address, *ports, *names, shared, queue, semaphores)
+    return ProbeTarget(place, place / "home/.ssh/id", victim, address, *ports, *names, shared, queue, semaphores)
 
 
-def remove(target: Target) -> None:
+def remove(target: ProbeTarget) -> None:
     """What would outlive this process."""
     call(NUMBERS["shmctl"], target.shared, 0, None)
     call(NUMBERS["msgctl"], target.queue, 0, None)
     call(NUMBERS["semctl"], target.semaphores, 0, 0, 0)
 
 
-def restore(target: Target) -> None:
+def restore(target: ProbeTarget) -> None:
     """As it was: a probe may have succeeded."""
     scratch.remove(target.place / "scratch")
     (target.place / "scratch").mkdir(mode=0o700)
@@ -82,7 +82,7 @@ def restore(target: Target) -> None:
 
 
 @dataclass(frozen=True)
-class Kind:
+class WallKind:
     """A kind of wall to try, and on which system: with this version of Landlock at most, with or without seccomp."""
 
     level: Level | None
@@ -93,18 +93,18 @@ class Kind:
     """Not put up: what it would have refused is noted, and is the error that a probe ends with."""
 
 
-CONTROL = {"control": Kind(None)}
+CONTROL = {"control": WallKind(None)}
 KINDS = {
     **CONTROL,
-    "auto": Kind("auto"),
-    "auto without Landlock": Kind("auto", landlock=0),
-    "exec": Kind("exec"),
+    "auto": WallKind("auto"),
+    "auto without Landlock": WallKind("auto", landlock=0),
+    "exec": WallKind("exec"),
 }
 OLDER = {
     **CONTROL,
-    **{f"Landlock {version}": Kind("auto", landlock=version) for version in (1, 2, 3, 4, 5, 6)},
-    "without seccomp": Kind("auto", seccomp=False),
-    "without both": Kind("auto", landlock=0, seccomp=False),
+    **{f"Landlock {version}": WallKind("auto", landlock=version) for version in (1, 2, 3, 4, 5, 6)},
+    "without seccomp": WallKind("auto", seccomp=False),
+    "without both": WallKind("auto", landlock=0, seccomp=False),
 }
 """Systems of other years, and other builds."""
 OF_LANDLOCK = ("files", "proc", "devices", "network", "processes", "passing")
@@ -113,7 +113,7 @@ NO_FILTERS = seccomp.Condition(0, (seccomp.PR_SET_SECCOMP,), allows=False)
 NO_WALL, NOTES = "no wall: ", "noted"
 
 
-def attempt(probe: Probe, target: Target, kind: Kind) -> str | None:
+def attempt(probe: Probe, target: ProbeTarget, kind: WallKind) -> str | None:
     """The error that a probe ends with in a process of its own; None if it got through.
 
     Raises OSError where the wall could not be put up: that is neither.
@@ -137,7 +137,7 @@ def attempt(probe: Probe, target: Target, kind: Kind) -> str | None:
     return (None if status == 0 else f"ended with {status}") if not said else (None if said == "through" else said)
 
 
-def outcome(probe: Probe, target: Target, kind: Kind) -> str:
+def outcome(probe: Probe, target: ProbeTarget, kind: WallKind) -> str:
     """Puts the wall up around this process and tries the probe: "through", or the error."""
     signal.alarm(20)
     try:
@@ -153,7 +153,7 @@ def outcome(probe: Probe, target: Target, kind: Kind) -> str:
     return "through"
 
 
-def _enter(target: Target, kind: Kind) -> None:
+def _enter(target: ProbeTarget, kind: WallKind) -> None:
     room = target.place / "scratch"
     os.chdir(room)
     if kind.level is None:
@@ -168,20 +168,23 @@ def _enter(target: Target, kind: Kind) -> None:
         put_up(wall)
 
 
-def _make_older(kind: Kind) -> None:
+def _make_older(kind: WallKind) -> None:
     """Have this process see a system that has less. Raises OSError where that cannot be."""
     versions = min(kind.landlock, landlock.version())
     landlock.version = lambda: versions  # type: ignore[assignment]
-    missing = [seccomp.Rule("landlock_create_ruleset", (444, 444))] if not kind.landlock else []
+    missing = [seccomp.SeccompRule("landlock_create_ruleset", (444, 444))] if not kind.landlock else []
     if not kind.seccomp:
-        missing += [seccomp.Rule("seccomp", (317, 277)), seccomp.Rule("prctl", (157, 167), condition=NO_FILTERS)]
+        missing += [
+            seccomp.SeccompRule("seccomp", (317, 277)),
+            seccomp.SeccompRule("prctl", (157, 167), condition=NO_FILTERS),
+        ]
     if missing:
         LIBC.prctl(38, 1, 0, 0, 0)
         if not seccomp.install(missing) and seccomp.available():
             raise OSError("what an older system has not could not be taken away")
 
 
-def _noted(target: Target) -> str | None:
+def _noted(target: ProbeTarget) -> str | None:
     """What was noted of a probe, and is not for the next one."""
     notes = target.place / NOTES
     acts = dry_wall.read(notes.read_text().splitlines())
@@ -202,20 +205,20 @@ def tried_on_older(place: Path) -> Found:
     return tried(place, OLDER, {name: each for name, each in PROBES.items() if name.partition(": ")[0] in OF_LANDLOCK})
 
 
-def tried(place: Path, kinds: Mapping[str, Kind] = KINDS, probes: Mapping[str, Probe] = PROBES) -> Found:
+def tried(place: Path, kinds: Mapping[str, WallKind] = KINDS, probes: Mapping[str, Probe] = PROBES) -> Found:
     """What came of probes behind each kind of wall, around what is made in an empty directory to be reached."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     with _target(place) as target:
         return {name: {each: _afresh(probes[each], target, kind) for each in probes} for name, kind in kinds.items()}
 
 
-def _afresh(probe: Probe, target: Target, kind: Kind) -> str | None:
+def _afresh(probe: Probe, target: ProbeTarget, kind: WallKind) -> str | None:
     restore(target)
     return attempt(probe, target, kind)
 
 
 @contextmanager
-def _target(place: Path) -> Iterator[Target]:
+def _target(place: Path) -> Iterator[ProbeTarget]:
     held: list[socket.socket] = []
     command = code_command(VICTIM)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as victim:

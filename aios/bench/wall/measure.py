@@ -33,7 +33,7 @@ ITEMS = list(enumerate(HONEST))
 
 
 @dataclass(frozen=True)
-class Size:
+class WallSize:
     """How much is measured."""
 
     kinds: tuple[str, ...] = tuple(KINDS)
@@ -46,7 +46,7 @@ class Size:
 
 def main(place: Path, quick: bool) -> None:
     """Measure as this user, in an empty directory of this user's."""
-    size = Size(kinds=("control", "auto"), levels=("off", "auto"), pairs=40, warm=10) if quick else Size()
+    size = WallSize(kinds=("control", "auto"), levels=("off", "auto"), pairs=40, warm=10) if quick else WallSize()
     found = {
         "honest": anyio.run(_honest, _new(place, "honest"), size),
         "pairs": anyio.run(_spawns, _new(place, "spawns"), size),
@@ -62,7 +62,7 @@ def _new(place: Path, name: str) -> Path:
     return made
 
 
-def _probes(place: Path, size: Size) -> Found:
+def _probes(place: Path, size: WallSize) -> Found:
     return tried(place, {name: KINDS[name] for name in size.kinds})
 
 
@@ -82,7 +82,7 @@ async def _ended(kernel: Kernel, program: str) -> str | None:
     return None if error is None else str(error["message"])
 
 
-async def _honest(place: Path, size: Size) -> Found:
+async def _honest(place: Path, size: WallSize) -> Found:
     """By level and what a program does: its error, or None."""
     (place / "neighbour.py").write_text(NEIGHBOUR)
     found: Found = {}
@@ -101,7 +101,7 @@ def _write(place: Path, name: str, level: Level, code: str) -> str:
     return name
 
 
-async def _spawns(place: Path, size: Size) -> list[tuple[float, float]]:
+async def _spawns(place: Path, size: WallSize) -> list[tuple[float, float]]:
     """Seconds from spawn to result, with the wall and without, one right after the other; who is first changes."""
     (place / "nothing.py").write_text(NOTHING)
     pairs = []

@@ -44,7 +44,7 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True)
-class Target:
+class ProbeTarget:
     """What there is to be reached: all of it this user's."""
 
     place: Path
@@ -60,7 +60,7 @@ class Target:
     semaphores: int
 
 
-Probe = Callable[[Target], object]
+Probe = Callable[[ProbeTarget], object]
 
 
 def call(number: int | None, *arguments: object) -> int:
@@ -76,7 +76,7 @@ def call(number: int | None, *arguments: object) -> int:
 def reaches(name: str, *arguments: object) -> Probe:
     """Whether the call gets to where it looks at its arguments, which are none that it could do anything with."""
 
-    def probe(_target: Target) -> None:
+    def probe(_target: ProbeTarget) -> None:
         try:
             call(NUMBERS[name], *arguments)
         except OSError as error:
@@ -109,7 +109,7 @@ def changed(path: Path, change: Callable[[], object]) -> None:
         raise Stopped(path)
 
 
-def in_thread(target: Target, probe: Probe) -> None:
+def in_thread(target: ProbeTarget, probe: Probe) -> None:
     errors: list[BaseException] = []
 
     def work() -> None:
@@ -125,7 +125,7 @@ def in_thread(target: Target, probe: Probe) -> None:
         raise errors[0]
 
 
-def c_open(target: Target) -> None:
+def c_open(target: ProbeTarget) -> None:
     """The name as Python sees it ends in .py; as C sees it, it ends at the zero."""
     name = ctypes.create_string_buffer(os.fsencode(target.secret) + b"\0.py")
     fd = LIBC.open(name, os.O_RDONLY)
@@ -134,48 +134,48 @@ def c_open(target: Target) -> None:
     assert os.read(fd, 100) == SECRET
 
 
-def by_link(target: Target) -> None:
+def by_link(target: ProbeTarget) -> None:
     os.symlink(target.secret, "link")
     read("link")
 
 
-def by_hard_link(target: Target) -> None:
+def by_hard_link(target: ProbeTarget) -> None:
     os.link(target.secret, target.secret.with_name("hard"))
 
 
-def by_descriptor_of_path(target: Target) -> None:
+def by_descriptor_of_path(target: ProbeTarget) -> None:
     place = os.open(target.secret, os.O_PATH)
     read(f"/proc/self/fd/{place}")
 
 
-def by_directory_descriptor(target: Target) -> None:
+def by_directory_descriptor(target: ProbeTarget) -> None:
     directory = os.open(target.secret.parent, os.O_PATH | os.O_DIRECTORY)
     assert os.read(os.open(target.secret.name, os.O_RDONLY, dir_fd=directory), 100) == SECRET
 
 
-def by_change_of_directory(target: Target) -> None:
+def by_change_of_directory(target: ProbeTarget) -> None:
     os.chdir(target.secret.parent)
     read(target.secret.name)
 
 
-def by_map(target: Target) -> None:
+def by_map(target: ProbeTarget) -> None:
     with open(target.secret, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
         assert data[:] == SECRET
 
 
-def openat2(target: Target) -> None:
+def openat2(target: ProbeTarget) -> None:
     how = struct.pack("QQQ", os.O_RDONLY, 0, 0)
     path = ctypes.c_char_p(os.fsencode(target.secret))
     call(437, ctypes.c_int(-100), path, how, ctypes.c_size_t(len(how)))
 
 
-def fork(_target: Target) -> None:
+def fork(_target: ProbeTarget) -> None:
     if (child := os.fork()) == 0:
         os._exit(0)
     os.waitpid(child, 0)
 
 
-def double_fork(_target: Target) -> None:
+def double_fork(_target: ProbeTarget) -> None:
     if (child := os.fork()) == 0:
         os.setsid()
         os.fork()
@@ -184,7 +184,7 @@ def double_fork(_target: Target) -> None:
 
 
 def raw_clone(flags: int) -> Probe:
-    def probe(_target: Target) -> None:
+    def probe(_target: ProbeTarget) -> None:
         child = call(NUMBERS["clone"], ctypes.c_ulong(flags), None, None, None, None)
         if child == 0:
             os._exit(0)
@@ -193,7 +193,7 @@ def raw_clone(flags: int) -> Probe:
     return probe
 
 
-def clone3(_target: Target) -> None:
+def clone3(_target: ProbeTarget) -> None:
     arguments = struct.pack("8Q", 0, 0, 0, 0, signal.SIGCHLD, 0, 0, 0)
     child = call(435, arguments, ctypes.c_size_t(len(arguments)))
     if child == 0:
@@ -205,7 +205,7 @@ def run_program(*command: str) -> Probe:
     return lambda _target: subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-def other_abi(_target: Target) -> None:
+def other_abi(_target: ProbeTarget) -> None:
     """getpid by the numbers of 32 bits, as `int 0x80` has them."""
     if platform.machine() != "x86_64":
         raise OSError(errno.ENOSYS, "no such ABI")
@@ -216,8 +216,8 @@ def other_abi(_target: Target) -> None:
         raise OSError(-answer, "int 0x80")
 
 
-def connect(family: int, kind: int, where: Callable[[Target], Any]) -> Probe:
-    def probe(target: Target) -> None:
+def connect(family: int, kind: int, where: Callable[[ProbeTarget], Any]) -> Probe:
+    def probe(target: ProbeTarget) -> None:
         with socket.socket(family, kind) as sock:
             sock.settimeout(2)
             sock.connect(where(target))
@@ -225,13 +225,13 @@ def connect(family: int, kind: int, where: Callable[[Target], Any]) -> Probe:
     return probe
 
 
-def datagram(target: Target) -> None:
+def datagram(target: ProbeTarget) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.sendto(b"x", ("127.0.0.1", target.udp))
 
 
 def listen(where: Any, family: int = socket.AF_INET) -> Probe:
-    def probe(_target: Target) -> None:
+    def probe(_target: ProbeTarget) -> None:
         with socket.socket(family) as sock:
             sock.bind(where)
             sock.listen()
@@ -239,20 +239,20 @@ def listen(where: Any, family: int = socket.AF_INET) -> Probe:
     return probe
 
 
-def give_descriptor(target: Target) -> None:
+def give_descriptor(target: ProbeTarget) -> None:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect(target.unix)
         socket.send_fds(sock, [b"x"], [0])
 
 
-def pair_connects(target: Target) -> None:
+def pair_connects(target: ProbeTarget) -> None:
     """A socket that it has already, connected to another one."""
     one, _ = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     one.connect(target.unix + ".datagrams")
     one.send(b"x")
 
 
-def pair_sends(target: Target) -> None:
+def pair_sends(target: ProbeTarget) -> None:
     one, _ = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     call(NUMBERS["connect"], one.fileno(), struct.pack("H", 0), 2)
     one.sendto(b"x", target.unix + ".datagrams")
@@ -261,7 +261,7 @@ def pair_sends(target: Target) -> None:
 def pair_reaches(kind: int) -> Probe:
     """A datagram of a pair goes to whoever is named with it, and may carry a descriptor."""
 
-    def probe(target: Target) -> None:
+    def probe(target: ProbeTarget) -> None:
         one, _ = socket.socketpair(socket.AF_UNIX, kind)
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", 0))
         one.sendmsg([b"x"], [rights], 0, target.unix + ".datagrams")
@@ -269,7 +269,7 @@ def pair_reaches(kind: int) -> Probe:
     return probe
 
 
-def word(target: Target, path: str) -> None:
+def word(target: ProbeTarget, path: str) -> None:
     with open(f"/proc/{target.victim}/{path}", "rb", 0) as file:
         file.seek(target.address)
         assert file.read(len(SECRET)) == SECRET
@@ -279,7 +279,7 @@ def victims(name: str) -> Probe:
     return lambda target: Path(f"/proc/{target.victim}/{name}").read_bytes()
 
 
-def by_call(target: Target) -> None:
+def by_call(target: ProbeTarget) -> None:
     data = ctypes.create_string_buffer(len(SECRET))
     ours = struct.pack("QQ", ctypes.addressof(data), len(SECRET))
     theirs = struct.pack("QQ", target.address, len(SECRET))
@@ -294,16 +294,16 @@ def by_call(target: Target) -> None:
     )
 
 
-def signals(target: Target) -> None:
+def signals(target: ProbeTarget) -> None:
     os.kill(target.victim, signal.SIGWINCH)
 
 
-def signals_by_owner(target: Target) -> None:
+def signals_by_owner(target: ProbeTarget) -> None:
     one, _ = socket.socketpair()
     call(NUMBERS["fcntl"], one.fileno(), 8, ctypes.c_long(target.victim))
 
 
-def attach(target: Target) -> None:
+def attach(target: ProbeTarget) -> None:
     LIBC.shmat.restype = ctypes.c_void_p
     at = LIBC.shmat(target.shared, None, 0)
     if at in (None, ctypes.c_void_p(-1).value):
@@ -311,13 +311,13 @@ def attach(target: Target) -> None:
     assert ctypes.string_at(at, len(SECRET)) == SECRET
 
 
-def message(target: Target) -> None:
+def message(target: ProbeTarget) -> None:
     buffer = ctypes.create_string_buffer(struct.pack("l", 1) + b"x")
     call(NUMBERS["msgsnd"], target.queue, buffer, ctypes.c_size_t(1), 0o4000)
 
 
 def raise_limit(which: int, to: int) -> Probe:
-    def probe(_target: Target) -> None:
+    def probe(_target: ProbeTarget) -> None:
         resource.setrlimit(which, (to, to))
 
     return probe
@@ -326,7 +326,7 @@ def raise_limit(which: int, to: int) -> Probe:
 def then_read(attempt: Callable[[], object]) -> Probe:
     """Take the wall down, then see whether it is."""
 
-    def probe(target: Target) -> None:
+    def probe(target: ProbeTarget) -> None:
         attempt()
         read(target.secret)
 
@@ -349,33 +349,33 @@ def an_allowing_filter() -> None:
     socket.socket().close()
 
 
-def import_what_is_written(target: Target) -> None:
+def import_what_is_written(target: ProbeTarget) -> None:
     """A module that others import, changed."""
     write(target.place / "programs" / "neighbour.py")
 
 
-def fill_memory(_target: Target) -> None:
+def fill_memory(_target: ProbeTarget) -> None:
     mmap.mmap(-1, 6 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000).close()
 
 
-def large_file(_target: Target) -> None:
+def large_file(_target: ProbeTarget) -> None:
     fd = os.open("large", os.O_RDWR | os.O_CREAT, 0o600)
     os.ftruncate(fd, 1 << 30)
     os.unlink("large")
 
 
-def many_descriptors(_target: Target) -> None:
+def many_descriptors(_target: ProbeTarget) -> None:
     held = [os.open("/dev/null", os.O_RDONLY) for _ in range(300)]
     for fd in held:
         os.close(fd)
 
 
-def hidden_file(_target: Target) -> None:
+def hidden_file(_target: ProbeTarget) -> None:
     """A file in memory, which no limit of memory counts."""
     os.close(os.memfd_create("x"))
 
 
-def write_shared(_target: Target) -> None:
+def write_shared(_target: ProbeTarget) -> None:
     name = Path("/dev/shm", f"aios-{os.getpid()}")
     name.write_bytes(b"x")
     name.unlink()
@@ -384,7 +384,7 @@ def write_shared(_target: Target) -> None:
 def device(path: str) -> Probe:
     """Opening it as a C library does, for reading or writing."""
 
-    def probe(_target: Target) -> None:
+    def probe(_target: ProbeTarget) -> None:
         for flags in (os.O_RDONLY, os.O_WRONLY, os.O_RDWR):
             if (fd := LIBC.open(path.encode(), flags | os.O_NONBLOCK | os.O_NOCTTY)) >= 0:
                 os.close(fd)
@@ -394,18 +394,18 @@ def device(path: str) -> Probe:
     return probe
 
 
-def make_device(_target: Target) -> None:
+def make_device(_target: ProbeTarget) -> None:
     os.mknod("memory", stat.S_IFCHR | 0o600, os.makedev(1, 1))
     os.unlink("memory")
 
 
-def close_program(target: Target) -> None:
+def close_program(target: ProbeTarget) -> None:
     """By a descriptor, which it may have."""
     program = target.place / "programs" / "agent.py"
     changed(program, lambda: os.fchmod(os.open(program, os.O_RDONLY), 0o400))
 
 
-def temporary(target: Target) -> None:
+def temporary(target: ProbeTarget) -> None:
     with tempfile.TemporaryFile(dir=target.place):
         pass
 

@@ -88,7 +88,7 @@ def usage(
     from aios.terminal.output import me, print_json, say, stdout
 
     start = moments.since(since) if since else 0.0
-    found = sums.Usage(by, start)
+    found = sums.UsageSums(by, start)
     broken: list[StorageFailed] = []
     if run is not None:
         found.read(resolve(run))

@@ -12,7 +12,7 @@ from aios.cli import flags
 from aios.terminal.exit import Code
 
 if TYPE_CHECKING:
-    from aios.cli.run.jobs import Job
+    from aios.cli.run.jobs import ProgramJob
     from aios.config import Config
 
 
@@ -152,7 +152,7 @@ def _write(file: Path, text: str) -> None:
         raise StorageFailed(f"{file} cannot be written: {error.strerror}; give another FILE") from error
 
 
-def _execute(jobs: Sequence[Job], config: Config, as_json: bool, **options: Any) -> Code:
+def _execute(jobs: Sequence[ProgramJob], config: Config, as_json: bool, **options: Any) -> Code:
     import functools
     import sys
 

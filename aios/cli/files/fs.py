@@ -19,8 +19,18 @@ from aios.boot import boot
 from aios.cli.files.root import place
 from aios.config import Config
 from aios.sdk import Agent
-from aios.sdk.files import Confirm, Operation, Outcome, Plan, Refused, Why, needs_confirmation, plan, run
-from aios.sdk.files.operations import Share
+from aios.sdk.files import (
+    Confirm,
+    Operation,
+    OperationOutcome,
+    OperationPlan,
+    RequestRefused,
+    Why,
+    needs_confirmation,
+    plan,
+    run,
+)
+from aios.sdk.files.operations import ShareLinkTo
 from aios.terminal.exit import Code, code_of
 from aios.terminal.output import out, print_json, say, talk
 
@@ -64,28 +74,28 @@ async def _execute(request: str, config: Config, options: Options) -> Code:
             chosen = await plan(agent, request, now, use_model=False)
             if not any(step.op in ("summarise", "compare") for step in chosen.steps) or options.dry_run:
                 return await _carry_out(agent, chosen, options)
-    except Refused as error:
+    except RequestRefused as error:
         if error.why is not Why.UNREAD or not options.model:
             return _refuse(error, options)
     async with boot(config) as started:
         agent = Agent(started.kernel.port(0), 0)
         try:
             chosen = await plan(agent, request, now)
-        except Refused as error:
+        except RequestRefused as error:
             return _refuse(error, options)
         return await _carry_out(agent, chosen, options)
 
 
-def _refuse(error: Refused, options: Options) -> Code:
+def _refuse(error: RequestRefused, options: Options) -> Code:
     say(error.message)
     if options.json:
         print_json({"refused": {"why": error.why, "message": error.message}})
     return CODES.get(error.why, Code.USAGE)
 
 
-async def _carry_out(agent: Agent, chosen: Plan, options: Options) -> Code:
+async def _carry_out(agent: Agent, chosen: OperationPlan, options: Options) -> Code:
     _show(chosen)
-    outcomes: list[Outcome] = []
+    outcomes: list[OperationOutcome] = []
     if not options.dry_run:
         async for outcome in run(agent, chosen, _confirmer(chosen, options)):
             outcomes.append(outcome)
@@ -96,16 +106,16 @@ async def _carry_out(agent: Agent, chosen: Plan, options: Options) -> Code:
     return _code(outcomes)
 
 
-async def _serve(outcomes: Sequence[Outcome]) -> None:
+async def _serve(outcomes: Sequence[OperationOutcome]) -> None:
     """Stay while a link that was made is good: this kernel serves it."""
     shares = [outcome.step for outcome in outcomes if outcome.state == "done"]
-    if longest := max((step.seconds for step in shares if isinstance(step, Share)), default=0):
+    if longest := max((step.seconds for step in shares if isinstance(step, ShareLinkTo)), default=0):
         sys.stdout.flush()
         say("the link is good while this command runs; Ctrl-C ends it")
         await anyio.sleep(longest)
 
 
-def _show(chosen: Plan) -> None:
+def _show(chosen: OperationPlan) -> None:
     """The plan, on stderr: stdout is for what the files say."""
     talk("plan:" if chosen.sure else "plan, as the model reads it, which may be wrong:")
     for number, step in enumerate(chosen.steps, 1):
@@ -113,7 +123,7 @@ def _show(chosen: Plan) -> None:
         talk(f"  {number}. {step.line}{asks}")
 
 
-def _confirmer(chosen: Plan, options: Options) -> Confirm:
+def _confirmer(chosen: OperationPlan, options: Options) -> Confirm:
     """Yes by flag only for what was read by rule; else a person at a terminal, and off one never."""
 
     async def confirm(step: Operation, touched: Sequence[str]) -> bool:
@@ -133,7 +143,7 @@ def _confirmer(chosen: Plan, options: Options) -> Confirm:
     return confirm
 
 
-def _tell(outcome: Outcome, options: Options) -> None:
+def _tell(outcome: OperationOutcome, options: Options) -> None:
     name = outcome.step.op
     match outcome.state:
         case "done" if not options.json:
@@ -146,12 +156,12 @@ def _tell(outcome: Outcome, options: Options) -> None:
             say(f"{name}: not done, since the step before was not")
 
 
-def _plain(outcome: Outcome) -> dict[str, Any]:
+def _plain(outcome: OperationOutcome) -> dict[str, Any]:
     said = {"op": outcome.step.op, "state": outcome.state, "text": outcome.text, "reply": outcome.reply or None}
     return said | ({"error": outcome.error.to_wire()} if outcome.error else {})
 
 
-def _code(outcomes: Sequence[Outcome]) -> Code:
+def _code(outcomes: Sequence[OperationOutcome]) -> Code:
     """Of the first step that was not done."""
     first = next((each for each in outcomes if each.state != "done"), None)
     if first is None:

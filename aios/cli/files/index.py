@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from aios.cli.files.open import opened
-from aios.cli.files.progress import Listener, Rate, State, listener
+from aios.cli.files.progress import IndexState, Listener, Rate, listener
 from aios.cli.files.results import flat
 from aios.cli.files.root import place, shown
 from aios.terminal.exit import Code
@@ -29,7 +29,7 @@ BATCH = 16
 """Pieces embedded before it is asked whether to go on."""
 NAMED = 3
 """Files that are named for each reason why files are left out."""
-NO_EMBEDDER = "there is no embedding model, so files are found by their words only; fetch it: python -m aios.setup"
+NO_EMBEDDER = "there is no embedding model, so files are found by their words only; fetch it: python -m aios.artifacts"
 
 
 def index(directories: Sequence[Path], *, watch: bool, as_json: bool) -> Code:
@@ -67,7 +67,7 @@ def take_in(library: Library, told: Listener, below: tuple[str, ...] = (".",)) -
         while library.embedder is not None and not beside.given_up and library.embed(BATCH):
             pass
 
-    beside = Beside(work)
+    beside = BackgroundIndexing(work)
     with beside:
         while not beside.wait(POLL_S):
             told.tell(tally.state())
@@ -120,12 +120,12 @@ class Tally:
         self._before = library.index.embeddings()
         self._rate = Rate()
 
-    def state(self) -> State:
+    def state(self) -> IndexState:
         """How far it is."""
         library = self._library
         count, pending = library.index.embeddings() - self._before, library.pending()
         speed = self._rate.of(count)
-        return State(
+        return IndexState(
             root=str(library.root),
             stage=self.stage,
             files=library.index.count(),
@@ -138,7 +138,7 @@ class Tally:
         )
 
 
-class Beside:
+class BackgroundIndexing:
     """Runs work in a thread; what it raises is raised where the block ends.
 
     When the block is left by an error the work is `given_up`: it should end soon, and is waited for a little.

@@ -72,8 +72,8 @@ def opened(root: Path, *, ask: bool = True) -> Iterator[Library]:
 
 def embedder() -> str | None:
     """The embedder in force, as `open_embedder` takes it; None where none is configured, or it was not fetched."""
+    from aios.artifacts import default_embedder
     from aios.cli.machine.settings import configuration
-    from aios.setup import default_embedder
 
     spec = configuration().files.embedder or default_embedder()
     return None if spec == "none" else spec

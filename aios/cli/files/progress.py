@@ -21,7 +21,7 @@ WINDOW_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class IndexState:
     """Where indexing is. A chunk is a piece of text of about a thousand characters, with a vector of its own."""
 
     root: str
@@ -57,7 +57,7 @@ class Rate:
 class Listener(Protocol):
     """Is told how far indexing is."""
 
-    def tell(self, state: State) -> None:
+    def tell(self, state: IndexState) -> None:
         """Take a state; the last one of a directory is done."""
 
     def note(self, text: str) -> None:
@@ -76,13 +76,13 @@ def listener(*, as_json: bool) -> Listener:
     if as_json:
         return Lines()
     live = console.is_terminal and not console.is_dumb_terminal and terminal_columns(sys.stderr) >= console.width
-    return Bar() if live else Plain()
+    return Bar() if live else PlainProgress()
 
 
-class Plain:
+class PlainProgress:
     """A line for each directory when it is done."""
 
-    def tell(self, state: State) -> None:
+    def tell(self, state: IndexState) -> None:
         if state.stage == "done":
             talk(summary(state))
 
@@ -98,15 +98,15 @@ class Plain:
         return None
 
 
-class Lines(Plain):
+class Lines(PlainProgress):
     """Each state as a line of JSON on stdout."""
 
-    def tell(self, state: State) -> None:
+    def tell(self, state: IndexState) -> None:
         print_json(asdict(state), line=True)
         sys.stdout.flush()
 
 
-class Bar(Plain):
+class Bar(PlainProgress):
     """A bar on stderr while it goes on, then the line."""
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class Bar(Plain):
         self._progress = Progress(*columns, console=stderr(), transient=True)
         self._task: TaskID | None = None
 
-    def tell(self, state: State) -> None:
+    def tell(self, state: IndexState) -> None:
         if state.stage == "done":
             self._progress.stop()
             super().tell(state)
@@ -138,7 +138,7 @@ class Bar(Plain):
         self._progress.stop()
 
 
-def describe(state: State) -> str:
+def describe(state: IndexState) -> str:
     """A state while it goes on."""
     told = f"{state.files:,} files"
     if state.stage == "embedding":
@@ -147,7 +147,7 @@ def describe(state: State) -> str:
     return told
 
 
-def summary(state: State) -> str:
+def summary(state: IndexState) -> str:
     """A directory that is done, in one line."""
     embedded = f"{state.chunks:,} {'chunk' if state.chunks == 1 else 'chunks'} embedded"
     told = f"{shown(Path(state.root))}: {state.files:,} {'file' if state.files == 1 else 'files'}, {embedded}"

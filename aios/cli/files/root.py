@@ -13,7 +13,7 @@ KEPT = ".aios"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class OpenedRoot:
     """A root, and a path in it that a command was given; `.` is the root itself."""
 
     root: Path
@@ -25,7 +25,7 @@ class Place:
         return (self.root / KEPT / "truth.db").is_file()
 
 
-def place(path: str | os.PathLike[str] = ".") -> Place:
+def place(path: str | os.PathLike[str] = ".") -> OpenedRoot:
     """Where `path`, which need not exist, lies: in the nearest directory at or above it that is indexed.
 
     Where none is, the root is the path itself when it is a directory, else its directory. A symbolic link in `path`
@@ -39,7 +39,7 @@ def place(path: str | os.PathLike[str] = ".") -> Place:
         whole = whole.resolve()
     start = whole if whole.is_dir() else whole.parent
     root = next((above for above in (start, *start.parents) if (above / KEPT).is_dir()), start)
-    return Place(root, whole.relative_to(root).as_posix())
+    return OpenedRoot(root, whole.relative_to(root).as_posix())
 
 
 def alike(path: str | os.PathLike[str]) -> str:
@@ -59,7 +59,7 @@ def _names(directory: str) -> list[str]:
         return []
 
 
-def indexed(path: str | os.PathLike[str] = ".") -> Place:
+def indexed(path: str | os.PathLike[str] = ".") -> OpenedRoot:
     """As `place`. Raises NotFound, with what to do, where nothing is indexed."""
     found = place(path)
     if not found.indexed:

@@ -77,7 +77,7 @@ def reembed(library: Library, *, as_json: bool) -> Code:
     elif library.embedder is not None:
         library.index.reembed(library.embedder.id, library.embedder.dimension)
     else:
-        raise ModelFailed("there is no embedding model to embed with; fetch it: python -m aios.setup")
+        raise ModelFailed("there is no embedding model to embed with; fetch it: python -m aios.artifacts")
     with listener(as_json=as_json) as told:
         take_in(library, told)
     return Code.OK

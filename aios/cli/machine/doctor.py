@@ -21,10 +21,10 @@ from typing import Literal
 
 import psutil
 
+from aios.artifacts import ARTIFACTS, Artifact, is_whole
 from aios.boot import describe_rung, learnt_answers, learnt_programs, memory, namespaces, rung
 from aios.config import home
 from aios.python import child_path, module_command
-from aios.setup import ARTIFACTS, Artifact, is_whole
 from aios_storage import openat2_supported
 
 DISTRIBUTION = "aios-kernel"
@@ -202,7 +202,7 @@ def _offload(built: Sequence[str], gpus: Sequence[str]) -> Check:
 
 
 def _artifact(artifact: Artifact) -> Check:
-    path, fix = artifact.path, f"{sys.executable} -m aios.setup"
+    path, fix = artifact.path, f"{sys.executable} -m aios.artifacts"
     name = artifact.what.removeprefix("the ")
     if not path.is_file():
         return Check(name, False, f"{path} is missing", fix)

@@ -9,10 +9,10 @@ from typing import Any
 
 from rich.table import Table
 
+from aios.artifacts import model_path
 from aios.boot import DEFAULT_MODEL, survey
 from aios.config import Config, LocalModelConfig, ModelConfig
 from aios.hosts import program as programs
-from aios.setup import model_path
 from aios.terminal.output import size
 from aios.terminal.table import grid, short
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from aios.cli.files.results import flat
 from aios.config import Config, LocalModelConfig, RemoteModelConfig, check_values, trust_store
 from aios.project import NAME, TIGHTENING, listed, setting_names
-from aios.regular import Regular, read_regular
+from aios.regular import RegularFile, read_regular
 from aios.terminal.exit import Code
 from aios.terminal.output import clean, out, print_json, say, talk
 from aios.toml_file import parse_toml
-from aios.trust import Record, check_writers
+from aios.trust import TrustRecord, check_writers
 from aios_syscalls import BadRequest, Denied, NotFound
 
 TOLD = ("models", "tools", "tool_sha256", "agents", "root", "isolate", "wall", "files", *TIGHTENING)
@@ -30,7 +30,7 @@ def trust(path: Path, *, yes: bool, as_json: bool) -> Code:
     check_writers(found)
     config = check_values(parse_toml(found.data, str(found.path)), str(found.path))
     tools = _tools(found, config)
-    record = Record(str(found.path), found.sha256, {name: tool.sha256 for name, tool in tools.items()})
+    record = TrustRecord(str(found.path), found.sha256, {name: tool.sha256 for name, tool in tools.items()})
     allows = list(allowed(config, record.tools))
     known = trust_store().record_of(found.path) == record
     if not as_json:
@@ -79,7 +79,7 @@ def _file(path: Path) -> Path:
     return path
 
 
-def _tools(found: Regular, config: Config) -> Mapping[str, Regular]:
+def _tools(found: RegularFile, config: Config) -> Mapping[str, RegularFile]:
     """The files whose functions the kernel would run. Raises Denied where others may write one."""
     tools = {str(tool): read_regular(found.path.parent / tool) for tool in config.tools}
     for tool in tools.values():
@@ -148,7 +148,7 @@ def _rest(config: Config) -> Iterator[str]:
         yield f"it sets {listed(names)}"
 
 
-def _show(found: Regular, allows: list[str]) -> None:
+def _show(found: RegularFile, allows: list[str]) -> None:
     lines = [f"  - {flat(clean(line))}" for line in allows or ["nothing changes"]]
     out("\n".join((flat(clean(f"{found.path} would have it so that")), *lines)))
     sys.stdout.flush()

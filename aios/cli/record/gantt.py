@@ -27,7 +27,7 @@ LEAST = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class GanttLane:
     """A process over time, one character a cell."""
 
     label: str
@@ -35,11 +35,11 @@ class Lane:
     cells: str
 
 
-def lanes(history: History, width: int) -> list[Lane]:
+def lanes(history: History, width: int) -> list[GanttLane]:
     """A lane of `width` cells for each process, children below their parents."""
     step = span(history, width)
     return [
-        Lane(
+        GanttLane(
             f"{record.pid:>3} {'  ' * depth}{label(record.program)}",
             record.state,
             cells(record, step, width, history.now),

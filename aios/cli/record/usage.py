@@ -65,7 +65,7 @@ class Sum:
 
 
 @dataclass(slots=True)
-class Usage:
+class UsageSums:
     """Sums by agent, model or day, of the calls since a time; those of family process take nothing and do not count.
 
     A call that was on several models counts at each, and once in the total.
@@ -81,7 +81,7 @@ class Usage:
 
     def read(self, run: RunRecord) -> None:
         """Add a run, whole or not at all, holding no more of it in memory than what is open. Raises StorageFailed."""
-        found = Usage(self.by, self.since)
+        found = UsageSums(self.by, self.since)
         try:
             found._read(run)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -171,7 +171,7 @@ def recorded(since: float = 0.0) -> Iterator[RunRecord]:
     return (run for run in runs(journal_path()) if run.written >= since)
 
 
-def read(usage: Usage, found: Iterable[RunRecord]) -> Iterator[StorageFailed]:
+def read(usage: UsageSums, found: Iterable[RunRecord]) -> Iterator[StorageFailed]:
     """Add runs to `usage`; what keeps one from being read is told, and the others are read all the same."""
     for run in found:
         try:

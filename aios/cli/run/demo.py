@@ -6,27 +6,27 @@ import shutil
 from pathlib import Path
 
 from aios.cli.machine.inventory import shipped_texts
-from aios.cli.run.jobs import Job
+from aios.cli.run.jobs import ProgramJob
 from aios.config import new_run_directory
 from aios_syscalls import NotFound, StorageFailed
 
 JOBS = (
-    Job("planner", "reviews"),
-    Job("writer", "a lighthouse keeper"),
-    Job("extract", "biography.txt"),
-    Job("summarise", "town-news.txt"),
-    Job("classify", "reviews"),
-    Job("answer", "Where was Elena Marchetti born?"),
-    Job("tool_user", "What is 17 * 23?"),
-    Job("writer", "a baker and a storm"),
-    Job("summarise", "incident-report.md"),
-    Job("extract", "job-ad.txt"),
-    Job("answer", "When does the bakery begin work?"),
-    Job("tool_user", "How many days are there from 2025-01-01 to 2025-03-15?"),
-    Job("classify", "travel-note.txt"),
-    Job("summarise", "travel-note.txt"),
-    Job("extract", "press-release.txt"),
-    Job("writer", "two friends and an old map"),
+    ProgramJob("planner", "reviews"),
+    ProgramJob("writer", "a lighthouse keeper"),
+    ProgramJob("extract", "biography.txt"),
+    ProgramJob("summarise", "town-news.txt"),
+    ProgramJob("classify", "reviews"),
+    ProgramJob("answer", "Where was Elena Marchetti born?"),
+    ProgramJob("tool_user", "What is 17 * 23?"),
+    ProgramJob("writer", "a baker and a storm"),
+    ProgramJob("summarise", "incident-report.md"),
+    ProgramJob("extract", "job-ad.txt"),
+    ProgramJob("answer", "When does the bakery begin work?"),
+    ProgramJob("tool_user", "How many days are there from 2025-01-01 to 2025-03-15?"),
+    ProgramJob("classify", "travel-note.txt"),
+    ProgramJob("summarise", "travel-note.txt"),
+    ProgramJob("extract", "press-release.txt"),
+    ProgramJob("writer", "two friends and an old map"),
 )
 """Taken in turn when there are more agents than jobs."""
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aios.cli.run.jobs import Job
+from aios.cli.run.jobs import ProgramJob
 from aios.config import Loaded
 from aios.terminal.output import say
 from aios.terminal.table import label
 from aios_syscalls import AiosError
 
 if TYPE_CHECKING:
-    from aios.boot import ActKind, DryWall, Noted
-    from aios.cli.run.execution import Outcome
+    from aios.boot import ActKind, DryWall, NotedAct
+    from aios.cli.run.execution import RunOutcome
 
 WORDS: Mapping[ActKind, str] = {
     "read": "files read (in its place: agent.read, or a file beside the program)",
@@ -45,12 +45,12 @@ class Listed:
 
     pid: int
     program: str
-    noted: Sequence[Noted]
+    noted: Sequence[NotedAct]
     why: str = ""
     """Why there is no list, where there is none."""
 
 
-def dry_walls(jobs: Iterable[Job], loaded: Loaded) -> DryWall:
+def dry_walls(jobs: Iterable[ProgramJob], loaded: Loaded) -> DryWall:
     """The wish to run these jobs without their walls. Raises Denied for programs that are not the user's own."""
     from aios.boot import DryWall, check_dry_wall
 
@@ -61,7 +61,7 @@ def dry_walls(jobs: Iterable[Job], loaded: Loaded) -> DryWall:
     return dry
 
 
-def found(outcome: Outcome) -> list[Listed]:
+def found(outcome: RunOutcome) -> list[Listed]:
     """For each process of a run that has ended, by pid."""
     from aios.boot import noted
 
@@ -103,7 +103,7 @@ def tell(listed: Iterable[Listed]) -> None:
     say(SEEN)
 
 
-def _lines(noted: Sequence[Noted]) -> Iterable[str]:
+def _lines(noted: Sequence[NotedAct]) -> Iterable[str]:
     for kind, words in WORDS.items():
         mine = sorted((one for one in noted if one.act.kind == kind), key=lambda one: -one.count)
         if mine:

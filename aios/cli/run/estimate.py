@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from aios.estimate.plan import Cost, Plan
+from aios.estimate.plan import Cost, GraphPlan
 from aios.terminal.output import clean, seconds
 from aios.terminal.table import grid
 from aios_syscalls import BadRequest, CallTool, NotFound, RunGraph
@@ -52,13 +52,13 @@ def parse(data: bytes, source: str) -> RunGraph:
     return call
 
 
-def to_json(plan: Plan, cost: Cost, model: str | None) -> dict[str, Any]:
+def to_json(plan: GraphPlan, cost: Cost, model: str | None) -> dict[str, Any]:
     """For machines."""
     costs = {"base_s": cost.base, "read_s": cost.read, "write_s": cost.write, "crowd": cost.crowd}
     return {**plan.to_json(), "cost": costs, "model": model}
 
 
-def show(console: Console, graph: RunGraph, plan: Plan, cost: Cost, model: str | None) -> None:
+def show(console: Console, graph: RunGraph, plan: GraphPlan, cost: Cost, model: str | None) -> None:
     """For people."""
     tools = sum(isinstance(node.run, CallTool) for node in graph.nodes)
     chats = len(graph.nodes) - tools

@@ -17,7 +17,7 @@ from anyio.abc import TaskStatus
 
 from aios.boot import Run, boot
 from aios.cli.record.runs import read
-from aios.cli.run.jobs import Job
+from aios.cli.run.jobs import ProgramJob
 from aios.cli.run.view import View
 from aios.config import Config
 from aios.record import Event, History, RunRecord, runs
@@ -33,7 +33,7 @@ SHOW_CURSOR = b"\x1b[?25h\n"
 
 
 @dataclass
-class Outcome:
+class RunOutcome:
     """What is known of a run: while it goes on what a view shows, after its end its record."""
 
     history: History = field(default_factory=lambda: History(calls=False, ended=SEEN))
@@ -89,12 +89,12 @@ class Outcome:
         return Code.ERROR if failed else Code.OK
 
 
-async def execute(jobs: Sequence[Job], config: Config, view: View, **options: Any) -> Outcome:
+async def execute(jobs: Sequence[ProgramJob], config: Config, view: View, **options: Any) -> RunOutcome:
     """Run `jobs` until every process has ended or the user interrupts; `options` go to `boot`.
 
     Raises AiosError when the kernel could not start.
     """
-    outcome = Outcome()
+    outcome = RunOutcome()
     with view:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_refresh, view, outcome)
@@ -110,7 +110,7 @@ async def execute(jobs: Sequence[Job], config: Config, view: View, **options: An
     return outcome
 
 
-async def _run(jobs: Sequence[Job], config: Config, outcome: Outcome, options: Mapping[str, Any]) -> None:
+async def _run(jobs: Sequence[ProgramJob], config: Config, outcome: RunOutcome, options: Mapping[str, Any]) -> None:
     """Boot, work, stop. An error is kept, not raised: what was done until then is worth showing."""
     try:
         async with boot(config, observers=[outcome.observe], **options) as run:
@@ -123,7 +123,7 @@ async def _run(jobs: Sequence[Job], config: Config, outcome: Outcome, options: M
         outcome.failure = outcome.failure or error
 
 
-async def _work(run: Run, jobs: Sequence[Job]) -> None:
+async def _work(run: Run, jobs: Sequence[ProgramJob]) -> None:
     """Start every job, and wait for them and for what they have left running."""
     kernel = run.kernel
     for job in jobs:
@@ -139,7 +139,7 @@ async def _work(run: Run, jobs: Sequence[Job]) -> None:
                 await kernel.submit(Wait(pid=pid))
 
 
-async def _refresh(view: View, outcome: Outcome) -> None:
+async def _refresh(view: View, outcome: RunOutcome) -> None:
     """Draw the view again and again, more seldom when drawing takes long: it shares the machine with the kernel."""
     while True:
         began = anyio.current_time()

@@ -16,14 +16,14 @@ from aios.terminal.output import me, say
 from aios_syscalls import BadRequest, Denied, NotFound
 
 
-class Job(NamedTuple):
+class ProgramJob(NamedTuple):
     """One process to start."""
 
     program: str
     task: str
 
 
-def parse(words: Sequence[str], task: str | None) -> list[Job]:
+def parse(words: Sequence[str], task: str | None) -> list[ProgramJob]:
     """The jobs that `PROGRAM` and `PROGRAM=TASK` name; `task` is for those without one, `-` reads it from stdin."""
     if task == "-":
         task = sys.stdin.read().strip()
@@ -32,7 +32,7 @@ def parse(words: Sequence[str], task: str | None) -> list[Job]:
         program, equals, own = _divided(word)
         if not program:
             raise BadRequest(f"{word!r} names no program; write PROGRAM or PROGRAM=TASK", "program")
-        jobs.append(Job(program, own if equals else task or ""))
+        jobs.append(ProgramJob(program, own if equals else task or ""))
     return jobs
 
 
@@ -45,18 +45,18 @@ def _divided(word: str) -> tuple[str, str, str]:
     return word.partition("=")
 
 
-def sealing(jobs: Sequence[Job], config: Config) -> Config:
+def sealing(jobs: Sequence[ProgramJob], config: Config) -> Config:
     """The configuration under which agents cannot change the files that the jobs run."""
     files = [Path(job.program).absolute() for job in jobs if job.program.endswith(".py") or "/" in job.program]
     return config.model_copy(update={"read_only": (*config.read_only, *dict.fromkeys(files))})
 
 
-def cycle(jobs: Sequence[Job], count: int | None) -> list[Job]:
+def cycle(jobs: Sequence[ProgramJob], count: int | None) -> list[ProgramJob]:
     """`count` jobs, taken in turn; all of them once without a count."""
     return list(jobs) if count is None else list(itertools.islice(itertools.cycle(jobs), count))
 
 
-def check(jobs: Sequence[Job], config: Config, project: Project = Project()) -> None:  # noqa: B008 - frozen
+def check(jobs: Sequence[ProgramJob], config: Config, project: Project = Project()) -> None:  # noqa: B008 - frozen
     """Tell which programs here are not the ones that their names find.
 
     Raises, before a model is loaded for it, NotFound for a program that there is not, and Denied for one that is only

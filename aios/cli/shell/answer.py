@@ -33,7 +33,7 @@ COMMON = frozenset(_COMMON.split())
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class CitedPassage:
     """A piece of a file, which begins at a line of it."""
 
     path: str
@@ -53,19 +53,19 @@ class Claim:
     """Another passage that bears it out, where those do not."""
 
 
-def prompt(question: str, passages: Sequence[Passage]) -> str:
+def prompt(question: str, passages: Sequence[CitedPassage]) -> str:
     """What the model reads."""
     shown = [f"[{number}] {passage.path}\n{passage.text.strip()}" for number, passage in enumerate(passages, 1)]
     return "\n\n".join((*shown, f"Question: {question}"))
 
 
-def fitting(passages: Sequence[Passage], room: int) -> list[Passage]:
+def fitting(passages: Sequence[CitedPassage], room: int) -> list[CitedPassage]:
     """As many whole passages, from the first, as have `room` characters together; the first one cut to fit."""
-    chosen: list[Passage] = []
+    chosen: list[CitedPassage] = []
     for passage in passages:
         if chosen and len(passage.text) > room:
             break
-        chosen.append(Passage(passage.path, passage.line, passage.text[:room]))
+        chosen.append(CitedPassage(passage.path, passage.line, passage.text[:room]))
         room -= len(passage.text)
     return chosen
 
@@ -80,12 +80,12 @@ def grammar(passages: int) -> str:
     )
 
 
-def claims(answer: str, passages: Sequence[Passage]) -> list[Claim]:
+def claims(answer: str, passages: Sequence[CitedPassage]) -> list[Claim]:
     """What an answer says, piece by piece, each held against the passages that it cites."""
     return list(_claims(answer, passages))
 
 
-def _claims(answer: str, passages: Sequence[Passage]) -> Iterator[Claim]:
+def _claims(answer: str, passages: Sequence[CitedPassage]) -> Iterator[Claim]:
     for text, cited in re.findall(r"([^\[\]]*[^\[\]\s.,;:][^\[\]]*)((?:\s*\[[\d,\s]+\])*)", answer):
         numbers = dict.fromkeys(int(number) for number in re.findall(r"\d+", cited))
         cites = tuple(number for number in numbers if 1 <= number <= len(passages))
@@ -105,7 +105,7 @@ def borne_out(claim: str, source: str) -> bool:
     return bool(words) and not figures and len(words & set(_stems(source))) >= SHARE * len(words)
 
 
-def evidence(passage: Passage, said: str) -> tuple[int, str]:
+def evidence(passage: CitedPassage, said: str) -> tuple[int, str]:
     """The line of a passage that has most words and figures of what was said, and its number in the file."""
     wanted = {*_stems(said), *_figures(said)}
     lines = passage.text.splitlines() or [""]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from aios.cli.shell.answer import MOST_CLAIMS, SYSTEM, Claim, Passage, claims, doubts, fitting, grammar, prompt
+from aios.cli.shell.answer import MOST_CLAIMS, SYSTEM, CitedPassage, Claim, claims, doubts, fitting, grammar, prompt
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
@@ -24,12 +24,12 @@ SMALL = 10**9
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CitedAnswer:
     """What a model wrote, from which passages, and why it is not to be trusted, if so."""
 
     text: str
     model: str
-    passages: tuple[Passage, ...]
+    passages: tuple[CitedPassage, ...]
     claims: tuple[Claim, ...]
     doubts: tuple[str, ...]
 
@@ -53,7 +53,7 @@ class Asker:
     ) -> None:
         self._stack.close()
 
-    def ask(self, question: str, passages: Sequence[Passage]) -> Answer:
+    def ask(self, question: str, passages: Sequence[CitedPassage]) -> CitedAnswer:
         """The answer to a question from the first passages that the model has room for.
 
         Raises ModelFailed or BadRequest when there is no model to ask.
@@ -68,7 +68,7 @@ class Asker:
         said += doubts(found)
         if self._small:
             said.append(self._small)
-        return Answer(text, reply.model, tuple(chosen), tuple(found), tuple(said))
+        return CitedAnswer(text, reply.model, tuple(chosen), tuple(found), tuple(said))
 
     def _booted(self) -> Run:
         if self._run is None:
@@ -85,7 +85,7 @@ class Asker:
         return self._run
 
 
-async def _chat(run: Run, question: str, passages: Sequence[Passage]) -> Any:
+async def _chat(run: Run, question: str, passages: Sequence[CitedPassage]) -> Any:
     """One llm.chat, under the grammar of citations where a model can be held to one."""
     from aios_syscalls import Chat, Message
 

@@ -7,34 +7,34 @@ import sys
 from collections.abc import Callable, Mapping
 
 from aios.cli.shell import files, finding
-from aios.cli.shell.line import Ask, Command, Line, Nothing, Run, Search
+from aios.cli.shell.line import Ask, CommandLine, Line, Nothing, RunLine, SearchLine
 from aios.cli.shell.names import Elsewise, Words
-from aios.cli.shell.session import Session
+from aios.cli.shell.session import ShellSession
 from aios.cli.shell.verbs import OTHERS, VERBS
 from aios.terminal.exit import Code
 from aios.terminal.output import say
 from aios.terminal.table import grid
 from aios_syscalls.errors import NotFound
 
-Do = Callable[[Session, Words], Code]
+Do = Callable[[ShellSession, Words], Code]
 
 
 class Quit(Exception):
     """The user wants to leave."""
 
 
-def obey(session: Session, line: Line) -> Code:
+def obey(session: ShellSession, line: Line) -> Code:
     """Do what a line says. Raises AiosError where that cannot be done, Quit when it is to leave."""
     match line:
         case Nothing():
             return Code.OK
-        case Search(text):
+        case SearchLine(text):
             return finding.search(session, text)
         case Ask(question):
             return finding.ask(session, question)
-        case Run(command):
+        case RunLine(command):
             return run(session, command)
-        case Command(verb, words, whole):
+        case CommandLine(verb, words, whole):
             try:
                 return DO[verb](session, words)
             except Elsewise as reason:
@@ -44,7 +44,7 @@ def obey(session: Session, line: Line) -> Code:
                 return finding.search(session, whole)
 
 
-def index(session: Session, _: Words) -> Code:
+def index(session: ShellSession, _: Words) -> Code:
     from aios.cli.files.index import take_in
     from aios.cli.files.progress import listener
 
@@ -53,7 +53,7 @@ def index(session: Session, _: Words) -> Code:
     return Code.OK
 
 
-def run(session: Session, command: str) -> Code:
+def run(session: ShellSession, command: str) -> Code:
     """A command of the system, in the directory that we are in."""
     sys.stdout.flush()
     place = session.library.root / session.directory
@@ -62,7 +62,7 @@ def run(session: Session, command: str) -> Code:
     return Code.OK if done.returncode == 0 else Code.ERROR
 
 
-def tell(session: Session, words: Words) -> Code:
+def tell(session: ShellSession, words: Words) -> Code:
     if words and words[0] not in VERBS:
         raise NotFound(f"there is no command {words[0]}; `help` lists them")
     rows = grid("COMMAND", "~WHAT IT DOES")
@@ -74,7 +74,7 @@ def tell(session: Session, words: Words) -> Code:
     return Code.OK
 
 
-def leave(_: Session, __: Words) -> Code:
+def leave(_: ShellSession, __: Words) -> Code:
     raise Quit
 
 

@@ -14,7 +14,7 @@ from aios.cli.shell.verbs import VERBS
 MOMENTS = ("today", "yesterday", "last monday", "last week", "2 days ago", "1 hour ago")
 
 
-class Known(Protocol):
+class CompletionWords(Protocol):
     """What a shell knows that can be completed."""
 
     def results(self) -> Sequence[str]:
@@ -27,7 +27,7 @@ class Known(Protocol):
 class ShellCompleter(Completer):
     """Completes the word before the cursor."""
 
-    def __init__(self, known: Known) -> None:
+    def __init__(self, known: CompletionWords) -> None:
         self._known = known
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:  # noqa: ARG002

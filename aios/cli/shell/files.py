@@ -11,7 +11,7 @@ from rich.text import Text
 
 from aios.cli.files import results, versions
 from aios.cli.shell.names import Words, at, directory, existing
-from aios.cli.shell.session import Session
+from aios.cli.shell.session import ShellSession
 from aios.cli.shell.verbs import VERBS
 from aios.terminal.exit import Code
 from aios.terminal.output import clean, out, size
@@ -19,7 +19,7 @@ from aios.terminal.table import grid
 from aios_syscalls.errors import BadRequest, Conflict
 
 
-def open_file(session: Session, words: Words) -> Code:
+def open_file(session: ShellSession, words: Words) -> Code:
     path = existing(session, words[0])
     whole = session.library.root / path
     if not session.interactive:
@@ -42,7 +42,7 @@ def editor(line: int, environment: Mapping[str, str] = os.environ) -> list[str]:
     return [*command, f"+{line}"] if os.path.basename(command[0]) in JUMPS else command
 
 
-def cat(session: Session, words: Words) -> Code:
+def cat(session: ShellSession, words: Words) -> Code:
     path = session.named(words[0])
     files = session.library.files
     data = files.show(path, at(session, words[1:])) if words[1:] else files.read(path)
@@ -50,12 +50,12 @@ def cat(session: Session, words: Words) -> Code:
     return Code.OK
 
 
-def history(session: Session, words: Words) -> Code:
+def history(session: ShellSession, words: Words) -> Code:
     session.console.print(versions.table(session.library.files.history(session.named(words[0]))))
     return Code.OK
 
 
-def diff(session: Session, words: Words) -> Code:
+def diff(session: ShellSession, words: Words) -> Code:
     path, rest = session.named(words[0]), words[1:]
     # Two words are two versions when the first is one, else both are one time: "last tuesday".
     two = len(rest) == 2 and (rest[0].lstrip("+-").isdecimal() or rest[0] in session.library.files.tags())
@@ -69,7 +69,7 @@ def diff(session: Session, words: Words) -> Code:
     return Code.OK
 
 
-def restore(session: Session, words: Words) -> Code:
+def restore(session: ShellSession, words: Words) -> Code:
     path = session.named(words[0])
     made = session.library.files.rollback(path, at(session, words[1:]))
     session.restored.append((made.path, made.number))
@@ -77,7 +77,7 @@ def restore(session: Session, words: Words) -> Code:
     return Code.OK
 
 
-def undo(session: Session, words: Words) -> Code:
+def undo(session: ShellSession, words: Words) -> Code:
     match words:
         case ():
             if not session.restored:
@@ -98,7 +98,7 @@ def undo(session: Session, words: Words) -> Code:
     return Code.OK if undone else Code.ERROR
 
 
-def ls(session: Session, words: Words) -> Code:
+def ls(session: ShellSession, words: Words) -> Code:
     rows = grid(">SIZE", "CHANGED", "~NAME")
     for entry in session.library.files.list(session.path(words[0] if words else ".")):
         if not entry.path.rpartition("/")[2].startswith("."):
@@ -112,6 +112,6 @@ def ls(session: Session, words: Words) -> Code:
     return Code.OK
 
 
-def cd(session: Session, words: Words) -> Code:
+def cd(session: ShellSession, words: Words) -> Code:
     session.directory = directory(session, words[0]) if words else "."
     return Code.OK

@@ -9,10 +9,10 @@ from rich.text import Text
 
 from aios.cli.files import results as shown
 from aios.cli.files import when as moments
-from aios.cli.shell.answer import Passage, evidence
+from aios.cli.shell.answer import CitedPassage, evidence
 from aios.cli.shell.ask import ROOM
 from aios.cli.shell.names import Elsewise, Words, directory, existing
-from aios.cli.shell.session import PAGE, Scope, Session
+from aios.cli.shell.session import PAGE, ShellScope, ShellSession
 from aios.terminal.exit import Code
 from aios.terminal.output import clean, say
 from aios_storage import Filters, Hit, Query, Results
@@ -23,28 +23,28 @@ NEAR = 0.4
 """Of the best one's score, that a passage needs to be read to the model."""
 
 
-def search(session: Session, text: str) -> Code:
+def search(session: ShellSession, text: str) -> Code:
     return _show(session, 0, session.look(Query(text=text, filters=filters(session), limit=PAGE)))
 
 
-def filters(session: Session) -> Filters:
+def filters(session: ShellSession) -> Filters:
     """What limits every search: the directory that we are in, and what was said by `in` and `since`."""
     below = session.scope.directory or session.directory
     return Filters(within=None if below == "." else (below,), since=session.scope.since)
 
 
-def more(session: Session, _: Words) -> Code:
+def more(session: ShellSession, _: Words) -> Code:
     return _show(session, *session.further())
 
 
-def like(session: Session, words: Words) -> Code:
+def like(session: ShellSession, words: Words) -> Code:
     path = existing(session, words[0])
     results = session.library.like(path, filters=filters(session), limit=PAGE)
     session.query, session.hits = None, list(results.hits)
     return _show(session, 0, results)
 
 
-def _passage(session: Session, hit: Hit, room: int) -> Passage:
+def _passage(session: ShellSession, hit: Hit, room: int) -> CitedPassage:
     """The piece that was found with what is around it in the file, up to `room` bytes."""
     spare = max(0, room - (hit.end - hit.start))
     start = max(0, hit.start - spare // 2)
@@ -53,10 +53,10 @@ def _passage(session: Session, hit: Hit, room: int) -> Passage:
     line = session.library.passage(replace(hit, start=0, end=start)).count("\n") + 1
     if start and "\n" in text:  # the first line is a part of one
         text, line = text.partition("\n")[2], line + 1
-    return Passage(hit.path, line, text)
+    return CitedPassage(hit.path, line, text)
 
 
-def _show(session: Session, known: int, results: Results) -> Code:
+def _show(session: ShellSession, known: int, results: Results) -> Code:
     console = session.console
     for line in shown.numbered(results.hits, known + 1, session.spelled):
         # A person sees a line of the screen a result; a program gets all of it.
@@ -73,7 +73,7 @@ def _show(session: Session, known: int, results: Results) -> Code:
     return Code.OK if results.hits else Code.ERROR
 
 
-def within(session: Session, words: Words) -> Code:
+def within(session: ShellSession, words: Words) -> Code:
     """`in`: one search there when words follow, else every search from now on, and the last one again."""
     if not words:
         session.scope = replace(session.scope, directory="")
@@ -82,7 +82,7 @@ def within(session: Session, words: Words) -> Code:
     return _scoped(session, replace(session.scope, directory="" if below == "." else below), words[1:])
 
 
-def since(session: Session, words: Words) -> Code:
+def since(session: ShellSession, words: Words) -> Code:
     if not words:
         session.scope = replace(session.scope, since=None, when="")
         return Code.OK
@@ -94,7 +94,7 @@ def since(session: Session, words: Words) -> Code:
     raise Elsewise(f"{words[0]} is no time, such as yesterday, last tuesday, 2 days ago or 2026-01-31")
 
 
-def _scoped(session: Session, scope: Scope, words: Words) -> Code:
+def _scoped(session: ShellSession, scope: ShellScope, words: Words) -> Code:
     before, session.scope = session.scope, scope
     if words:
         try:
@@ -106,7 +106,7 @@ def _scoped(session: Session, scope: Scope, words: Words) -> Code:
     return Code.OK
 
 
-def ask(session: Session, question: str) -> Code:
+def ask(session: ShellSession, question: str) -> Code:
     """Let the model answer from the best passages, which become the numbered results."""
     results = session.look(Query(text=question, filters=filters(session), limit=MOST_PASSAGES))
     if not results.hits:

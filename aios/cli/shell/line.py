@@ -15,7 +15,7 @@ class Nothing:
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class SearchLine:
     """Words to look for."""
 
     text: str
@@ -29,14 +29,14 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunLine:
     """A command of the system, for its own shell to read."""
 
     command: str
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class CommandLine:
     """A verb and its words; `line` is what was typed, stripped."""
 
     verb: str
@@ -44,7 +44,7 @@ class Command:
     line: str
 
 
-Line = Nothing | Search | Ask | Run | Command
+Line = Nothing | SearchLine | Ask | RunLine | CommandLine
 
 
 def parse(line: str) -> Line:
@@ -55,19 +55,19 @@ def parse(line: str) -> Line:
     if line[0] in "?!":
         rest = line[1:].strip()
         if not rest:
-            return Command("help", (), line)
-        return Ask(rest) if line[0] == "?" else Run(rest)
+            return CommandLine("help", (), line)
+        return Ask(rest) if line[0] == "?" else RunLine(rest)
     name, _, rest = line.partition(" ")
     verb = VERBS.get(name)
     if verb is None:
-        return Search(line)
+        return SearchLine(line)
     if name == "search" and rest.strip():
-        return Search(rest.strip())  # quotes are the query's own
+        return SearchLine(rest.strip())  # quotes are the query's own
     words = split(line)[1:]
     if verb.least <= len(words) <= verb.most:
-        return Command(name, tuple(words), line)
+        return CommandLine(name, tuple(words), line)
     if verb.searches and words:
-        return Search(line)
+        return SearchLine(line)
     raise BadRequest(f"usage: {verb.usage}; to look for these words: search {line}")
 
 

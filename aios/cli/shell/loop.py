@@ -13,12 +13,12 @@ from aios.terminal.output import say
 from aios_syscalls.errors import AiosError
 
 if TYPE_CHECKING:
-    from aios.cli.shell.session import Session
+    from aios.cli.shell.session import ShellSession
 
 GREETING = "type words to search, `help` for the commands, Ctrl-D to leave"
 
 
-def one(session: Session, line: str) -> Code:
+def one(session: ShellSession, line: str) -> Code:
     """Do one line; what goes wrong is told, and is the line's exit code. Raises Quit."""
     try:
         return obey(session, parse(line))
@@ -27,7 +27,7 @@ def one(session: Session, line: str) -> Code:
         return code_of(error.code)
 
 
-def batch(session: Session, lines: Iterable[str]) -> Code:
+def batch(session: ShellSession, lines: Iterable[str]) -> Code:
     """Do all lines, one after the other; the code of the last one that did something."""
     code = Code.OK
     for line in lines:
@@ -39,7 +39,7 @@ def batch(session: Session, lines: Iterable[str]) -> Code:
     return code
 
 
-def interact(session: Session, status: Callable[[], str], past: Path) -> Code:
+def interact(session: ShellSession, status: Callable[[], str], past: Path) -> Code:
     """Prompt for lines until the user leaves; `status` tells the line below, `past` is the file that remembers them."""
     from aios.cli.shell.screen import Screen
 

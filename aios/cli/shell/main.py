@@ -14,7 +14,7 @@ from aios.cli.files.root import indexed
 from aios.cli.machine.settings import settings
 from aios.cli.shell.ask import Asker
 from aios.cli.shell.loop import batch, interact
-from aios.cli.shell.session import Session
+from aios.cli.shell.session import ShellSession
 from aios.cli.shell.status import status
 from aios.owner import meaning as meaning_of
 from aios.terminal.exit import Code
@@ -33,7 +33,7 @@ def shell(directory: str, *, config: Path | None = None, model: str | None = Non
         Library(place.root, nearest=meaning) as library,
     ):
         library.refresh()
-        session = Session(library, stdout(), asker, place.path, interactive=interactive)
+        session = ShellSession(library, stdout(), asker, place.path, interactive=interactive)
         if interactive:
             past = configuration.home("state") / "shell-history"
             return interact(session, lambda: status(library, meaning), past)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aios.cli.files import when
-from aios.cli.shell.session import Session
+from aios.cli.shell.session import ShellSession
 from aios_storage import At
 from aios_syscalls.errors import AiosError
 
@@ -14,7 +14,7 @@ class Elsewise(Exception):
     """The words after a verb name nothing, so that the line may be a sentence."""
 
 
-def existing(session: Session, word: str) -> str:
+def existing(session: ShellSession, word: str) -> str:
     path = session.named(word)
     try:
         session.library.files.stat(path)
@@ -23,7 +23,7 @@ def existing(session: Session, word: str) -> str:
     return session.library.files.root.alike(path)
 
 
-def directory(session: Session, word: str) -> str:
+def directory(session: ShellSession, word: str) -> str:
     path = session.path(word)
     try:
         if session.library.files.stat(path).kind == "directory":
@@ -33,5 +33,5 @@ def directory(session: Session, word: str) -> str:
     raise Elsewise(f"{word} is a file, not a directory")
 
 
-def at(session: Session, words: Words) -> At:
+def at(session: ShellSession, words: Words) -> At:
     return when.at(" ".join(words), session.library.files.tags())

@@ -14,7 +14,7 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import FileHistory
 from prompt_toolkit.styles import Style
 
-from aios.cli.shell.complete import Known, ShellCompleter
+from aios.cli.shell.complete import CompletionWords, ShellCompleter
 from aios.private import private_directory
 
 STYLE = Style.from_dict(
@@ -57,7 +57,7 @@ class Screen:
     """Reads lines from a person."""
 
     def __init__(
-        self, known: Known, where: Callable[[], tuple[str, str]], status: Callable[[], str], past: Path
+        self, known: CompletionWords, where: Callable[[], tuple[str, str]], status: Callable[[], str], past: Path
     ) -> None:
         """`where` gives the directory and the scope for the prompt, `status` the toolbar; `past` keeps the lines."""
         private_directory(past.parent)

@@ -22,7 +22,7 @@ PAGE = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class ShellScope:
     """What every search is limited to: a directory, and what changed since a time (seconds since the epoch)."""
 
     directory: str = ""
@@ -39,14 +39,14 @@ class Scope:
 
 
 @dataclass
-class Session:
+class ShellSession:
     """One root, where in it we are, and what was found last."""
 
     library: Library
     console: Console
     asker: Asker
     directory: str = "."
-    scope: Scope = Scope()
+    scope: ShellScope = ShellScope()
     hits: list[Hit] = field(default_factory=list)
     """The numbered results, from 1."""
     query: Query | None = None

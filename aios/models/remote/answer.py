@@ -16,7 +16,7 @@ from aios_syscalls import ChatReply, Usage
 MAX_REASON = 40
 
 
-class Answer:
+class ServerAnswer:
     """Collects what an answer says; `end_name` is what its protocol calls the reason of its end.
 
     Reasoning is kept apart, whether the server sends it apart or between tags in front of the text. `prefix` is what

@@ -1,4 +1,4 @@
-"""Anthropic's Messages protocol: a Chat to its JSON, and (`Draft`) its events to a ChatReply; no I/O."""
+"""Anthropic's Messages protocol: a Chat to its JSON, (`AnthropicStreamParser`) its events to a ChatReply; no I/O."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
-from aios.models.remote.anthropic_draft import Draft
+from aios.models.remote.anthropic_stream import AnthropicStreamParser
 from aios.models.remote.shape import BodyShape
 from aios_syscalls import BadRequest, Chat, Message, Sampling, ToolSpec
 
-__all__ = ["PATH", "Draft", "headers", "request_body"]
+__all__ = ["PATH", "AnthropicStreamParser", "headers", "request_body"]
 
 PLAIN = BodyShape()
 PATH = "/messages"
@@ -110,7 +110,7 @@ def _turns(messages: tuple[Message, ...], prefix: str) -> list[dict[str, Any]]:
     if prefix.strip():
         blocks.append(("assistant", _text(prefix)))
     if blocks and blocks[-1][0] == "assistant" and blocks[-1][1]["type"] == "text":
-        # It refuses an answer to go on from that ends in whitespace as well; `Draft` makes up for it.
+        # It refuses an answer to go on from that ends in whitespace as well; `AnthropicStreamParser` makes up for it.
         blocks[-1] = ("assistant", _text(blocks[-1][1]["text"].rstrip()))
     return [
         {"role": role, "content": [block for _, block in turn]} for role, turn in groupby(blocks, lambda each: each[0])

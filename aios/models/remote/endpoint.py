@@ -65,7 +65,7 @@ class Settings(TypedDict, total=False):
     local: bool
 
 
-class Refused(Exception):
+class ServerRefused(Exception):
     """A server refuses a call; `error` is what its caller gets, `said` are all of the server's words."""
 
     def __init__(self, error: BadRequest, said: str) -> None:
@@ -157,7 +157,7 @@ class Endpoint:
                     try:
                         taken = await self._exchange(content(), take)
                         break
-                    except Refused as refused:
+                    except ServerRefused as refused:
                         learnt = self._shape.revision > revision or self._shape.learn(refused.said)
                         if not (lessons and learnt):
                             raise refused.error from None
@@ -236,7 +236,7 @@ class Endpoint:
         # Called where the key is needed rather than held in a variable, where a traceback with locals would show it.
         return os.environ.get(self._api_key_env or "", "").strip()
 
-    def _refused(self, response: httpx2.Response, content: bytes) -> AiosError | Refused:
+    def _refused(self, response: httpx2.Response, content: bytes) -> AiosError | ServerRefused:
         words = refused_text(content[:MAX_ERROR_BYTES])
         said = self._quote(words)
         status = response.status_code
@@ -246,7 +246,7 @@ class Endpoint:
             hint = HINT if reason is None and refuses_a_field(words) else "; change it"
             message = f"model {self.name!r} at {self._origin} refused the call: {why}{hint}"
             told = "" if reason else f"{refused_field(content[:MAX_ERROR_BYTES])}\n{words}"
-            return Refused(BadRequest(message, status=status, reason=reason), told)
+            return ServerRefused(BadRequest(message, status=status, reason=reason), told)
         permanent = True
         if 300 <= status < 400:
             hint = "it redirects, which is not followed; set base_url to the final address"

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import JsonValue
 from pydantic_core import from_json
 
-from aios.models.remote.sse import BOM, NoObject, NotJson, WireFault
+from aios.models.remote.sse import BOM, EventNotJson, NoObject, WireFault
 from aios.models.remote.unicode import well_formed
 
 MAX_PARTS = 100_000
@@ -78,7 +78,7 @@ def read_body(data: bytes, what: str) -> JsonValue:
         return read_json(data)
     except ValueError as error:
         why = f"its answer is not {what}: the body: Invalid JSON: {error}; it begins with {_shown(data)}"
-        raise (NotJson if OBJECT.match(data) else NoObject)(why) from None
+        raise (EventNotJson if OBJECT.match(data) else NoObject)(why) from None
 
 
 def no_object(data: bytes, what: str) -> NoObject:

@@ -27,7 +27,7 @@ from aios.models.remote.body import are_events, beginning, vouches_for_its_end
 from aios.models.remote.complaint import refused_text, reported
 from aios.models.remote.endpoint import Chunks, Endpoint, Settings
 from aios.models.remote.lenient import is_json_object, read_json
-from aios.models.remote.sse import EventReader, NotJson, WireFault
+from aios.models.remote.sse import EventNotJson, EventReader, WireFault
 from aios.models.remote.transport import drain, read
 from aios.models.thinking import told_apart
 from aios_syscalls import BadRequest, Chat, ChatReply, Embed, EmbedReply, KernelBug, LlmCall, Rank, Usage
@@ -44,7 +44,7 @@ Protocols = Literal["openai", "anthropic"]
 Resume = Literal["assistant", "continue_final_message"]
 
 
-class Draft(Protocol):
+class ReplyParser(Protocol):
     """An answer in the making."""
 
     ended: bool
@@ -165,11 +165,11 @@ class RemoteModel(Endpoint):
             why = f"it does not go on from an answer's beginning: {error.message}; take out its `resume`"
             raise self.failure(why, permanent=True) from None
 
-    def _draft(self, snapshot: RemoteSnapshot | None, offered: Collection[str]) -> Draft:
+    def _draft(self, snapshot: RemoteSnapshot | None, offered: Collection[str]) -> ReplyParser:
         text = snapshot.text if snapshot else ""
         if self._protocol == "anthropic":
-            return anthropic_wire.Draft(text, offered)
-        return openai_wire.Draft(text, offered)
+            return anthropic_wire.AnthropicStreamParser(text, offered)
+        return openai_wire.OpenAiStreamParser(text, offered)
 
     def _body(self, chat: Chat, snapshot: RemoteSnapshot | None, caller: Caller) -> bytes:
         extra: dict[str, JsonValue] = {}
@@ -204,7 +204,7 @@ class _Slice:
 
     def __init__(
         self,
-        draft: Draft,
+        draft: ReplyParser,
         chat: Chat,
         budget: int | None,
         emit: Emit,
@@ -283,7 +283,7 @@ class _Slice:
     def _hear_rest(self, reader: EventReader) -> None:
         try:
             self._hear(reader.rest(), reader)
-        except NotJson as fault:  # the beginning of an event
+        except EventNotJson as fault:  # the beginning of an event
             raise WireFault(f"the answer was cut off; try again; at last: {fault}") from None
 
     def _patience(self, until: float, latest: float) -> float:

@@ -1,4 +1,4 @@
-"""The OpenAI protocol: a Chat or an Embed to its JSON, and (`Draft`) chunks to a ChatReply; no I/O."""
+"""The OpenAI protocol: a Chat or an Embed to its JSON, and (`OpenAiStreamParser`) chunks to a ChatReply; no I/O."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from pydantic import JsonValue
 from pydantic_core import to_json
 
-from aios.models.remote.openai_draft import Draft
+from aios.models.remote.openai_stream import OpenAiStreamParser
 from aios.models.remote.shape import BodyShape
 from aios.models.remote.vectors import read_vectors
 from aios_syscalls import BadRequest, Chat, Embed, Message, ToolSpec
 
-__all__ = ["PATH", "Draft", "embed_body", "headers", "read_vectors", "request_body"]
+__all__ = ["PATH", "OpenAiStreamParser", "embed_body", "headers", "read_vectors", "request_body"]
 
 PLAIN = BodyShape()
 PATH = "/chat/completions"

@@ -22,11 +22,11 @@ class WireFault(Exception):
         self.data = data
 
 
-class NotJson(WireFault):
+class EventNotJson(WireFault):
     """What came is no JSON, perhaps since it is only the beginning of some."""
 
 
-class NoObject(NotJson):
+class NoObject(EventNotJson):
     """What came is no object, nor begins one: in a stream that is no part of an answer, but a sign of life."""
 
 

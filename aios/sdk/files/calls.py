@@ -54,7 +54,7 @@ HOW: Mapping[str, Literal["all", "any", "minus"]] = {"and": "all", "or": "any", 
 WATCH_S = 300.0
 
 
-def fuzzy(step: ops.DeleteMatching | ops.Replace) -> FileQuery:
+def fuzzy(step: ops.DeleteWhatMatches | ops.Replace) -> FileQuery:
     """What a change by subject finds: files that have all of the words, never the nearest that there are."""
     words = re.findall(r'"[^"]*"|\S+', step.query)
     return FileQuery(
@@ -65,7 +65,7 @@ def fuzzy(step: ops.DeleteMatching | ops.Replace) -> FileQuery:
     )
 
 
-def query(step: ops.Search) -> FileQuery:
+def query(step: ops.SearchText) -> FileQuery:
     """A search as the kernel takes it."""
     return FileQuery(
         text=step.query,
@@ -83,7 +83,7 @@ async def preview(agent: Agent, step: Operation) -> tuple[list[str], str | None]
         case ops.Replace(find=find, by=by):
             found = await agent.port.submit(UpdateMatching(query=fuzzy(step), find=find, replace=by))
             return list(found.paths), found.token
-        case ops.DeleteMatching():
+        case ops.DeleteWhatMatches():
             found = await agent.port.submit(DeleteMatching(query=fuzzy(step)))
             return list(found.paths), found.token
         case ops.Undo(agent=name, run=run):
@@ -133,7 +133,7 @@ async def perform(
             return f"{path} is also {target}", await submit(CopyFile(path=path, target=target))
         case ops.Delete(path=path):
             return f"deleted {path}; its versions stay", await submit(DeleteFile(path=path))
-        case ops.DeleteMatching() as matching:
+        case ops.DeleteWhatMatches() as matching:
             matched = await submit(DeleteMatching(query=fuzzy(matching), token=token))
             return f"deleted {', '.join(matched.paths)}; their versions stay", matched
         case ops.Replace(find=find, by=by) as swap:
@@ -142,10 +142,10 @@ async def perform(
         case ops.Follow(folder=folder):
             hits = await submit(FollowLink(link=folder))
             return _hits(hits), hits
-        case ops.Search() as search:
+        case ops.SearchText() as search:
             hits = await submit(SearchFiles(query=query(search)))
             return _hits(hits), hits
-        case ops.History(path=path):
+        case ops.ShowHistory(path=path):
             history = await submit(HistoryOfFile(path=path))
             return "\n".join(map(_version, history.versions)), history
         case ops.Diff(path=path, a=a, b=b):
@@ -162,7 +162,7 @@ async def perform(
         case ops.Tag(tag=tag, paths=paths):
             tags = await submit(TagFiles(tag=tag, paths=paths))
             return f"{tags.tags.get(tag, 0)} files are {tag}", tags
-        case ops.Group(query=text, by=by):
+        case ops.GroupWhatMatches(query=text, by=by):
             groups = await submit(GroupFiles(query=FileQuery(text=text, limit=200), by="month" if by == "time" else by))
             return "\n".join(f"{group.name}: {', '.join(group.paths)}" for group in groups.groups) or "no files", groups
         case ops.Join(left=left, right=right, how=how):
@@ -183,10 +183,10 @@ async def perform(
                     f"a lock ends with its token: say 'unlock {path} with TOKEN', as locking it said", "token"
                 )
             return f"unlocked {path}", await submit(UnlockFile(token=key))
-        case ops.Share(path=path, seconds=seconds):
+        case ops.ShareLinkTo(path=path, seconds=seconds):
             share = await submit(ShareFile(path=path, ttl_s=seconds))
             return f"{share.url} until {_time(share.until)}", share
-        case ops.Watch(path=path):
+        case ops.WatchPaths(path=path):
             changes = await submit(WatchFiles(paths=(path,), timeout_s=WATCH_S, deadline_s=WATCH_S + 30))
             return "\n".join(map(_version, changes.versions)) or f"no change in {WATCH_S:.0f} s", changes
         case ops.Summarise(path=path):

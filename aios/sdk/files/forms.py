@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from aios.sdk.files.operations import Kind, Operation
+from aios.sdk.files.operations import FileKind, Operation
 from aios.sdk.files.readers import PRONOUNS, TYPES
 
 TOKEN = re.compile(r"\{(\w+)\}|<(\w+)>|([\[\]()|])|([^\s\[\](){}<>|]+)")
@@ -31,19 +31,19 @@ NAMED: Mapping[str, str] = {
 MARK = r"⟦\d+⟧"
 MANY = rf"{MARK}(?:(?: ,| and| , and)(?: the)? {MARK})+"
 NEW = rf"{MARK}|(?!(?:it|this|that|the|a|an|me|file|folder|new)\b)[\w-]+"
-SLOTS: Mapping[Kind, str] = {
-    Kind.PATH: rf"{MARK}|{MANY}|{PRONOUNS}",
-    Kind.PAST: rf"{MARK}|{PRONOUNS}",
-    Kind.FOLDER: MARK,
-    Kind.NEW: NEW,
-    Kind.AT: ".+?",
-    Kind.TIME: ".+?",
-    Kind.SECONDS: r"[\w ]+?",
-    Kind.QUERY: ".+?",
-    Kind.TEXT: MARK,
-    Kind.NAME: rf"{MARK}|(?!(?:i|we|you|he|she|they|it|he|that|this|the|a|an|my|all)\b)\w[\w.-]*",
+SLOTS: Mapping[FileKind, str] = {
+    FileKind.PATH: rf"{MARK}|{MANY}|{PRONOUNS}",
+    FileKind.PAST: rf"{MARK}|{PRONOUNS}",
+    FileKind.FOLDER: MARK,
+    FileKind.NEW: NEW,
+    FileKind.AT: ".+?",
+    FileKind.TIME: ".+?",
+    FileKind.SECONDS: r"[\w ]+?",
+    FileKind.QUERY: ".+?",
+    FileKind.TEXT: MARK,
+    FileKind.NAME: rf"{MARK}|(?!(?:i|we|you|he|she|they|it|he|that|this|the|a|an|my|all)\b)\w[\w.-]*",
 }
-PLACES = (Kind.PATH, Kind.PAST, Kind.FOLDER, Kind.NEW)
+PLACES = (FileKind.PATH, FileKind.PAST, FileKind.FOLDER, FileKind.NEW)
 WORDS: Mapping[str, str] = {
     "by": "topic|subject|author|time|date|month",
     "type": "|".join(TYPES),
@@ -90,6 +90,6 @@ def _alternatives(tokens: list[_Token], operation: type[Operation] | None) -> tu
 def _slot(name: str, operation: type[Operation] | None) -> str:
     if name in WORDS and not (operation and name in operation.kinds()):
         return f"(?P<{name}>{WORDS[name]}) "
-    kind = operation.kinds().get(name, Kind.QUERY) if operation else Kind.QUERY
+    kind = operation.kinds().get(name, FileKind.QUERY) if operation else FileKind.QUERY
     whole = f"(?P<{name}>{SLOTS[kind]}) "
     return f"(?:{form('<file>').pattern}){whole}(?:{form('<after>').pattern})" if kind in PLACES else whole

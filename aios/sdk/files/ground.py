@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin
 
-from aios.sdk.files.operations import Kind, Operation
+from aios.sdk.files.operations import FileKind, Operation
 from aios.sdk.files.parse import made, normal
 from aios.sdk.files.readers import PRONOUNS, VERBS, Context, Unread, inside, read, version
-from aios.sdk.files.request import Refused, Request
+from aios.sdk.files.request import ParsedRequest, RequestRefused
 
 MARK = re.compile(r"⟦(\d+)⟧")
 LONGEST_QUERY = 5
@@ -31,27 +31,27 @@ LONGEST = 7
 class Offer:
     """One clause of a request, and the values that it has for a field of each kind."""
 
-    def __init__(self, masked: str, request: Request, context: Context) -> None:
+    def __init__(self, masked: str, request: ParsedRequest, context: Context) -> None:
         self.text = request.plain(masked)
         self._masked, self._request, self._context = masked, request, context
         self.marks = [int(number) for number in MARK.findall(masked)]
 
-    def options(self, kind: Kind) -> dict[str, Any]:
+    def options(self, kind: FileKind) -> dict[str, Any]:
         """What the text says that may be a field of this kind, with the value that it is."""
         match kind:
-            case Kind.QUERY:
+            case FileKind.QUERY:
                 return {phrase: phrase for phrase in self._phrases()}
-            case Kind.TEXT:
+            case FileKind.TEXT:
                 quoted = [self._request.marks[number] for number in self.marks]
                 return {mark.text: mark.text for mark in quoted if mark.quoted}
-            case Kind.PATH | Kind.PAST | Kind.FOLDER:
+            case FileKind.PATH | FileKind.PAST | FileKind.FOLDER:
                 pronoun = re.search(rf"\b(?:{PRONOUNS})\b", self._masked, re.I)
                 return self._read(kind, [*self._marked(), *([pronoun[0]] if pronoun else [])])
-            case Kind.NEW:
+            case FileKind.NEW:
                 return self._new()
-            case Kind.AT | Kind.TIME | Kind.SECONDS:
+            case FileKind.AT | FileKind.TIME | FileKind.SECONDS:
                 return self._longest(kind)
-            case Kind.NAME:
+            case FileKind.NAME:
                 words = [self._request.plain(word).strip("\"'.,;:?!") for word in self._masked.split()]
                 return {word: word for word in words if re.fullmatch(r"\w[\w.-]*", word) and not _idle(word)}
 
@@ -72,7 +72,9 @@ class Offer:
             else:
                 continue
             # What was said has to go somewhere: an operation that has a place for it takes it.
-            needed += [name] if field.is_required() or kind in (Kind.TEXT, Kind.SECONDS, Kind.FOLDER) else []
+            needed += (
+                [name] if field.is_required() or kind in (FileKind.TEXT, FileKind.SECONDS, FileKind.FOLDER) else []
+            )
         return {"type": "object", "properties": properties, "required": needed, "additionalProperties": False}
 
     def made(self, operation: type[Operation], said: Mapping[str, Any]) -> Operation:
@@ -95,9 +97,9 @@ class Offer:
             return twice[:1]
         used = " ".join(values)
         names = [self._request.marks[number].text for number in self.marks]
-        times = [phrase for phrase in self._longest(Kind.AT) if not phrase.isdigit()]
+        times = [phrase for phrase in self._longest(FileKind.AT) if not phrase.isdigit()]
         words = []
-        if any(kind is Kind.QUERY for kind in operation.kinds().values()):
+        if any(kind is FileKind.QUERY for kind in operation.kinds().values()):
             # What is looked for is all that says something: a part of it finds, and deletes, more.
             words = [word for word in _flat(self.text).split() if not _idle(word)]
         return [each for each in (*names, *times, *words) if _flat(each) not in used]
@@ -105,12 +107,12 @@ class Offer:
     def _marked(self) -> list[str]:
         return [f"⟦{number}⟧" for number in self.marks]
 
-    def _read(self, kind: Kind, pieces: list[str]) -> dict[str, Any]:
+    def _read(self, kind: FileKind, pieces: list[str]) -> dict[str, Any]:
         found = {}
         for piece in pieces:
             try:
                 found[self._request.plain(piece).strip('"')] = read(kind, piece, self._request, self._context)
-            except (Unread, Refused):
+            except (Unread, RequestRefused):
                 continue
         return found
 
@@ -119,7 +121,7 @@ class Offer:
         for number in self.marks:
             try:
                 path = inside(self._request.marks[number].text)
-            except Refused:
+            except RequestRefused:
                 continue
             found[self._request.marks[number].text] = path
         unquoted = [self._request.marks[number].text for number in self.marks if not self._request.marks[number].quoted]
@@ -139,7 +141,7 @@ class Offer:
                 ):
                     yield self._request.plain(" ".join(words[first:last])).strip('"')
 
-    def _longest(self, kind: Kind) -> dict[str, Any]:
+    def _longest(self, kind: FileKind) -> dict[str, Any]:
         """The phrases that can be read as of this kind and are part of no longer one."""
         words = self.text.split()
         found: dict[str, Any] = {}
@@ -151,10 +153,10 @@ class Offer:
                 try:
                     found[phrase] = (
                         version(phrase, self._context.now)
-                        if kind is Kind.AT
+                        if kind is FileKind.AT
                         else read(kind, phrase, self._request, self._context)
                     )
-                except (Unread, Refused):
+                except (Unread, RequestRefused):
                     continue
         return found
 

@@ -18,7 +18,7 @@ from aios.sdk.choice import rank_tools
 from aios.sdk.files.ground import Offer
 from aios.sdk.files.operations import OPERATIONS, Operation
 from aios.sdk.files.readers import Unread
-from aios.sdk.files.request import Refused
+from aios.sdk.files.request import RequestRefused
 from aios_syscalls import BadRequest, Message, ModelFailed, ToolSpec
 
 NONE = "none"
@@ -131,7 +131,7 @@ async def _filled(
         return offer.made(operation, said), said, ""
     except Unread:
         return None, said, "the model's arguments are not in the request"
-    except Refused as error:
+    except RequestRefused as error:
         return None, said, error.message
 
 

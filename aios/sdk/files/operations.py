@@ -1,7 +1,7 @@
 """What a plan is made of: one typed operation for each thing that can be asked of the files.
 
-A field says by its `Kind` where its value may come from, so that whoever fills it in, a rule or a model, can be held
-to that: a path is there, words occur in the request, a time was computed from words of the request.
+A field says by its `FileKind` where its value may come from, so that what fills it in, a rule or a model, can be held to
+that: a path is there, words occur in the request, a time was computed from words of the request.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import AwareDatetime, Field
 from aios_syscalls import Frozen
 
 
-class Kind(StrEnum):
+class FileKind(StrEnum):
     """Where the value of a field comes from."""
 
     PATH = "path"
@@ -51,15 +51,15 @@ class Risk(StrEnum):
 
 At = int | AwareDatetime | str
 """A version's number (-1 is the one before), the last at or before a time, or a tag."""
-Path = Annotated[str, Kind.PATH]
-Past = Annotated[str, Kind.PAST]
-Folder = Annotated[str, Kind.FOLDER]
-New = Annotated[str, Kind.NEW]
-Version = Annotated[At, Kind.AT]
-Time = Annotated[AwareDatetime, Kind.TIME]
-Query = Annotated[str, Kind.QUERY]
-Text = Annotated[str, Kind.TEXT]
-Name = Annotated[str, Kind.NAME]
+Path = Annotated[str, FileKind.PATH]
+Past = Annotated[str, FileKind.PAST]
+Folder = Annotated[str, FileKind.FOLDER]
+New = Annotated[str, FileKind.NEW]
+Version = Annotated[At, FileKind.AT]
+Time = Annotated[AwareDatetime, FileKind.TIME]
+Query = Annotated[str, FileKind.QUERY]
+Text = Annotated[str, FileKind.TEXT]
+Name = Annotated[str, FileKind.NAME]
 
 
 class Operation(Frozen):
@@ -79,16 +79,16 @@ class Operation(Frozen):
         return " ".join([self.op, *(f"{name}={_shown(value)}" for name, value in given.items())])
 
     @classmethod
-    def kinds(cls) -> dict[str, Kind]:
+    def kinds(cls) -> dict[str, FileKind]:
         """Its fields, and where each comes from; what is no argument is left out."""
         found = {name: _kind(field.metadata, field.annotation) for name, field in cls.model_fields.items()}
         return {name: kind for name, kind in found.items() if kind is not None}
 
 
-def _kind(marks: Iterable[Any], annotation: Any) -> Kind | None:
+def _kind(marks: Iterable[Any], annotation: Any) -> FileKind | None:
     """The mark on a field, or on a part of its type, as in `Name | None`."""
     inner = (mark for part in get_args(annotation) for mark in getattr(part, "__metadata__", ()))
-    return next((mark for mark in (*marks, *inner) if isinstance(mark, Kind)), None)
+    return next((mark for mark in (*marks, *inner) if isinstance(mark, FileKind)), None)
 
 
 def _shown(value: Any) -> str:
@@ -173,7 +173,7 @@ class Delete(Operation):
     path: Path
 
 
-class DeleteMatching(Operation):
+class DeleteWhatMatches(Operation):
     """What it deletes has all words of the query, for a search by meaning finds something for every subject."""
 
     about = "Delete all files that are about a subject."
@@ -197,7 +197,7 @@ class Replace(Operation):
     within: Folder | None = None
 
 
-class Search(Operation):
+class SearchText(Operation):
     about = "Find files about a subject, or by who changed them and when."
     example = "find notes about solar panels changed since Monday"
     op: Literal["search"] = "search"
@@ -209,7 +209,7 @@ class Search(Operation):
     until: Time | None = None
 
 
-class History(Operation):
+class ShowHistory(Operation):
     about = "List the versions of a file, with who made each and when."
     example = "who changed report.md?"
     op: Literal["history"] = "history"
@@ -266,10 +266,10 @@ class Tag(Operation):
     risk = Risk.CHANGES
     op: Literal["tag"] = "tag"
     tag: Name = Field(min_length=1)
-    paths: Annotated[tuple[str, ...], Kind.PATH] = ()
+    paths: Annotated[tuple[str, ...], FileKind.PATH] = ()
 
 
-class Group(Operation):
+class GroupWhatMatches(Operation):
     about = "Sort the files that are about a subject into groups by topic, author or time."
     example = "group everything about taxes by author"
     op: Literal["group"] = "group"
@@ -316,7 +316,7 @@ class Lock(Operation):
     risk = Risk.CHANGES
     op: Literal["lock"] = "lock"
     path: Path
-    seconds: Annotated[int, Kind.SECONDS] = Field(default=3600, ge=1, le=86_400)
+    seconds: Annotated[int, FileKind.SECONDS] = Field(default=3600, ge=1, le=86_400)
 
 
 class Unlock(Operation):
@@ -329,16 +329,16 @@ class Unlock(Operation):
     """Which the lock came with; None where an earlier step locks the file."""
 
 
-class Share(Operation):
+class ShareLinkTo(Operation):
     about = "Make a link by which others can read a file for some time."
     example = "share report.md for two hours"
     risk = Risk.ASKS
     op: Literal["share"] = "share"
     path: Path
-    seconds: Annotated[int, Kind.SECONDS] = Field(default=3600, ge=1, le=604_800)
+    seconds: Annotated[int, FileKind.SECONDS] = Field(default=3600, ge=1, le=604_800)
 
 
-class Watch(Operation):
+class WatchPaths(Operation):
     about = "Tell when a file changes."
     example = "watch config.toml"
     op: Literal["watch"] = "watch"
@@ -362,25 +362,25 @@ AnyOperation = Annotated[
     | Move
     | Copy
     | Delete
-    | DeleteMatching
+    | DeleteWhatMatches
     | Replace
-    | Search
-    | History
+    | SearchText
+    | ShowHistory
     | Show
     | Diff
     | Compare
     | Rollback
     | Undo
     | Tag
-    | Group
+    | GroupWhatMatches
     | Join
     | Link
     | Follow
     | Unlink
     | Lock
     | Unlock
-    | Share
-    | Watch
+    | ShareLinkTo
+    | WatchPaths
     | Summarise,
     Field(discriminator="op"),
 ]
@@ -390,7 +390,7 @@ OPERATIONS: dict[str, type[Operation]] = {
 """By name."""
 
 
-class Plan(Frozen):
+class OperationPlan(Frozen):
     """What will be done, in order. Nothing in it has been run."""
 
     request: str

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from aios.sdk.files import operations as ops
 from aios.sdk.files.forms import spaced
-from aios.sdk.files.operations import Kind, Operation
+from aios.sdk.files.operations import FileKind, Operation
 from aios.sdk.files.readers import VERBS, Context, Unread, inside, read
-from aios.sdk.files.request import Known, Refused, Request, Why, mask
-from aios.sdk.files.rules import RULES, Rule
+from aios.sdk.files.request import Known, ParsedRequest, RequestRefused, Why, mask
+from aios.sdk.files.rules import RULES, FormRule
 from aios.sdk.files.searches import narrow, search
 
 POLITE = re.compile(
@@ -43,7 +43,7 @@ ALL_OF_IT = re.compile(
     re.I,
 )
 UNQUOTED = re.compile(r"(?:write|append|insert) .* (?:to|into|in|at) .*⟦\d+⟧ $", re.I)
-EACH = (ops.Read, ops.Move, ops.Copy, ops.Delete, ops.Lock, ops.Unlock, ops.Summarise, ops.Stat, ops.Watch)
+EACH = (ops.Read, ops.Move, ops.Copy, ops.Delete, ops.Lock, ops.Unlock, ops.Summarise, ops.Stat, ops.WatchPaths)
 """What can be said of several files at once."""
 MOST_STEPS = 20
 MOST_CUTS = 30
@@ -55,12 +55,12 @@ def parse(text: str, known: Known, now: datetime) -> tuple[Operation, ...] | Non
 
     Raises Refused for what is known to be wrong: no such file, a path out of the root, an unclear `it`.
     """
-    refused: Refused | None = None
+    refused: RequestRefused | None = None
     for bare in (True, False):
         request = mask(text, known, bare=bare)
         try:
             steps = sequence(request.masked, request, Context(known, now))
-        except Refused as error:
+        except RequestRefused as error:
             refused = refused or error
             continue
         if steps is not None:
@@ -70,14 +70,14 @@ def parse(text: str, known: Known, now: datetime) -> tuple[Operation, ...] | Non
     return None
 
 
-def sequence(text: str, request: Request, context: Context) -> tuple[Operation, ...] | None:
+def sequence(text: str, request: ParsedRequest, context: Context) -> tuple[Operation, ...] | None:
     """A text as one clause, or as a clause and what follows; the fewest clauses first."""
-    refused: Refused | None = None
+    refused: RequestRefused | None = None
     try:
         whole = clause(text, request, context)
         if whole is not None:
             return whole
-    except Refused as error:
+    except RequestRefused as error:
         refused = error
     cuts = list(SEPARATOR.finditer(text))
     for cut in cuts if len(cuts) <= MOST_CUTS else ():
@@ -86,7 +86,7 @@ def sequence(text: str, request: Request, context: Context) -> tuple[Operation, 
             if first is None:
                 continue
             rest = sequence(text[cut.end() :], request, after(context, first))
-        except Refused as error:
+        except RequestRefused as error:
             refused = refused or error
             continue
         if rest is not None and len(first) + len(rest) <= MOST_STEPS:
@@ -96,24 +96,24 @@ def sequence(text: str, request: Request, context: Context) -> tuple[Operation, 
     return None
 
 
-def clause(text: str, request: Request, context: Context) -> tuple[Operation, ...] | None:
+def clause(text: str, request: ParsedRequest, context: Context) -> tuple[Operation, ...] | None:
     """What one instruction says, or None. Raises Refused."""
     text = normal(text)
     if not text:
         return None
     if ALL_OF_IT.fullmatch(text) and not re.search(r"⟦", text):
-        raise Refused(Why.ASK, f"{request.plain(text)!r} names no file; name what is meant, or what it is about")
+        raise RequestRefused(Why.ASK, f"{request.plain(text)!r} names no file; name what is meant, or what it is about")
     text = spaced(text)
     if UNQUOTED.match(text) and not any(mark.quoted for mark in request.marks):
-        raise Refused(Why.ASK, "put what is to be written in quotes, as in: add 'buy milk' to todo.txt")
-    refused: Refused | None = None
+        raise RequestRefused(Why.ASK, "put what is to be written in quotes, as in: add 'buy milk' to todo.txt")
+    refused: RequestRefused | None = None
     for rule in RULES:
         if found := rule.pattern.fullmatch(text):
             try:
                 return tuple(_built(rule, found, request, context))
             except Unread:
                 continue
-            except Refused as error:
+            except RequestRefused as error:
                 refused = refused or error
     if refused is not None:
         raise refused
@@ -165,7 +165,7 @@ def after(context: Context, steps: tuple[Operation, ...]) -> Context:
     return replace(context, made=new, gone=gone, last=last if len(steps) == 1 else None)
 
 
-def _built(rule: Rule, found: re.Match[str], request: Request, context: Context) -> Iterator[Operation]:
+def _built(rule: FormRule, found: re.Match[str], request: ParsedRequest, context: Context) -> Iterator[Operation]:
     kinds = rule.operation.kinds()
     values: dict[str, Any] = dict(rule.given)
     many: list[str] = []
@@ -173,7 +173,7 @@ def _built(rule: Rule, found: re.Match[str], request: Request, context: Context)
         if piece is None:
             continue
         if name in ("path", "paths") and len(marks := re.findall(r"⟦\d+⟧", piece)) > 1:
-            many = [str(read(Kind.PATH, mark, request, context)) for mark in marks]
+            many = [str(read(FileKind.PATH, mark, request, context)) for mark in marks]
         elif name not in kinds:
             values[name] = _word(piece)
         else:
@@ -182,11 +182,13 @@ def _built(rule: Rule, found: re.Match[str], request: Request, context: Context)
         values["paths"] = tuple(many) or ((values["paths"],) if "paths" in values else ())
         many = []
     if (
-        rule.operation in (ops.DeleteMatching, ops.Replace)
+        rule.operation in (ops.DeleteWhatMatches, ops.Replace)
         and "query" in values
         and narrow(spaced(found["query"]), request, context)[1]
     ):
-        raise Refused(Why.ASK, "what is changed by subject cannot be narrowed by time or author; search for it first")
+        raise RequestRefused(
+            Why.ASK, "what is changed by subject cannot be narrowed by time or author; search for it first"
+        )
     if many and rule.operation not in EACH:
         raise Unread
     for more in [{"path": path} for path in many] or [{}]:
@@ -209,19 +211,23 @@ def made(
         target, path = str(values["target"]), str(values["path"])
         folder = context.directory(target)
         if not folder and (many or re.search(r"\b(?:into|folder|directory)\b", said, re.I)):
-            raise Refused(Why.NO_FILE, f"there is no folder {target}; make it first: aios fs 'make a folder {target}'")
+            raise RequestRefused(
+                Why.NO_FILE, f"there is no folder {target}; make it first: aios fs 'make a folder {target}'"
+            )
         if folder:
             values = values | {"target": inside(f"{target}/{path.rpartition('/')[2]}".removeprefix("./"))}
         if context.there(values["target"]):
-            raise Refused(Why.ASK, f"{values['target']} is there already; name another place, or delete it first")
+            raise RequestRefused(
+                Why.ASK, f"{values['target']} is there already; name another place, or delete it first"
+            )
     if operation is ops.Rollback and re.match(r"\w+(?: back)? ⟦\d+⟧ $", said) and context.there(values["path"]):
-        raise Refused(Why.ASK, f"{values['path']} is there; say to what version or time it is to go back")
+        raise RequestRefused(Why.ASK, f"{values['path']} is there; say to what version or time it is to go back")
     if operation is ops.Create and context.there(values["path"]):
-        raise Refused(Why.ASK, f"{values['path']} is there already; to replace it say: overwrite it with a text")
+        raise RequestRefused(Why.ASK, f"{values['path']} is there already; to replace it say: overwrite it with a text")
     try:
         return operation.model_validate(values | {"op": operation.model_fields["op"].default})
     except ValidationError as error:
-        raise Refused(Why.ASK, f"this cannot be: {error.errors(include_url=False)[0]['msg']}") from None
+        raise RequestRefused(Why.ASK, f"this cannot be: {error.errors(include_url=False)[0]['msg']}") from None
 
 
 def pieces(text: str) -> list[str]:

@@ -11,10 +11,10 @@ from typing import Literal
 from aios.sdk.agent import Agent, gather
 from aios.sdk.files.ground import Offer
 from aios.sdk.files.guess import guess
-from aios.sdk.files.operations import OPERATIONS, Operation, Plan
+from aios.sdk.files.operations import OPERATIONS, Operation, OperationPlan
 from aios.sdk.files.parse import after, clause, parse, pieces
 from aios.sdk.files.readers import Context
-from aios.sdk.files.request import Known, Refused, Request, Why, candidates, mask
+from aios.sdk.files.request import Known, ParsedRequest, RequestRefused, Why, candidates, mask
 from aios_syscalls import AiosError, CallerError, HistoryOfFile
 
 LONGEST_REQUEST = 2000
@@ -29,27 +29,33 @@ CUES = re.compile(
 """Without any of these a request is not about files, whatever a model makes of it."""
 
 
-async def plan(agent: Agent, text: str, now: datetime, *, use_model: bool = True, model: str | None = None) -> Plan:
+async def plan(
+    agent: Agent, text: str, now: datetime, *, use_model: bool = True, model: str | None = None
+) -> OperationPlan:
     """What the request asks for; nothing is run.
 
     Raises Refused, whose message says why there is no plan and what to say instead.
     """
     text = " ".join(text.split())
     if not text or len(text) > LONGEST_REQUEST:
-        raise Refused(Why.ASK, f"say what to do in 1 to {LONGEST_REQUEST} characters; for example: {examples()}")
+        raise RequestRefused(Why.ASK, f"say what to do in 1 to {LONGEST_REQUEST} characters; for example: {examples()}")
     known = await survey(agent, text)
     steps = parse(text, known, now)
     if steps is not None:
-        return Plan.model_validate({"request": text, "steps": steps})
+        return OperationPlan.model_validate({"request": text, "steps": steps})
     request = mask(text, known)
     if not CUES.search(request.masked):
-        raise Refused(Why.NOT_FILES, f"that is not about files; what can be asked for: {examples()}")
+        raise RequestRefused(Why.NOT_FILES, f"that is not about files; what can be asked for: {examples()}")
     if not use_model:
-        raise Refused(Why.UNREAD, f"{unread(text)}.{await meant(agent, text)} What can be asked for: {examples()}")
+        raise RequestRefused(
+            Why.UNREAD, f"{unread(text)}.{await meant(agent, text)} What can be asked for: {examples()}"
+        )
     return await modelled(agent, request, known, now, model)
 
 
-async def modelled(agent: Agent, request: Request, known: Known, now: datetime, model: str | None) -> Plan:
+async def modelled(
+    agent: Agent, request: ParsedRequest, known: Known, now: datetime, model: str | None
+) -> OperationPlan:
     """The plan where clauses that no rule reads are read by the model. Raises Refused."""
     context = Context(known, now)
     steps: list[Operation] = []
@@ -60,18 +66,20 @@ async def modelled(agent: Agent, request: Request, known: Known, now: datetime, 
             try:
                 reading = await guess(agent, offer, model)
             except CallerError as error:
-                raise Refused(Why.UNTRUSTED, f"{unread(offer.text)}, and the model cannot: {error.message}") from None
+                raise RequestRefused(
+                    Why.UNTRUSTED, f"{unread(offer.text)}, and the model cannot: {error.message}"
+                ) from None
             except AiosError as error:
                 said = f"{unread(offer.text)}, and there is no model to ask: {error.message}"
-                raise Refused(Why.UNTRUSTED, said) from error
+                raise RequestRefused(Why.UNTRUSTED, said) from error
             if reading.why or reading.operation is None:
                 hint = await meant(agent, offer.text)
                 said = f"{unread(offer.text)}, and {reading.why}.{hint} Nearest: {examples(reading.nearest)}"
-                raise Refused(Why.UNTRUSTED, said)
+                raise RequestRefused(Why.UNTRUSTED, said)
             found = (reading.operation,)
         steps += found
         context = after(context, found)
-    return Plan.model_validate({"request": request.plain(request.masked), "steps": steps, "sure": False})
+    return OperationPlan.model_validate({"request": request.plain(request.masked), "steps": steps, "sure": False})
 
 
 def unread(text: str) -> str:

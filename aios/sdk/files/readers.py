@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from aios.sdk.dates import duration, moment, number, span
-from aios.sdk.files.operations import At, Kind
-from aios.sdk.files.request import OUTSIDE, Known, Mark, Refused, Request, Why, tidy
+from aios.sdk.files.operations import At, FileKind
+from aios.sdk.files.request import OUTSIDE, Known, Mark, ParsedRequest, RequestRefused, Why, tidy
 from aios_syscalls import BadRequest
 
 PRONOUNS = r"it|this|that|(?:this|that|the|the same) file"
@@ -42,14 +42,14 @@ class Context:
         return path == "." or (self.made.get(path) or self.known.kinds.get(path)) == "directory"
 
 
-def path_of(piece: str, request: Request, context: Context) -> str:
+def path_of(piece: str, request: ParsedRequest, context: Context) -> str:
     """The path that a mark or a pronoun stands for; within the root, but not necessarily there."""
     found = MARK.fullmatch(piece.strip())
     if found:
         return inside(request.marks[int(found[1])].text)
     if re.fullmatch(PRONOUNS, piece.strip(), re.I):
         if context.last is None:
-            raise Refused(Why.ASK, f"it is not clear what {piece.strip()!r} is; name the file")
+            raise RequestRefused(Why.ASK, f"it is not clear what {piece.strip()!r} is; name the file")
         return context.last
     raise Unread
 
@@ -58,9 +58,11 @@ def inside(path: str) -> str:
     """Raises Refused for what leads out of the root."""
     path = path.strip()
     if OUTSIDE.fullmatch(path) or ".." in path.split("/"):
-        raise Refused(Why.OUTSIDE, f"{path} is not below the root; name a path from there, such as notes/today.md")
+        raise RequestRefused(
+            Why.OUTSIDE, f"{path} is not below the root; name a path from there, such as notes/today.md"
+        )
     if not path or "\0" in path or "\n" in path:
-        raise Refused(Why.ASK, f"{path!r} is no name for a file; name one")
+        raise RequestRefused(Why.ASK, f"{path!r} is no name for a file; name one")
     return tidy(path) or "."
 
 
@@ -71,37 +73,37 @@ def existing(path: str, context: Context, past: bool = False) -> str:
     near = [each for each in context.known.near(path) if context.there(each)]
     hint = f"did you mean {' or '.join(near)}?" if near else "aios fs 'list the files' shows what there is"
     gone = "an earlier step removes it" if path in context.gone else f"there is no {path}"
-    raise Refused(Why.NO_FILE, f"{gone}; {hint}")
+    raise RequestRefused(Why.NO_FILE, f"{gone}; {hint}")
 
 
-def read(kind: Kind, piece: str, request: Request, context: Context, end: bool = True) -> object:
+def read(kind: FileKind, piece: str, request: ParsedRequest, context: Context, end: bool = True) -> object:
     """The value of a field of this kind; a day stands for its `end` or its start. Raises Unread or Refused."""
     match kind:
-        case Kind.PATH:
+        case FileKind.PATH:
             return existing(path_of(piece, request, context), context)
-        case Kind.PAST:
+        case FileKind.PAST:
             return existing(path_of(piece, request, context), context, past=True)
-        case Kind.FOLDER:
+        case FileKind.FOLDER:
             path = path_of(piece, request, context)
             return path if "*" in path else existing(path, context)
-        case Kind.NEW:
+        case FileKind.NEW:
             if re.fullmatch(r"[\w.-]+", piece):
                 return inside(piece)
             return path_of(piece, request, context)
-        case Kind.AT:
+        case FileKind.AT:
             return version(request.plain(piece), context.now, end)
-        case Kind.TIME:
+        case FileKind.TIME:
             return time_of(request.plain(piece), context.now)
-        case Kind.SECONDS:
+        case FileKind.SECONDS:
             length = duration(piece)
             if length is None:
                 raise Unread
             return int(length.total_seconds())
-        case Kind.QUERY:
+        case FileKind.QUERY:
             return query(piece, request)
-        case Kind.TEXT:
+        case FileKind.TEXT:
             return _quoted(piece, request).text
-        case Kind.NAME:
+        case FileKind.NAME:
             return _name(piece, request)
 
 
@@ -128,7 +130,7 @@ def version(piece: str, now: datetime, end: bool = True) -> At:
     """
     said = piece.strip().lower().rstrip(".?!")
     if re.fullmatch(rf"(?:to )?(?:the |its )?(?:last|latest|newest|current) {_ONE}", said):
-        raise Refused(
+        raise RequestRefused(
             Why.ASK, f"{said!r} is the present one, or the one before? Say: the previous version, or a number"
         )
     for words in (said, _LEAD.sub("", said, count=1)):
@@ -160,7 +162,7 @@ def time_of(piece: str, now: datetime, end: bool = False) -> datetime:
     except BadRequest as error:
         if "no time that can be read" in error.message:
             raise Unread from None
-        raise Refused(Why.ASK, error.message) from None
+        raise RequestRefused(Why.ASK, error.message) from None
 
 
 def period(piece: str, now: datetime) -> tuple[datetime, datetime]:
@@ -179,7 +181,7 @@ VERBS = (
 _ACTS = r"\band|\bthen|,|;|\."
 
 
-def query(piece: str, request: Request) -> str:
+def query(piece: str, request: ParsedRequest) -> str:
     """What is looked for, without an article before it. Raises Unread where a further instruction seems to follow."""
     if re.search(rf"(?:{_ACTS})\s+(?:(?:then|also|please)\s+)*(?:{VERBS})\b", piece, re.I):
         raise Unread
@@ -191,14 +193,14 @@ def query(piece: str, request: Request) -> str:
     return request.plain(said)
 
 
-def _quoted(piece: str, request: Request) -> Mark:
+def _quoted(piece: str, request: ParsedRequest) -> Mark:
     found = MARK.fullmatch(piece.strip())
     if not found or not request.marks[int(found[1])].quoted:
         raise Unread
     return request.marks[int(found[1])]
 
 
-def _name(piece: str, request: Request) -> str:
+def _name(piece: str, request: ParsedRequest) -> str:
     found = MARK.fullmatch(piece.strip())
     said = request.marks[int(found[1])].text if found else piece.strip().rstrip(".?!")
     if not re.fullmatch(r"[\w][\w.-]*", said):

@@ -32,7 +32,7 @@ class Why(StrEnum):
     """A model's reading that does not hold up."""
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """No plan; the message says why and what to do next."""
 
     def __init__(self, why: Why, message: str) -> None:
@@ -63,7 +63,7 @@ class Mark(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ParsedRequest:
     """What was said, masked; `marks[n]` is what ⟦n⟧ stands for."""
 
     masked: str
@@ -95,7 +95,7 @@ def candidates(text: str) -> Iterator[str]:
             yield tidy(" ".join(words[first : first + length]))
 
 
-def mask(text: str, known: Known, *, bare: bool = True) -> Request:
+def mask(text: str, known: Known, *, bare: bool = True) -> ParsedRequest:
     """Put ⟦n⟧ for each quotation, each path that is known, and each word that looks like a path.
 
     Without `bare` a known path that might as well be an ordinary word, such as `drafts`, stays.
@@ -108,7 +108,7 @@ def mask(text: str, known: Known, *, bare: bool = True) -> Request:
         pieces += [_names(text[at : quote.start()], known, marks, bare), _put(marks, _content(quote), True)]
         at = quote.end()
     pieces.append(_names(text[at:], known, marks, bare))
-    return Request(" ".join("".join(pieces).split()), marks)
+    return ParsedRequest(" ".join("".join(pieces).split()), marks)
 
 
 def _content(quote: re.Match[str]) -> str:

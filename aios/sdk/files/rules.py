@@ -17,7 +17,7 @@ from aios.sdk.files.operations import Operation
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class FormRule:
     """A form of words and the operation that it is; `given` are the fields that the form itself says."""
 
     operation: type[Operation]
@@ -27,12 +27,12 @@ class Rule:
     """Fields in which a day means its beginning, not its end."""
 
 
-def _rules(operation: type[Operation], *forms: str, start: Sequence[str] = (), **given: Any) -> Iterator[Rule]:
+def _rules(operation: type[Operation], *forms: str, start: Sequence[str] = (), **given: Any) -> Iterator[FormRule]:
     for each in forms:
-        yield Rule(operation, form(each, operation), given, start)
+        yield FormRule(operation, form(each, operation), given, start)
 
 
-def _reading() -> Iterator[Rule]:
+def _reading() -> Iterator[FormRule]:
     yield from _rules(
         ops.Read,
         "(open | cat | read | print | display | view | show | see | look at) [me | us] [what is in | what's in] {path}",
@@ -70,14 +70,14 @@ def _reading() -> Iterator[Rule]:
         "(what is | what's) the (gist | summary) of {path}",
     )
     yield from _rules(
-        ops.Watch,
+        ops.WatchPaths,
         "(watch | monitor | follow | keep an eye on) {path} [for changes]",
         "((tell | notify | alert | inform | warn) me | let me know) (when | whenever | if | every time | as soon as)"
         " [anything in | something in] {path} (changes | is changed | is modified | gets changed | is edited)",
     )
 
 
-def _changing() -> Iterator[Rule]:
+def _changing() -> Iterator[FormRule]:
     made = "(create | make | start | touch) [me] <a> [empty]"
     yield from _rules(ops.Create, f"(mkdir | {made} (folder | directory) [called | named]) {{path}}", kind="directory")
     yield from _rules(
@@ -123,7 +123,7 @@ def _changing() -> Iterator[Rule]:
     )
     some = "<all> [<thing> | ones]"
     yield from _rules(
-        ops.DeleteMatching,
+        ops.DeleteWhatMatches,
         "<remove> <all> <thing> <in> {within} <about> {query}",
         f"<remove> {some} <about> {{query}} (in | from | below | under | inside) {{within}}",
         "<remove> <all> {within} <about> {query}",
@@ -147,7 +147,7 @@ def _changing() -> Iterator[Rule]:
     link = "(make | create | give me | get me) <a> [share | sharing | expiring] link (to | for | of) {path}"
     others = "[with [the] (others | everyone | them)]"
     yield from _rules(
-        ops.Share,
+        ops.ShareLinkTo,
         f"share {{path}} {others} for {{seconds}}",
         f"{link} [that lasts | valid | good] for {{seconds}}",
         f"share {{path}} {others}",
@@ -155,9 +155,9 @@ def _changing() -> Iterator[Rule]:
     )
 
 
-def _versions() -> Iterator[Rule]:
+def _versions() -> Iterator[FormRule]:
     yield from _rules(
-        ops.History,
+        ops.ShowHistory,
         "[<told>] <a> [version] (history | versions | changes | log) (of | for | to) {path}",
         "(history | log | hist) {path}",
         "(who | what) [has] (changed | edited | wrote | modified | touched | worked on) {path} [[,] [and] when]",
@@ -229,7 +229,7 @@ def _versions() -> Iterator[Rule]:
     )
 
 
-def _many() -> Iterator[Rule]:
+def _many() -> Iterator[FormRule]:
     undo = "(undo | revert | take back | reverse)"
     work = "(everything | all | all changes | the changes | whatever | what) [that | which | of | [made | done] by]"
     did = "[did | has done | has changed | changed | made | wrote | has written]"
@@ -249,7 +249,7 @@ def _many() -> Iterator[Rule]:
         "(set | make | add | create) [the | a] tag [called | named] {tag}",
     )
     yield from _rules(
-        ops.Group,
+        ops.GroupWhatMatches,
         "(group | sort | arrange | cluster) <all> [<thing>] <about> {query} by {by}",
         "(group | cluster) <all> <thing> by {by}",
     )
@@ -275,4 +275,4 @@ def _many() -> Iterator[Rule]:
     )
 
 
-RULES: Sequence[Rule] = (*_reading(), *_changing(), *_versions(), *_many())
+RULES: Sequence[FormRule] = (*_reading(), *_changing(), *_versions(), *_many())

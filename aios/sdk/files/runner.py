@@ -9,7 +9,7 @@ from typing import Any, Literal
 from aios.sdk.agent import Agent
 from aios.sdk.files import operations as ops
 from aios.sdk.files.calls import perform, preview
-from aios.sdk.files.operations import Operation, Plan, Risk
+from aios.sdk.files.operations import Operation, OperationPlan, Risk
 from aios_syscalls import AiosError
 
 Confirm = Callable[[Operation, Sequence[str]], Awaitable[bool]]
@@ -17,7 +17,7 @@ Confirm = Callable[[Operation, Sequence[str]], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class OperationOutcome:
     """What became of a step. After one that was not done, the rest is skipped."""
 
     step: Operation
@@ -27,18 +27,20 @@ class Outcome:
     error: AiosError | None = None
 
 
-def needs_confirmation(plan: Plan, step: Operation) -> bool:
+def needs_confirmation(plan: OperationPlan, step: Operation) -> bool:
     """Whether a step may only be run after a yes: all that a model read and that changes anything, too."""
     return step.risk is Risk.ASKS or (not plan.sure and step.risk is not Risk.READS)
 
 
-async def run(agent: Agent, plan: Plan, confirm: Confirm, *, model: str | None = None) -> AsyncIterator[Outcome]:
+async def run(
+    agent: Agent, plan: OperationPlan, confirm: Confirm, *, model: str | None = None
+) -> AsyncIterator[OperationOutcome]:
     """The outcomes of the plan's steps, as they come; errors of the ABI are outcomes, too."""
     tokens: dict[str, str] = {}
     stopped = False
     for step in plan.steps:
         if stopped:
-            yield Outcome(step, "skipped")
+            yield OperationOutcome(step, "skipped")
             continue
         outcome = await _one(agent, plan, step, confirm, tokens, model)
         stopped = outcome.state != "done"
@@ -46,15 +48,15 @@ async def run(agent: Agent, plan: Plan, confirm: Confirm, *, model: str | None =
 
 
 async def _one(
-    agent: Agent, plan: Plan, step: Operation, confirm: Confirm, tokens: dict[str, str], model: str | None
-) -> Outcome:
+    agent: Agent, plan: OperationPlan, step: Operation, confirm: Confirm, tokens: dict[str, str], model: str | None
+) -> OperationOutcome:
     try:
         touched, token = await preview(agent, step)
-        if not touched and isinstance(step, ops.DeleteMatching | ops.Replace | ops.Undo):
-            return Outcome(step, "done", "nothing to do: nothing matches")
+        if not touched and isinstance(step, ops.DeleteWhatMatches | ops.Replace | ops.Undo):
+            return OperationOutcome(step, "done", "nothing to do: nothing matches")
         if needs_confirmation(plan, step) and await confirm(step, touched) is not True:
-            return Outcome(step, "declined")
+            return OperationOutcome(step, "declined")
         text, reply = await perform(agent, step, token, tokens, model)
     except AiosError as error:
-        return Outcome(step, "failed", error.message, error=error)
-    return Outcome(step, "done", text, reply.model_dump(mode="json") if reply else {})
+        return OperationOutcome(step, "failed", error.message, error=error)
+    return OperationOutcome(step, "done", text, reply.model_dump(mode="json") if reply else {})

@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 from aios.sdk.files.forms import form
-from aios.sdk.files.operations import Kind, Operation, Search
+from aios.sdk.files.operations import FileKind, Operation, SearchText
 from aios.sdk.files.readers import TYPES, Context, Unread, period, query, read, time_of
-from aios.sdk.files.request import Request
+from aios.sdk.files.request import ParsedRequest
 
 _LOOK = "(find | search [for] | look (for | up) | looking for | locate | grep [for] | hunt for | dig up) [me | us]"
 _WROTE = (
@@ -28,9 +28,9 @@ _HEADS = tuple(
         "(where is | where are | where do (i | we) have)",
     )
 )
-_IN = form("(search | look | grep) [<in>] {within} for {query}", Search)
+_IN = form("(search | look | grep) [<in>] {within} for {query}", SearchText)
 _FILTERS: Mapping[str, tuple[re.Pattern[str], ...]] = {
-    name: tuple(re.compile(rf"(?P<head>(?:.*? )??)(?:{form(tail, Search).pattern})", re.I) for tail in tails)
+    name: tuple(re.compile(rf"(?P<head>(?:.*? )??)(?:{form(tail, SearchText).pattern})", re.I) for tail in tails)
     for name, tails in {
         "agent": (
             f"{_ARE} [{_WROTE}] by [the] agent {{agent}}",
@@ -46,12 +46,13 @@ _FILTERS: Mapping[str, tuple[re.Pattern[str], ...]] = {
 }
 
 
-def search(clause: str, request: Request, context: Context) -> Operation | None:
+def search(clause: str, request: ParsedRequest, context: Context) -> Operation | None:
     """The search that a clause is, if it is one. Raises Refused for a filter that cannot be meant."""
     if found := _IN.fullmatch(clause):
         try:
-            return Search(
-                query=query(found["query"], request), within=str(read(Kind.FOLDER, found["within"], request, context))
+            return SearchText(
+                query=query(found["query"], request),
+                within=str(read(FileKind.FOLDER, found["within"], request, context)),
             )
         except Unread:
             return None
@@ -66,11 +67,11 @@ def search(clause: str, request: Request, context: Context) -> Operation | None:
                 words = "" if given and not rest.strip() else query(rest, request)
             except Unread:
                 continue
-            return Search(query=words, **given)
+            return SearchText(query=words, **given)
     return None
 
 
-def narrow(rest: str, request: Request, context: Context) -> tuple[str, Mapping[str, Any]]:
+def narrow(rest: str, request: ParsedRequest, context: Context) -> tuple[str, Mapping[str, Any]]:
     """Take filters off the end of a query, each at most once; what cannot be read as one stays in it."""
     given: dict[str, Any] = {}
     while found := _last_filter(rest, request, context, given):
@@ -80,7 +81,7 @@ def narrow(rest: str, request: Request, context: Context) -> tuple[str, Mapping[
 
 
 def _last_filter(
-    rest: str, request: Request, context: Context, given: Mapping[str, Any]
+    rest: str, request: ParsedRequest, context: Context, given: Mapping[str, Any]
 ) -> tuple[str, Mapping[str, Any]] | None:
     for name, patterns in _FILTERS.items():
         for pattern in patterns:
@@ -94,7 +95,7 @@ def _last_filter(
     return None
 
 
-def _values(name: str, found: re.Match[str], request: Request, context: Context) -> dict[str, Any]:
+def _values(name: str, found: re.Match[str], request: ParsedRequest, context: Context) -> dict[str, Any]:
     now = context.now
     said = {group: request.plain(piece) for group, piece in found.groupdict().items() if piece}
     match name:
@@ -110,6 +111,6 @@ def _values(name: str, found: re.Match[str], request: Request, context: Context)
             since, until = period(said.get("period") or said["today"], now)
             return {"since": since, "until": until}
         case "within":
-            return {"within": read(Kind.FOLDER, found["within"], request, context)}
+            return {"within": read(FileKind.FOLDER, found["within"], request, context)}
         case _:
             return {"types": TYPES[said["type"].lower()]}

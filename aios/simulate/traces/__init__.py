@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aios.simulate.program import Program
+from aios.simulate.program import SimulatedProgram
 from aios.simulate.traces import rounds, tables
 from aios_syscalls import BadRequest
 
 
-def read(path: Path) -> list[Program]:
+def read(path: Path) -> list[SimulatedProgram]:
     """The programs of a trace in order of arrival; a file that begins with an object is JSON Lines, any other CSV.
 
     Raises BadRequest, with the row, for what cannot be read.

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from aios.simulate.program import Call, Program, chain, check
+from aios.simulate.program import Call, SimulatedProgram, chain, check
 from aios.simulate.traces.fields import expect, moment, whole
 from aios_syscalls import BadRequest
 
@@ -21,7 +21,7 @@ OUTPUT = ("reasoning", "text", "tool_call")
 
 
 @dataclass(slots=True)
-class Session:
+class TraceSession:
     """The rounds of one session so far, and when its model was last done."""
 
     name: str
@@ -30,24 +30,24 @@ class Session:
     calls: list[Call] = field(default_factory=list)
 
 
-def programs(lines: Iterable[str], path: Path) -> Iterator[Program]:
+def programs(lines: Iterable[str], path: Path) -> Iterator[SimulatedProgram]:
     """A program a session, the first at 0: its prompts are what its server read anew, by that server's cache.
 
     A round waits from the last that the model wrote until the last that it was given, a tool's result or a person's
     message: what the model took itself is not in it, what tools did while it still wrote is no wait, and a round that
     was given nothing waits for nothing.
     """
-    sessions: dict[str, Session] = {}
+    sessions: dict[str, TraceSession] = {}
     for number, line in enumerate(lines, 1):
         if line.strip():
             _add(sessions, line, f"{path}:{number}", path.parent.name)
     first = min(session.began for session in sessions.values())
     for id, session in sessions.items():
         arrival = (session.began - first) // timedelta(microseconds=1)
-        yield check(Program(arrival, chain(session.calls), session.name), f"{path}, session {id}")
+        yield check(SimulatedProgram(arrival, chain(session.calls), session.name), f"{path}, session {id}")
 
 
-def _add(sessions: dict[str, Session], line: str, where: str, name: str) -> None:
+def _add(sessions: dict[str, TraceSession], line: str, where: str, name: str) -> None:
     row = _round(line, where)
     given, wrote = _times(row, INPUT, where), _times(row, OUTPUT, where)
     if not given and not wrote:
@@ -55,7 +55,7 @@ def _add(sessions: dict[str, Session], line: str, where: str, name: str) -> None
     came, done = max(given or wrote), max(wrote or given)
     session = sessions.get(id := str(row["session_id"]))
     if session is None:
-        session = sessions[id] = Session(str(row.get("provider", name)), came, came)
+        session = sessions[id] = TraceSession(str(row.get("provider", name)), came, came)
     expect(session.calls, row, "round_index", where)
     wait = (came - session.done) // timedelta(microseconds=1) if given else 0
     read, written = whole(row, "newly_append_tokens", where), whole(row, "output_tokens", where)

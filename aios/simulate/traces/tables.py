@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from aios.simulate.program import Call, Program, chain, check
+from aios.simulate.program import Call, SimulatedProgram, chain, check
 from aios.simulate.traces.fields import expect, moment, seconds, whole
 from aios_syscalls import BadRequest
 
@@ -16,7 +16,7 @@ AZURE = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 SESSIONS = ("session_id", "round_idx", "prefix_len", "input_len", "output_len")
 
 
-def programs(lines: Iterable[str], path: Path) -> Iterator[Program]:
+def programs(lines: Iterable[str], path: Path) -> Iterator[SimulatedProgram]:
     """Of clients, of a service, or of sessions, by the columns; sessions without arrival times all arrive at 0."""
     rows = csv.DictReader(lines)
     columns = rows.fieldnames or []
@@ -29,24 +29,24 @@ def programs(lines: Iterable[str], path: Path) -> Iterator[Program]:
     raise BadRequest(f"{path} is no trace that is known, with columns {', '.join(columns)}; these are: {known}")
 
 
-def _clients(rows: Iterable[dict[str, str]], path: Path) -> Iterator[Program]:
+def _clients(rows: Iterable[dict[str, str]], path: Path) -> Iterator[SimulatedProgram]:
     for line, row in enumerate(rows, 2):
         where = f"{path}:{line}"
         call = Call(whole(row, "prompt_tokens", where), whole(row, "output_tokens", where))
-        yield check(Program(seconds(row, "arrival_s", where), (call,), "client", row["client"]), where)
+        yield check(SimulatedProgram(seconds(row, "arrival_s", where), (call,), "client", row["client"]), where)
 
 
-def _service(rows: Iterable[dict[str, str]], path: Path) -> Iterator[Program]:
+def _service(rows: Iterable[dict[str, str]], path: Path) -> Iterator[SimulatedProgram]:
     first: datetime | None = None
     for line, row in enumerate(rows, 2):
         where = f"{path}:{line}"
         at = moment(row["TIMESTAMP"][:26], where)  # seven digits are one more than a datetime has
         first = first or at
         call = Call(whole(row, "ContextTokens", where), max(1, whole(row, "GeneratedTokens", where)))
-        yield check(Program(int((at - first).total_seconds() * 1e6), (call,), "code"), where)
+        yield check(SimulatedProgram(int((at - first).total_seconds() * 1e6), (call,), "code"), where)
 
 
-def _sessions(rows: Iterable[dict[str, str]], path: Path) -> Iterator[Program]:
+def _sessions(rows: Iterable[dict[str, str]], path: Path) -> Iterator[SimulatedProgram]:
     sessions: dict[str, list[tuple[int, Call]]] = {}
     arrivals: dict[str, int] = {}
     for line, row in enumerate(rows, 2):
@@ -60,4 +60,6 @@ def _sessions(rows: Iterable[dict[str, str]], path: Path) -> Iterator[Program]:
     for number, session in sessions.items():
         waits = [0, *(wait for wait, _ in session)]
         calls = [call._replace(wait_us=wait) for wait, (_, call) in zip(waits, session, strict=False)]
-        yield check(Program(arrivals[number] * 1000, chain(calls), path.parent.name), f"{path}, session {number}")
+        yield check(
+            SimulatedProgram(arrivals[number] * 1000, chain(calls), path.parent.name), f"{path}, session {number}"
+        )

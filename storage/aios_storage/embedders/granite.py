@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from aios_storage.embedders import Floats
-from aios_storage.embedders.onnx import MICROSOFT, Graph, load_onnxruntime
+from aios_storage.embedders.onnx import MICROSOFT, OnnxGraph, load_onnxruntime
 from aios_storage.embedders.pack import Pack, read
 from aios_syscalls.errors import ModelFailed
 
@@ -48,7 +48,9 @@ class Granite:
 
         pack = read(self._path)
         if pack.arch["hidden"] != self.dimension or self.context > pack.meta["max_length"]:
-            raise ModelFailed(f"{self._path} is another model than {self.id}; python -m aios.setup fetches that one")
+            raise ModelFailed(
+                f"{self._path} is another model than {self.id}; python -m aios.artifacts fetches that one"
+            )
         tokenizer = Tokenizer.from_str(pack.tokenizer)
         tokenizer.enable_truncation(self.context)
         return pack, tokenizer, _session(_graph(pack))
@@ -90,7 +92,7 @@ def _session(model: bytes) -> Any:
 
 
 def _graph(pack: Pack) -> bytes:
-    graph, arch = Graph(), pack.arch
+    graph, arch = OnnxGraph(), pack.arch
     width, epsilon = arch["hidden"], float(arch["layer_norm_eps"])
 
     def norm(name: str) -> tuple[str, str]:

@@ -59,7 +59,7 @@ def _value(name: str, shape: Sequence[int | str]) -> bytes:
     return _field(1, name) + _field(2, _field(1, _field(1, KINDS["float32"]) + _field(2, sizes)))
 
 
-class Graph:
+class OnnxGraph:
     """A graph in the making: each method adds a part and returns the name that later parts know it by."""
 
     def __init__(self) -> None:

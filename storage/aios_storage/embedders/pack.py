@@ -50,10 +50,12 @@ def read(path: str | Path) -> Pack:
         return _parse(Path(path).read_bytes())
     except OSError as error:
         why = error.strerror or str(error)
-        raise NotFound(f"the embedding model {path} cannot be read: {why}; python -m aios.setup fetches it") from error
+        raise NotFound(
+            f"the embedding model {path} cannot be read: {why}; python -m aios.artifacts fetches it"
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise ModelFailed(
-            f"{path} is no whole embedding model ({error}); delete it, and python -m aios.setup fetches it again"
+            f"{path} is no whole embedding model ({error}); delete it, and python -m aios.artifacts fetches it again"
         ) from error
 
 

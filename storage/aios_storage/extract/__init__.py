@@ -22,7 +22,7 @@ MOST = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class ExtractedText:
     """What a file says. `fields` are pairs of a key, in lower case, and a value; a key may come again.
 
     `exact` says that the text is the file's bytes in UTF-8, so that offsets in one are those in the other. `why` says
@@ -40,7 +40,7 @@ class Text:
 reading_apart: ContextVar[str] = ContextVar("reading_apart", default="")
 """The file whose text is being extracted, for who tells what the libraries that read it have to say."""
 
-Extractor = Callable[[bytes], Text]
+Extractor = Callable[[bytes], ExtractedText]
 """Raises for bytes that are not of its format: then they are read as plain text."""
 BINARY = frozenset((".pdf", ".docx"))
 """Formats that are no text, whatever their bytes look like."""
@@ -64,7 +64,7 @@ BY_SUFFIX: Mapping[str, str] = {
 """The module of each suffix; all else is plain text, or found by name alone."""
 
 
-def extract(path: str, data: bytes) -> Text:
+def extract(path: str, data: bytes) -> ExtractedText:
     """The text of a file; empty, with the kind of its suffix or `binary`, where there is none to be had."""
     token = reading_apart.set(path)
     try:
@@ -73,7 +73,7 @@ def extract(path: str, data: bytes) -> Text:
         reading_apart.reset(token)
 
 
-def _extract(suffix: str, path: str, data: bytes) -> Text:
+def _extract(suffix: str, path: str, data: bytes) -> ExtractedText:
     why = f"larger than {MOST // 2**20} MiB"
     if len(data) <= MOST:
         why = "in a format that cannot be read"
@@ -83,13 +83,13 @@ def _extract(suffix: str, path: str, data: bytes) -> Text:
             except Exception as error:  # parsers, of others too, raise whatever they like at files made to break them
                 why = str(error) if isinstance(error, NoText) else why
                 _log.debug("%s: %s cannot read it: %r", path, make.__module__, error)
-    return Text("", _clean(Text("", suffix)).kind.lstrip(".") or "binary", why=why)
+    return ExtractedText("", _clean(ExtractedText("", suffix)).kind.lstrip(".") or "binary", why=why)
 
 
-def _clean(text: Text) -> Text:
+def _clean(text: ExtractedText) -> ExtractedText:
     """Without halves of characters, which JSON may name and no database takes."""
     fields = tuple((_whole(str(key)), _whole(str(value))) for key, value in text.fields)
-    return Text(_whole(text.text), _whole(text.kind), _whole(str(text.title)), fields, text.exact, text.why)
+    return ExtractedText(_whole(text.text), _whole(text.kind), _whole(str(text.title)), fields, text.exact, text.why)
 
 
 def _whole(text: str) -> str:

@@ -9,7 +9,7 @@ import resource
 import subprocess
 import sys
 
-from aios_storage.extract import MOST, Text
+from aios_storage.extract import MOST, ExtractedText
 from aios_storage.extract.encoding import NoText
 
 MEMORY = 1024 * 1024 * 1024
@@ -24,7 +24,7 @@ TOO_MUCH = f"it takes more than {MEMORY // 2**30} GiB of memory or {SECONDS} s t
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")
 
 
-def read(suffix: str, data: bytes, memory: int = MEMORY, seconds: int = SECONDS) -> Text:
+def read(suffix: str, data: bytes, memory: int = MEMORY, seconds: int = SECONDS) -> ExtractedText:
     """What a file of this suffix says. Raises NoText where reading it takes too much, ValueError where it cannot be."""
     command = [sys.executable, "-P", "-m", __name__, suffix, str(memory), str(seconds)]
     try:
@@ -83,7 +83,7 @@ def _read(suffix: str, data: bytes) -> dict[str, object]:
     return {"text": text.text[:MOST], "kind": text.kind, "title": text.title, "fields": fields, "why": text.why}
 
 
-def _answer(reply: dict[str, object]) -> Text:
+def _answer(reply: dict[str, object]) -> ExtractedText:
     for name, message in reply.pop("said"):  # type: ignore[attr-defined]
         logging.getLogger(name).warning("%s", message)
     if "no_text" in reply:
@@ -91,7 +91,7 @@ def _answer(reply: dict[str, object]) -> Text:
     if "error" in reply:
         raise ValueError(reply["error"])
     fields = tuple((str(key), str(value)) for key, value in reply["fields"])  # type: ignore[attr-defined]
-    return Text(str(reply["text"]), str(reply["kind"]), str(reply["title"]), fields, why=str(reply["why"]))
+    return ExtractedText(str(reply["text"]), str(reply["kind"]), str(reply["title"]), fields, why=str(reply["why"]))
 
 
 def _limit(memory: int, seconds: int) -> None:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 
-from aios_storage.extract import Extractor, Text
+from aios_storage.extract import ExtractedText, Extractor
 from aios_storage.extract.encoding import decode
 
 MOST_FIELDS = 50
@@ -20,7 +20,7 @@ def reader(suffix: str) -> Extractor:
     return _json if suffix == ".json" else _table
 
 
-def _json(data: bytes) -> Text:
+def _json(data: bytes) -> ExtractedText:
     text, exact = decode(data)
     value = json.loads(text)
     found = []
@@ -29,13 +29,13 @@ def _json(data: bytes) -> Text:
             if isinstance(item, str | int | float) and len(str(item)) <= LONGEST:
                 found.append((str(key).lower(), str(item)))
     named = value.get("title") or value.get("name") if isinstance(value, dict) else None
-    return Text(text, "json", named if isinstance(named, str) else "", tuple(found[:MOST_FIELDS]), exact)
+    return ExtractedText(text, "json", named if isinstance(named, str) else "", tuple(found[:MOST_FIELDS]), exact)
 
 
-def _table(data: bytes) -> Text:
+def _table(data: bytes) -> ExtractedText:
     text, exact = decode(data)
     columns = _columns(text[:65_536])
-    return Text(
+    return ExtractedText(
         text, "table", fields=tuple(("column", name[:LONGEST]) for name in columns[:MOST_FIELDS] if name), exact=exact
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from importlib.util import find_spec
 
-from aios_storage.extract import MOST, Extractor, Text
+from aios_storage.extract import MOST, ExtractedText, Extractor
 from aios_storage.extract.encoding import NoText
 from aios_storage.extract.head import title
 
@@ -28,17 +28,17 @@ def reader(suffix: str) -> Extractor:
     return partial(_apart, suffix)
 
 
-def _apart(suffix: str, data: bytes) -> Text:
+def _apart(suffix: str, data: bytes) -> ExtractedText:
     from aios_storage.extract import apart
 
     if find_spec(_LIBRARIES[suffix]) is None:
-        return Text("", suffix.lstrip("."), why=NO_READER)
+        return ExtractedText("", suffix.lstrip("."), why=NO_READER)
     if not (data.startswith(b"PK") if suffix == ".docx" else b"%PDF" in data[:1024] or b"startxref" in data):
         raise ValueError(f"it does not begin as a {suffix} does")
     return apart.read(suffix, data)
 
 
-def _pdf(data: bytes) -> Text:
+def _pdf(data: bytes) -> ExtractedText:
     from pypdf import PdfReader
     from pypdf.errors import PyPdfError
 
@@ -50,7 +50,7 @@ def _pdf(data: bytes) -> Text:
         raise ValueError(f"no PDF that can be read: {error}") from error
     found = [("title", info.title), ("author", info.author), ("subject", info.subject)] if info else []
     fields = tuple((key, value) for key, value in found if value)
-    return Text(text, "pdf", dict(fields).get("title", "") or title(text), fields)
+    return ExtractedText(text, "pdf", dict(fields).get("title", "") or title(text), fields)
 
 
 def _pages(pages: Iterator[str]) -> Iterator[str]:
@@ -63,7 +63,7 @@ def _pages(pages: Iterator[str]) -> Iterator[str]:
             return
 
 
-def _docx(data: bytes) -> Text:
+def _docx(data: bytes) -> ExtractedText:
     from docx import Document
 
     try:
@@ -79,7 +79,7 @@ def _docx(data: bytes) -> Text:
     found = [("title", properties.title), ("author", properties.author), ("subject", properties.subject)]
     fields = tuple((key, value) for key, value in found if value)
     text = "\n".join(lines)
-    return Text(text, "docx", dict(fields).get("title", "") or title(text), fields)
+    return ExtractedText(text, "docx", dict(fields).get("title", "") or title(text), fields)
 
 
 def _weigh(data: bytes) -> None:

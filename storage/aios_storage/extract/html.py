@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from html.parser import HTMLParser
 
-from aios_storage.extract import Extractor, Text
+from aios_storage.extract import ExtractedText, Extractor
 from aios_storage.extract.encoding import decode
 
 _WHOLE = re.compile(r"""<[^>"']*+(?:(?:"[^"]*+"|'[^']*+')[^>"']*+)*+>""")
@@ -22,14 +22,14 @@ def reader(_suffix: str) -> Extractor:
     return read
 
 
-def read(data: bytes) -> Text:
+def read(data: bytes) -> ExtractedText:
     """The text of a page."""
     page = _Page()
     page.feed(_finished(decode(data)[0]))
     page.close()
     lines = (" ".join(line.split()) for line in "".join(page.text).splitlines())
     text = "\n".join(line for line in lines if line)
-    return Text(text, "html", " ".join("".join(page.title).split())[:200], tuple(page.fields))
+    return ExtractedText(text, "html", " ".join("".join(page.title).split())[:200], tuple(page.fields))
 
 
 def _finished(source: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from aios_storage.extract import Extractor, Text
+from aios_storage.extract import ExtractedText, Extractor
 from aios_storage.extract.encoding import decode
 from aios_storage.extract.head import fields, title
 
@@ -16,12 +16,12 @@ def reader(suffix: str) -> Extractor:
     """Of files of this suffix."""
     heading, close = (_UNDERLINED, str.rstrip) if suffix == ".rst" else (_ATX, _heading)
 
-    def read(data: bytes) -> Text:
+    def read(data: bytes) -> ExtractedText:
         text, exact = decode(data)
         found = fields(text)
         first = heading.search(text[:20_000])
         named = dict(reversed(found)).get("title") or (close(first[1]) if first else "") or title(text)
-        return Text(text, "rst" if suffix == ".rst" else "markdown", named[:200], found, exact)
+        return ExtractedText(text, "rst" if suffix == ".rst" else "markdown", named[:200], found, exact)
 
     return read
 

@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Callable
 
-from aios_storage.extract import Extractor, Text
+from aios_storage.extract import ExtractedText, Extractor
 from aios_storage.extract.encoding import decode
 from aios_storage.extract.head import title
 
@@ -26,21 +26,21 @@ def reader(suffix: str) -> Extractor:
     return _svg if suffix == ".svg" else _xml
 
 
-def _svg(data: bytes) -> Text:
+def _svg(data: bytes) -> ExtractedText:
     source = decode(data)[0]
     if "<svg" not in source[:100_000]:
         raise ValueError("it has no picture")
     text = _read(source)
-    return Text(text, "svg", _title(source) or title(text))
+    return ExtractedText(text, "svg", _title(source) or title(text))
 
 
-def _xml(data: bytes) -> Text:
+def _xml(data: bytes) -> ExtractedText:
     """A document's text; of data, which is markup for the most part, all: its names and attributes say what it is."""
     source, exact = decode(data)
     text = _read(source)
     if len(text.split()) * 2 < len(source.split()):
-        return Text(source, "xml", title(source), exact=exact)
-    return Text(text, "xml", _title(source) or title(text))
+        return ExtractedText(source, "xml", title(source), exact=exact)
+    return ExtractedText(text, "xml", _title(source) or title(text))
 
 
 class Ahead:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from aios_storage.extract import Extractor, Text
+from aios_storage.extract import ExtractedText, Extractor
 from aios_storage.extract.encoding import decode
 from aios_storage.extract.head import title
 
@@ -14,7 +14,7 @@ def reader(_suffix: str) -> Extractor:
     return read
 
 
-def read(data: bytes) -> Text:
+def read(data: bytes) -> ExtractedText:
     """The text of a notebook. Raises ValueError for what is none."""
     notebook = json.loads(decode(data)[0])
     if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
@@ -23,4 +23,4 @@ def read(data: bytes) -> Text:
     sources = [cell.get("source", "") for cell in cells]
     text = "\n\n".join("".join(source) if isinstance(source, list) else str(source) for source in sources)
     language = notebook.get("metadata", {}).get("kernelspec", {}).get("language", "")
-    return Text(text, "notebook", title(text), (("language", language),) if language else ())
+    return ExtractedText(text, "notebook", title(text), (("language", language),) if language else ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aios_storage.extract import Extractor, Text
+from aios_storage.extract import ExtractedText, Extractor
 from aios_storage.extract.encoding import decode
 from aios_storage.extract.head import fields, title
 
@@ -16,11 +16,11 @@ CODE = frozenset(_CODE_WORDS.split())
 def reader(suffix: str) -> Extractor:
     """Of files of this suffix."""
 
-    def read(data: bytes) -> Text:
+    def read(data: bytes) -> ExtractedText:
         text, exact = decode(data)
         if suffix in CODE:
-            return Text(text, suffix.lstrip("."), title(text), exact=exact)
+            return ExtractedText(text, suffix.lstrip("."), title(text), exact=exact)
         found = fields(text)
-        return Text(text, "text", dict(reversed(found)).get("title", "") or title(text), found, exact)
+        return ExtractedText(text, "text", dict(reversed(found)).get("title", "") or title(text), found, exact)
 
     return read

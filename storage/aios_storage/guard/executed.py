@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase, translate
 
 from aios_storage.disk.path import folded, is_protected
-from aios_storage.guard.executed_names import BESIDE, FILES_ALONE, GROUPS, Beside, Group
+from aios_storage.guard.executed_names import BESIDE, FILES_ALONE, GROUPS, ExecutedGroup, NamesBeside
 
 Folded = tuple[str, ...]
 REMEMBERED = 4096
@@ -29,7 +29,7 @@ class Match:
 
     begin: int
     called: str
-    group: Group | Beside
+    group: ExecutedGroup | NamesBeside
 
 
 def parts_of(path: str) -> Folded:
@@ -41,12 +41,12 @@ def parts_of(path: str) -> Folded:
 class _Table:
     """The names by their folded components; those with a `*` as one expression, since it is asked of every name."""
 
-    exact: dict[Folded, tuple[str, Group]]
-    at_top: dict[Folded, tuple[str, Group]]
-    stars: tuple[tuple[str, Group], ...]
+    exact: dict[Folded, tuple[str, ExecutedGroup]]
+    at_top: dict[Folded, tuple[str, ExecutedGroup]]
+    stars: tuple[tuple[str, ExecutedGroup], ...]
     star: re.Pattern[str]
     files_alone: frozenset[str]
-    beside: dict[str, tuple[Beside, ...]]
+    beside: dict[str, tuple[NamesBeside, ...]]
     longest: int
 
 

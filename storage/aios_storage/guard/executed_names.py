@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class ExecutedGroup:
     """Names of one kind: which programs execute them, and when or how, as the end of a sentence."""
 
     by: str
@@ -24,7 +24,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class NamesBeside:
     """`names` get executed only in a directory that holds all of `marks`; to allow `called` allows them."""
 
     called: str
@@ -34,8 +34,8 @@ class Beside:
     marks: tuple[str, ...]
 
 
-def _group(by: str, why: str, *lines: str) -> Group:
-    return Group(by, why, tuple(name for line in lines for name in line.split()))
+def _group(by: str, why: str, *lines: str) -> ExecutedGroup:
+    return ExecutedGroup(by, why, tuple(name for line in lines for name in line.split()))
 
 
 GROUPS = (
@@ -203,11 +203,11 @@ _GIT = ("git", "which takes its directory for a repository, and runs the hooks a
 _HOME = ("Python", "which starts programs and loads modules from such an environment")
 
 BESIDE = (
-    Beside("HEAD", *_GIT, names=("HEAD",), marks=("objects", "refs")),
-    Beside("HEAD", *_GIT, names=("objects",), marks=("HEAD", "refs")),
-    Beside("HEAD", *_GIT, names=("refs",), marks=("HEAD", "objects")),
-    Beside("HEAD", *_GIT, names=("config", "config.worktree", "hooks"), marks=("HEAD", "objects", "refs")),
-    Beside("pyvenv.cfg", *_HOME, names=("bin", "lib", "lib64", "Scripts", "include"), marks=("pyvenv.cfg",)),
-    Beside("conda-meta", *_HOME, names=("bin", "condabin", "lib", "etc", "conda-meta"), marks=("conda-meta",)),
+    NamesBeside("HEAD", *_GIT, names=("HEAD",), marks=("objects", "refs")),
+    NamesBeside("HEAD", *_GIT, names=("objects",), marks=("HEAD", "refs")),
+    NamesBeside("HEAD", *_GIT, names=("refs",), marks=("HEAD", "objects")),
+    NamesBeside("HEAD", *_GIT, names=("config", "config.worktree", "hooks"), marks=("HEAD", "objects", "refs")),
+    NamesBeside("pyvenv.cfg", *_HOME, names=("bin", "lib", "lib64", "Scripts", "include"), marks=("pyvenv.cfg",)),
+    NamesBeside("conda-meta", *_HOME, names=("bin", "condabin", "lib", "etc", "conda-meta"), marks=("conda-meta",)),
 )
 """Names that are ordinary ones elsewhere: the parts of a bare repository, and of a virtual environment."""

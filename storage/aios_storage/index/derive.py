@@ -123,11 +123,13 @@ def _document(connection: sqlite3.Connection, files: Files, path: str, head: Hea
     return document, text.text
 
 
-def _extracted(files: Files, path: str, head: Head) -> extract.Text:
+def _extracted(files: Files, path: str, head: Head) -> extract.ExtractedText:
     try:
         return extract.extract(path, files.content(head.sha256.hex()))
     except NotFound:  # too large to be kept: found by its name
-        return extract.Text("", PurePosixPath(path).suffix.lower().lstrip(".") or "binary", why="too large to be kept")
+        return extract.ExtractedText(
+            "", PurePosixPath(path).suffix.lower().lstrip(".") or "binary", why="too large to be kept"
+        )
 
 
 def _body(connection: sqlite3.Connection, files: Files, document: int, path: str, head: Head) -> str:

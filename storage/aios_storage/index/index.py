@@ -19,7 +19,7 @@ from aios_storage.embedders import Floats
 from aios_storage.index.derive import BODY, follow
 from aios_storage.index.filters import Filters, Selection, refuse_many, select
 from aios_storage.index.query import Keywords
-from aios_storage.index.rebuilding import Mended
+from aios_storage.index.rebuilding import RebuildableDatabase
 from aios_storage.index.vector_recovery import crc
 from aios_storage.versions.files import Files
 from aios_storage.versions.version import Version
@@ -66,7 +66,7 @@ class IndexEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class IndexedChunk:
     """Where a chunk is: bytes and lines of its document's text."""
 
     document: int
@@ -79,14 +79,14 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Todo:
+class PendingChunk:
     """A piece that has no vector yet."""
 
     hash: bytes
     text: str
 
 
-class Index(Mended):
+class Index(RebuildableDatabase):
     """The index of some files. Any process may have one, and write it: SQLite orders them."""
 
     def __init__(self, files: Files) -> None:
@@ -207,10 +207,12 @@ class Index(Mended):
         heads = self._files.heads_of([each.path for each in found])
         return {each.id: each for each in found if each.path in heads and heads[each.path].seq == each.seq}
 
-    def holders(self, hashes: Sequence[bytes], among: Selection | None = None) -> dict[bytes, list[tuple[int, Piece]]]:
+    def holders(
+        self, hashes: Sequence[bytes], among: Selection | None = None
+    ) -> dict[bytes, list[tuple[int, IndexedChunk]]]:
         """The files that have these pieces, as entry ids, and where."""
         sql, parameters = _where(among)
-        found: dict[bytes, list[tuple[int, Piece]]] = {}
+        found: dict[bytes, list[tuple[int, IndexedChunk]]] = {}
         for at in range(0, len(hashes), 500):
             part = hashes[at : at + 500]
             query = (
@@ -218,7 +220,7 @@ class Index(Mended):
                 f"{sql or ' WHERE 1'} AND chunk.hash IN ({', '.join('?' * len(part))})"
             )
             for id, *piece in self._ask(query, (*parameters, *part)):
-                found.setdefault(piece[-1], []).append((id, Piece(*piece)))
+                found.setdefault(piece[-1], []).append((id, IndexedChunk(*piece)))
         return found
 
     def alive(self, hashes: Sequence[bytes]) -> set[bytes]:
@@ -244,10 +246,10 @@ class Index(Mended):
         query = f"SELECT DISTINCT hash FROM chunk WHERE document IN (SELECT document FROM entry{sql}) LIMIT ?"
         return [hash for (hash,) in self._ask(query, (*parameters, most))]
 
-    def pieces(self, document: int) -> list[Piece]:
+    def pieces(self, document: int) -> list[IndexedChunk]:
         """The pieces of a document, in order."""
         rows = self._ask(f"SELECT {_PIECE} FROM chunk WHERE document = ? ORDER BY ordinal", (document,))
-        return [Piece(*row) for row in rows]
+        return [IndexedChunk(*row) for row in rows]
 
     def body(self, id: int) -> str:
         """The text of a file, as it was extracted."""
@@ -341,7 +343,7 @@ class Index(Mended):
             )
         self._pending = None
 
-    def todo(self, limit: int) -> list[Todo]:
+    def todo(self, limit: int) -> list[PendingChunk]:
         """Pieces that have no vector yet, the heads of files first."""
         rows = self._ask(
             "SELECT todo.hash, chunk.start, chunk.end, (SELECT id FROM entry WHERE document = todo.document) "
@@ -353,7 +355,7 @@ class Index(Mended):
         for hash, start, end, id in rows:
             if id not in bodies:
                 bodies[id] = self.body(id).encode("utf-8", "surrogatepass")
-            found.append(Todo(hash, bodies[id][start:end].decode("utf-8", "surrogatepass")))
+            found.append(PendingChunk(hash, bodies[id][start:end].decode("utf-8", "surrogatepass")))
         return found
 
     def embedded(self, model: str, vectors: Mapping[bytes, bytes]) -> None:

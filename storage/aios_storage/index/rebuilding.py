@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from aios_storage import extract
 from aios_storage.index.derive import FORMAT, SCHEMA
-from aios_storage.index.tamper_check import Seal
+from aios_storage.index.tamper_check import TamperCheck
 from aios_storage.index.vector_recovery import Vectors, saved
 from aios_storage.versions.database import Database, contents, promised
 from aios_syscalls.errors import StorageFailed
@@ -32,14 +32,14 @@ class _Unfit(sqlite3.DatabaseError):
     """A database is sound, but not what is used here."""
 
 
-class Mended(ABC):
+class RebuildableDatabase(ABC):
     """The database at a path, for any number of threads and processes; what fills it is `_catch_up`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rebuilt = 0
         """How often what was found damaged was made anew."""
-        self._seal = Seal(path)
+        self._seal = TamperCheck(path)
         self._mending = threading.RLock()
         self._database = Database(path, checkpoints=False)
         self._inode = self._seal.inode()
@@ -141,7 +141,7 @@ class Mended(ABC):
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-def _close(seal: Seal, databases: list[Database]) -> None:
+def _close(seal: TamperCheck, databases: list[Database]) -> None:
     with seal.opened():
         for database in databases:
             database.close()

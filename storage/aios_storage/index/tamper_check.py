@@ -26,7 +26,7 @@ Look = tuple[int, int, int]
 """Inode, size in bytes, time of the last change in ns."""
 
 
-class Seal:
+class TamperCheck:
     """The look of a file and of its seal, for any number of threads and processes."""
 
     def __init__(self, path: Path) -> None:

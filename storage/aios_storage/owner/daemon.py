@@ -56,7 +56,7 @@ GRACE_S = 2.0
 """For which an owner without a parent waits for somebody to ask it."""
 
 
-class Owner:
+class IndexDaemon:
     """Serves one root until it is stopped, or its parent is gone and nobody is connected."""
 
     def __init__(self, root: Path, embedder: Embedder, chroma_from: int = CHROMA_FROM) -> None:
@@ -336,7 +336,7 @@ def main(arguments: list[str] | None = None) -> int:
             resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
             place = owner_address(options.root)
             place.unlink(missing_ok=True)
-            owner = Owner(options.root, open_embedder(options.embedder), options.chroma_from)
+            owner = IndexDaemon(options.root, open_embedder(options.embedder), options.chroma_from)
             os.chdir(files_place)  # Chroma reads its settings from a `.env` in the working directory
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
                 listener.bind(str(place))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
-from aios_storage.versions.version_store import Truth
+from aios_storage.versions.version_store import VersionStore
 from aios_syscalls.errors import Denied, Exists, NotFound
 
 
@@ -31,7 +31,7 @@ class Share:
 class ShareLinks:
     """The saved queries of a root."""
 
-    def __init__(self, truth: Truth) -> None:
+    def __init__(self, truth: VersionStore) -> None:
         self._truth = truth
 
     def save(self, name: str, owner: str, query: str, time: float) -> ShareLink:
@@ -69,7 +69,7 @@ class ShareLinks:
 class Shares:
     """What is served of a root."""
 
-    def __init__(self, truth: Truth) -> None:
+    def __init__(self, truth: VersionStore) -> None:
         self._truth = truth
 
     def open(self, seq: int, owner: str, until: float) -> Share:

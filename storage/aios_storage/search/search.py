@@ -9,7 +9,7 @@ from typing import Literal
 
 from aios_storage.embedders import FLOORS, Embedder
 from aios_storage.index.filters import Filters, Selection
-from aios_storage.index.index import Index, IndexEntry, Pending, Piece
+from aios_storage.index.index import Index, IndexedChunk, IndexEntry, Pending
 from aios_storage.index.query import STOP_WORDS, Keywords, parse_query
 from aios_storage.search.fusion import fuse
 from aios_storage.search.snippet import Terms, says, snippet
@@ -93,7 +93,7 @@ class _Found:
     nearest: dict[int, float] = field(default_factory=dict)
     """The cosine of each file's nearest piece."""
     sparse: dict[int, float] = field(default_factory=dict)
-    pieces: dict[int, Piece] = field(default_factory=dict)
+    pieces: dict[int, IndexedChunk] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def why(self, id: int) -> Why:
@@ -220,7 +220,7 @@ class Finder:
 
     def _usable(self) -> Nearest:
         if self.nearest is None:
-            raise ModelFailed("there is no embedder; python -m aios.setup fetches the default one")
+            raise ModelFailed("there is no embedder; python -m aios.artifacts fetches the default one")
         known = self._index.model()
         if known is not None and known[0] != self.nearest.model:
             raise ModelFailed(
@@ -266,23 +266,23 @@ class Finder:
             author=entry.author,
         )
 
-    def _piece(self, entry: IndexEntry, data: bytes, found: _Found, terms: Terms) -> Piece:
+    def _piece(self, entry: IndexEntry, data: bytes, found: _Found, terms: Terms) -> IndexedChunk:
         """Of a file's pieces the nearest, unless it has none of the words, or says nothing, and another does."""
 
-        def read(piece: Piece) -> str:
+        def read(piece: IndexedChunk) -> str:
             return data[piece.start : piece.end].decode("utf-8", "replace")
 
-        def words(piece: Piece) -> tuple[int, int]:
+        def words(piece: IndexedChunk) -> tuple[int, int]:
             return terms.found(read(piece))
 
         near = found.pieces.get(entry.id)
         if near is not None and (words(near)[0] if entry.id in found.sparse else says(read(near))):
             return near
-        pieces = self._index.pieces(entry.document) or [Piece(entry.document, 0, 0, 0, 1, 1, b"")]
+        pieces = self._index.pieces(entry.document) or [IndexedChunk(entry.document, 0, 0, 0, 1, 1, b"")]
         return max(pieces, key=lambda piece: (words(piece), says(read(piece)), -piece.ordinal))
 
 
-def _files(holders: Mapping[bytes, Sequence[tuple[int, Piece]]]) -> int:
+def _files(holders: Mapping[bytes, Sequence[tuple[int, IndexedChunk]]]) -> int:
     return len({id for each in holders.values() for id, _ in each})
 
 

@@ -34,7 +34,7 @@ from aios_storage.versions.store import STORE_DIRECTORY
 from aios_storage.versions.transaction import Change, Changes, Drop, Overtaken, Put, Rename, paths
 from aios_storage.versions.undo import Undone, plan
 from aios_storage.versions.version import USER, At, Author, Version
-from aios_storage.versions.version_store import Truth, typed_errors
+from aios_storage.versions.version_store import VersionStore, typed_errors
 from aios_syscalls.errors import AiosError, BadRequest, Conflict, Denied, Exists, NotFound
 
 MAX_KEPT = 64 * 1024 * 1024
@@ -70,7 +70,7 @@ class Files:
         self._clock = clock
         self._max_kept = max_kept
         try:
-            self.truth = Truth(self.path)
+            self.truth = VersionStore(self.path)
             self.blobs = Blobs(self.truth.place)
             self._changes = Changes(self.root, self.truth, self.blobs, max_kept)
             self._scanner = Scanner(self.root, self.truth, self.blobs, max_kept)
@@ -367,7 +367,7 @@ class Files:
         self.on_change()
         return gone
 
-    def fsck(self) -> fsck.Report:
+    def fsck(self) -> fsck.CheckReport:
         """Read everything and say what is wrong."""
         with self.truth.locked():
             self._changes.recover()

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from aios_storage.disk.root import Root
 from aios_storage.versions import rows as ledger
 from aios_storage.versions.blobs import Blobs
-from aios_storage.versions.version_store import Truth
+from aios_storage.versions.version_store import VersionStore
 from aios_syscalls.errors import AiosError
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class CheckReport:
     """What was looked at and what is wrong; `outside` are files that other programs changed and no scan has met yet."""
 
     versions: int
@@ -27,7 +27,7 @@ class Report:
         return not self.problems
 
 
-def check(root: Root, truth: Truth, blobs: Blobs, max_kept: int) -> Report:
+def check(root: Root, truth: VersionStore, blobs: Blobs, max_kept: int) -> CheckReport:
     """Read everything. The caller holds the writers' lock."""
     connection = truth.read()
     problems = truth.check()
@@ -70,4 +70,4 @@ def check(root: Root, truth: Truth, blobs: Blobs, max_kept: int) -> Report:
     if pending:
         problems.append(f"{pending} changes were not finished; open the root once to have them finished")
     (versions,) = connection.execute("SELECT count(*) FROM version").fetchone()
-    return Report(versions, count, len(heads), tuple(problems), tuple(outside))
+    return CheckReport(versions, count, len(heads), tuple(problems), tuple(outside))

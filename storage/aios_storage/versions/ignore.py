@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from aios_storage.disk.path import is_protected
-from aios_storage.versions.wildmatch import Rules
+from aios_storage.versions.wildmatch import IgnoreRules
 
 NAMES = (".gitignore", ".aiosignore")
 MOST = 1024 * 1024
@@ -19,7 +19,7 @@ class Ignore:
     def __init__(self, read: Callable[[str, int], bytes | None]) -> None:
         """`read(path, most)` gives a file's bytes, or None where there is none."""
         self._read = read
-        self._rules: dict[str, Rules | None] = {}
+        self._rules: dict[str, IgnoreRules | None] = {}
 
     def __call__(self, path: str, directory: bool) -> bool:
         """Whether to leave out a path, a directory if so, whose own directory is not left out."""
@@ -38,13 +38,13 @@ class Ignore:
         parts = path.split("/")
         return any(self("/".join(parts[:depth]), depth < len(parts)) for depth in range(1, len(parts) + 1))
 
-    def _of(self, base: str) -> Rules | None:
+    def _of(self, base: str) -> IgnoreRules | None:
         if base not in self._rules:
             lines: list[str] = []
             for name in NAMES:
                 data = self._read(f"{base}/{name}" if base else name, MOST)
                 lines += (data or b"").decode("utf-8-sig", "replace").split("\n")
-            self._rules[base] = Rules(lines) if any(map(str.strip, lines)) else None
+            self._rules[base] = IgnoreRules(lines) if any(map(str.strip, lines)) else None
         return self._rules[base]
 
 

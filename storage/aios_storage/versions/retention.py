@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from aios_storage.disk.failpoint import reach
 from aios_storage.versions import rows as ledger
 from aios_storage.versions.blobs import Blobs
-from aios_storage.versions.version_store import Truth
+from aios_storage.versions.version_store import VersionStore
 from aios_syscalls.errors import StorageFailed
 
 BATCH = 500
@@ -37,7 +37,7 @@ class Pruned:
     bytes: int
 
 
-def prune(truth: Truth, blobs: Blobs, retention: Retention, now: float) -> Pruned:
+def prune(truth: VersionStore, blobs: Blobs, retention: Retention, now: float) -> Pruned:
     """Forget versions; the caller holds the writers' lock."""
     before = stored(truth.read())
     gone = 0
@@ -54,7 +54,7 @@ def prune(truth: Truth, blobs: Blobs, retention: Retention, now: float) -> Prune
     return Pruned(gone, before - stored(truth.read()))
 
 
-def gc(truth: Truth, blobs: Blobs) -> int:
+def gc(truth: VersionStore, blobs: Blobs) -> int:
     """Drop bytes that no version has; returns how many went. The caller holds the writers' lock."""
     before = stored(truth.read())
     unused = (
@@ -67,7 +67,7 @@ def gc(truth: Truth, blobs: Blobs) -> int:
     return before - stored(truth.read()) + blobs.sweep(truth.read())
 
 
-def purge(truth: Truth, blobs: Blobs, path: str) -> int:
+def purge(truth: VersionStore, blobs: Blobs, path: str) -> int:
     """Forget all that a path ever held, so that not a byte of it is left in the store; returns how many versions went.
 
     The caller holds the writers' lock, and has removed the file.
@@ -96,7 +96,7 @@ def purge(truth: Truth, blobs: Blobs, path: str) -> int:
     return len(seqs)
 
 
-def finish(truth: Truth, blobs: Blobs) -> bool:
+def finish(truth: VersionStore, blobs: Blobs) -> bool:
     """See a purge through that has forgotten versions, and may have been cut off then. The caller holds the lock.
 
     False while a reader keeps old pages alive.
@@ -162,7 +162,7 @@ def _free(connection: sqlite3.Connection, condition: str, parameters: tuple[floa
     return sorted(free)
 
 
-def _forget(truth: Truth, seqs: list[int]) -> int:
+def _forget(truth: VersionStore, seqs: list[int]) -> int:
     for at in range(0, len(seqs), BATCH):
         with truth.transaction() as connection:
             _delete(connection, seqs[at : at + BATCH])

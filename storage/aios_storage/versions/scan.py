@@ -15,7 +15,7 @@ from aios_storage.versions.blobs import Blobs
 from aios_storage.versions.rows import Head, Look
 from aios_storage.versions.stable_read import steady
 from aios_storage.versions.version import EXTERNAL, Author
-from aios_storage.versions.version_store import Truth
+from aios_storage.versions.version_store import VersionStore
 from aios_syscalls.errors import AiosError, Denied, NotFound
 
 Skip = Callable[[str, bool], bool]
@@ -57,7 +57,7 @@ class Found:
 class Scanner:
     """Compares the disk with the heads, and records differences a batch at a time, so that writers need not wait."""
 
-    def __init__(self, root: Root, truth: Truth, blobs: Blobs, max_kept: int) -> None:
+    def __init__(self, root: Root, truth: VersionStore, blobs: Blobs, max_kept: int) -> None:
         self._root, self._truth, self._blobs, self._max_kept = root, truth, blobs, max_kept
 
     def scan(self, below: Sequence[str], skip: Skip, time: float, author: Author = EXTERNAL) -> Scanned:

@@ -22,7 +22,7 @@ from aios_storage.versions.blobs import Blobs
 from aios_storage.versions.rows import Head, Look
 from aios_storage.versions.stable_read import digest
 from aios_storage.versions.version import Author, Op, Version
-from aios_storage.versions.version_store import Truth
+from aios_storage.versions.version_store import VersionStore
 from aios_syscalls.errors import AiosError, BadRequest, CallerError, Conflict, Exists, NotFound, StorageFailed
 
 
@@ -81,7 +81,7 @@ class Overtaken(Exception):
 class Changes:
     """Makes changes below a root. The caller holds the writers' lock and has noticed what others did."""
 
-    def __init__(self, root: Root, truth: Truth, blobs: Blobs, max_kept: int) -> None:
+    def __init__(self, root: Root, truth: VersionStore, blobs: Blobs, max_kept: int) -> None:
         self._root, self._truth, self._blobs, self._max_kept = root, truth, blobs, max_kept
 
     def make(self, changes: Sequence[Change], author: Author, time: float) -> tuple[Version, ...]:

@@ -63,7 +63,7 @@ F = TypeVar("F", bound="Held")
 class Held(Protocol):
     """What holds a truth."""
 
-    truth: Truth
+    truth: VersionStore
 
 
 def typed_errors(kind: type[F]) -> type[F]:
@@ -85,7 +85,7 @@ def _typed(method: Callable[P, T]) -> Callable[P, T]:
     return told
 
 
-class Truth:
+class VersionStore:
     """The database of a root, for any number of threads and processes.
 
     Raises StorageFailed when it cannot be made or opened, or is damaged.

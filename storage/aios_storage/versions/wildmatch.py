@@ -39,7 +39,7 @@ class _Rule:
     """Whether it is about directories alone."""
 
 
-class Rules:
+class IgnoreRules:
     """What the lines of a directory's ignore files say of paths below it; a later line overrules."""
 
     def __init__(self, lines: Iterable[str]) -> None:

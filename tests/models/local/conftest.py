@@ -13,13 +13,13 @@ from aios.models.local.supervisor.process import THREADS
 # libgomp reads it when llama.cpp is loaded.
 os.environ.update(THREADS)
 
+from aios.artifacts import model_path
 from aios.context.tiers import Tiers
-from aios.models.local.engine.chunk_sizer import Pace
+from aios.models.local.engine.chunk_sizer import ChunkSizer
 from aios.models.local.engine.engine import Engine
-from aios.models.local.engine.llama import LlamaModel, Shape
+from aios.models.local.engine.llama import LlamaModel, ModelShape
 from aios.models.local.engine.quantize import faster
 from aios.models.local.engine.template import Template
-from aios.setup import model_path
 
 CONTEXT = 256
 DEVELOPMENT = Path("~/.cache/aios-dev/models/SmolLM2-135M-Instruct.Q4_1.gguf").expanduser()
@@ -34,7 +34,7 @@ def shipped_gguf() -> Path:
     for path in [Path(named)] if named else [model_path(), DEVELOPMENT]:
         if path.is_file():
             return path
-    pytest.fail(f"no model at {model_path()}; run: python -m aios.setup")
+    pytest.fail(f"no model at {model_path()}; run: python -m aios.artifacts")
 
 
 @pytest.fixture(scope="session")
@@ -67,10 +67,10 @@ def make_engine(llama: LlamaModel, tmp_path: Path) -> Iterator[MakeEngine]:
         memory_bytes: int = 1 << 28,
         disk_bytes: int = 1 << 28,
         exact: bool = True,
-        pace: Pace | None = None,
+        pace: ChunkSizer | None = None,
     ) -> Engine:
         tiers = Tiers(memory_bytes, disk_bytes, tmp_path)
-        shape = Shape(slots, CONTEXT, threads=2, threads_batch=2, exact=exact)
+        shape = ModelShape(slots, CONTEXT, threads=2, threads_batch=2, exact=exact)
         engines.append(Engine(llama, shape, tiers, pace))
         return engines[-1]
 

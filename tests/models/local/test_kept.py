@@ -11,8 +11,8 @@ import pytest
 
 from aios.models.local.engine.engine import Engine
 from aios.models.local.engine.generation import Generation
-from aios.models.local.engine.llama import LlamaContext, LlamaModel, Shape, pack
-from aios.models.local.file.memory import MEBIBYTE, Kept, kept
+from aios.models.local.engine.llama import LlamaContext, LlamaModel, ModelShape, pack
+from aios.models.local.file.memory import MEBIBYTE, KeptContexts, kept
 from aios_syscalls import ModelFailed, Sampling
 
 pytestmark = pytest.mark.whole
@@ -25,7 +25,7 @@ TOKENS, ANSWER, MORE = 70, 4, 3
 @pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize("tokens", [50, 200])
 def test_a_state_is_as_large_as_the_files_header_says(llama: LlamaModel, gguf: Path, exact: bool, tokens: int) -> None:
-    context = LlamaContext(llama, Shape(2, 256, exact=exact))
+    context = LlamaContext(llama, ModelShape(2, 256, exact=exact))
     context.decode(
         np.full(tokens, 5, np.int32), np.arange(tokens, dtype=np.int32), np.full(tokens, 1, np.int32), pack([])
     )
@@ -42,12 +42,12 @@ def test_a_file_that_cannot_be_read_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("memory_bytes", "disk_bytes"), [(0, 0), (1 << 29, 0), (1 << 26, 1 << 30), (20_000, 1 << 30)])
 def test_as_many_contexts_of_a_length_fill_the_capacity_as_are_kept(memory_bytes: int, disk_bytes: int) -> None:
-    of = Kept(4, 1024, 20_000, memory_bytes, disk_bytes)
+    of = KeptContexts(4, 1024, 20_000, memory_bytes, disk_bytes)
     for tokens in (1, 10, 100, 1_000, 1_024, 5_000):
         count = of.capacity / of.takes(tokens)
         assert count == pytest.approx(of.contexts(min(tokens, 1_024)), rel=0.05) or of.takes(tokens) < 20
-    assert Kept(4, 1024, 20_000, 0, 1 << 30).contexts(10) == 4
-    assert Kept(4, 1024, 20_000, 0, 0).takes(1) == 1024
+    assert KeptContexts(4, 1024, 20_000, 0, 1 << 30).contexts(10) == 4
+    assert KeptContexts(4, 1024, 20_000, 0, 0).takes(1) == 1024
 
 
 class Talks:

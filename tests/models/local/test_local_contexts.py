@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aios.models.local.engine.chunk_sizer import Pace
+from aios.models.local.engine.chunk_sizer import ChunkSizer
 from aios.models.local.engine.engine import Engine
 from aios.models.local.engine.generation import Generation
 from aios.models.local.engine.llama import Floats, LlamaModel
@@ -108,7 +108,7 @@ class Recorded(Generation):
         return super().draw(logits)
 
 
-class Fickle(Pace):
+class Fickle(ChunkSizer):
     """Pieces of random sizes."""
 
     def __init__(self, dice: Random) -> None:

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from aios.context.tiers import Tiers
-from aios.models.local.engine.chunk_sizer import Pace
+from aios.models.local.engine.chunk_sizer import ChunkSizer
 from aios.models.local.engine.engine import Engine
 from aios.models.local.engine.generation import Generation
 from aios.models.local.engine.grammar import Grammar, to_gbnf
-from aios.models.local.engine.llama import LlamaModel, Shape
+from aios.models.local.engine.llama import LlamaModel, ModelShape
 from aios.models.local.engine.template import Template
-from aios.models.local.engine.text import Text
+from aios.models.local.engine.text import ShownText
 from aios_syscalls import Chat, Message, Sampling
 
 pytestmark = pytest.mark.whole
@@ -105,7 +105,7 @@ def alone(bench: Bench, llama: LlamaModel, tmp_path_factory: pytest.TempPathFact
     """What each of `Bench.mixed` answers when it has an engine to itself."""
     answers = []
     for generation in bench.mixed():
-        engine = Engine(llama, Shape(1, 256, threads_batch=2), Tiers(0, 0, tmp_path_factory.mktemp("none")))
+        engine = Engine(llama, ModelShape(1, 256, threads_batch=2), Tiers(0, 0, tmp_path_factory.mktemp("none")))
         answers += finish(engine, [generation])
         engine.close()
     assert len({tuple(answer) for answer in answers}) > 5
@@ -122,7 +122,7 @@ def test_batch_mates_change_nothing(bench: Bench, make_engine: MakeEngine, alone
 def test_the_size_of_chunks_changes_nothing(
     bench: Bench, make_engine: MakeEngine, alone: list[list[int]], chunk: int
 ) -> None:
-    class Steady(Pace):
+    class Steady(ChunkSizer):
         def budget(self, beside: bool) -> int:
             return chunk
 
@@ -258,9 +258,9 @@ def test_answers_under_a_schema_are_valid(bench: Bench, make_engine: MakeEngine,
 def test_a_generation_ends_for_length_for_context_and_for_a_stop_string(bench: Bench, make_engine: MakeEngine) -> None:
     engine = make_engine(slots=4)
     cut = bench.generation("Write a long story.", tokens=4)
-    full = bench.generation("word " * 200 + "Go on.", tokens=1000, text=Text())
+    full = bench.generation("word " * 200 + "Go on.", tokens=1000, text=ShownText())
     unfinished = bench.generation("A person.", schema=PERSON, tokens=5)
-    stopped = bench.generation(QUESTIONS[0], tokens=TOKENS, text=Text(stop=(" ",)))
+    stopped = bench.generation(QUESTIONS[0], tokens=TOKENS, text=ShownText(stop=(" ",)))
     for generation in (cut, full, unfinished, stopped):
         engine.run(generation, None)
     ends: dict[int, Any] = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aios.models.local.engine import quantize
-from aios.models.local.engine.llama import LlamaContext, LlamaModel, Shape
+from aios.models.local.engine.llama import LlamaContext, LlamaModel, ModelShape
 from aios_syscalls import BadRequest, ModelFailed
 
 pytestmark = pytest.mark.whole
@@ -40,7 +40,7 @@ def test_files_that_are_no_model_say_why(gguf: Path, tmp_path: Path) -> None:
 
 def test_a_context_longer_than_the_model_is_refused(llama: LlamaModel) -> None:
     with pytest.raises(BadRequest, match=r"8193 .* 8192") as caught:
-        LlamaContext(llama, Shape(1, 8193))
+        LlamaContext(llama, ModelShape(1, 8193))
     assert caught.value.field == "context"
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from aios.context.tiers import Tiers
-from aios.models.local.engine.chunk_sizer import Pace
+from aios.models.local.engine.chunk_sizer import ChunkSizer
 from aios.models.local.engine.engine import Engine
 from aios.models.local.engine.generation import Generation
-from aios.models.local.engine.llama import LlamaContext, LlamaModel, Shape, pack
+from aios.models.local.engine.llama import LlamaContext, LlamaModel, ModelShape, pack
 from aios.models.local.engine.ranking import Known, Ranking, log_softmax
 from aios.models.local.engine.template import Template
 from aios_syscalls import AiosError, BadRequest, Chat, Message, ModelFailed, Rank, RankReply, Sampling
@@ -73,7 +73,7 @@ def alone(llama: LlamaModel, template: Template, tmp_path_factory: pytest.TempPa
     """What each of `CALLS` finds on an engine of its own."""
     replies = []
     for call in CALLS:
-        engine = Engine(llama, Shape(1, CONTEXT, threads_batch=2), Tiers(0, 0, tmp_path_factory.mktemp("none")))
+        engine = Engine(llama, ModelShape(1, CONTEXT, threads_batch=2), Tiers(0, 0, tmp_path_factory.mktemp("none")))
         replies += finish(engine, Ranking(next(ids), llama, template, call, CONTEXT, Known()))
         engine.close()
     return replies
@@ -90,7 +90,7 @@ def recomputed(llama: LlamaModel, template: Template, call: Rank) -> list[float]
         starts = [min(next(differ, shortest), shortest - 1)] * len(texts)
     found = []
     for start, text in zip(starts, texts, strict=True):
-        context = LlamaContext(llama, Shape(1, CONTEXT, threads_batch=2))
+        context = LlamaContext(llama, ModelShape(1, CONTEXT, threads_batch=2))
         rows = context.decode(
             pack(text), pack(range(len(text))), pack([0] * len(text)), pack(range(start - 1, len(text) - 1))
         ).astype(np.float64)
@@ -138,7 +138,7 @@ def test_what_runs_beside_and_ran_before_changes_nothing(
     alone: list[RankReply],
     chunk: int,
 ) -> None:
-    class Steady(Pace):
+    class Steady(ChunkSizer):
         def budget(self, beside: bool) -> int:
             return chunk
 

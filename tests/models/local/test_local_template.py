@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aios.kernel.lengths import Length, Lengths
+from aios.kernel.prompt_lengths import Length, PromptLengths
 from aios.models.local.engine.llama import LlamaModel
 from aios.models.local.engine.template import Template, parse_tool_uses
 from aios_syscalls import BadRequest, Chat, Message, ModelFailed, ToolSpec, ToolUse
@@ -182,7 +182,7 @@ def test_what_a_model_wrote_is_told_from_what_it_was_asked() -> None:
 
 def test_a_prompts_tokens_are_guessed_by_its_length(template: Template) -> None:
     # Pieces of this project's own texts, in one to six messages, half of them with a system message.
-    random, lengths = Random(1), Lengths()
+    random, lengths = Random(1), PromptLengths()
     texts = [path.read_text("utf-8") for path in Path(__file__).parents[3].rglob("*.md") if path.stat().st_size > 9_000]
 
     def piece() -> str:

@@ -15,7 +15,7 @@ from aios.models.local.engine import worker as module
 from aios.models.local.engine.grammar import Grammar, compile_grammar
 from aios.models.local.engine.llama import LlamaModel
 from aios.models.local.engine.preparing import Bell, Preparing
-from aios.models.local.engine.worker import Pipe, Worker
+from aios.models.local.engine.worker import EngineWorker, WorkerPipe
 from aios.models.local.supervisor.client import LocalModel
 from aios_syscalls import BadRequest, Chat, Message, Rank, ToolSpec, ToolUse
 
@@ -35,7 +35,7 @@ class Client:
         ours.settimeout(PATIENCE_S)
         self._socket, self._file = ours, ours.makefile("rb")
         self._theirs = theirs
-        self._worker = Worker(Pipe(theirs), SETTINGS, llama, {})
+        self._worker = EngineWorker(WorkerPipe(theirs), SETTINGS, llama, {})
         self.thread = threading.Thread(target=self._worker.serve)
         self.thread.start()
         assert "ready" in self._next()

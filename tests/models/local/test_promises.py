@@ -13,8 +13,8 @@ import anyio
 import psutil
 import pytest
 
+from aios.artifacts import model_path
 from aios.models.local.supervisor.client import LocalModel, LocalSnapshot
-from aios.setup import model_path
 from aios_syscalls import BadRequest, Chat, ChatReply, Message, ModelFailed, Sampling, ToolSpec
 
 pytestmark = [pytest.mark.anyio, pytest.mark.whole]

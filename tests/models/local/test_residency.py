@@ -17,7 +17,7 @@ from aios.boot import make_models
 from aios.config import Config, LocalModelConfig, MemoryConfig
 from aios.models.local.file.memory import MEBIBYTE, Needs
 from aios.models.local.supervisor.client import LocalModel
-from aios.models.local.supervisor.residency import TURN_S, Place, Residency
+from aios.models.local.supervisor.residency import TURN_S, MemoryTurn, Residency
 from aios_syscalls import Chat, ChatReply, Message, ModelFailed
 
 pytestmark = [pytest.mark.anyio, pytest.mark.whole]
@@ -116,7 +116,7 @@ async def test_a_busy_model_gives_way_between_slices_when_its_turn_is_over() -> 
 @VIRTUAL
 async def test_a_model_that_takes_long_to_load_stays_longer() -> None:
     residency = Residency(10)
-    place: Place = residency.place()
+    place: MemoryTurn = residency.place()
     place.begin()
     async with place.hold(6):
         await anyio.sleep(30)

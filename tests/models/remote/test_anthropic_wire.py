@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aios.models.remote.anthropic_wire import PATH, Draft, headers, request_body
+from aios.models.remote.anthropic_wire import PATH, AnthropicStreamParser, headers, request_body
 from aios.models.remote.calls import MAX_ARGUMENTS_BYTES, MAX_ARGUMENTS_DEPTH, MAX_TOOL_CALLS
 from aios.models.remote.lenient import MAX_PARTS
 from aios.models.remote.sse import EventReader, WireFault
@@ -73,8 +73,8 @@ def tool(index: int, *pieces: str, name: str = "add") -> list[dict[str, Any]]:
     return [first, *(delta(index, "input_json_delta", partial_json=piece) for piece in pieces)]
 
 
-def drafted(*events: Any, prefix: str = "") -> tuple[Draft, list[str]]:
-    draft = Draft(prefix)
+def drafted(*events: Any, prefix: str = "") -> tuple[AnthropicStreamParser, list[str]]:
+    draft = AnthropicStreamParser(prefix)
     pieces = [draft.add(json.dumps(event).encode()) for event in events]
     return draft, [piece for piece in pieces if piece]
 
@@ -252,7 +252,7 @@ def test_a_last_answer_of_the_call_ends_in_no_whitespace_and_takes_the_prefix() 
 
 @pytest.mark.parametrize("size", [1, 7, 10_000])
 def test_a_recorded_stream(size: int) -> None:
-    draft, reader, pieces = Draft(), EventReader(), []
+    draft, reader, pieces = AnthropicStreamParser(), EventReader(), []
     for at in range(0, len(RECORDED), size):
         for data in reader.feed(RECORDED[at : at + size]):
             assert not draft.ended
@@ -357,7 +357,7 @@ def test_no_reply_without_an_end_and_sense(events: tuple[Any, ...], why: str) ->
 
 def test_every_cut_of_a_recorded_stream_is_no_reply() -> None:
     for end in range(len(RECORDED) - 1):
-        draft = Draft()
+        draft = AnthropicStreamParser()
         for data in EventReader().feed(RECORDED[:end]):
             draft.add(data)
         assert not draft.ended
@@ -395,14 +395,14 @@ def test_off_the_protocol(events: list[Any], why: str) -> None:
     "data", [b"", b"[DONE]", b"{", b'{"type": "ping"} {}', b'{"type": \xff}', b'{"type": "\\ud8"}', b"[" * 5000]
 )
 def test_no_json(data: bytes) -> None:
-    draft = Draft()
+    draft = AnthropicStreamParser()
     with pytest.raises(WireFault, match="not a message of Anthropic's"):
         draft.add(data)
         draft.reply("far")
 
 
 def check(*payloads: bytes) -> None:
-    draft = Draft("x ")
+    draft = AnthropicStreamParser("x ")
     try:
         pieces = [draft.add(data) for data in payloads]
         assert draft.reply("far").text == "".join(pieces)

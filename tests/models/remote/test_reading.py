@@ -58,8 +58,8 @@ ANTHROPIC: tuple[dict[str, Any] | str, ...] = (
     {"type": "message_stop"},
 )
 WIRES: list[tuple[Callable[..., Any], tuple[dict[str, Any] | str, ...]]] = [
-    (openai_wire.Draft, OPENAI),
-    (anthropic_wire.Draft, ANTHROPIC),
+    (openai_wire.OpenAiStreamParser, OPENAI),
+    (anthropic_wire.AnthropicStreamParser, ANTHROPIC),
 ]
 NOISE = st.sampled_from(
     [
@@ -131,10 +131,10 @@ def test_no_beginning_of_a_stream_is_an_answer(draft: Any, payloads: Any) -> Non
 def test_only_the_check_of_names_keeps_a_tool_that_was_not_offered_from_being_called() -> None:
     part = {"index": 0, "id": "a", "function": {"name": "rm", "arguments": "{}"}}
     data = events({"choices": [{"delta": {"tool_calls": [part]}, "finish_reason": "tool_calls"}]})
-    reply, _ = heard(openai_wire.Draft(offered=None), [data])
+    reply, _ = heard(openai_wire.OpenAiStreamParser(offered=None), [data])
     assert [use.name for use in reply.tool_uses] == ["rm"]
     with pytest.raises(WireFault, match="called tool 'rm', but the tools that were offered are: add, get_weather"):
-        heard(openai_wire.Draft(offered=TOOLS), [data])
+        heard(openai_wire.OpenAiStreamParser(offered=TOOLS), [data])
 
 
 ODD = st.text(st.sampled_from([*"ab\0🙂世", "\ud83d", "\ude00", "\udc80", "\udcf0", "\udc9f", "\udc98"]), max_size=12)

@@ -15,12 +15,12 @@ from typing import Any
 import anyio
 import pytest
 
+from aios.artifacts import model_path
 from aios.boot import boot
 from aios.config import Config, RemoteModelConfig
 from aios.models.base import Emit
 from aios.models.local.supervisor.process import THREADS
 from aios.models.remote.model import RemoteModel
-from aios.setup import model_path
 from aios_syscalls import BadRequest, Chat, ChatReply, Message, ToolSpec, Usage
 from tests.models.remote.fault_server import unpaused
 

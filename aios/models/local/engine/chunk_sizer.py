@@ -12,7 +12,7 @@ WEIGHT = 0.2
 """Of a new measurement in the running mean."""
 
 
-class Pace:
+class ChunkSizer:
     """Running means of what a token of a prompt and a step of writing cost, in seconds."""
 
     def __init__(self) -> None:

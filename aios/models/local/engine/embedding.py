@@ -28,7 +28,7 @@ NAMES = {C.LLAMA_POOLING_TYPE_MEAN: "mean", C.LLAMA_POOLING_TYPE_CLS: "first", C
 RANKS = "4"
 
 
-class Embedder:
+class EmbeddingEngine:
     """A context that reads documents of up to `context` tokens, or as many as the model was made for.
 
     Raises BadRequest for a model that embeds nothing, ModelFailed when there is no memory for the context.
@@ -127,7 +127,7 @@ class Embedder:
         C.llama_free(self._handle)
 
 
-class Pipe(Protocol):
+class EmbeddingPipe(Protocol):
     """The worker's end of its socket."""
 
     def send(self, frame: dict[str, Any]) -> None: ...
@@ -138,9 +138,11 @@ class Pipe(Protocol):
 class EmbeddingWorker:
     """Embeds the texts of one client, in the order in which they come. Commands: embed, drop, stats."""
 
-    def __init__(self, pipe: Pipe, model: LlamaModel, context: int, threads: int, info: dict[str, Any]) -> None:
+    def __init__(
+        self, pipe: EmbeddingPipe, model: LlamaModel, context: int, threads: int, info: dict[str, Any]
+    ) -> None:
         self._pipe = pipe
-        self._embedder = Embedder(model, context, threads)
+        self._embedder = EmbeddingEngine(model, context, threads)
         self._jobs: deque[dict[str, Any]] = deque()
         self._texts = self._tokens = 0
         self._info = {

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from aios.context.tiers import Tiers
-from aios.models.local.engine.chunk_sizer import Pace
+from aios.models.local.engine.chunk_sizer import ChunkSizer
 from aios.models.local.engine.generation import Finish, Generation
-from aios.models.local.engine.kv_store import Contexts
-from aios.models.local.engine.llama import Floats, LlamaContext, LlamaModel, Shape, pack
+from aios.models.local.engine.kv_store import KVStore
+from aios.models.local.engine.llama import Floats, LlamaContext, LlamaModel, ModelShape, pack
 from aios.models.local.engine.ranking import Scoring
 from aios_syscalls import AiosError
 
@@ -31,7 +31,7 @@ LEAST = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class StepOutput:
     """What a step did for one generation. With an `end`, the slice is over: paused, finished, or failed."""
 
     generation: Generation
@@ -42,7 +42,7 @@ class Output:
 
 
 @dataclass(slots=True)
-class Work:
+class StepWork:
     """What was computed since the start."""
 
     steps: int = 0
@@ -55,12 +55,12 @@ class Work:
 class Engine:
     """Steps up to `shape.slots` generations of one model."""
 
-    def __init__(self, model: LlamaModel, shape: Shape, tiers: Tiers, pace: Pace | None = None) -> None:
-        self.work = Work()
+    def __init__(self, model: LlamaModel, shape: ModelShape, tiers: Tiers, pace: ChunkSizer | None = None) -> None:
+        self.work = StepWork()
         self._context = LlamaContext(model, shape)
         self._shape, self._tiers = shape, tiers
-        self._contexts = Contexts(self._context, tiers)
-        self._pace = pace or Pace()
+        self._contexts = KVStore(self._context, tiers)
+        self._pace = pace or ChunkSizer()
         self._running: list[Generation] = []
         self._paused: dict[int, Generation] = {}
 
@@ -89,10 +89,10 @@ class Engine:
         """What is kept of a process's contexts goes before that of others."""
         self._contexts.let_go(pid)
 
-    def step(self) -> list[Output]:
+    def step(self) -> list[StepOutput]:
         """Compute once for everybody; what came of it for whom."""
         self.work.steps += 1
-        over = [Output(each, end=each.finish) for each in self._running if each.finish]
+        over = [StepOutput(each, end=each.finish) for each in self._running if each.finish]
         for output in over:
             self._leave(output.generation)
         self._contexts.gather(self._running)
@@ -100,7 +100,7 @@ class Engine:
         writing = [each for each in self._running if not each.together]
         return over + self._write(writing) + self._read(reading, self._pace.budget(bool(writing)))
 
-    def _write(self, writing: list[Generation]) -> list[Output]:
+    def _write(self, writing: list[Generation]) -> list[StepOutput]:
         """One token of each answer: the next, or one that was written before and is computed again."""
         if not writing:
             return []
@@ -120,7 +120,7 @@ class Engine:
         self._pace.wrote(time.perf_counter() - began)
         return outputs
 
-    def _read(self, reading: list[Generation], budget: int) -> list[Output]:
+    def _read(self, reading: list[Generation], budget: int) -> list[StepOutput]:
         """Pieces of prompts, first come first served: so whoever comes later finds a common beginning read."""
         outputs = []
         least = min(LEAST, budget)
@@ -159,29 +159,29 @@ class Engine:
         if reads and generation.computed >= generation.start:
             self._contexts.publish(generation)
 
-    def _score(self, scoring: Scoring, positions: Sequence[int], logits: Floats) -> list[Output]:
+    def _score(self, scoring: Scoring, positions: Sequence[int], logits: Floats) -> list[StepOutput]:
         try:
             scoring.see(positions, logits)
         except AiosError as error:
-            return [self._end(Output(scoring, end=error))]
-        return [] if scoring.computed < scoring.start else [self._end(Output(scoring, end="stop"))]
+            return [self._end(StepOutput(scoring, end=error))]
+        return [] if scoring.computed < scoring.start else [self._end(StepOutput(scoring, end="stop"))]
 
-    def _draw(self, generation: Generation, logits: Floats) -> Output:
+    def _draw(self, generation: Generation, logits: Floats) -> StepOutput:
         try:
             drawn = generation.draw(logits)
         except AiosError as error:
-            return self._end(Output(generation, end=error))
+            return self._end(StepOutput(generation, end=error))
         if drawn is None:
-            return self._end(Output(generation, end="stop"))
+            return self._end(StepOutput(generation, end="stop"))
         self.work.written_tokens += 1
         token, text = drawn
         if generation.budget is not None:
             generation.budget -= 1
         if generation.finish or generation.budget == 0:
-            return self._end(Output(generation, [token], text, generation.finish, paused=not generation.finish))
-        return Output(generation, [token], text)
+            return self._end(StepOutput(generation, [token], text, generation.finish, paused=not generation.finish))
+        return StepOutput(generation, [token], text)
 
-    def _end(self, output: Output) -> Output:
+    def _end(self, output: StepOutput) -> StepOutput:
         if output.paused:
             self._running.remove(output.generation)
             self._paused[output.generation.id] = output.generation

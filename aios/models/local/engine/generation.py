@@ -15,7 +15,7 @@ from typing import Literal
 from aios.models.local.engine.grammar import Grammar
 from aios.models.local.engine.llama import Floats, LlamaModel
 from aios.models.local.engine.sampling import choose
-from aios.models.local.engine.text import Text
+from aios.models.local.engine.text import ShownText
 from aios_syscalls import Sampling
 
 Finish = Literal["stop", "length"]
@@ -38,7 +38,7 @@ class Generation:
         room: int,
         max_tokens: int,
         seed: int = 0,
-        text: Text | None = None,
+        text: ShownText | None = None,
         grammar: Grammar | None = None,
         generated: Sequence[int] = (),
         salt: str = "",
@@ -54,7 +54,7 @@ class Generation:
         """Their ids."""
         self.start = len(self.codes)
         """Where the answer begins."""
-        self.text = text or Text()
+        self.text = text or ShownText()
         self.computed = 0
         """How many of the tokens' states are in the KV cache, or saved."""
         self.cached = 0

@@ -15,8 +15,8 @@ from aios.models.local.engine import heartbeat
 from aios.models.local.engine.llama import LlamaModel, start
 from aios.models.local.engine.sampling import Ids
 from aios.models.local.engine.schema.convert import gbnf
-from aios.models.local.engine.schema.errors import Refused
-from aios.models.local.engine.schema.nodes import Node, Nodes
+from aios.models.local.engine.schema.errors import SchemaRefused
+from aios.models.local.engine.schema.nodes import Nodes, SchemaNode
 from aios.models.local.engine.schema.rules import TooLarge
 from aios.models.local.file.depth import DEEPEST, is_too_deep
 from aios_syscalls import BadRequest, Chat, ToolSpec
@@ -104,15 +104,15 @@ def to_gbnf(
         for nodes in alternatives:
             _check_size(nodes[-1].root)
         return gbnf(alternatives, heartbeat.progress().tick)
-    except Refused as error:
+    except SchemaRefused as error:
         place = error.path.partition("#")[2] or "its root"
         raise BadRequest(f"the schema cannot be made a grammar: at {place}: {error.reason}", field) from None
     except TooLarge:
         raise BadRequest("the schema makes too large a grammar; bound or simplify it", field) from None
 
 
-def _node(schema: Any, path: str) -> Node:
-    return Node(schema, path, schema)
+def _node(schema: Any, path: str) -> SchemaNode:
+    return SchemaNode(schema, path, schema)
 
 
 def _call(tool: ToolSpec) -> Nodes:
@@ -124,20 +124,20 @@ def _call(tool: ToolSpec) -> Nodes:
         "properties": {"name": {"const": tool.name}, "arguments": arguments},
         "required": ["name", "arguments"],
     }
-    return (Node(call, f"{tool.name}:call#", tool.parameters),)
+    return (SchemaNode(call, f"{tool.name}:call#", tool.parameters),)
 
 
 def _check_size(schema: Any) -> None:
     """Raises Refused for a schema that is too deep or too large, before anything else looks at it."""
     if is_too_deep(schema):
-        raise Refused("", f"it is nested too deeply for a grammar, more than {DEEPEST} levels; flatten it")
+        raise SchemaRefused("", f"it is nested too deeply for a grammar, more than {DEEPEST} levels; flatten it")
     level, count = [schema], 0
     while level:
         count += len(level)
         if count > MOST_PARTS:
-            raise Refused("", "it is too large for a grammar; shorten it")
+            raise SchemaRefused("", "it is too large for a grammar; shorten it")
         if any(isinstance(value, float) and not isfinite(value) for value in level):
-            raise Refused("", "it has a number that JSON does not know")
+            raise SchemaRefused("", "it has a number that JSON does not know")
         level = [
             inner
             for value in level

@@ -35,7 +35,7 @@ class Reuse:
 
 
 @dataclass(slots=True, eq=False)
-class State:
+class TokenSequence:
     """The state of some tokens: in the sequence `seat` of the KV cache, else in a lower tier under `key`."""
 
     key: int
@@ -53,17 +53,17 @@ class State:
     """Tokens at its beginning that others have begun with."""
 
 
-class Contexts:
+class KVStore:
     """Gives every running generation a sequence of the KV cache, with as much of its state as there is."""
 
     def __init__(self, context: LlamaContext, tiers: Tiers) -> None:
         self.reuse = Reuse()
         self._context, self._tiers = context, tiers
-        self._seats: list[State | None] = [None] * context.shape.slots
-        self._states: dict[int, State] = {}
-        self._of: dict[int, State] = {}
+        self._seats: list[TokenSequence | None] = [None] * context.shape.slots
+        self._states: dict[int, TokenSequence] = {}
+        self._of: dict[int, TokenSequence] = {}
         self._keys = count()
-        self._index: dict[str, RadixTree[State]] = defaultdict(RadixTree)
+        self._index: dict[str, RadixTree[TokenSequence]] = defaultdict(RadixTree)
         self._clock = 0
         self._scratch = bytearray(), bytearray()
         tiers.on_lost = self._lost
@@ -83,7 +83,9 @@ class Contexts:
         state = self._of.get(generation.id)
         if state is None:
             generation.computed = 0
-            state = self._of[generation.id] = State(next(self._keys), generation.salt, generation, pid=generation.pid)
+            state = self._of[generation.id] = TokenSequence(
+                next(self._keys), generation.salt, generation, pid=generation.pid
+            )
             self._states[state.key] = state
             if not self._take_over(state, generation):
                 self._sit(state, self._free(running))
@@ -142,7 +144,7 @@ class Contexts:
             state.used = 0
             self._tiers.leave_first(state.key)
 
-    def _take_over(self, state: State, generation: Generation) -> bool:
+    def _take_over(self, state: TokenSequence, generation: Generation) -> bool:
         """Go on in the sequence of a finished state that the prompt begins with, if none has more of the prompt."""
         index, prompt = self._index[generation.salt], generation.codes[: generation.start]
         found = [each for each in index.prefixes(prompt) if each.owner is None and each.seat is not None]
@@ -158,10 +160,10 @@ class Contexts:
         self.reuse.resident += 1
         return True
 
-    def _sit(self, state: State, seat: int) -> None:
+    def _sit(self, state: TokenSequence, seat: int) -> None:
         state.seat, self._seats[seat] = seat, state
 
-    def _begin(self, state: State, generation: Generation, length: int) -> None:
+    def _begin(self, state: TokenSequence, generation: Generation, length: int) -> None:
         """Cut what a sequence holds to the beginning of a generation's prompt."""
         assert state.seat is not None
         if not self._context.cut(state.seat, length):
@@ -184,7 +186,7 @@ class Contexts:
             self._sink(state, seat)
         return seat
 
-    def _sink(self, state: State, seat: int) -> None:
+    def _sink(self, state: TokenSequence, seat: int) -> None:
         self._seats[seat], state.seat = None, None
         whole = state.owner is not None or self._context.cut(seat, len(state.usable))
         size = self._context.state_bytes(seat)
@@ -196,13 +198,13 @@ class Contexts:
         """A state is in no tier any more: its owner computes it again."""
         self._spoil(self._states[key])
 
-    def _spoil(self, state: State) -> None:
+    def _spoil(self, state: TokenSequence) -> None:
         if state.owner is None:
             self._forget(state)
         else:
             self._unlearn(state)
 
-    def _learn(self, state: State, codes: Sequence[int]) -> None:
+    def _learn(self, state: TokenSequence, codes: Sequence[int]) -> None:
         index = self._index[state.salt]
         for other in [each for each in index.prefixes(codes) if each.owner is None and each is not state]:
             state.shared = max(state.shared, other.shared)
@@ -210,7 +212,7 @@ class Contexts:
         state.usable = codes
         index.insert(codes, state)
 
-    def _unlearn(self, state: State) -> None:
+    def _unlearn(self, state: TokenSequence) -> None:
         """Nobody finds it any more; an owner whose state this was has none."""
         if state.usable:
             self._index[state.salt].remove(state.usable, state)
@@ -218,7 +220,7 @@ class Contexts:
         if state.owner:
             state.owner.computed = 0
 
-    def _forget(self, state: State) -> None:
+    def _forget(self, state: TokenSequence) -> None:
         self._unlearn(state)
         del self._states[state.key]
         if state.seat is None:
@@ -227,7 +229,7 @@ class Contexts:
             self._context.cut(state.seat, 0)
             self._seats[state.seat] = None
 
-    def _restore(self, state: State, data: memoryview) -> bool:
+    def _restore(self, state: TokenSequence, data: memoryview) -> bool:
         assert state.seat is not None
         return self._context.restore(state.seat, data)
 

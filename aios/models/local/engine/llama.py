@@ -32,7 +32,7 @@ CONTROL_TOKEN = 1 << 0 | 1 << 3
 """Attributes of tokens that `special` tokenizing alone recognizes: unknown and control."""
 
 
-class Log:
+class EngineLog:
     """The last warnings and errors of llama.cpp, which answers failures with nothing but these."""
 
     def __init__(self) -> None:
@@ -54,14 +54,14 @@ class Log:
         return "; ".join(lines) or "llama.cpp gave no reason"
 
 
-_log: Log | None = None
+_log: EngineLog | None = None
 
 
-def start() -> Log:
+def start() -> EngineLog:
     """The library, made ready once a process; the log is how it reports."""
     global _log
     if _log is None:
-        _log = Log()
+        _log = EngineLog()
         C.llama_backend_init()
     return _log
 
@@ -227,7 +227,7 @@ def _check(path: Path) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ModelShape:
     """How large a context is: `slots` sequences of up to `context` tokens, at most `chunk` tokens in one decode.
 
     What is not `exact` may be faster, and then the last bits of logits depend on what else is computed.
@@ -249,7 +249,7 @@ class LlamaContext:
     Raises BadRequest for a context longer than the model's, ModelFailed when there is no memory for it.
     """
 
-    def __init__(self, model: LlamaModel, shape: Shape) -> None:
+    def __init__(self, model: LlamaModel, shape: ModelShape) -> None:
         if shape.context > model.trained_context > 0:
             raise BadRequest(
                 f"a context of {shape.context} tokens is longer than the {model.trained_context} that "

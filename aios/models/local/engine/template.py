@@ -26,7 +26,7 @@ MARK = re.compile(f"({QUOTE}\\d+{UNQUOTE}|[{REPLY}{END}])")
 TAGGED = re.compile(r"<tool_call>\s*(\{.*?\})\s*(?:</tool_call>|$)", re.DOTALL)
 
 
-class Vocabulary(Protocol):
+class TokenVocabulary(Protocol):
     """What a template needs of a model."""
 
     @property
@@ -52,7 +52,7 @@ class Template:
     Raises NoJinja for one that is no Jinja, ModelFailed for one that does not pass on what a user says.
     """
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: TokenVocabulary) -> None:
         source = vocabulary.metadata("tokenizer.chat_template")
         self.fallback = source is None
         """Whether the file has none, so that ChatML stands in."""
@@ -163,7 +163,7 @@ class Template:
 class PlainText(Template):
     """In the place of a template that cannot be read. Chats raise the reason; what is ranked follows the bare text."""
 
-    def __init__(self, vocabulary: Vocabulary, reason: NoJinja) -> None:
+    def __init__(self, vocabulary: TokenVocabulary, reason: NoJinja) -> None:
         self.fallback = False
         self._vocabulary, self._reason = vocabulary, reason
 
@@ -180,7 +180,7 @@ class PlainText(Template):
         return [*([] if begin is None else [begin]), *self._vocabulary.tokenize(said)]
 
 
-def template_of(vocabulary: Vocabulary) -> Template:
+def template_of(vocabulary: TokenVocabulary) -> Template:
     """The template of a model's file, be it readable or not. Raises ModelFailed for one that loses what users say."""
     try:
         return Template(vocabulary)

@@ -9,7 +9,7 @@ CALL_BEGINS = "<tool_call>"
 """What a model writes before a tool call."""
 
 
-class Text:
+class ShownText:
     """Takes a generation's bytes and gives back text as soon as it is final.
 
     Bytes of a half character are held back, as is any end that may yet turn out to be the beginning of a stop string.

@@ -27,16 +27,16 @@ from pydantic_core import from_json, to_json
 from aios.context.tiers import PrivateDirectory, Tiers
 from aios.dumpable import set_dumpable
 from aios.models.local.engine.embedding import EmbeddingWorker
-from aios.models.local.engine.engine import Engine, Output
+from aios.models.local.engine.engine import Engine, StepOutput
 from aios.models.local.engine.generation import Generation
 from aios.models.local.engine.grammar import Grammar, compile_grammar
 from aios.models.local.engine.heartbeat import Heartbeat
-from aios.models.local.engine.llama import LlamaModel, Shape, offloaded
+from aios.models.local.engine.llama import LlamaModel, ModelShape, offloaded
 from aios.models.local.engine.preparing import Bell, Preparing
 from aios.models.local.engine.quantize import cache_directory, faster
 from aios.models.local.engine.ranking import Known, Ranking, Scoring
 from aios.models.local.engine.template import parse_tool_uses, template_of
-from aios.models.local.engine.text import Text
+from aios.models.local.engine.text import ShownText
 from aios.models.local.engine.walled import close_in
 from aios.models.local.file.memory import Needs
 from aios_syscalls import AiosError, BadRequest, Chat, ChatReply, KernelBug, Rank, ToolUse, Usage
@@ -56,7 +56,7 @@ Prepared = tuple[list[int], Grammar | None]
 """A prompt's codes, and what the answer must follow."""
 
 
-class Pipe:
+class WorkerPipe:
     """The worker's end of the socket, without an event loop."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -97,7 +97,7 @@ class Pipe:
         return self._sock.fileno() in ready
 
 
-def load(pipe: Pipe, settings: dict[str, Any]) -> tuple[LlamaModel, dict[str, Any]]:
+def load(pipe: WorkerPipe, settings: dict[str, Any]) -> tuple[LlamaModel, dict[str, Any]]:
     """The model, and what to say of its file. Raises ModelFailed when it does not load, BadRequest if it is no use."""
 
     def progress(what: str, share: float) -> None:
@@ -118,17 +118,17 @@ def load(pipe: Pipe, settings: dict[str, Any]) -> tuple[LlamaModel, dict[str, An
     return model, {"file": str(file), "note": note, **layers}
 
 
-class Worker:
+class EngineWorker:
     """One model, and the generations of one client. Raises ModelFailed or BadRequest for settings it cannot have."""
 
-    def __init__(self, pipe: Pipe, settings: dict[str, Any], model: LlamaModel, info: dict[str, Any]) -> None:
+    def __init__(self, pipe: WorkerPipe, settings: dict[str, Any], model: LlamaModel, info: dict[str, Any]) -> None:
         self._pipe, self._model = pipe, model
         self._template = template_of(self._model)
         self._directory = PrivateDirectory(cache_directory() / "context")
         tiers = Tiers(settings["memory_bytes"], settings["disk_bytes"], self._directory.path)
         cores = _cores()
         exact = settings["mode"] == "exact"
-        self._shape = Shape(settings["slots"], settings["context"], threads_batch=cores, exact=exact)
+        self._shape = ModelShape(settings["slots"], settings["context"], threads_batch=cores, exact=exact)
         self._engine = Engine(self._model, self._shape, tiers)
         self._chats: dict[int, Chat] = {}
         self._read_along: set[int] = set()
@@ -165,7 +165,7 @@ class Worker:
             self._engine.close()
             self._directory.close()
 
-    def _report(self, outputs: list[Output]) -> int:
+    def _report(self, outputs: list[StepOutput]) -> int:
         """Tell what came of a step, or keep it for later; how many slices are over."""
         for output in outputs:
             result = self._result(output)
@@ -247,7 +247,7 @@ class Worker:
             room=self._shape.context,
             max_tokens=chat.max_tokens,
             seed=job["seed"],
-            text=Text(chat.stop, tools=_may_call(chat)),
+            text=ShownText(chat.stop, tools=_may_call(chat)),
             grammar=grammar,
             generated=job["tokens"],
             salt=chat.cache_salt,
@@ -300,7 +300,7 @@ class Worker:
     def _refuse(self, id: int, error: AiosError) -> None:
         self._pipe.send({"step": [{"id": id, "tokens": [], "text": "", "end": {"error": error.to_wire()}}]})
 
-    def _result(self, output: Output) -> dict[str, Any]:
+    def _result(self, output: StepOutput) -> dict[str, Any]:
         """What came of a step for a generation, as it goes over the socket."""
         generation, text = output.generation, output.text
         end: dict[str, Any] | None = None
@@ -329,7 +329,7 @@ class Worker:
         self._engine.run(job, None)
         return None
 
-    def _reply(self, output: Output) -> ChatReply:
+    def _reply(self, output: StepOutput) -> ChatReply:
         generation, chat = output.generation, self._chats[output.generation.id]
         text, uses = generation.text.value, list[ToolUse]()
         if _may_call(chat):
@@ -387,16 +387,16 @@ def main() -> int:
     sys.setswitchinterval(SWITCH_S)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the client's; it closes the socket
     with socket.socket(fileno=int(sys.argv[1])) as sock:
-        pipe = Pipe(sock)
+        pipe = WorkerPipe(sock)
         try:
             settings = next(iter(pipe.receive(wait=True)))
             heart = Heartbeat(settings["heartbeat_s"], lambda: pipe.send({"beat": True}))
             model, info = load(pipe, settings)
-            worker: Worker | EmbeddingWorker
+            worker: EngineWorker | EmbeddingWorker
             if settings["embed"]:
                 worker = EmbeddingWorker(pipe, model, settings["context"], _cores(), info)
             else:
-                worker = Worker(pipe, settings, model, info)
+                worker = EngineWorker(pipe, settings, model, info)
         except (EOFError, ConnectionError):
             return 0
         except AiosError as error:

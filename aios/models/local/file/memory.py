@@ -54,7 +54,7 @@ class Needs:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptContexts:
     """How much is kept of the contexts of programs: each slot has one in its part of the KV cache, the others' states
     are in memory and on disk. `token_bytes` is what a token takes there.
     """
@@ -86,11 +86,11 @@ class Kept:
         return math.ceil(self.capacity / self.contexts(min(max(1, tokens), self.context)))
 
 
-def kept(path: Path, slots: int, context: int, memory_bytes: int, disk_bytes: int) -> Kept | None:
+def kept(path: Path, slots: int, context: int, memory_bytes: int, disk_bytes: int) -> KeptContexts | None:
     """What a model's file says of it, without loading that; None where that is no bound. Raises ModelFailed."""
     # A model without attention has a state of one size, which its header does not tell.
     token_bytes = Header.read(path).token_bytes
-    return Kept(slots, context, token_bytes, memory_bytes, disk_bytes) if token_bytes else None
+    return KeptContexts(slots, context, token_bytes, memory_bytes, disk_bytes) if token_bytes else None
 
 
 def mb(count: int) -> str:

@@ -22,13 +22,13 @@ from aios.models.local.file.memory import MEBIBYTE
 from aios.models.local.supervisor.process import WorkerProcess
 from aios.models.local.supervisor.quarantine import Quarantine
 from aios.models.local.supervisor.residency import Residency
-from aios.models.local.supervisor.worker_supervisor import Keeper, heartbeat_s
+from aios.models.local.supervisor.worker_supervisor import WorkerSupervisor, heartbeat_s
 from aios_syscalls import BadRequest, Chat, ChatReply, Embed, KernelBug, LlmCall, ModelFailed, Rank, RankReply
 from aios_syscalls.errors import from_wire
 from aios_syscalls.port import discard
 
 
-class _Call:
+class _ClientCall:
     """One generation, with what it takes to continue it on another worker."""
 
     def __init__(self, id: int, chat: Chat, pid: int, seed: int, salt: int) -> None:
@@ -43,12 +43,12 @@ class _Call:
 class LocalSnapshot(Snapshot):
     """A paused generation; its state is with the worker, its tokens are here, so it outlives the worker."""
 
-    def __init__(self, model: LocalModel, call: _Call) -> None:
+    def __init__(self, model: LocalModel, call: _ClientCall) -> None:
         self.tokens = len(call.tokens)
         self._model, self._call = model, call
         self._live = True
 
-    def take(self, model: LocalModel) -> _Call:
+    def take(self, model: LocalModel) -> _ClientCall:
         """What `model` needs to continue it. Raises KernelBug if it was continued or dropped, or is another model's."""
         if not self._live or model is not self._model:
             raise KernelBug("a snapshot was continued that had been continued or dropped, or is another model's")
@@ -110,7 +110,7 @@ class LocalModel:
         self._inboxes: dict[int, MemoryObjectSendStream[dict[str, Any]]] = {}
         self._quarantine = Quarantine()
         self._place = (residency or Residency()).place()
-        self._keeper = Keeper(
+        self._keeper = WorkerSupervisor(
             self.name,
             settings,
             self,
@@ -184,7 +184,7 @@ class LocalModel:
         reply = await self.ask("start", rank=call)
         return RankReply.model_validate(reply).model_copy(update={"model": self.name})
 
-    def drop(self, call: _Call) -> None:
+    def drop(self, call: _ClientCall) -> None:
         """Have what is held for a generation freed within a step."""
         if call.worker is not None and call.worker is self._keeper.worker:
             call.worker.send({"drop": call.id})
@@ -235,19 +235,19 @@ class LocalModel:
                 return {**end["stats"], **lives, "resident": True}
         return {**self.info, **lives, "resident": False}
 
-    def _begin(self, chat: Chat, pid: int) -> _Call:
+    def _begin(self, chat: Chat, pid: int) -> _ClientCall:
         self._ids += 1
         self._place.begin()
         seed = chat.sampling.seed
         if seed is None:
             seed = self._random.getrandbits(63) if chat.sampling.temperature else 0
-        return _Call(self._ids, chat, pid, seed, self._random.getrandbits(32) if chat.tools else 0)
+        return _ClientCall(self._ids, chat, pid, seed, self._random.getrandbits(32) if chat.tools else 0)
 
-    def _end(self, call: _Call) -> None:
+    def _end(self, call: _ClientCall) -> None:
         self._quarantine.forget(call.id)
         self._place.end()
 
-    async def _slice(self, call: _Call, budget: int | None, emit: Emit) -> ChatReply | None:
+    async def _slice(self, call: _ClientCall, budget: int | None, emit: Emit) -> ChatReply | None:
         """Run a call until it ends, or until its budget is used up: None."""
         goal = None if budget is None else len(call.tokens) + budget
 
@@ -279,14 +279,14 @@ class LocalModel:
             f"the last one {reason}; change the call, or report it with the model's file"
         )
 
-    def _command(self, call: _Call, worker: WorkerProcess, budget: int | None, emit: Emit) -> dict[str, Any]:
+    def _command(self, call: _ClientCall, worker: WorkerProcess, budget: int | None, emit: Emit) -> dict[str, Any]:
         slice = {"id": call.id, "budget": budget, "stream": emit is not discard}
         if call.worker is worker:
             return {"resume": slice}
         call.worker = worker
         return {"start": {**slice, "chat": call.chat, "pid": call.pid, "seed": call.seed, "tokens": call.tokens}}
 
-    def _finished(self, call: _Call, reply: ChatReply) -> ChatReply:
+    def _finished(self, call: _ClientCall, reply: ChatReply) -> ChatReply:
         uses = tuple(use.model_copy(update={"id": f"call-{call.salt:08x}-{use.id}"}) for use in reply.tool_uses)
         return reply.model_copy(update={"model": self.name, "tool_uses": uses})
 

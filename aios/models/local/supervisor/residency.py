@@ -22,13 +22,13 @@ class Residency:
 
     def __init__(self, most_bytes: int | None = None) -> None:
         self.most_bytes = most_bytes
-        self._places: list[Place] = []
-        self._queue: list[Place] = []
+        self._places: list[MemoryTurn] = []
+        self._queue: list[MemoryTurn] = []
         self._changed = anyio.Event()
 
-    def place(self) -> Place:
+    def place(self) -> MemoryTurn:
         """A place for one more model, not in memory yet."""
-        self._places.append(Place(self))
+        self._places.append(MemoryTurn(self))
         return self._places[-1]
 
     @property
@@ -40,7 +40,7 @@ class Residency:
         """Whether a model of that size fits in beside those that are there."""
         return self.most_bytes is None or self.resident_bytes + bytes <= self.most_bytes
 
-    async def _admit(self, place: Place, bytes: int) -> None:
+    async def _admit(self, place: MemoryTurn, bytes: int) -> None:
         """Wait, first come first served, until there is room, and have others make it."""
         self._queue.append(place)
         try:
@@ -59,7 +59,7 @@ class Residency:
         missing = self.resident_bytes + bytes - self.most_bytes
         missing -= sum(place.bytes for place in self._places if place.leaving)
         staying = [place for place in self._places if place.bytes and not place.leaving]
-        chosen = list[Place]()
+        chosen = list[MemoryTurn]()
         for place in sorted(staying, key=lambda place: (place.in_use, place.used)):
             if missing <= 0:
                 break
@@ -79,7 +79,7 @@ class Residency:
         self._changed = anyio.Event()
 
 
-class Place:
+class MemoryTurn:
     """One model's share of the memory, and who uses it."""
 
     def __init__(self, residency: Residency) -> None:

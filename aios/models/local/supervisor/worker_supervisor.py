@@ -14,7 +14,7 @@ from anyio.abc import TaskStatus
 
 from aios.models.local.file.memory import MEBIBYTE, mb
 from aios.models.local.supervisor.process import WorkerProcess
-from aios.models.local.supervisor.residency import Place
+from aios.models.local.supervisor.residency import MemoryTurn
 from aios_syscalls import AiosError, ModelFailed
 from aios_syscalls.errors import from_wire
 
@@ -42,7 +42,7 @@ class Client(Protocol):
 
 
 @dataclass(slots=True)
-class Counts:
+class WorkerCounts:
     """The worker's lives since the model was entered."""
 
     loads: int = 0
@@ -56,7 +56,7 @@ class Counts:
     """What it takes now, as the operating system counts; 0 without a worker."""
 
 
-class Keeper:
+class WorkerSupervisor:
     """Keeps a worker with one model for a client.
 
     `place` is the model's in the machine's memory; `state_bytes` is what it may keep of paused generations there.
@@ -67,14 +67,14 @@ class Keeper:
         name: str,
         settings: dict[str, Any],
         client: Client,
-        place: Place,
+        place: MemoryTurn,
         *,
         state_bytes: int,
         rss_limit_bytes: int | None,
         timeout_s: float,
         on_progress: Callable[[str, float], None],
     ) -> None:
-        self.counts = Counts()
+        self.counts = WorkerCounts()
         self.info: dict[str, Any] = {}
         """What the worker said of the model when it was ready the last time."""
         self.worker: WorkerProcess | None = None

@@ -11,10 +11,10 @@ from typing import Any
 
 from aios.models.local.engine.schema import characters as sets
 from aios.models.local.engine.schema.characters import Ranges
-from aios.models.local.engine.schema.errors import Refused, Unsupported
+from aios.models.local.engine.schema.errors import SchemaRefused, Unsupported
 from aios.models.local.engine.schema.formats import FORMATS
-from aios.models.local.engine.schema.language import Cut, Language, Multiples, Regular, Words
-from aios.models.local.engine.schema.nodes import Node, Nodes
+from aios.models.local.engine.schema.language import Cut, Language, Multiples, RegularLanguage, Words
+from aios.models.local.engine.schema.nodes import Nodes, SchemaNode
 from aios.models.local.engine.schema.numbers import (
     ANY_DECIMAL,
     Interval,
@@ -27,8 +27,8 @@ from aios.models.local.engine.schema.numbers import (
     within_tolerance,
 )
 from aios.models.local.engine.schema.regex import parse
-from aios.models.local.engine.schema.rules import Optional, Ref, Rules, Symbol, TooLarge
-from aios.models.local.engine.schema.shapes import Languages, Reader, Shape, type_of
+from aios.models.local.engine.schema.rules import GrammarRules, Optional, Ref, Symbol, TooLarge
+from aios.models.local.engine.schema.shapes import Languages, Reader, SchemaShape, type_of
 from aios.models.local.engine.schema.tables import LONGEST, Table, write_out
 
 MOST_ITEMS = 1024
@@ -71,7 +71,7 @@ def gbnf(alternatives: Sequence[Nodes], tick: Callable[[], None]) -> str:
                 return Converter(tick, room, languages).gbnf(alternatives)
             except TooLarge:
                 continue
-            except Refused:
+            except SchemaRefused:
                 # What has no room for its shortest strings has none in a smaller one.
                 break
         raise
@@ -81,7 +81,7 @@ class Converter:
     """Makes rules of schemas; `tick` hears of each step. Raises Refused and TooLarge."""
 
     def __init__(self, tick: Callable[[], None], room: int, languages: Languages) -> None:
-        self.rules = Rules()
+        self.rules = GrammarRules()
         self.largest = 0
         """States of the largest automaton so far."""
         self._room = room
@@ -108,7 +108,9 @@ class Converter:
             self._fill(rule, nodes)
         if root.number not in self.rules.satisfiable():
             path = alternatives[0][0].path
-            raise Refused(path, "no value that ends somewhere satisfies it: it contradicts itself, or needs itself")
+            raise SchemaRefused(
+                path, "no value that ends somewhere satisfies it: it contradicts itself, or needs itself"
+            )
         return root
 
     def _value(self, nodes: Nodes) -> Ref:
@@ -131,7 +133,7 @@ class Converter:
             self._types(rule, shape, kinds, path)
         self.rules.add_texts(rule, texts)
 
-    def _types(self, rule: Ref, shape: Shape, kinds: frozenset[str], path: str) -> None:
+    def _types(self, rule: Ref, shape: SchemaShape, kinds: frozenset[str], path: str) -> None:
         texts = [text for kind, text in CONSTANTS if kind in kinds]
         self.rules.add_texts(rule, [text for text in texts if text not in shape.excluded])
         if numbers := kinds & {"integer", "fraction"}:
@@ -145,7 +147,7 @@ class Converter:
 
     # Numbers
 
-    def _number(self, shape: Shape, kinds: frozenset[str], path: str) -> Ref:
+    def _number(self, shape: SchemaShape, kinds: frozenset[str], path: str) -> Ref:
         """The rule of numbers of a shape, which is that of all shapes that say the same of them."""
         factors = tuple(factor for factor, _path in shape.factors)
         key = "number", kinds, shape.interval, factors, tuple(shape.excluded)
@@ -154,15 +156,15 @@ class Converter:
             self._numbers(self._shared[key], shape, kinds, path)
         return self._shared[key]
 
-    def _numbers(self, rule: Ref, shape: Shape, kinds: frozenset[str], path: str) -> None:
+    def _numbers(self, rule: Ref, shape: SchemaShape, kinds: frozenset[str], path: str) -> None:
         excluded = [decimal_of(each) for each in shape.excluded.values() if type_of(each) in ("integer", "fraction")]
         if "fraction" in kinds and "integer" in kinds and not (shape.interval.bounded or shape.factors or excluded):
-            self._signed(rule, Cut([Regular(parse(f"^(?:{ANY_DECIMAL})$"), whole=True)]), path)
+            self._signed(rule, Cut([RegularLanguage(parse(f"^(?:{ANY_DECIMAL})$"), whole=True)]), path)
             return
         try:
             more = [_multiples(factor) for factor, _path in shape.factors]
         except Unsupported as error:
-            raise Refused(path, f"multipleOf {error}") from None
+            raise SchemaRefused(path, f"multipleOf {error}") from None
         interval = within_tolerance(shape.interval, [factor for factor, _path in shape.factors])
         for sign, half, own in (
             ("", positive(interval), excluded),
@@ -191,7 +193,7 @@ class Converter:
         try:
             table = write_out(language, self._room)
         except Unsupported as error:
-            raise Refused(path, f"a string or number {error}; simplify its pattern or its bounds") from None
+            raise SchemaRefused(path, f"a string or number {error}; simplify its pattern or its bounds") from None
         self.largest = max(self.largest, len(table.moves))
         self._states += len(table.moves)
         if self._states > MOST_STATES:
@@ -217,10 +219,10 @@ class Converter:
 
     # Strings
 
-    def _text_language(self, shape: Shape, path: str) -> Cut:
+    def _text_language(self, shape: SchemaShape, path: str) -> Cut:
         within = [self._reader.language_of(*each) for each in shape.patterns]
         within += [
-            Regular(parse(f"^(?:{FORMATS[each]})$"), whole=True)
+            RegularLanguage(parse(f"^(?:{FORMATS[each]})$"), whole=True)
             for each in dict.fromkeys(shape.formats)
             if each in FORMATS
         ]
@@ -228,11 +230,11 @@ class Converter:
         if words := [each for each in shape.excluded.values() if isinstance(each, str)]:
             without.append(Words(words))
         if shape.shortest > LONGEST:
-            raise Refused(path, f"minLength is more than {LONGEST:,}")
+            raise SchemaRefused(path, f"minLength is more than {LONGEST:,}")
         longest = None if shape.longest is None else min(shape.longest, LONGEST)
         return Cut(within, without, shape.shortest, longest)
 
-    def _text(self, shape: Shape, path: str) -> Ref:
+    def _text(self, shape: SchemaShape, path: str) -> Ref:
         """The rule of strings of a shape, which is that of all shapes that say the same of them."""
         patterns, unlike = ([pattern for pattern, _path in each] for each in (shape.patterns, shape.unlike))
         key = "string", *patterns, "", *unlike, "", *shape.formats, "", *shape.excluded, shape.shortest, shape.longest
@@ -258,14 +260,14 @@ class Converter:
         for text in escaped:
             self.rules.add(state, text, after)
 
-    def _check_excluded(self, shape: Shape, kind: type, path: str) -> None:
+    def _check_excluded(self, shape: SchemaShape, kind: type, path: str) -> None:
         for value in shape.excluded.values():
             if isinstance(value, kind) and value:
-                raise Refused(path, "not, of a list or an object that is not empty, cannot be held in a grammar")
+                raise SchemaRefused(path, "not, of a list or an object that is not empty, cannot be held in a grammar")
 
     # Arrays
 
-    def _array(self, rule: Ref, shape: Shape, path: str) -> None:
+    def _array(self, rule: Ref, shape: SchemaShape, path: str) -> None:
         self._check_excluded(shape, list, path)
         places, rest, least, most = self._items(shape, path)
         least = max(least, "[]" in shape.excluded)
@@ -295,7 +297,7 @@ class Converter:
             self._close(loop, "]", 1, True)
         self.rules.add(loop, *_before(1), self._value(rest), loop)
 
-    def _items(self, shape: Shape, path: str) -> tuple[list[Nodes], Nodes, int, int | None]:
+    def _items(self, shape: SchemaShape, path: str) -> tuple[list[Nodes], Nodes, int, int | None]:
         """What the first items must satisfy, and all that follow; how many there are at least and at most."""
         length = max([len(part.prefix) for part in shape.arrays], default=0)
         least, most = shape.fewest_items, shape.most_items
@@ -309,11 +311,11 @@ class Converter:
         if rest and self._reader.impossible(rest):
             most = len(places) if most is None else min(most, len(places))
         if least > MOST_ITEMS:
-            raise Refused(path, f"minItems is more than {MOST_ITEMS:,}")
+            raise SchemaRefused(path, f"minItems is more than {MOST_ITEMS:,}")
         return places, rest, least, None if most is None else min(most, MOST_ITEMS)
 
     def _contained(
-        self, places: list[Nodes], rest: Nodes, least: int, wanted: tuple[Node, int, int | None]
+        self, places: list[Nodes], rest: Nodes, least: int, wanted: tuple[SchemaNode, int, int | None]
     ) -> tuple[list[Nodes], Nodes, int]:
         """The same, with the items that must be contained as early as they can be, and others only if they may."""
         node, fewest, limit = wanted
@@ -330,12 +332,12 @@ class Converter:
             return [(node.child(False, "never"),)], rest, max(least, 1)
         return made, (*rest, *other), least
 
-    def _unique(self, rule: Ref, shape: Shape, least: int, most: int | None) -> None:
+    def _unique(self, rule: Ref, shape: SchemaShape, least: int, most: int | None) -> None:
         if any(part.prefix for part in shape.arrays) or shape.contains:
-            raise Refused(str(shape.unique), "uniqueItems beside prefixItems or contains is not supported")
+            raise SchemaRefused(str(shape.unique), "uniqueItems beside prefixItems or contains is not supported")
         values = self._finite(shape.item(0))
         if values is None:
-            raise Refused(
+            raise SchemaRefused(
                 str(shape.unique),
                 "uniqueItems of items that are not listed in an enum is not supported; list them, or leave it out "
                 "and drop what comes twice",
@@ -380,7 +382,7 @@ class Converter:
 
     # Objects
 
-    def _object(self, rule: Ref, shape: Shape, path: str) -> None:
+    def _object(self, rule: Ref, shape: SchemaShape, path: str) -> None:
         self._check_excluded(shape, dict, path)
         if "{}" in shape.excluded and not shape.fewest_members:
             shape = shape.copy()
@@ -401,10 +403,10 @@ class Converter:
         self._check_count(shape, len(members), bool(further), path)
         _Members(self, shape, members, further).write(rule)
 
-    def _names_allow(self, shape: Shape, key: str) -> bool:
+    def _names_allow(self, shape: SchemaShape, key: str) -> bool:
         return not shape.names or self._reader.admits(tuple(shape.names), key)
 
-    def _listed_names(self, shape: Shape) -> list[str] | None:
+    def _listed_names(self, shape: SchemaShape) -> list[str] | None:
         """The keys that `propertyNames` lists, where others than the declared ones may come."""
         if not shape.names or not _is_open(shape):
             return None
@@ -418,16 +420,16 @@ class Converter:
             if isinstance(value, str) and self._reader.fits(each, value)
         ]
 
-    def _check_count(self, shape: Shape, known: int, more: bool, path: str) -> None:
+    def _check_count(self, shape: SchemaShape, known: int, more: bool, path: str) -> None:
         # Two further members may have one key, and would then count once.
         if shape.fewest_members > known + more:
             if not more:
                 return
-            raise Refused(
+            raise SchemaRefused(
                 path, "minProperties is more than the properties that are named, and one: it is not supported"
             )
 
-    def _further(self, shape: Shape, keys: Iterable[str], path: str) -> list[tuple[Ref, Ref]]:
+    def _further(self, shape: SchemaShape, keys: Iterable[str], path: str) -> list[tuple[Ref, Ref]]:
         """Rules of keys that are not declared, and of their values."""
         if not _is_open(shape) and not any(part.patterns for part in shape.objects):
             return []
@@ -448,9 +450,9 @@ class Converter:
                 found.append((key, self._value(values)))
         return found
 
-    def _further_values(self, shape: Shape, matched: set[str]) -> Nodes | None:
+    def _further_values(self, shape: SchemaShape, matched: set[str]) -> Nodes | None:
         """What members with keys that some patterns match, and no others, must satisfy; None if there are none."""
-        nodes: list[Node] = []
+        nodes: list[SchemaNode] = []
         said = False
         for part in shape.objects:
             own = [node for pattern, node in part.patterns if pattern in matched]
@@ -468,7 +470,9 @@ class Converter:
             return None
         return None if self._reader.impossible(tuple(nodes), 0) else tuple(nodes)
 
-    def _key(self, shape: Shape, names: Shape, how: tuple[list[str], set[str]], keys: Iterable[str], path: str) -> Ref:
+    def _key(
+        self, shape: SchemaShape, names: SchemaShape, how: tuple[list[str], set[str]], keys: Iterable[str], path: str
+    ) -> Ref:
         patterns, matched = how
         if names.values is not None:
             rule = self.rules.new()
@@ -501,7 +505,11 @@ class _Members:
     """Writes the members of an object, in their order, each at most once, and then further ones."""
 
     def __init__(
-        self, converter: Converter, shape: Shape, members: list[tuple[str, bool, Ref]], further: list[tuple[Ref, Ref]]
+        self,
+        converter: Converter,
+        shape: SchemaShape,
+        members: list[tuple[str, bool, Ref]],
+        further: list[tuple[Ref, Ref]],
     ) -> None:
         self._converter, self._rules, self._shape = converter, converter.rules, shape
         self._members, self._further = members, further
@@ -551,7 +559,7 @@ def _before(count: int) -> list[Symbol]:
     return [",", SPACE] if count else [SPACE]
 
 
-def _is_open(shape: Shape) -> bool:
+def _is_open(shape: SchemaShape) -> bool:
     """Whether members may come that are not declared: it was said, or nothing was said of members at all."""
     said = [part for part in shape.objects if part.additional is not None]
     return bool(said or shape.closed_members) or not shape.objects
@@ -588,5 +596,5 @@ def _written(value: Any, path: str) -> str:
     except UnicodeEncodeError:
         return json.dumps(value)
     except ValueError:
-        raise Refused(path, "enum has a number that JSON cannot write") from None
+        raise SchemaRefused(path, "enum has a number that JSON cannot write") from None
     return text

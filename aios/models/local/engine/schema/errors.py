@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Refused(Exception):
+class SchemaRefused(Exception):
     """A schema that is malformed, or that no grammar can hold: where, and why."""
 
     def __init__(self, path: str, reason: str) -> None:

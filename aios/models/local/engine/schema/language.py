@@ -54,7 +54,7 @@ def has(language: Language, text: str) -> bool:
     return language.ends(state)
 
 
-class Regular:
+class RegularLanguage:
     """The strings that an expression matches: somewhere in them, or with `whole` from end to end."""
 
     def __init__(self, expression: Expression, whole: bool = False) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from aios.models.local.engine.schema.errors import Refused
+from aios.models.local.engine.schema.errors import SchemaRefused
 from aios.models.local.engine.schema.nodes import (
     EVERY_TYPE,
     Inner,
-    Node,
+    SchemaNode,
     children_of,
     count_of,
     list_of,
@@ -21,15 +21,15 @@ from aios.models.local.engine.schema.nodes import (
 from aios.models.local.engine.schema.references import resolved
 
 
-def negated(node: Node) -> Any:
+def negated(node: SchemaNode) -> Any:
     """A schema of what does not satisfy a schema. Raises Refused where that cannot be said."""
     value = node.value
     if isinstance(value, bool):
         return not value
     if not isinstance(value, dict):
-        raise Refused(node.path, "is no schema: it must be an object, true or false")
+        raise SchemaRefused(node.path, "is no schema: it must be an object, true or false")
     if "if" in value:
-        raise Refused(node.path, "not, of an if, cannot be held in a grammar")
+        raise SchemaRefused(node.path, "not, of an if, cannot be held in a grammar")
     found = []
     for keyword, argument in value.items():
         if keyword == "$id":
@@ -37,7 +37,7 @@ def negated(node: Node) -> Any:
         if keyword in NEGATIONS:
             found.append(NEGATIONS[keyword](argument, node))
         elif keyword in UNNEGATED:
-            raise Refused(
+            raise SchemaRefused(
                 node.path, f"not, or a oneOf whose branches overlap, of {keyword} cannot be held in a grammar"
             )
     return {"anyOf": found} if found else False
@@ -51,21 +51,21 @@ _NUMBERS = frozenset({"integer", "fraction"})
 _STRINGS, _ARRAYS, _OBJECTS = frozenset({"string"}), frozenset({"array"}), frozenset({"object"})
 
 
-def _not_type(argument: Any, node: Node) -> Any:
+def _not_type(argument: Any, node: SchemaNode) -> Any:
     return {Inner.TYPES: EVERY_TYPE - named_types(argument, node)}
 
 
 def _not_bound(keyword: str, opposite: str) -> Negation:
-    def negation(argument: Any, node: Node) -> Any:
+    def negation(argument: Any, node: SchemaNode) -> Any:
         if isinstance(argument, bool):
-            raise Refused(node.path, f"not, of {keyword} as a word, cannot be held in a grammar")
+            raise SchemaRefused(node.path, f"not, of {keyword} as a word, cannot be held in a grammar")
         return _of(_NUMBERS, **{opposite: argument})
 
     return negation
 
 
 def _not_least(keyword: str, opposite: str, kinds: frozenset[str]) -> Negation:
-    def negation(argument: Any, node: Node) -> Any:
+    def negation(argument: Any, node: SchemaNode) -> Any:
         count = count_of(argument, node, keyword)
         return _of(kinds, **{opposite: count - 1}) if count else False
 
@@ -76,21 +76,21 @@ def _not_most(keyword: str, opposite: str, kinds: frozenset[str]) -> Negation:
     return lambda argument, node: _of(kinds, **{opposite: count_of(argument, node, keyword) + 1})
 
 
-def _not_required(argument: Any, node: Node) -> Any:
+def _not_required(argument: Any, node: SchemaNode) -> Any:
     names = texts_of(argument, node, "required")
     return {"anyOf": [{Inner.TYPES: _OBJECTS, Inner.FORBIDDEN: {name}} for name in names]} if names else False
 
 
-def _not_properties(argument: Any, node: Node) -> Any:
+def _not_properties(argument: Any, node: SchemaNode) -> Any:
     found = [
-        _of(_OBJECTS, required=[key], properties={key: Node({"not": child}, child.path + "!!", child.root)})
+        _of(_OBJECTS, required=[key], properties={key: SchemaNode({"not": child}, child.path + "!!", child.root)})
         for key, child in children_of(argument, node, "properties").items()
         if child.value is not True and child.value != {}
     ]
     return {"anyOf": found} if found else False
 
 
-def _not_dependent(argument: Any, node: Node) -> Any:
+def _not_dependent(argument: Any, node: SchemaNode) -> Any:
     found = [
         {Inner.TYPES: _OBJECTS, "required": [key], Inner.FORBIDDEN: {need}}
         for key, needs in map_of(argument, node, "dependentRequired").items()
@@ -100,37 +100,37 @@ def _not_dependent(argument: Any, node: Node) -> Any:
 
 
 def _not_each(keyword: str, joined: str) -> Negation:
-    def negation(argument: Any, node: Node) -> Any:
+    def negation(argument: Any, node: SchemaNode) -> Any:
         children = [node.child(each, keyword, at) for at, each in enumerate(list_of(argument, node, keyword))]
-        return {joined: [Node({"not": child}, child.path + "!!", child.root) for child in children]}
+        return {joined: [SchemaNode({"not": child}, child.path + "!!", child.root) for child in children]}
 
     return negation
 
 
-def _not_ref(argument: Any, node: Node) -> Any:
+def _not_ref(argument: Any, node: SchemaNode) -> Any:
     target = resolved(text_of(argument, node, "$ref"), node)
-    return Node({"not": target}, target.path + "!!", target.root)
+    return SchemaNode({"not": target}, target.path + "!!", target.root)
 
 
-def _not_items(argument: Any, node: Node) -> Any:
+def _not_items(argument: Any, node: SchemaNode) -> Any:
     if isinstance(argument, list) or "prefixItems" in node.value:
-        raise Refused(node.path, "not, of items behind a prefix, cannot be held in a grammar")
+        raise SchemaRefused(node.path, "not, of items behind a prefix, cannot be held in a grammar")
     child = node.child(argument, "items")
-    return _of(_ARRAYS, contains=Node({"not": child}, child.path + "!!", child.root))
+    return _of(_ARRAYS, contains=SchemaNode({"not": child}, child.path + "!!", child.root))
 
 
-def _not_contains(argument: Any, node: Node) -> Any:
+def _not_contains(argument: Any, node: SchemaNode) -> Any:
     if {"minContains", "maxContains"} & node.value.keys():
-        raise Refused(node.path, "not, of contains with counts, cannot be held in a grammar")
+        raise SchemaRefused(node.path, "not, of contains with counts, cannot be held in a grammar")
     child = node.child(argument, "contains")
-    return _of(_ARRAYS, items=Node({"not": child}, child.path + "!!", child.root))
+    return _of(_ARRAYS, items=SchemaNode({"not": child}, child.path + "!!", child.root))
 
 
-def _not_pattern(argument: Any, node: Node) -> Any:
+def _not_pattern(argument: Any, node: SchemaNode) -> Any:
     return {Inner.TYPES: _STRINGS, Inner.UNLIKE: text_of(argument, node, "pattern")}
 
 
-Negation = Callable[[Any, Node], Any]
+Negation = Callable[[Any, SchemaNode], Any]
 
 NEGATIONS: dict[object, Negation] = {
     "type": _not_type,

@@ -8,7 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from aios.models.local.engine.schema import characters as sets
-from aios.models.local.engine.schema.language import Cut, Language, Move, Regular
+from aios.models.local.engine.schema.language import Cut, Language, Move, RegularLanguage
 from aios.models.local.engine.schema.regex import parse
 
 MOST_DIGITS = 15
@@ -124,7 +124,7 @@ class Compared:
 
 def between(interval: Interval, digits: str, excluded: Iterable[Fraction], more: Iterable[Language]) -> Cut:
     """The numbers of an interval that an expression for their digits matches, from 0 on."""
-    within: list[Language] = [Regular(parse(f"^(?:{digits})$"), whole=True), *more]
+    within: list[Language] = [RegularLanguage(parse(f"^(?:{digits})$"), whole=True), *more]
     if interval.low is not None and interval.low >= 0:
         within.append(Compared(interval.low, (1,) if interval.open_low else (0, 1)))
     if interval.high is not None:

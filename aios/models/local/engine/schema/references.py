@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from aios.models.local.engine.schema.errors import Refused
-from aios.models.local.engine.schema.nodes import Node
+from aios.models.local.engine.schema.errors import SchemaRefused
+from aios.models.local.engine.schema.nodes import SchemaNode
 
 
-def resolved(ref: str, node: Node) -> Node:
+def resolved(ref: str, node: SchemaNode) -> SchemaNode:
     """The schema that a reference of a node means. Raises Refused for one that leads nowhere, or out of the schema."""
     own = node.root.get("$id", node.root.get("id", "")) if isinstance(node.root, dict) else ""
     if own and isinstance(own, str) and ref.startswith(own.rstrip("#")) and not ref.startswith("#"):
         ref = "#" + ref[len(own.rstrip("#")) :].lstrip("#")
     if not ref.startswith("#"):
-        raise Refused(node.path, f"$ref {ref!r:.80} leads out of the schema; put what it means under $defs")
+        raise SchemaRefused(node.path, f"$ref {ref!r:.80} leads out of the schema; put what it means under $defs")
     base = node.path.partition("#")[0] + "#"
     pointer = unquote(ref[1:])
     if pointer and not pointer.startswith("/"):
@@ -29,16 +29,16 @@ def resolved(ref: str, node: Node) -> Node:
         elif isinstance(value, dict) and key in value:
             value = value[key]
         else:
-            raise Refused(node.path, f"$ref {ref!r:.80} leads nowhere")
+            raise SchemaRefused(node.path, f"$ref {ref!r:.80} leads nowhere")
         found += "/" + step
-    return Node(value, found, node.root)
+    return SchemaNode(value, found, node.root)
 
 
-def _anchored(name: str, base: str, node: Node) -> Node:
+def _anchored(name: str, base: str, node: SchemaNode) -> SchemaNode:
     for value, path in _subschemas(node.root, base):
         if isinstance(value, dict) and (value.get("$anchor") == name or value.get("$id") == f"#{name}"):
-            return Node(value, path, node.root)
-    raise Refused(node.path, f"$ref {'#' + name!r:.80} leads nowhere: no $anchor has this name")
+            return SchemaNode(value, path, node.root)
+    raise SchemaRefused(node.path, f"$ref {'#' + name!r:.80} leads nowhere: no $anchor has this name")
 
 
 def _subschemas(root: Any, base: str) -> Iterator[tuple[Any, str]]:

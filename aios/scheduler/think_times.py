@@ -8,7 +8,7 @@ KNOWN = 4
 """Pauses of a name from which on they are believed."""
 
 
-class Pauses:
+class ThinkTimes:
     """Pauses in microseconds by the name of a program, and how long to keep a context when the next one begins."""
 
     def __init__(self) -> None:

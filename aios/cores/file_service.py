@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar, assert_never
 
-from aios.cores import file_values as values
-from aios.cores.share import Server
+from aios.cores import file_convert as values
+from aios.cores.share import LinkServer
 from aios_storage import (
     MAX_READ,
     Drop,
@@ -100,13 +100,13 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class FileService:
     """Where one caller is served: what it may see, and whose its changes are."""
 
     library: Library
     files: Files
     scope: Scope
-    server: Server
+    server: LinkServer
     keepers: frozenset[str] = frozenset()
     """Programs that have a private directory: what they look for is theirs too."""
 

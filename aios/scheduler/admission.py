@@ -7,8 +7,8 @@ from collections.abc import Callable
 from itertools import islice
 
 from aios.scheduler.base import Job, Scheduler
-from aios.scheduler.places import Places
 from aios.scheduler.programs import SPARE
+from aios.scheduler.resident_set import ResidentSet
 
 LOOK = 64
 """Calls outside among which the policy chooses who comes in next."""
@@ -16,8 +16,8 @@ READ_US = 1_000.0
 """What reading a token takes, where nobody knows better."""
 
 
-class Room:
-    """Any policy, for as many programs at once as have their contexts in `capacity`, in tokens (see `Places`).
+class AdmissionControl:
+    """Any policy, for as many programs at once as have their contexts in `capacity`, in tokens (see `ResidentSet`).
 
     A run comes in with a call that fits, and stays until it ends or is paused as a whole. Calls of those inside go in
     the policy's order. Of those outside, the first in that order comes in first, and none of its priority passes it
@@ -48,7 +48,7 @@ class Room:
             raise ValueError(f"a memory of {capacity} tokens has room for no context; give 1 or more")
         self.inner = inner
         self.counts = bool(getattr(inner, "counts", False))
-        self.places = Places(capacity, read_us if callable(read_us) else lambda: read_us, takes, on_left)
+        self.places = ResidentSet(capacity, read_us if callable(read_us) else lambda: read_us, takes, on_left)
         self._outside: dict[int, Job] = {}
         """Calls held back until their run comes in, LOOK of them, in the policy's order when it was last asked."""
         self._behind: dict[int, Job] = {}

@@ -12,7 +12,7 @@ ALPHA, MORE, CALM = 0.08, 0.02, 0.8
 """Alpha of a slot, what is added to it at full load, and the load from which on."""
 
 
-class Load:
+class Utilization:
     """The share of slots that were taken, and slot time per token written, both measured."""
 
     def __init__(self, slots: int = 1) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from pydantic import JsonValue
 
-from aios.models.remote.answer import Answer
+from aios.models.remote.answer import ServerAnswer
 from aios.models.remote.calls import MAX_TOOL_CALLS, CallPart
 from aios.models.remote.complaint import reported
 from aios.models.remote.finish import finish_of, reason
@@ -30,11 +30,11 @@ from aios_syscalls import ChatReply, Usage
 WHAT = "a chat completion"
 
 
-class Draft:
+class OpenAiStreamParser:
     """An answer in the making, chunk by chunk; `offered` are the names of the tools that it may call."""
 
     def __init__(self, prefix: str = "", offered: Collection[str] | None = None) -> None:
-        self._answer = Answer("finish", prefix, offered)
+        self._answer = ServerAnswer("finish", prefix, offered)
         self._margins: list[float] = []
         self.ended = False
         """Whether nothing more is to come."""

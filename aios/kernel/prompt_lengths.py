@@ -42,7 +42,7 @@ class Length:
 NOTHING = Length()
 
 
-class Lengths:
+class PromptLengths:
     """Tokens of prompts: frame * (parts + FRAME) + token * characters, beyond what a run's last prompt had.
 
     By least squares of relative errors with forgetting, from a first belief. A prompt
