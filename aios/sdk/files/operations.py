@@ -1,7 +1,7 @@
 """What a plan is made of: one typed operation for each thing that can be asked of the files.
 
-A field says by its `FileKind` where its value may come from, so that what fills it in, a rule or a model, can be held to
-that: a path is there, words occur in the request, a time was computed from words of the request.
+A field says by its `FileKind` where its value may come from, so that what fills it in, a rule or a model, can be held
+to that: a path is there, words occur in the request, a time was computed from words of the request.
 """
 
 from __future__ import annotations
