@@ -78,7 +78,7 @@ def least_per_preemption(quantum: int) -> float:
 
 def test_a_call_preempted_k_times_has_written_k_quanta(monkeypatch: pytest.MonkeyPatch) -> None:
     assert least_per_preemption(20) >= 20
-    monkeypatch.setattr(engine, "Batch", Charging)
+    monkeypatch.setattr(engine, "SlotBatch", Charging)
     assert least_per_preemption(20) < 20
 
 
