@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 
-from aios.sdk import Agent, gather
+from aios.sdk import Agent, faithful, gather
 from aios_syscalls import Exists
 
 SYSTEM = "You write short, exact summaries."
@@ -69,13 +69,3 @@ def first(text: str, shortest: int) -> str:
     """The first whole sentence of a text that has so many words, on one line."""
     whole = (" ".join(match[0].split()) for line in text.split("\n\n") for match in SENTENCE.finditer(line))
     return next((sentence for sentence in whole if len(sentence.split()) >= shortest), "")
-
-
-def faithful(draft: str, text: str) -> float:
-    """The share of a draft's words that its text has; none when it has a number that is not in the text."""
-    words, known = (re.findall(r"\w+", each.casefold()) for each in (draft, text))
-    if any(word.isdigit() and word not in known for word in words):
-        return 0.0
-    stems = {word[:5] for word in known}
-    long = [word for word in words if len(word) > 3]
-    return sum(word[:5] in stems for word in long) / max(len(long), 1)

@@ -20,14 +20,14 @@ from aios.bench.chart import Chart
 from aios.bench.fs_prompts import FILES, HELD_OUT, NOW, TUNING, Prompt
 from aios.boot import boot
 from aios.config import Config, LocalModelConfig
+from aios.fs import Operation, OperationPlan, RequestRefused, plan, run
+from aios.fs.model_parse import guess
+from aios.fs.parse import after, pieces
+from aios.fs.planner import survey
+from aios.fs.request import mask
+from aios.fs.slot_parsers import Context
+from aios.fs.slots import SlotCandidates
 from aios.sdk import Agent
-from aios.sdk.files import Operation, OperationPlan, RequestRefused, plan, run
-from aios.sdk.files.ground import Offer
-from aios.sdk.files.guess import guess
-from aios.sdk.files.parse import after, pieces
-from aios.sdk.files.planner import survey
-from aios.sdk.files.readers import Context
-from aios.sdk.files.request import mask
 from aios_syscalls import (
     AiosError,
     DeleteFile,
@@ -183,7 +183,7 @@ async def _alone(agent: Agent, text: str) -> Reading:
     sure = True
     for piece in pieces(request.masked):
         try:
-            reading = await guess(agent, Offer(piece, request, context))
+            reading = await guess(agent, SlotCandidates(piece, request, context))
         except AiosError:
             return Reading(chosen, steps, sure=False)
         chosen.append(reading.chosen)

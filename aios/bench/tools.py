@@ -20,7 +20,7 @@ from aios.bench.tool_prompts import NONE, REQUESTS
 from aios.boot import boot
 from aios.config import Config
 from aios.sdk import Agent, rank_tools
-from aios.sdk.choice import NEUTRAL, NO_TOOL
+from aios.sdk.tool_choice import NEUTRAL, NO_TOOL
 from aios_syscalls import CallerError, ToolFailed, ToolSpec
 
 MAX_TOKENS = 96

@@ -4,10 +4,23 @@ An agent is one file with `async def main(agent: Agent, task: str) -> str`.
 """
 
 from aios.sdk.agent import Agent, gather
-from aios.sdk.choice import rank_tools
 from aios.sdk.conversation import Conversation
 from aios.sdk.graph import Future, Graph
 from aios.sdk.solve import solve
 from aios.sdk.stream import Stream
+from aios.sdk.summaries import compare, faithful, summarise
+from aios.sdk.tool_choice import rank_tools
 
-__all__ = ["Agent", "Conversation", "Future", "Graph", "Stream", "gather", "rank_tools", "solve"]
+__all__ = [
+    "Agent",
+    "Conversation",
+    "Future",
+    "Graph",
+    "Stream",
+    "compare",
+    "faithful",
+    "gather",
+    "rank_tools",
+    "solve",
+    "summarise",
+]

@@ -11,10 +11,9 @@ import anyio
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from aios.sdk.conversation import Conversation
-from aios.sdk.filing import Filing
+from aios.sdk.file_calls import FileCalls
 from aios.sdk.given import fields_of, known, schema_of, several_texts
 from aios.sdk.graph import Graph
-from aios.sdk.points import At, point
 from aios.sdk.prompt import Prompt, messages
 from aios.sdk.stream import Stream
 from aios.sdk.value import option, values
@@ -51,7 +50,7 @@ M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 
 
-class Agent(Filing):
+class Agent(FileCalls):
     """A process's view of the kernel; every method raises the ABI's errors."""
 
     def __init__(self, port: Port, pid: int) -> None:
@@ -101,7 +100,7 @@ class Agent(Filing):
 
     def conversation(self, system: str | None = None) -> Conversation:
         """A chat of several turns, which remembers them."""
-        return Conversation(self, system)
+        return Conversation(self.chat, system)
 
     async def ask(self, prompt: Prompt, **options: Any) -> str:
         """As `chat`, but the text alone, stripped."""
@@ -246,20 +245,6 @@ class Agent(Filing):
     async def gather(self, *awaitables: Awaitable[T], width: int = 32) -> list[T]:
         """As the function; futures of one graph are one syscall."""
         return await gather(*awaitables, width=width)
-
-    # -- files: what needs a model as well
-
-    async def summarise(self, path: str, *, model: str | None = None) -> str:
-        """What a file, or each of the first files of a folder, says, in a sentence or two."""
-        from aios.sdk.files.tell import summarise
-
-        return await summarise(self, path, model=model)
-
-    async def compare(self, path: str, a: At, b: At | None = None, *, model: str | None = None) -> str:
-        """How two versions of a file differ: lines counted, in words, and the lines."""
-        from aios.sdk.files.tell import compare
-
-        return await compare(self, path, point(a), None if b is None else point(b), model=model)
 
     # -- processes
 

@@ -10,7 +10,7 @@ import anyio
 from pydantic import JsonValue
 from pydantic_core import to_json
 
-from aios.sdk import marks
+from aios.sdk import placeholders as marks
 from aios.sdk.given import fields_of
 from aios.sdk.prompt import Prompt, turns
 from aios_syscalls import (

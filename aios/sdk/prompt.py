@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from aios.sdk import marks
+from aios.sdk import placeholders as marks
 from aios_syscalls import BadRequest, Message
 
 Prompt = str | Sequence[Message]

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pydantic_core import to_json
 
 from aios.sdk.agent import Agent
-from aios.sdk.choice import rank_tools
 from aios.sdk.given import several_texts
+from aios.sdk.tool_choice import rank_tools
 from aios_syscalls import BadRequest, CallerError, Message, Sampling, ToolFailed, ToolSpec, ToolUse
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from aios.bench import fs
 from aios.bench.fs_prompts import HELD_OUT, TUNING, Prompt
+from aios.fs.operations import Delete, DeleteWhatMatches, Operation, Replace, Rollback, ShareLinkTo, Undo, Write
 from aios.sdk import Agent
-from aios.sdk.files.operations import Delete, DeleteWhatMatches, Operation, Replace, Rollback, ShareLinkTo, Undo, Write
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 PROMPTS = [*((prompt, "held_out") for prompt in HELD_OUT), *((prompt, "tuning") for prompt in TUNING)]

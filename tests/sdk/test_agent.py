@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from aios.sdk import Agent, gather, rank_tools, solve
-from aios.sdk.choice import NO_TOOL
+from aios.sdk.tool_choice import NO_TOOL
 from aios_syscalls import (
     AgentFailed,
     BadRequest,

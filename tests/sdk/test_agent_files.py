@@ -13,7 +13,7 @@ import pytest
 from aios.boot import boot
 from aios.config import Config, FilesConfig
 from aios.models.scripted import ScriptedModel
-from aios.sdk import Agent
+from aios.sdk import Agent, compare, summarise
 from aios_syscalls import Conflict, Denied, DropFile, FileQuery, FileVersion, NotFound, PutFile, RenameFile, WatchFiles
 
 pytestmark = pytest.mark.anyio
@@ -218,9 +218,9 @@ async def test_a_share_serves_one_version_and_ends(agent: Agent) -> None:
 
 async def test_a_model_tells_what_files_say_and_how_they_changed(agent: Agent) -> None:
     await agent.write("a", "Penguins swim in cold water all their lives.")
-    assert await agent.summarise("a") == "Penguins swim."
+    assert await summarise(agent, "a") == "Penguins swim."
     await agent.write("a", "Penguins swim in cold water. They eat fish.")
-    assert "1 lines added, 1 removed" in await agent.compare("a", 1)
+    assert "1 lines added, 1 removed" in await compare(agent, "a", 1)
 
 
 async def test_a_process_has_a_home_that_no_other_sees(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from aios.sdk.dates import duration, moment, span
+from aios.fs.dates import duration, moment, span
 from aios_syscalls import BadRequest
 
 NOW = datetime(2026, 11, 25, 15, 0, tzinfo=UTC)

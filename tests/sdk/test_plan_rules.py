@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aios.bench.fs_prompts import FILES, HELD_OUT, NOW, TUNING, Prompt
-from aios.sdk.files.operations import OPERATIONS, Risk
-from aios.sdk.files.parse import parse
-from aios.sdk.files.request import Known, RequestRefused, Why, mask
+from aios.fs.operations import OPERATIONS, Risk
+from aios.fs.parse import parse
+from aios.fs.request import Known, RequestRefused, Why, mask
 
 KNOWN = Known(
     {

@@ -12,9 +12,9 @@ import pytest
 
 from aios.boot import boot
 from aios.config import Config
+from aios.fs import OPERATIONS, Operation, OperationOutcome, OperationPlan, RequestRefused, Why, plan, run
 from aios.models.scripted import ScriptedModel
 from aios.sdk import Agent
-from aios.sdk.files import OPERATIONS, Operation, OperationOutcome, OperationPlan, RequestRefused, Why, plan, run
 from aios_syscalls import Rank
 
 NOW = datetime(2026, 11, 25, 15, 0, tzinfo=UTC)

@@ -11,14 +11,14 @@ import pytest
 from aios.artifacts import model_path
 from aios.boot import boot
 from aios.config import Config, LocalModelConfig
+from aios.fs import OperationPlan, RequestRefused, Why, plan
+from aios.fs.model_parse import guess
+from aios.fs.planner import survey
+from aios.fs.request import mask
+from aios.fs.slot_parsers import Context
+from aios.fs.slots import SlotCandidates
 from aios.sdk import Agent
-from aios.sdk.files import OperationPlan, RequestRefused, Why, plan
-from aios.sdk.files.ground import Offer
-from aios.sdk.files.guess import guess
-from aios.sdk.files.planner import survey
-from aios.sdk.files.readers import Context
-from aios.sdk.files.request import mask
-from aios.sdk.files.tell import faithful, summarise
+from aios.sdk.summaries import faithful, summarise
 
 pytestmark = pytest.mark.whole
 
@@ -57,7 +57,7 @@ async def test_it_chooses_among_what_was_said_and_is_believed_only_where_it_hold
         text = 'Append "- renew passport" to todo.txt'
         known = await survey(agent, text)
         request = mask(text, known)
-        reading = await guess(agent, Offer(request.masked, request, Context(known, NOW)))
+        reading = await guess(agent, SlotCandidates(request.masked, request, Context(known, NOW)))
         assert reading.operation is not None
         assert reading.why == ""
         assert reading.operation.model_dump() == {"op": "append", "path": "todo.txt", "text": "- renew passport"}

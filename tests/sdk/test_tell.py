@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from aios.boot import boot
 from aios.config import Config, FilesConfig
 from aios.models.scripted import ScriptedModel
-from aios.sdk import Agent
-from aios.sdk.files.tell import LONGEST, MOST, cut
+from aios.sdk import Agent, summarise
+from aios.sdk.summaries import LONGEST, MOST, cut
 
 
 @given(st.text(st.sampled_from("aé\U0001f600 \n"), max_size=LONGEST * 2))
@@ -32,7 +32,7 @@ async def test_a_long_file_is_read_part_by_part_and_then_as_a_whole(tmp_path: Pa
         agent = Agent(run.kernel.port(0), 0)
         lines = ("Penguins swim far. ", "Budgets were cut. ", "Engines are red. ")
         await agent.write("a", "\n".join((line * 200)[: LONGEST - 100] for line in lines))
-        assert await agent.summarise("a") == "Penguins swim; budgets were cut."
+        assert await summarise(agent, "a") == "Penguins swim; budgets were cut."
         asked = [call.messages[-1].content for call in model.calls]
         assert [line.strip() in text for line, text in zip(lines, asked, strict=False)] == [True] * 3
         assert "Penguins swim far.\nBudgets were cut.\nEngines are red." in asked[3]
@@ -45,4 +45,4 @@ async def test_what_has_no_sentence_comes_to_an_end_and_says_how_much_was_read(t
     async with boot(config, models=[ScriptedModel([])], directory=tmp_path / "run") as run:
         agent = Agent(run.kernel.port(0), 0)
         await agent.write("a", "\U0001f600" * MOST)
-        assert (await agent.summarise("a")).endswith(f"(of its first {MOST} bytes)")
+        assert (await summarise(agent, "a")).endswith(f"(of its first {MOST} bytes)")

@@ -156,7 +156,7 @@ def parameters(function: Callable[..., Any]) -> list[str]:
 def subjects() -> list[Callable[..., Any]]:
     agent = Agent(Wire(), 7)
     found: list[Callable[..., Any]] = [getattr(agent, name) for name in methods(Agent) if name != "gather"]
-    found += [getattr(Conversation(agent), name) for name in methods(Conversation)]
+    found += [getattr(Conversation(agent.chat), name) for name in methods(Conversation)]
     return [*found, Graph(Wire()).chat, Graph(Wire()).call, Agent.conversation.__get__(agent)]
 
 
@@ -201,7 +201,7 @@ FIELDS = {"schema": "response_schema", "system": "content"}
 async def test_an_option_of_a_chat_that_is_wrong_is_named(option: str) -> None:
     agent = Agent(Wire(), 7)
     for value in OPTIONS[option]:
-        for function in (agent.chat, agent.ask, Conversation(agent).say, Graph(Wire()).chat):
+        for function in (agent.chat, agent.ask, Conversation(agent.chat).say, Graph(Wire()).chat):
             with pytest.raises(BadRequest) as caught:
                 await function("x", **{option: value})
             assert caught.value.field.partition(".")[0] == FIELDS.get(option, option), (value, caught.value)

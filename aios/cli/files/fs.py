@@ -18,8 +18,7 @@ import anyio.to_thread
 from aios.boot import boot
 from aios.cli.files.root import place
 from aios.config import Config
-from aios.sdk import Agent
-from aios.sdk.files import (
+from aios.fs import (
     Confirm,
     Operation,
     OperationOutcome,
@@ -30,7 +29,8 @@ from aios.sdk.files import (
     plan,
     run,
 )
-from aios.sdk.files.operations import ShareLinkTo
+from aios.fs.operations import ShareLinkTo
+from aios.sdk import Agent
 from aios.terminal.exit import Code, code_of
 from aios.terminal.output import out, print_json, say, talk
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Container
 from datetime import datetime
 
-from aios.sdk.dates import moment
+from aios.fs.dates import moment
 
 
 def at(text: str, tags: Container[str] = (), now: datetime | None = None) -> int | str | datetime:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from aios.cli.shell import files, finding
 from aios.cli.shell.line import Ask, CommandLine, Line, Nothing, RunLine, SearchLine
-from aios.cli.shell.names import Elsewise, Words
+from aios.cli.shell.names import NotACommand, Words
 from aios.cli.shell.session import ShellSession
 from aios.cli.shell.verbs import OTHERS, VERBS
 from aios.terminal.exit import Code
@@ -37,7 +37,7 @@ def obey(session: ShellSession, line: Line) -> Code:
         case CommandLine(verb, words, whole):
             try:
                 return DO[verb](session, words)
-            except Elsewise as reason:
+            except NotACommand as reason:
                 if not VERBS[verb].searches or len(words) < 2:
                     raise NotFound(f"{reason}; to look for these words: search {whole}") from None
                 say(f"{reason}: searching for these words")

@@ -11,7 +11,7 @@ from aios.cli.files import results as shown
 from aios.cli.files import when as moments
 from aios.cli.shell.answer import CitedPassage, evidence
 from aios.cli.shell.ask import ROOM
-from aios.cli.shell.names import Elsewise, Words, directory, existing
+from aios.cli.shell.names import NotACommand, Words, directory, existing
 from aios.cli.shell.session import PAGE, ShellScope, ShellSession
 from aios.terminal.exit import Code
 from aios.terminal.output import clean, say
@@ -91,7 +91,7 @@ def since(session: ShellSession, words: Words) -> Code:
         when = " ".join(words[:count])
         with suppress(BadRequest):
             return _scoped(session, replace(session.scope, since=moments.since(when), when=when), words[count:])
-    raise Elsewise(f"{words[0]} is no time, such as yesterday, last tuesday, 2 days ago or 2026-01-31")
+    raise NotACommand(f"{words[0]} is no time, such as yesterday, last tuesday, 2 days ago or 2026-01-31")
 
 
 def _scoped(session: ShellSession, scope: ShellScope, words: Words) -> Code:

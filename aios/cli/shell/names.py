@@ -10,7 +10,7 @@ from aios_syscalls.errors import AiosError
 Words = tuple[str, ...]
 
 
-class Elsewise(Exception):
+class NotACommand(Exception):
     """The words after a verb name nothing, so that the line may be a sentence."""
 
 
@@ -19,7 +19,7 @@ def existing(session: ShellSession, word: str) -> str:
     try:
         session.library.files.stat(path)
     except AiosError as error:
-        raise Elsewise(f"no file {word} is here") from error
+        raise NotACommand(f"no file {word} is here") from error
     return session.library.files.root.alike(path)
 
 
@@ -29,8 +29,8 @@ def directory(session: ShellSession, word: str) -> str:
         if session.library.files.stat(path).kind == "directory":
             return session.library.files.root.alike(path)
     except AiosError as error:
-        raise Elsewise(f"no directory {word} is here") from error
-    raise Elsewise(f"{word} is a file, not a directory")
+        raise NotACommand(f"no directory {word} is here") from error
+    raise NotACommand(f"{word} is a file, not a directory")
 
 
 def at(session: ShellSession, words: Words) -> At:

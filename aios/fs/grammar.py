@@ -7,8 +7,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from aios.sdk.files.operations import FileKind, Operation
-from aios.sdk.files.readers import PRONOUNS, TYPES
+from aios.fs.operations import FileKind, Operation
+from aios.fs.slot_parsers import PRONOUNS, TYPES
 
 TOKEN = re.compile(r"\{(\w+)\}|<(\w+)>|([\[\]()|])|([^\s\[\](){}<>|]+)")
 NAMED: Mapping[str, str] = {

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal, assert_never, cast
 
+from aios.fs import operations as ops
+from aios.fs.operations import AnyOperation, Operation
 from aios.sdk.agent import Agent
-from aios.sdk.files import operations as ops
-from aios.sdk.files.operations import AnyOperation, Operation
-from aios.sdk.files.tell import compare, summarise
-from aios.sdk.points import point
+from aios.sdk.summaries import compare, summarise
+from aios.sdk.versions import point
 from aios_syscalls import (
     AppendFile,
     BadRequest,

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aios.sdk.files import operations as ops
-from aios.sdk.files.forms import form
-from aios.sdk.files.operations import Operation
+from aios.fs import operations as ops
+from aios.fs.grammar import form
+from aios.fs.operations import Operation
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from aios.sdk.files.forms import form
-from aios.sdk.files.operations import FileKind, Operation, SearchText
-from aios.sdk.files.readers import TYPES, Context, Unread, period, query, read, time_of
-from aios.sdk.files.request import ParsedRequest
+from aios.fs.grammar import form
+from aios.fs.operations import FileKind, Operation, SearchText
+from aios.fs.request import ParsedRequest
+from aios.fs.slot_parsers import TYPES, Context, NoParse, period, query, read, time_of
 
 _LOOK = "(find | search [for] | look (for | up) | looking for | locate | grep [for] | hunt for | dig up) [me | us]"
 _WROTE = (
@@ -54,7 +54,7 @@ def search(clause: str, request: ParsedRequest, context: Context) -> Operation |
                 query=query(found["query"], request),
                 within=str(read(FileKind.FOLDER, found["within"], request, context)),
             )
-        except Unread:
+        except NoParse:
             return None
     for head in _HEADS:
         if found := head.fullmatch(clause):
@@ -65,7 +65,7 @@ def search(clause: str, request: ParsedRequest, context: Context) -> Operation |
             given |= more
             try:
                 words = "" if given and not rest.strip() else query(rest, request)
-            except Unread:
+            except NoParse:
                 continue
             return SearchText(query=words, **given)
     return None
@@ -88,7 +88,7 @@ def _last_filter(
             if found := pattern.fullmatch(rest):
                 try:
                     values = _values(name, found, request, context)
-                except Unread:
+                except NoParse:
                     continue
                 if not values.keys() & given.keys():
                     return found["head"], values

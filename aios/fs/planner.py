@@ -8,13 +8,13 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Literal
 
+from aios.fs.model_parse import guess
+from aios.fs.operations import OPERATIONS, Operation, OperationPlan
+from aios.fs.parse import after, clause, parse, pieces
+from aios.fs.request import Known, ParsedRequest, RequestRefused, Why, candidates, mask
+from aios.fs.slot_parsers import Context
+from aios.fs.slots import SlotCandidates
 from aios.sdk.agent import Agent, gather
-from aios.sdk.files.ground import Offer
-from aios.sdk.files.guess import guess
-from aios.sdk.files.operations import OPERATIONS, Operation, OperationPlan
-from aios.sdk.files.parse import after, clause, parse, pieces
-from aios.sdk.files.readers import Context
-from aios.sdk.files.request import Known, ParsedRequest, RequestRefused, Why, candidates, mask
 from aios_syscalls import AiosError, CallerError, HistoryOfFile
 
 LONGEST_REQUEST = 2000
@@ -62,7 +62,7 @@ async def modelled(
     for piece in pieces(request.masked):
         found = clause(piece, request, context)
         if found is None:
-            offer = Offer(piece, request, context)
+            offer = SlotCandidates(piece, request, context)
             try:
                 reading = await guess(agent, offer, model)
             except CallerError as error:

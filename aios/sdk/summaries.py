@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 
 from aios.sdk.agent import Agent
-from aios_syscalls import AiosError, DiffFile, Point, ReadFile
+from aios.sdk.versions import At, point
+from aios_syscalls import AiosError, DiffFile, ReadFile
 
 LONGEST = 2400
 """Bytes of a text that a model reads: in any language, these and the answer fit a context of 2048 tokens."""
@@ -33,9 +34,9 @@ async def summarise(agent: Agent, path: str, *, model: str | None = None) -> str
     return "\n".join([*lines, *more]) or f"{path} has no files"
 
 
-async def compare(agent: Agent, path: str, a: Point, b: Point | None = None, *, model: str | None = None) -> str:
+async def compare(agent: Agent, path: str, a: At, b: At | None = None, *, model: str | None = None) -> str:
     """How two versions of a file differ: lines counted, in words where the model's hold up, and the lines."""
-    diff = (await agent.port.submit(DiffFile(path=path, a=a, b=b))).text
+    diff = (await agent.port.submit(DiffFile(path=path, a=point(a), b=None if b is None else point(b)))).text
     if not diff:
         return "nothing differs"
     lines = [line for line in diff.splitlines() if not line.startswith(("---", "+++"))]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import anyio
 
-from aios.sdk.points import At, point
+from aios.sdk.versions import At, point
 from aios.sdk.watch import FileWatch
 from aios_syscalls import (
     AppendFile,
@@ -60,7 +60,7 @@ from aios_syscalls import (
 from aios_syscalls.port import Port
 
 
-class Filing:
+class FileCalls:
     """A process's files; every method raises the ABI's errors."""
 
     def __init__(self, port: Port) -> None:

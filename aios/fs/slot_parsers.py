@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from aios.sdk.dates import duration, moment, number, span
-from aios.sdk.files.operations import At, FileKind
-from aios.sdk.files.request import OUTSIDE, Known, Mark, ParsedRequest, RequestRefused, Why, tidy
+from aios.fs.dates import duration, moment, number, span
+from aios.fs.operations import At, FileKind
+from aios.fs.request import OUTSIDE, Known, Mark, ParsedRequest, RequestRefused, Why, tidy
 from aios_syscalls import BadRequest
 
 PRONOUNS = r"it|this|that|(?:this|that|the|the same) file"
@@ -19,7 +19,7 @@ TYPES = {
 }
 
 
-class Unread(Exception):
+class NoParse(Exception):
     """The piece is none of this kind, so the rule does not apply."""
 
 
@@ -51,7 +51,7 @@ def path_of(piece: str, request: ParsedRequest, context: Context) -> str:
         if context.last is None:
             raise RequestRefused(Why.ASK, f"it is not clear what {piece.strip()!r} is; name the file")
         return context.last
-    raise Unread
+    raise NoParse
 
 
 def inside(path: str) -> str:
@@ -97,7 +97,7 @@ def read(kind: FileKind, piece: str, request: ParsedRequest, context: Context, e
         case FileKind.SECONDS:
             length = duration(piece)
             if length is None:
-                raise Unread
+                raise NoParse
             return int(length.total_seconds())
         case FileKind.QUERY:
             return query(piece, request)
@@ -161,7 +161,7 @@ def time_of(piece: str, now: datetime, end: bool = False) -> datetime:
         return moment(piece, now, end)
     except BadRequest as error:
         if "no time that can be read" in error.message:
-            raise Unread from None
+            raise NoParse from None
         raise RequestRefused(Why.ASK, error.message) from None
 
 
@@ -184,19 +184,19 @@ _ACTS = r"\band|\bthen|,|;|\."
 def query(piece: str, request: ParsedRequest) -> str:
     """What is looked for, without an article before it. Raises Unread where a further instruction seems to follow."""
     if re.search(rf"(?:{_ACTS})\s+(?:(?:then|also|please)\s+)*(?:{VERBS})\b", piece, re.I):
-        raise Unread
+        raise NoParse
     said = re.sub(r"^(?:the|a|an|any|all|my|our)\s+", "", piece.strip(), flags=re.I).rstrip(".?!, ")
     said = re.sub(r" ([,:]) ", r"\1 ", said)
     # To find out is not to find, and what begins like a condition was meant as one.
     if not said or re.match(r"(?:out|by|since|before|from|changed|written|modified)\b", said, re.I):
-        raise Unread
+        raise NoParse
     return request.plain(said)
 
 
 def _quoted(piece: str, request: ParsedRequest) -> Mark:
     found = MARK.fullmatch(piece.strip())
     if not found or not request.marks[int(found[1])].quoted:
-        raise Unread
+        raise NoParse
     return request.marks[int(found[1])]
 
 
@@ -204,5 +204,5 @@ def _name(piece: str, request: ParsedRequest) -> str:
     found = MARK.fullmatch(piece.strip())
     said = request.marks[int(found[1])].text if found else piece.strip().rstrip(".?!")
     if not re.fullmatch(r"[\w][\w.-]*", said):
-        raise Unread
+        raise NoParse
     return said

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin
 
-from aios.sdk.files.operations import FileKind, Operation
-from aios.sdk.files.parse import made, normal
-from aios.sdk.files.readers import PRONOUNS, VERBS, Context, Unread, inside, read, version
-from aios.sdk.files.request import ParsedRequest, RequestRefused
+from aios.fs.operations import FileKind, Operation
+from aios.fs.parse import made, normal
+from aios.fs.request import ParsedRequest, RequestRefused
+from aios.fs.slot_parsers import PRONOUNS, VERBS, Context, NoParse, inside, read, version
 
 MARK = re.compile(r"⟦(\d+)⟧")
 LONGEST_QUERY = 5
@@ -28,7 +28,7 @@ LONGEST = 7
 """Words in a phrase that says a version or a time."""
 
 
-class Offer:
+class SlotCandidates:
     """One clause of a request, and the values that it has for a field of each kind."""
 
     def __init__(self, masked: str, request: ParsedRequest, context: Context) -> None:
@@ -87,7 +87,7 @@ class Offer:
             elif words in (options := self.options(kind)):
                 found[name] = (options[words],) if name == "paths" else options[words]
             else:
-                raise Unread
+                raise NoParse
         return made(operation, self.text, found, self._context)
 
     def unused(self, operation: type[Operation], said: Mapping[str, Any]) -> list[str]:
@@ -112,7 +112,7 @@ class Offer:
         for piece in pieces:
             try:
                 found[self._request.plain(piece).strip('"')] = read(kind, piece, self._request, self._context)
-            except (Unread, RequestRefused):
+            except (NoParse, RequestRefused):
                 continue
         return found
 
@@ -156,7 +156,7 @@ class Offer:
                         if kind is FileKind.AT
                         else read(kind, phrase, self._request, self._context)
                     )
-                except (Unread, RequestRefused):
+                except (NoParse, RequestRefused):
                     continue
         return found
 

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from aios.fs import operations as ops
+from aios.fs.calls import perform, preview
+from aios.fs.operations import Operation, OperationPlan, Risk
 from aios.sdk.agent import Agent
-from aios.sdk.files import operations as ops
-from aios.sdk.files.calls import perform, preview
-from aios.sdk.files.operations import Operation, OperationPlan, Risk
 from aios_syscalls import AiosError
 
 Confirm = Callable[[Operation, Sequence[str]], Awaitable[bool]]

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aios.fs.operations import OPERATIONS, Operation
+from aios.fs.request import RequestRefused
+from aios.fs.slot_parsers import NoParse
+from aios.fs.slots import SlotCandidates
 from aios.sdk.agent import Agent
-from aios.sdk.choice import rank_tools
-from aios.sdk.files.ground import Offer
-from aios.sdk.files.operations import OPERATIONS, Operation
-from aios.sdk.files.readers import Unread
-from aios.sdk.files.request import RequestRefused
+from aios.sdk.tool_choice import rank_tools
 from aios_syscalls import BadRequest, Message, ModelFailed, ToolSpec
 
 NONE = "none"
@@ -43,7 +43,7 @@ class Guess:
     why: str = ""
 
 
-async def guess(agent: Agent, offer: Offer, model: str | None = None) -> Guess:
+async def guess(agent: Agent, offer: SlotCandidates, model: str | None = None) -> Guess:
     """What the model makes of a clause. Raises ModelFailed and the like when there is no model to ask."""
     possible = [name for name, operation in OPERATIONS.items() if offer.schema(operation) is not None]
     written = await _written(agent, offer.text, possible, SYSTEM, model)
@@ -110,7 +110,7 @@ async def _ranked(agent: Agent, text: str, possible: Sequence[str], model: str |
 
 
 async def _filled(
-    agent: Agent, offer: Offer, operation: type[Operation], model: str | None
+    agent: Agent, offer: SlotCandidates, operation: type[Operation], model: str | None
 ) -> tuple[Operation | None, dict[str, Any], str]:
     """The operation with its arguments, what was said for them, and what is wrong with them."""
     schema = offer.schema(operation)
@@ -129,7 +129,7 @@ async def _filled(
             return None, {}, "the model's arguments have no end"
     try:
         return offer.made(operation, said), said, ""
-    except Unread:
+    except NoParse:
         return None, said, "the model's arguments are not in the request"
     except RequestRefused as error:
         return None, said, error.message

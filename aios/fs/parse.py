@@ -10,13 +10,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from aios.sdk.files import operations as ops
-from aios.sdk.files.forms import spaced
-from aios.sdk.files.operations import FileKind, Operation
-from aios.sdk.files.readers import VERBS, Context, Unread, inside, read
-from aios.sdk.files.request import Known, ParsedRequest, RequestRefused, Why, mask
-from aios.sdk.files.rules import RULES, FormRule
-from aios.sdk.files.searches import narrow, search
+from aios.fs import operations as ops
+from aios.fs.grammar import spaced
+from aios.fs.operations import FileKind, Operation
+from aios.fs.request import Known, ParsedRequest, RequestRefused, Why, mask
+from aios.fs.rules import RULES, FormRule
+from aios.fs.searches import narrow, search
+from aios.fs.slot_parsers import VERBS, Context, NoParse, inside, read
 
 POLITE = re.compile(
     r"(?:(?:please|kindly|hey|hi|hello|ok|okay|so|now|then|and|also|next|just|finally|first|afterwards?|after that|"
@@ -111,7 +111,7 @@ def clause(text: str, request: ParsedRequest, context: Context) -> tuple[Operati
         if found := rule.pattern.fullmatch(text):
             try:
                 return tuple(_built(rule, found, request, context))
-            except Unread:
+            except NoParse:
                 continue
             except RequestRefused as error:
                 refused = refused or error
@@ -190,7 +190,7 @@ def _built(rule: FormRule, found: re.Match[str], request: ParsedRequest, context
             Why.ASK, "what is changed by subject cannot be narrowed by time or author; search for it first"
         )
     if many and rule.operation not in EACH:
-        raise Unread
+        raise NoParse
     for more in [{"path": path} for path in many] or [{}]:
         yield made(rule.operation, found[0], values | more, context, many=bool(many))
 
