@@ -39,7 +39,7 @@ def no_openat2(_: int) -> bool:
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """With the kernel's openat2, or as on a system without."""
     if request.param == "walk":
-        monkeypatch.setattr(beneath, "supported", no_openat2)
+        monkeypatch.setattr(beneath, "openat2_supported", no_openat2)
     return str(request.param)
 
 
@@ -379,7 +379,7 @@ def test_delete_and_move_take_the_link_itself(root: Root, inside: Path) -> None:
 
 
 def test_links_are_refused_without_openat2(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beneath, "supported", no_openat2)
+    monkeypatch.setattr(beneath, "openat2_supported", no_openat2)
     (inside / "d").mkdir()
     (inside / "d/a").touch()
     (inside / "to_file").symlink_to("d/a")
@@ -599,7 +599,7 @@ def test_no_path_escapes(tmp_path_factory: pytest.TempPathFactory, openat2: bool
     path, target = data.draw(PATHS), data.draw(PATHS)
     with pytest.MonkeyPatch.context() as patch:
         if not openat2:
-            patch.setattr(beneath, "supported", no_openat2)
+            patch.setattr(beneath, "openat2_supported", no_openat2)
         with Root(inside) as root:
             for change in (root.create, root.append, root.write):
                 with suppress(AiosError):
