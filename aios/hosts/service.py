@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from aios.hosts import landlock, readable, seccomp, wall_calls
+from aios.hosts import finders, landlock, readable, seccomp, wall_calls
 from aios.hosts.enclosure import enclose
 from aios.hosts.seccomp import Condition, SeccompRule
-from aios.hosts.wall import python_files
+from aios.hosts.wall import python_files, search_path
 
 SOCK_STREAM, SOCK_TYPE_MASK = 1, 0xF
 NAMES = ("/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/gai.conf", "/etc/services", "/run/systemd/resolve")
@@ -70,6 +70,7 @@ def put_up(wall: ServiceWall) -> None:
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     enclose()
+    finders.install(search_path(wall.closed))
     names = NAMES if wall.network else ()
     landlock.confine(
         map(Path, (*python_files(wall.closed), *readable.of_process(), *HARDWARE, *names, *wall.read)),

@@ -14,10 +14,8 @@ of that the machine has is its rung: "full" both, Landlock from version 4; "part
 from __future__ import annotations
 
 import functools
-import importlib.machinery
 import os
 import resource
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -25,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from aios.hosts import landlock, pretended, readable, seccomp, wall_calls
+from aios.hosts import finders, landlock, pretended, readable, seccomp, wall_calls
 from aios_syscalls import Denied
 
 Level = Literal["auto", "exec", "off"]
@@ -38,7 +36,6 @@ LIMITS = {
     resource.RLIMIT_CORE: 0,
 }
 """Of a process; one that is lower already stays."""
-UNKNOWN = "no module of this name"
 FULL_FROM = 4
 """The version of Landlock that has files whole, truncation among them, and TCP."""
 
@@ -171,9 +168,10 @@ def python_files(closed: tuple[str, ...]) -> tuple[Path, ...]:
     return tuple(kept)
 
 
-def list_search_path() -> None:
-    """Have Python list its search path, while it may; quick where this process, or one that forked it, has done so."""
-    importlib.machinery.PathFinder.find_spec(UNKNOWN)
+@functools.cache
+def search_path(closed: tuple[str, ...]) -> finders.Names:
+    """What is open of the directories on the search path that are not open themselves; looked for once, as above."""
+    return finders.on_search_path(python_files(closed))
 
 
 def put_up(wall: Wall) -> None:
@@ -183,8 +181,7 @@ def put_up(wall: Wall) -> None:
         return
     move_in(wall)
     read, write = opened(wall)
-    list_search_path()
-    _remember_modules(Path(wall.program).parent, _beside(wall))
+    finders.install(finders.beside(Path(wall.program).parent, _beside(wall), search_path(wall.closed)))
     pretended.look_first()
     _limit()
     with_exec = wall.level == "exec"
@@ -210,23 +207,6 @@ def move_in(wall: Wall) -> None:
     os.chdir(wall.scratch)
     os.environ["HOME"] = os.environ["TMPDIR"] = wall.scratch
     tempfile.tempdir = None
-
-
-def _remember_modules(place: Path, beside: Iterable[Path]) -> None:
-    """Have Python know which modules lie in directories that it may not list any more, and of nothing else there."""
-    allowed = set(beside)
-    if place in allowed or not place.is_dir():
-        return  # it may be listed
-    names: dict[Path, set[str]] = {place: set()}
-    for path in allowed:
-        for each in (path, *path.parents):
-            if each != place and each.is_relative_to(place):
-                names.setdefault(each.parent, set()).add(each.name)
-    for directory, known in names.items():
-        finder = sys.path_hooks[-1](str(directory))
-        finder.find_spec("aios")  # fills what it knows
-        vars(finder)["_path_cache"] &= known
-        sys.path_importer_cache[str(directory)] = finder
 
 
 def _limit() -> None:

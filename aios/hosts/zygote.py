@@ -41,7 +41,7 @@ from aios.dumpable import libc
 from aios.hosts import child, dry_wall, farewell, namespaces, scratch, tree
 from aios.hosts.enclosure import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, enclose
 from aios.hosts.output import AgentLog
-from aios.hosts.wall import Level, Wall, list_search_path, put_up, python_files
+from aios.hosts.wall import Level, Wall, put_up, search_path
 
 AGAIN_S = 0.25
 """After which an agent that was asked to end is interrupted where it stands."""
@@ -136,8 +136,7 @@ class Zygote:
 
     def _start(self, path: Path, wall: Wall) -> None:
         channel = self._fds.pop(0)
-        python_files(wall.closed)  # here, once for all
-        list_search_path()
+        search_path(wall.closed)  # here, once for all
         try:
             log = AgentLog(path)
             pid = os.fork()

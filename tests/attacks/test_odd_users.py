@@ -120,7 +120,7 @@ from aios.hosts.process import ProcessHost
 from aios.hosts.wall import Walls, rung
 from aios.kernel import Kernel, by_family
 from aios.record import SqliteJournal
-from aios_syscalls import Spawn, Wait
+from aios_syscalls import Receive, Send, Spawn, Wait
 place = Path(sys.argv[1])
 
 async def main():
@@ -128,6 +128,11 @@ async def main():
     async with SqliteJournal(place / "j.db") as journal, ProcessHost(place / "l", [place / "programs"], walls) as host:
         async with Kernel([], by_family, host, journal) as kernel:
             pids = [(await kernel.submit(Spawn(program=name))).pid for name in ("program", "unwalled")]
+            for _ in pids:
+                await kernel.submit(Receive())
+            (place / "checkout" / "new").touch()  # so that Python would list the directory anew
+            for pid in pids:
+                await kernel.submit(Send(to=pid, body="go on"))
             ends = [(await kernel.submit(Wait(pid=pid))).process for pid in pids]
             print(json.dumps([rung(), sys.prefix, *([end.error, end.result] for end in ends)]))
 
@@ -166,7 +171,8 @@ def test_a_venv_elsewhere_has_its_packages_and_nothing_else_of_their_checkouts(t
     (site / "all.pth").write_text("\n".join([*paths, str(checkout), "import __editable___hooked_finder"]) + "\n")
     (site / "__editable___hooked_finder.py").write_text(FINDER.format(package=str(hooked)))
     code = (
-        "async def main(agent, task):\n    import package, spaces.inner, module, hooked\n"
+        "async def main(agent, task):\n    await agent.send(0, '')\n    await agent.receive()\n"
+        "    import package, spaces.inner, module, hooked\n"
         "    from pathlib import Path\n    words = [package.WORD, spaces.inner.WORD, module.WORD, hooked.WORD]\n"
         "    words.append(Path(package.__file__).with_name('data.txt').read_text())\n"
         f"    for path in {list(map(str, secrets))!r}:\n        try:\n            words.append(open(path).read())\n"

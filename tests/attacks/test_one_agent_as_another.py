@@ -150,7 +150,7 @@ from aios_syscalls import Receive, Send, Spawn, Wait
 if sys.argv[2:]:  # a system without Landlock: the call to make a ruleset fails
     from aios.hosts import seccomp
     ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)
-    assert seccomp.install([seccomp.Rule("landlock_create_ruleset", (444, 444))])
+    assert seccomp.install([seccomp.SeccompRule("landlock_create_ruleset", (444, 444))])
 place, word = Path(sys.argv[1]), ctypes.create_string_buffer(b"a secret", 16)
 
 async def main():

@@ -68,9 +68,9 @@ no_filters = seccomp.Condition(0, (seccomp.PR_SET_SECCOMP,), allows=False)
 available = namespaces.available()
 library.prctl(38, 1, 0, 0, 0)
 assert seccomp.install([
-    seccomp.Rule("landlock_create_ruleset", (444, 444)),
-    seccomp.Rule("seccomp", (317, 277)),
-    seccomp.Rule("prctl", (157, 167), condition=no_filters),
+    seccomp.SeccompRule("landlock_create_ruleset", (444, 444)),
+    seccomp.SeccompRule("seccomp", (317, 277)),
+    seccomp.SeccompRule("prctl", (157, 167), condition=no_filters),
 ])
 tcp, udp = socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 udp.bind(("127.0.0.1", 0))
@@ -120,7 +120,7 @@ def test_where_the_system_refuses_namespaces_that_is_found_out() -> None:
     """As in a container: the call is not permitted."""
     code = (
         "import ctypes; from aios.hosts import namespaces, seccomp; ctypes.CDLL(None).prctl(38, 1, 0, 0, 0); "
-        "assert seccomp.install([seccomp.Rule('unshare', (272, 97))]); print(namespaces.available())"
+        "assert seccomp.install([seccomp.SeccompRule('unshare', (272, 97))]); print(namespaces.available())"
     )
     ended = subprocess.run(code_command(code), capture_output=True, text=True, check=True)
     assert ended.stdout == "False\n"

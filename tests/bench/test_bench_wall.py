@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -87,11 +88,12 @@ def test_of_several_users_the_one_for_whom_it_is_worse_is_told(monkeypatch: pyte
 def test_a_probe_whose_wall_is_not_up_is_no_probe(tmp_path: Path) -> None:
     for name in ("scratch", "programs"):
         (tmp_path / name).mkdir()
-    target = ProbeTarget(tmp_path, tmp_path / "secret", 0, 0, 0, 0, "", "", 0, 0, 0)
-    assert attempt(lambda _: None, target, KINDS["auto"]) is None
-    (tmp_path / "scratch").rmdir()
-    with pytest.raises(OSError, match="no wall"):
-        attempt(lambda _: None, target, KINDS["auto"])
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams:
+        target = ProbeTarget(tmp_path, tmp_path / "secret", 0, 0, 0, 0, "", "", 0, 0, 0, datagrams)
+        assert attempt(lambda _: None, target, KINDS["auto"]) is None
+        (tmp_path / "scratch").rmdir()
+        with pytest.raises(OSError, match="no wall"):
+            attempt(lambda _: None, target, KINDS["auto"])
 
 
 def test_the_interval_of_a_median_holds_it_nineteen_times_of_twenty() -> None:

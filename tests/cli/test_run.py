@@ -142,7 +142,7 @@ async def test_a_kernel_that_does_not_start_raises_its_error() -> None:
 INTERRUPTED = """
 import sys
 from aios.cli.commands.work import _execute
-from aios.cli.run.jobs import Job
+from aios.cli.run.jobs import ProgramJob
 from aios.config import Config
 from aios.models.scripted import ScriptedModel
 import anyio
@@ -158,7 +158,7 @@ async def stubborn(agent, task):
         await anyio.sleep_forever()
 
 mains = {"quick": quick, "slow": slow, "stubborn": stubborn}
-jobs = [Job(name, "") for name in sys.argv[1:]]
+jobs = [ProgramJob(name, "") for name in sys.argv[1:]]
 model = ScriptedModel("word " * 100_000, delay_s=0.01)
 sys.exit(_execute(jobs, Config(), False, models=[model], mains=mains))
 """

@@ -183,7 +183,7 @@ def test_what_an_agent_returns_is_written_to_the_byte(
 ) -> None:
     code = (
         "import sys, json\n"
-        "from aios.cli.commands import work\nfrom aios.cli.run.jobs import Job\nfrom aios.config import Config\n"
+        "from aios.cli.commands import work\nfrom aios.cli.run.jobs import ProgramJob\nfrom aios.config import Config\n"
         "from aios.models.scripted import ScriptedModel\n"
         "from aios.terminal.streams import open_streams\n"
         "open_streams()\n"
@@ -191,7 +191,7 @@ def test_what_an_agent_returns_is_written_to_the_byte(
         "    async def main(agent, task, result=result):\n        return result\n"
         "    before = sys.stdout\n"
         "    sys.stdout = open(place, 'w', encoding='ascii' if sys.argv[1] == 'ascii' else 'utf-8')\n"
-        "    work._execute([Job('main', '')], Config(), False, models=[ScriptedModel('x')], mains={'main': main})\n"
+        "    work._execute([ProgramJob('main', '')], Config(), False, models=[ScriptedModel('x')], mains={'main': main})\n"
         "    sys.stdout.close()\n    sys.stdout = before\n"
     )
     places = [str(tmp_path / f"out{number}") for number in range(len(RESULTS))]

@@ -26,10 +26,10 @@ pytestmark = [pytest.mark.anyio, pytest.mark.whole]
 TRY = """
 import json, sys
 from pathlib import Path
-from aios.bench.wall.attempts import Kind, tried
+from aios.bench.wall.attempts import WallKind, tried
 from aios.bench.wall.probes import PROBES
 def kinds(level):
-    return {"control": Kind(None), level: Kind(level), f"dry {level}": Kind(level, dry=True)}
+    return {"control": WallKind(None), level: WallKind(level), f"dry {level}": WallKind(level, dry=True)}
 def probe(code):
     def run(target):
         own = {"__file__": str(target.place / "programs" / "agent.py")}

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.whole
 
 SECRET = "the-users-secret"
 LEVELS: tuple[Level, ...] = ("auto", "off")
+FIRST_LINES = "async def main(agent, task):\n    said = []\n"
 READS = """
 def outcome(path):
     try:
@@ -72,7 +73,7 @@ def refused(found: Mapping[Level, list[str]]) -> bool:
 
 def imports(*names: str) -> str:
     lines = "".join(f"    import {name}\n    said.append({name}.WORD)\n" for name in names)
-    return f"async def main(agent, task):\n    said = []\n{lines}    return ' '.join(said)\n"
+    return f"{FIRST_LINES}{lines}    return ' '.join(said)\n"
 
 
 def test_a_program_imports_what_lies_beside_it(tmp_path: Path) -> None:
@@ -88,6 +89,31 @@ def test_a_program_imports_what_lies_beside_it(tmp_path: Path) -> None:
     for closed in ((), (place / "files",)):
         (process,) = ended(tmp_path / "kernel", Walls("auto", closed=closed), (path, ""))
         assert (process.error, process.result) == (None, "module package! inner")
+
+
+def test_what_changes_beside_a_program_takes_none_of_its_modules_away(tmp_path: Path) -> None:
+    """Python lists a directory anew once it has changed, which the program may not."""
+    place = tmp_path / "programs"
+    (place / "package").mkdir(parents=True)
+    (place / "package" / "__init__.py").write_text("from package import part\nWORD = part.WORD\n")
+    (place / "package" / "part.py").write_text("WORD = 'package'\n")
+    (place / "module.py").write_text("WORD = 'module'\n")
+    waiting = "async def main(agent, task):\n    await agent.send(0, '')\n    await agent.receive()\n    said = []\n"
+    (place / "program.py").write_text(imports("module", "package").replace(FIRST_LINES, waiting))
+
+    async def run() -> ProcessInfo:
+        walls = Walls("auto", closed=(place,))
+        async with SqliteJournal(tmp_path / "j.db") as journal, ProcessHost(tmp_path / "logs", [place], walls) as host:
+            async with Kernel([], by_family, host, journal) as kernel:
+                pid = (await kernel.submit(Spawn(program="program"))).pid
+                await kernel.submit(Receive())
+                for directory in (place, place / "package"):
+                    (directory / "new").touch()
+                await kernel.submit(Send(to=pid, body="go on"))
+                return (await kernel.submit(Wait(pid=pid))).process
+
+    process = anyio.run(run)
+    assert (process.error, process.result) == (None, "module package")
 
 
 def test_of_a_directory_that_is_the_root_only_modules_are_open(tmp_path: Path) -> None:

@@ -32,7 +32,8 @@ def files(tmp_path: Path) -> Iterator[Files]:
 def killed(root: Path, point: str, program: str, **options: int) -> None:
     """Runs a program on the files of a root till it reaches a point, where it dies."""
     given = "".join(f", {name}={value}" for name, value in options.items())
-    source = f"import sys\nfrom aios_storage import *\nfiles = Files(sys.argv[1]{given})\n{program}\n"
+    names = "Author, Drop, Files, Put, Rename, Retention"
+    source = f"import sys\nfrom aios_storage import {names}\nfiles = Files(sys.argv[1]{given})\n{program}\n"
     command = [sys.executable, "-c", source, str(root)]
     child = subprocess.run(command, env=os.environ | {FAILPOINT_VARIABLE: point}, timeout=60, check=False)
     assert child.returncode == -signal.SIGKILL

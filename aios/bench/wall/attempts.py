@@ -13,14 +13,14 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from aios.bench.wall.probes import LIBC, NUMBERS, PROBES, SECRET, Probe, ProbeTarget, call
 from aios.hosts import dry_wall, landlock, scratch, seccomp
 from aios.hosts.enclosure import enclose
-from aios.hosts.wall import Level, Wall, put_up, python_files
+from aios.hosts.wall import Level, Wall, put_up, search_path
 from aios.python import code_command
 
 Found = dict[str, dict[str, str | None]]
@@ -46,13 +46,15 @@ def prepare(place: Path, victim: int, address: int, held: list[socket.socket]) -
         listener.bind(name)
         listener.listen(64)
     datagrams.bind(names[0] + ".datagrams")
+    datagrams.setblocking(False)
     held += [tcp, udp, unix, abstract, datagrams]
     shared = call(NUMBERS["shmget"], 0, ctypes.c_size_t(4096), 0o600)
     LIBC.shmat.restype = ctypes.c_void_p
     ctypes.memmove(LIBC.shmat(shared, None, 0), SECRET, len(SECRET))
     queue, semaphores = call(NUMBERS["msgget"], 0, 0o600), call(NUMBERS["semget"], 0, 1, 0o600)
     ports = tcp.getsockname()[1], udp.getsockname()[1]
-    return ProbeTarget(place, place / "home/.ssh/id", victim, address, *ports, *names, shared, queue, semaphores)
+    reached = (*ports, *names, shared, queue, semaphores, datagrams)
+    return ProbeTarget(place, place / "home/.ssh/id", victim, address, *reached)
 
 
 def remove(target: ProbeTarget) -> None:
@@ -64,6 +66,9 @@ def remove(target: ProbeTarget) -> None:
 
 def restore(target: ProbeTarget) -> None:
     """As it was: a probe may have succeeded."""
+    with suppress(BlockingIOError):
+        while True:  # once so many are unread that no more are taken, who sends one waits
+            target.datagrams.recv(1)
     scratch.remove(target.place / "scratch")
     (target.place / "scratch").mkdir(mode=0o700)
     target.secret.chmod(0o600)
@@ -225,7 +230,7 @@ def _target(place: Path) -> Iterator[ProbeTarget]:
         assert victim.stdout
         pid, address = map(int, victim.stdout.readline().split())
         target = prepare(place, pid, address, held)
-        python_files(tuple(str(place / each) for each in CLOSED))
+        search_path(tuple(str(place / each) for each in CLOSED))
         try:
             yield target
         finally:

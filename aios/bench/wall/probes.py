@@ -58,6 +58,8 @@ class ProbeTarget:
     shared: int
     queue: int
     semaphores: int
+    datagrams: socket.socket
+    """Bound beside `unix`; reading it waits for nothing."""
 
 
 Probe = Callable[[ProbeTarget], object]
