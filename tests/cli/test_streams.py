@@ -191,7 +191,8 @@ def test_what_an_agent_returns_is_written_to_the_byte(
         "    async def main(agent, task, result=result):\n        return result\n"
         "    before = sys.stdout\n"
         "    sys.stdout = open(place, 'w', encoding='ascii' if sys.argv[1] == 'ascii' else 'utf-8')\n"
-        "    work._execute([ProgramJob('main', '')], Config(), False, models=[ScriptedModel('x')], mains={'main': main})\n"
+        "    jobs, models = [ProgramJob('main', '')], [ScriptedModel('x')]\n"
+        "    work._execute(jobs, Config(), False, models=models, mains={'main': main})\n"
         "    sys.stdout.close()\n    sys.stdout = before\n"
     )
     places = [str(tmp_path / f"out{number}") for number in range(len(RESULTS))]
