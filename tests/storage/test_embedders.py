@@ -100,13 +100,13 @@ def test_any_text_has_a_vector(granite: Granite) -> None:
 
 
 def test_a_pack_that_is_missing_or_damaged_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match=r"aios\.setup"):
+    with pytest.raises(NotFound, match=r"aios\.artifacts"):
         Granite(tmp_path / "none").embed(["x"])
     data = EMBEDDER.path.read_bytes()
     for number, wrong in enumerate([b"", b"GGUF" + data[4:1000], data[:100_000], data[:-10]]):
         damaged = tmp_path / f"{number}"
         damaged.write_bytes(wrong)
-        with pytest.raises(ModelFailed, match=r"aios\.setup"):
+        with pytest.raises(ModelFailed, match=r"aios\.artifacts"):
             Granite(damaged).embed(["x"])
 
 

@@ -177,7 +177,7 @@ def test_without_an_embedder_there_are_keywords_and_a_note(tmp_path: Path) -> No
         assert paths(results) == ["a.txt"]
         assert results.notes[0].startswith("found by keywords alone")
         assert library.search(Query("fox", "keyword")).notes == ()
-        with pytest.raises(ModelFailed, match=r"aios\.setup"):
+        with pytest.raises(ModelFailed, match=r"aios\.artifacts"):
             library.search(Query("fox", "semantic"))
         with pytest.raises(BadRequest, match="without an embedder"):
             library.embed()
