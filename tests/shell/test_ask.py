@@ -50,7 +50,7 @@ def test_without_a_model_it_says_how_to_get_one(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("AIOS_HOME", str(tmp_path / "empty"))
     with Asker(lambda: Config(root=tmp_path)) as ask:
         for _ in range(2):  # and it may be tried again
-            with pytest.raises(ModelFailed, match=r"python -m aios\.setup"):
+            with pytest.raises(ModelFailed, match=r"python -m aios\.artifacts"):
                 ask.ask("Who?", PASSAGES)
 
 
