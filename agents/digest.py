@@ -15,7 +15,7 @@ SYSTEM = "You write short, exact summaries."
 FAN_IN = 4
 LONGEST = 2400
 """Bytes that are read of a text: in any language, its tokens and the answer's fit a context of 2048."""
-MOST = 180
+MAX_TEXTS = 180
 """Texts that are read: their calls and those that join them fit a graph."""
 
 
@@ -25,10 +25,10 @@ async def main(agent: Agent, task: str) -> str:
     if not found:
         raise NotFound(f"there is no .txt or .md file in {folder}; name another folder as the task")
     graph = agent.graph()
-    lines = [await read(agent, graph, path) for path in found[:MOST]]
+    lines = [await read(agent, graph, path) for path in found[:MAX_TEXTS]]
     digest = (await join(graph, lines)).text.strip()
-    if len(found) > MOST:
-        digest += f"\n\n(Of the first {MOST} of {len(found)} texts.)"
+    if len(found) > MAX_TEXTS:
+        digest += f"\n\n(Of the first {MAX_TEXTS} of {len(found)} texts.)"
     with suppress(Exists):
         await agent.mkdir("results")
     parts = zip(found, await agent.gather(*lines), strict=False)

@@ -45,7 +45,7 @@ NAME = re.compile(r"[A-Z][\w'’-]+(?: (?:(?:of|da|de|von|van) )?[A-Z][\w'’-]*
 NONE = re.compile(r"(?:The|An?|In|On|At|From|Dear|Mr|Mrs|Dr|\w+day|\w+days)\b\s*")
 """What a name does not begin with."""
 LONGEST = 3000
-MOST = 24
+MAX_NAMES = 24
 """Names of a text that the model is asked about."""
 
 
@@ -80,7 +80,7 @@ def names(text: str) -> dict[str, str]:
             name = NONE.sub("", match[0])
             if name and (" " in name or (match.start() > 0 and name not in " ".join(found))):
                 found.setdefault(name, sentence.strip()[:240])
-    return dict(list(found.items())[:MOST])
+    return dict(list(found.items())[:MAX_NAMES])
 
 
 async def kind(agent: Agent, name: str, sentence: str) -> str:

@@ -16,7 +16,7 @@ from aios.models.base import Backend
 from aios.models.local.file.memory import kept
 from aios.routing.speed import Speed
 from aios.scheduler import POLICIES, READ_US, AdmissionControl, Quantum, Scheduler, ServiceDistributions
-from aios.scheduler.quantum import LEAST
+from aios.scheduler.quantum import MIN_SLICE
 from aios_syscalls import BadRequest, ModelFailed
 
 
@@ -25,7 +25,7 @@ def llm_lane(config: Config, model: Backend, speed: Speed, totals: ServiceHistor
     quantum = Quantum()
     auto = quantum if _slice(config, model.name) == "auto" else None
     learnt = totals.learnt(model.name) if totals is not None else None
-    policy = scheduler(config, model.slots, model.name, learnt, speed, _let_go(model))
+    policy = scheduler(config, model.slots, model.name, learnt, speed, _demote(model))
     return Lane(f"llm:{model.name}", LlmCore(model, speed, quantum.observe), policy, model.slots, auto)
 
 
@@ -52,15 +52,15 @@ def scheduler(
         raise BadRequest(f"no scheduling policy {policy!r}; there are {known}", field)
     slice = _slice(config, model)
     # What it chooses itself is what it would if switching were free; the lane lengthens that.
-    made = make(LEAST if slice == "auto" else slice, slots, config.scheduler.weights, learnt)
+    made = make(MIN_SLICE if slice == "auto" else slice, slots, config.scheduler.weights, learnt)
     return _in_room(made, config, slots, model, speed, on_left)
 
 
-def _let_go(model: Backend) -> Callable[[int], None]:
+def _demote(model: Backend) -> Callable[[int], None]:
     """How a model is told that nobody is about to need what it keeps of a process."""
     from aios.models.local.supervisor.client import LocalModel
 
-    return model.let_go if isinstance(model, LocalModel) else lambda _pid: None
+    return model.demote if isinstance(model, LocalModel) else lambda _pid: None
 
 
 def _in_room(

@@ -68,7 +68,7 @@ class FileCore:
         self._server: LinkServer | None = None
 
     async def run(self, turn: Turn) -> Reply:
-        desk = await self._in_thread(self._limiter, self._desk, turn)
+        desk = await self._in_thread(self._limiter, self._service, turn)
         call = cast(FileCall, turn.call)
         if isinstance(call, WatchFiles):
             return await self._watch(desk, call)
@@ -102,7 +102,7 @@ class FileCore:
                 self._busy -= 1
                 self._let_go()
 
-    def _desk(self, turn: Turn) -> FileService:
+    def _service(self, turn: Turn) -> FileService:
         """Where the caller is served; opens the library."""
         with self._opening:
             if self._closed:

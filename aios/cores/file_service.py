@@ -187,7 +187,7 @@ class FileService:
             case ShareFile():
                 return self._share(call)
             case UnshareFile(token=token):
-                Shares(files.truth).close(token, self._me)
+                Shares(files.version_store).close(token, self._me)
                 return FileDone(path="")
             case StatusOfFiles():
                 self.library.freshen()
@@ -289,7 +289,7 @@ class FileService:
             return seen, before
         if not stat.S_ISREG(self.files.root.info(self.files.root.real(path)).st_mode):
             return seen, None
-        with self.files.truth.locked():
+        with self.files.version_store.locked():
             return look(), self._number(path)
 
     def _number(self, path: str) -> int | None:
@@ -349,7 +349,7 @@ class FileService:
         version = self._then(call.path, call.at)
         if version.sha256 is None:
             raise NotFound(f"{call.path} was deleted; share a version before that", field="at")
-        share = Shares(self.files.truth).open(version.seq, self._me, time.time() + call.ttl_s)
+        share = Shares(self.files.version_store).open(version.seq, self._me, time.time() + call.ttl_s)
         return FileShare(url=self.server.url(share.token, call.path), token=share.token, until=share.until)
 
     def _of(self, entry: IndexEntry) -> int:
@@ -368,7 +368,7 @@ class FileService:
 
     @property
     def _links(self) -> ShareLinks:
-        return ShareLinks(self.files.truth)
+        return ShareLinks(self.files.version_store)
 
     @property
     def _me(self) -> str:

@@ -48,7 +48,7 @@ class LinkServer:
         with self._lock:  # not while it closes: the files are closed next
             if self._closed:
                 raise NotFound("the kernel is stopping, and its shares with it; run it again", field="token")
-            share = Shares(self._files.truth).get(token, time.time())
+            share = Shares(self._files.version_store).get(token, time.time())
             return self._files.content(self._files.by_seq(share.seq).sha256 or "")
 
 

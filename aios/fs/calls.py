@@ -48,7 +48,7 @@ from aios_syscalls import (
     WriteFile,
 )
 
-MOST = 1_000
+MAX_FILES_CHANGED = 1_000
 """Files that a change by subject touches, at most."""
 HOW: Mapping[str, Literal["all", "any", "minus"]] = {"and": "all", "or": "any", "not": "minus"}
 WATCH_S = 300.0
@@ -60,7 +60,7 @@ def fuzzy(step: ops.DeleteWhatMatches | ops.Replace) -> FileQuery:
     return FileQuery(
         text=" ".join(f"+{word}" for word in words),
         mode="keyword",
-        limit=MOST,
+        limit=MAX_FILES_CHANGED,
         paths=(step.within,) if step.within else (),
     )
 
@@ -166,7 +166,7 @@ async def perform(
             groups = await submit(GroupFiles(query=FileQuery(text=text, limit=200), by="month" if by == "time" else by))
             return "\n".join(f"{group.name}: {', '.join(group.paths)}" for group in groups.groups) or "no files", groups
         case ops.Join(left=left, right=right, how=how):
-            sides = tuple(FileQuery(text=side, mode="keyword", limit=MOST) for side in (left, right))
+            sides = tuple(FileQuery(text=side, mode="keyword", limit=MAX_FILES_CHANGED) for side in (left, right))
             files = await submit(JoinFiles(queries=sides, how=HOW[how]))
             return "\n".join(files.paths) or "no files", files
         case ops.Link(folder=folder, query=text):

@@ -22,8 +22,8 @@ class Attempt:
         self.name, self.begun, self.scope = name, False, anyio.CancelScope()
         self._router, self._passage, self._quiet = router, passage, quiet
         self._call = cast(LlmCall, passage.call)
-        self._pieces, self._stopped, self._settled = 0, False, False
-        self.hopeless = False
+        self._pieces, self._stopped, self._billed = 0, False, False
+        self.permanent_failure = False
         """Whether it failed, and would fail again."""
 
     @property
@@ -52,7 +52,7 @@ class Attempt:
                 self._router.failed(self.name)
             after = error.data.get("retry_after_s") or 0
             permanent = not isinstance(error, ModelFailed) or bool(error.data.get("permanent"))
-            self.hopeless = permanent or after > MAX_AFTER_S
+            self.permanent_failure = permanent or after > MAX_AFTER_S
             raise
 
     def stop(self) -> None:
@@ -60,12 +60,12 @@ class Attempt:
         self._stopped = True
         self.scope.cancel()
 
-    def speak(self, reply: Reply) -> None:
+    def flush(self, reply: Reply) -> None:
         """Say at last what was held back."""
         if self._quiet and isinstance(reply, ChatReply) and reply.text:
             self._passage.emit(reply.text)
 
-    def settle(self, reply: Reply | None = None) -> Usage:
+    def bill(self, reply: Reply | None = None) -> Usage:
         """Count what the answer took, or as far as was seen of one that broke off."""
         if isinstance(reply, ChatReply | EmbedReply | RankReply):
             usage = reply.usage
@@ -73,14 +73,14 @@ class Attempt:
             usage = Usage(prompt_tokens=guess_tokens(self._call), completion_tokens=self._pieces, estimated=True)
         else:
             return Usage()
-        if self._settled:
+        if self._billed:
             return usage
-        self._settled = True
+        self._billed = True
         self._passage.charge(usage.total, self._router.forecast.usd(self.name, usage))
         return usage
 
-    def leave(self, why: str, reply: Reply | None = None) -> None:
+    def abandon(self, why: str, reply: Reply | None = None) -> None:
         """The call goes on elsewhere; what was taken here is counted."""
-        usage = self.settle(reply)
+        usage = self.bill(reply)
         told = {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
         self._passage.left(f"llm:{self.name}", {"why": why, "model": self.name, "usage": told})

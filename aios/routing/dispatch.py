@@ -7,7 +7,7 @@ import anyio
 from aios.kernel.core import RoutedCall
 from aios.routing.attempt import Attempt
 from aios.routing.race import race
-from aios.routing.retries import MOST, Retries
+from aios.routing.retries import MAX_ATTEMPTS, Retries
 from aios.routing.router import Decision, Router
 from aios_syscalls import (
     AiosError,
@@ -55,7 +55,7 @@ class Dispatch:
 
 
 class FallbackRun:
-    """The way of one call over models: at most `MOST` attempts with those that have failed, one with each other."""
+    """One call's way over models: at most `MAX_ATTEMPTS` attempts with those that have failed, one with each other."""
 
     def __init__(
         self, passage: RoutedCall, decision: Decision, router: Router, retries: Retries, *, hedge: bool
@@ -64,9 +64,9 @@ class FallbackRun:
         self._hedge = hedge and not decision.judged
         self._waiting = list(decision.order)
         self._attempts = 0
-        self._hopeless: set[str] = set()
+        self._permanent_failures: set[str] = set()
         """Who would only fail the same way again."""
-        self._fair: tuple[float, Attempt, ChatReply] | None = None
+        self._best_rejected: tuple[float, Attempt, ChatReply] | None = None
         """The best answer that was not good enough, and how likely it is right."""
 
     async def run(self) -> Reply:
@@ -77,17 +77,17 @@ class FallbackRun:
             try:
                 attempt, outcome = await self._try(attempt)
             except BaseException:
-                attempt.settle()  # who gives up a call pays for what has come of it
+                attempt.bill()  # who gives up a call pays for what has come of it
                 raise
             if isinstance(outcome, AiosError):
                 await self._fail(attempt, outcome)
             elif self._will_do(attempt, outcome):
-                attempt.settle(outcome)
+                attempt.bill(outcome)
                 return self._answer(attempt, outcome)
             if not self._waiting:
                 # Nobody is left who could do better, and a fair answer is better than none.
-                assert self._fair is not None
-                return self._answer(*self._fair[1:])
+                assert self._best_rejected is not None
+                return self._answer(*self._best_rejected[1:])
 
     def _judges(self) -> bool:
         """Whether the next answer is judged: there is somebody left to ask."""
@@ -105,37 +105,37 @@ class FallbackRun:
         winner, outcome = await race(attempt, second, slow_s, self._retries.take)
         if second.begun:
             self._waiting.remove(second.name)
-        self._hopeless |= {each.name for each in (attempt, second) if each.hopeless}
+        self._permanent_failures |= {each.name for each in (attempt, second) if each.permanent_failure}
         if isinstance(outcome, AiosError) and not isinstance(outcome, Failure):
             raise outcome
         return winner, outcome
 
     async def _fail(self, attempt: Attempt, error: Failure) -> None:
         """See to it that the next of the waiting, if there is one, is worth a try; raises the error otherwise."""
-        if attempt.heard or not (self._fair or self._mendable(error)):
-            attempt.settle()
+        if attempt.heard or not (self._best_rejected or self._retryable(error)):
+            attempt.bill()
             raise error
-        if attempt.hopeless:
-            self._hopeless.add(attempt.name)
+        if attempt.permanent_failure:
+            self._permanent_failures.add(attempt.name)
         self._waiting = list(filter(self._router.healthy, self._waiting))
         wait_s = 0.0
-        if not self._waiting and self._fair is None:
+        if not self._waiting and self._best_rejected is None:
             wait_s = self._again(attempt, error)
-        attempt.leave(error.message)
+        attempt.abandon(error.message)
         await anyio.sleep(wait_s)
         if wait_s and not self._router.healthy(self._waiting[0]):
             raise error
 
-    def _mendable(self, error: Failure) -> bool:
+    def _retryable(self, error: Failure) -> bool:
         """Whether another model, or another attempt, may do better."""
         return isinstance(error, ModelFailed) or error.data.get("reason") == "context_length"
 
     def _again(self, attempt: Attempt, error: Failure) -> float:
         """Let a model be tried again, and say after how many seconds; raises the error where that is no use."""
         tried = dict.fromkeys((*self._decision.order, attempt.name))
-        again = [name for name in tried if name not in self._hopeless]
-        if not again or self._attempts >= MOST or not self._retries.take():
-            attempt.settle()
+        again = [name for name in tried if name not in self._permanent_failures]
+        if not again or self._attempts >= MAX_ATTEMPTS or not self._retries.take():
+            attempt.bill()
             raise error
         name = min(filter(self._router.healthy, again), key=self._router.wait_s, default=again[-1])
         self._waiting.append(name)
@@ -151,13 +151,13 @@ class FallbackRun:
         if verdict.good >= GOOD_ENOUGH:
             return True
         self._router.escalated(call, reply, verdict)
-        attempt.leave(f"right with {verdict.good:.2f} only: {verdict.reason}", reply)
-        if self._fair is None or verdict.good > self._fair[0]:
-            self._fair = verdict.good, attempt, reply
+        attempt.abandon(f"right with {verdict.good:.2f} only: {verdict.reason}", reply)
+        if self._best_rejected is None or verdict.good > self._best_rejected[0]:
+            self._best_rejected = verdict.good, attempt, reply
         return False
 
     def _answer(self, attempt: Attempt, reply: Reply) -> Reply:
-        attempt.speak(reply)
+        attempt.flush(reply)
         call = self._passage.call
         if not isinstance(reply, ChatReply) or not isinstance(call, Chat):
             return reply

@@ -44,13 +44,13 @@ async def race(
             if not news.is_set() and may_hedge():
                 tasks.start_soon(run, second, first)
     except BaseException:
-        first.settle()
-        second.settle()
+        first.bill()
+        second.bill()
         raise
     winner = won[0] if won else [*ended][-1]
     for loser in (first, second):
         if loser is not winner and loser.begun:
             outcome = ended.get(loser)
             why = outcome.message if isinstance(outcome, AiosError) else f"{winner.name!r} was faster"
-            loser.leave(why, outcome if isinstance(outcome, Reply) else None)
+            loser.abandon(why, outcome if isinstance(outcome, Reply) else None)
     return winner, ended[winner]

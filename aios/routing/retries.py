@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-MOST = 3
+MAX_ATTEMPTS = 3
 """Attempts at one call."""
 BASE_S, CAP_S = 0.25, 8.0
 MAX_AFTER_S = 60.0

@@ -6,7 +6,7 @@ import math
 
 SHARE = 0.05
 """Of the time that is spent on writing, the most that switching may take beside it."""
-LEAST, MOST, UNKNOWN = 8, 512, 32
+MIN_SLICE, MAX_SLICE, FIRST_SLICE = 8, 512, 32
 """Tokens: the bounds of a slice, and how long it is before enough is known."""
 ENOUGH = 16
 """Resumed slices from which on something is known."""
@@ -59,14 +59,14 @@ class Quantum:
 
     @property
     def slice(self) -> int:
-        """Tokens, LEAST to MOST; UNKNOWN before anything is known."""
+        """Tokens, MIN_SLICE to MAX_SLICE; FIRST_SLICE before anything is known."""
         if (costs := self.costs) is None:
-            return UNKNOWN
+            return FIRST_SLICE
         switch, token = costs
-        if switch >= MOST * SHARE * token:
-            return MOST if switch else LEAST
+        if switch >= MAX_SLICE * SHARE * token:
+            return MAX_SLICE if switch else MIN_SLICE
         # Rounded, lest a switch that is free but for the last bits of a sum cost a token more.
-        return max(LEAST, math.ceil(round(switch / (SHARE * token), 6)))
+        return max(MIN_SLICE, math.ceil(round(switch / (SHARE * token), 6)))
 
     def next(self, usual: int) -> int:
         """Tokens of the next slice, which a policy would give `usual` where switching is free."""
@@ -74,5 +74,5 @@ class Quantum:
         slice = self.slice
         # Every fourth would always be the same caller's, where two or four take turns.
         if self._turns * GOLDEN % 1 < 1 / LONGER:
-            slice = 2 * slice if 2 * slice <= MOST else slice // 2
+            slice = 2 * slice if 2 * slice <= MAX_SLICE else slice // 2
         return max(usual, slice)

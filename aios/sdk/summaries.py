@@ -14,7 +14,7 @@ from aios_syscalls import AiosError, DiffFile, ReadFile
 
 LONGEST = 2400
 """Bytes of a text that a model reads: in any language, these and the answer fit a context of 2048 tokens."""
-MOST = 16 * LONGEST
+MAX_SUMMARISED_BYTES = 16 * LONGEST
 """Bytes of a file that are summarised."""
 SENTENCE_LONGEST = LONGEST // 8
 MOST_FILES = 8
@@ -52,14 +52,14 @@ async def compare(agent: Agent, path: str, a: At, b: At | None = None, *, model:
 
 
 async def _file(agent: Agent, path: str, model: str | None) -> str:
-    data = (await agent.port.submit(ReadFile(path=path, length=MOST + 1))).data
+    data = (await agent.port.submit(ReadFile(path=path, length=MAX_SUMMARISED_BYTES + 1))).data
     if b"\0" in data:
         return "not text"
-    text = data[:MOST].decode("utf-8", "ignore").strip()
+    text = data[:MAX_SUMMARISED_BYTES].decode("utf-8", "ignore").strip()
     if not text:
         return "empty"
     said = await _text(agent, text, model)
-    return said if len(data) <= MOST else f"{said} (of its first {MOST} bytes)"
+    return said if len(data) <= MAX_SUMMARISED_BYTES else f"{said} (of its first {MAX_SUMMARISED_BYTES} bytes)"
 
 
 async def _text(agent: Agent, text: str, model: str | None) -> str:

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 WIDTH = 160
 """Columns of what goes to a file or a pipe, where nothing says otherwise; tables are as wide as they are."""
-LEAST = 40
+MIN_COLUMNS = 40
 """Columns below which a width is nonsense, or of a terminal that had better wrap the lines itself."""
-MOST = 10_000
-USUAL = 80
+MAX_COLUMNS = 10_000
+USUAL_COLUMNS = 80
 
 STEERING = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 """General categories of what is no visible text."""
@@ -53,11 +53,11 @@ def _console(*, stderr: bool) -> Console:
 def width(stream: TextIO, environment: Mapping[str, str]) -> int:
     """The columns to write a stream in: those that COLUMNS says, then the terminal's, where they make sense."""
     told = environment.get("COLUMNS", "")
-    if told.isascii() and told.isdecimal() and len(told) < 9 and LEAST <= int(told) <= MOST:
+    if told.isascii() and told.isdecimal() and len(told) < 9 and MIN_COLUMNS <= int(told) <= MAX_COLUMNS:
         return int(told)
     if not stream.isatty():
         return WIDTH
-    return columns if LEAST <= (columns := terminal_columns(stream)) <= MOST else USUAL
+    return columns if MIN_COLUMNS <= (columns := terminal_columns(stream)) <= MAX_COLUMNS else USUAL_COLUMNS
 
 
 def terminal_columns(stream: TextIO) -> int:

@@ -73,15 +73,15 @@ def test_more_conditions_than_sqlite_takes_are_refused(library: Library, kind: s
 
 
 def test_as_many_terms_and_conditions_as_are_taken_are_answered(library: Library) -> None:
-    words = MANY[: query.MOST]
-    places = ("heron.txt", *MANY[: filters.MOST - 1])
+    words = MANY[: query.MAX_TERMS]
+    places = ("heron.txt", *MANY[: filters.MAX_CONDITIONS - 1])
     most = Filters(
         paths=(*places[:-1], "*" * filters.LONGEST),
-        types=("txt", *MANY[: filters.MOST - 1]),
-        fields=(("author", "|".join(["a", *MANY[: filters.MOST - 1]])),) * filters.MOST,
+        types=("txt", *MANY[: filters.MAX_CONDITIONS - 1]),
+        fields=(("author", "|".join(["a", *MANY[: filters.MAX_CONDITIONS - 1]])),) * filters.MAX_CONDITIONS,
         within=places,
-        without=tuple(f"no/{word}" for word in MANY[: filters.MOST]),
-        but=tuple(f"no/a1/{word}" for word in MANY[: filters.MOST]),
+        without=tuple(f"no/{word}" for word in MANY[: filters.MAX_CONDITIONS]),
+        but=tuple(f"no/a1/{word}" for word in MANY[: filters.MAX_CONDITIONS]),
         min_size=0,
         max_size=2**70,
     )

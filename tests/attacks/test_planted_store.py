@@ -183,7 +183,7 @@ def test_a_planted_change_makes_no_protected_file(checkout: Path, path: str, tem
     with Files(checkout) as files:
         assert not os.path.lexists(checkout / path)
         assert files.read("evil.txt") == b"evil"
-        assert not files.truth.read().execute("SELECT * FROM pending").fetchall()
+        assert not files.version_store.read().execute("SELECT * FROM pending").fetchall()
 
 
 def test_without_the_defence_a_planted_change_makes_a_protected_file(
@@ -284,7 +284,7 @@ def test_an_index_with_code_in_it_is_made_anew(checkout: Path, code: str) -> Non
 def test_what_the_schema_says_calls_no_function_of_ours(checkout: Path) -> None:
     plant(checkout)
     with Files(checkout) as files:
-        connection = files.truth.read()
+        connection = files.version_store.read()
         connection.execute("CREATE VIEW said AS SELECT canonical('a')")
         assert connection.execute("SELECT canonical('a')").fetchone() == ("a",)
         with pytest.raises(sqlite3.OperationalError, match="unsafe"):

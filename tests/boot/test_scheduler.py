@@ -13,7 +13,7 @@ from aios.models.scripted import ScriptedModel
 from aios.record import Event, History, Kind
 from aios.routing.speed import Speed
 from aios.scheduler import POLICIES, AdmissionControl, Fifo, Gittins, RoundRobin
-from aios.scheduler.quantum import LEAST
+from aios.scheduler.quantum import MIN_SLICE
 from aios_syscalls import BadRequest, Chat, Message
 
 
@@ -118,7 +118,7 @@ def test_what_reading_takes_is_what_the_model_took_unless_it_is_said(readable: l
 
 
 def test_a_slice_is_tokens_or_auto() -> None:
-    assert scheduler(config(slice="auto"), 4).slice == LEAST
+    assert scheduler(config(slice="auto"), 4).slice == MIN_SLICE
     assert load({"scheduler": {"slice": "16"}}).scheduler.slice == 16
     for wrong in ("0", "-3", "fast", 0, 1.5, True):
         with pytest.raises(BadRequest, match="no length of a slice; give tokens, 1 or more, or auto"):

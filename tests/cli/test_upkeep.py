@@ -32,7 +32,7 @@ def test_fsck_reads_everything_and_ends_with_one_when_something_is_wrong(root: P
     told = json.loads(aios("files", "fsck", "--json").stdout)
     assert (told["versions"], told["files"], told["problems"]) == (5, 1, [])
     assert "all is well" in aios("files", "fsck").stdout
-    with Files(root) as files, files.truth.transaction() as connection:
+    with Files(root) as files, files.version_store.transaction() as connection:
         connection.execute("DELETE FROM blob")
     broken = aios("files", "fsck")
     assert broken.exit_code == 1

@@ -14,7 +14,7 @@ from aios.models.remote.model import RemoteEmbedder, RemoteModel
 from aios.models.scripted import Script, ScriptedModel
 from aios.record import Kind
 from aios.routing.prices import Price
-from aios.routing.retries import BASE_S, MAX_AFTER_S, MOST
+from aios.routing.retries import BASE_S, MAX_AFTER_S, MAX_ATTEMPTS
 from aios.routing.router import Profile
 from aios.routing.strategies import STRATEGIES
 from aios.scheduler import RoundRobin
@@ -94,7 +94,7 @@ async def test_a_named_model_is_replaced_by_its_own_fallbacks_alone() -> None:
         with pytest.raises(ModelFailed):
             await bench.ask(chat(model="a"))
     assert not b.calls
-    assert len(a.calls) == 1 + MOST
+    assert len(a.calls) == 1 + MAX_ATTEMPTS
 
 
 async def test_what_a_model_cannot_hold_the_next_one_may() -> None:
@@ -164,7 +164,7 @@ async def test_at_most_three_attempts_with_growing_jitter() -> None:
             with pytest.raises(ModelFailed):
                 await bench.ask(chat())
             waits.append(anyio.current_time() - began)
-    assert len(a.calls) == 3 * MOST
+    assert len(a.calls) == 3 * MAX_ATTEMPTS
     assert all(0 < wait <= 3 * BASE_S for wait in waits)
     assert len(set(waits)) == 3
 
@@ -198,7 +198,7 @@ async def test_good_times_do_not_save_up_for_a_storm() -> None:
     [
         (failed(permanent=True), 1),
         (failed(retry_after_s=MAX_AFTER_S + 1), 1),
-        (failed(retry_after_s=MAX_AFTER_S), MOST),
+        (failed(retry_after_s=MAX_AFTER_S), MAX_ATTEMPTS),
     ],
 )
 async def test_what_waiting_does_not_help_is_not_waited_for(error: ModelFailed, calls: int) -> None:

@@ -15,7 +15,7 @@ from aios.models.base import NOBODY, Caller, Emit
 from aios.models.scripted import ScriptedModel
 from aios.record import Kind
 from aios.scheduler import Quantum, RoundRobin
-from aios.scheduler.quantum import LEAST, UNKNOWN
+from aios.scheduler.quantum import FIRST_SLICE, MIN_SLICE
 from aios_syscalls import Chat, ChatReply
 
 pytestmark = pytest.mark.anyio
@@ -63,11 +63,11 @@ async def test_a_call_paused_k_times_has_written_k_quanta_whatever_its_restores_
 @VIRTUAL
 async def test_costly_switches_get_long_slices_and_free_ones_short_ones(opened: Any, say: Any) -> None:
     free, costly = Quantum(), Quantum()
-    await run(opened, say, 0.0, LEAST, free)
-    bench = await run(opened, say, 5 * TOKEN_S, LEAST, costly)
-    assert free.slice == LEAST
+    await run(opened, say, 0.0, MIN_SLICE, free)
+    bench = await run(opened, say, 5 * TOKEN_S, MIN_SLICE, costly)
+    assert free.slice == MIN_SLICE
     assert costly.slice == 100
     told = [each.data["slice"] for each in bench.events if each.kind is Kind.STARTED]
-    assert told[0] == UNKNOWN
+    assert told[0] == FIRST_SLICE
     assert told[-1] in (100, 200)
     assert bench.history.slices == {"llm": told[-1]}

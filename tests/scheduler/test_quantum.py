@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from aios.scheduler.quantum import LEAST, LONGER, MOST, SHARE, UNKNOWN, Quantum
+from aios.scheduler.quantum import FIRST_SLICE, LONGER, MAX_SLICE, MIN_SLICE, SHARE, Quantum
 
 
 def learnt(switch_s: float, token_s: float, noise: float = 0.0, count: int = 100, seed: int = 1) -> Quantum:
@@ -18,8 +18,8 @@ def learnt(switch_s: float, token_s: float, noise: float = 0.0, count: int = 100
 
 
 def test_before_anything_is_known_it_is_the_stated_default() -> None:
-    assert Quantum().slice == UNKNOWN == 32
-    assert learnt(1.0, 0.01, count=4).slice == UNKNOWN
+    assert Quantum().slice == FIRST_SLICE == 32
+    assert learnt(1.0, 0.01, count=4).slice == FIRST_SLICE
 
 
 def test_a_switch_takes_at_most_its_share_of_the_time_of_the_tokens() -> None:
@@ -31,9 +31,9 @@ def test_a_switch_takes_at_most_its_share_of_the_time_of_the_tokens() -> None:
 
 
 def test_costly_switches_make_long_slices_and_free_ones_short_within_bounds() -> None:
-    assert learnt(0.0, 0.02).slice == LEAST
-    assert learnt(10.0, 0.02).slice == MOST
-    assert learnt(1.0, 0.0).slice == MOST
+    assert learnt(0.0, 0.02).slice == MIN_SLICE
+    assert learnt(10.0, 0.02).slice == MAX_SLICE
+    assert learnt(1.0, 0.0).slice == MAX_SLICE
 
 
 def test_noise_of_a_tenth_moves_it_by_a_factor_of_three_at_most_and_in_the_middle_little() -> None:
@@ -47,7 +47,7 @@ def test_slices_of_one_length_tell_nothing() -> None:
     quantum = Quantum()
     for _ in range(100):
         quantum.observe(32, 1.0)
-    assert quantum.slice == UNKNOWN
+    assert quantum.slice == FIRST_SLICE
 
 
 def test_it_follows_what_changes() -> None:
@@ -65,7 +65,7 @@ def test_the_longer_slices_are_not_always_the_same_callers(callers: int) -> None
     for turn in range(400 * callers):
         got[turn % callers] += quantum.next(1)
     assert max(got) <= 1.05 * min(got)
-    assert sum(got) / (400 * callers) == pytest.approx(UNKNOWN * (1 + 1 / LONGER), rel=0.01)
+    assert sum(got) / (400 * callers) == pytest.approx(FIRST_SLICE * (1 + 1 / LONGER), rel=0.01)
 
 
 def test_a_policy_that_wants_longer_slices_gets_them() -> None:

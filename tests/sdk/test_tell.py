@@ -12,7 +12,7 @@ from aios.boot import boot
 from aios.config import Config, FilesConfig
 from aios.models.scripted import ScriptedModel
 from aios.sdk import Agent, summarise
-from aios.sdk.summaries import LONGEST, MOST, cut
+from aios.sdk.summaries import LONGEST, MAX_SUMMARISED_BYTES, cut
 
 
 @given(st.text(st.sampled_from("aé\U0001f600 \n"), max_size=LONGEST * 2))
@@ -44,5 +44,5 @@ async def test_what_has_no_sentence_comes_to_an_end_and_says_how_much_was_read(t
     config = Config(root=tmp_path, isolate=False, files=FilesConfig(embedder="none"))
     async with boot(config, models=[ScriptedModel([])], directory=tmp_path / "run") as run:
         agent = Agent(run.kernel.port(0), 0)
-        await agent.write("a", "\U0001f600" * MOST)
-        assert (await summarise(agent, "a")).endswith(f"(of its first {MOST} bytes)")
+        await agent.write("a", "\U0001f600" * MAX_SUMMARISED_BYTES)
+        assert (await summarise(agent, "a")).endswith(f"(of its first {MAX_SUMMARISED_BYTES} bytes)")

@@ -7,7 +7,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aios_storage.index.chunk import MOST, chunks
+from aios_storage.index.chunk import MAX_CHUNK_CHARACTERS, chunks
 
 WORDS = ["the", "of", "a", "kernel", "index", "file", "version", "agent", "search", "with", "every", "change", "was"]
 
@@ -53,7 +53,7 @@ def test_pieces_are_the_text(text: str) -> None:
         assert piece.ordinal == number
         assert data[piece.start : piece.end] == piece.text.encode()
         assert not data[end : piece.start].strip()
-        assert len(piece.text) <= MOST
+        assert len(piece.text) <= MAX_CHUNK_CHARACTERS
         covered = "\n".join(lines[piece.line - 1 : piece.last_line])
         assert piece.text.strip("\n") in covered
         assert data[: piece.start].count(b"\n") == piece.line - 1
@@ -62,7 +62,7 @@ def test_pieces_are_the_text(text: str) -> None:
 
 
 def test_lines_without_end_are_cut() -> None:
-    assert [len(piece.text) for piece in chunks("x" * 4500)] == [MOST, MOST, 500]
+    assert [len(piece.text) for piece in chunks("x" * 4500)] == [MAX_CHUNK_CHARACTERS, MAX_CHUNK_CHARACTERS, 500]
     assert all(piece.text.endswith("word ") for piece in chunks("word " * 1000))
 
 

@@ -147,9 +147,9 @@ def test_no_more_steps_of_difflib_are_made_than_were_counted() -> None:
 
 
 def test_what_is_too_much_to_be_shown_is_refused_and_a_line_at_its_end_is_not() -> None:
-    old = b"\n" * (difference.MOST_LINES + 10)
+    old = b"\n" * (difference.MAX_DIFF_LINES + 10)
     with pytest.raises(BadRequest, match="by itself"):
         unified(b"", old, NAMES)
     with pytest.raises(BadRequest, match="by itself"):
-        unified(b"", b"x" * (difference.MOST + 1), NAMES)
+        unified(b"", b"x" * (difference.MAX_DIFF_BYTES + 1), NAMES)
     assert unified(old, old + b"last\n", NAMES, 0).splitlines()[2:] == [f"@@ -{len(old)},0 +{len(old) + 1} @@", "+last"]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aios_storage.extract import BY_SUFFIX, MOST, extract
+from aios_storage.extract import BY_SUFFIX, MAX_EXTRACTED_BYTES, extract
 from aios_storage.extract.head import fields
 
 
@@ -78,7 +78,7 @@ def test_a_pdf_and_a_word_file() -> None:
         ("noname", b"\0\1\2", "binary"),
         ("a.pdf", b"%PDF-1.4 no such thing", "pdf"),
         ("a.docx", b"PK\3\4 no such thing", "docx"),
-        ("a.txt", b"x" * (MOST + 1), "txt"),
+        ("a.txt", b"x" * (MAX_EXTRACTED_BYTES + 1), "txt"),
     ],
 )
 def test_what_has_no_text_is_known_by_its_name(name: str, data: bytes, kind: str) -> None:

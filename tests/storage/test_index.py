@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aios_storage.extract import MOST
+from aios_storage.extract import MAX_EXTRACTED_BYTES
 from aios_storage.index.filters import Filters
 from aios_storage.index.index import Index
 from aios_storage.index.query import parse_query
@@ -141,7 +141,7 @@ def test_bytes_of_all_sorts(files: Files, index: Index) -> None:
     files.write("binary.dat", bytes(range(256)) * 10)
     files.write("mixed.txt", "heron é".encode() + b"\xff\xfe \xe9")
     files.write("half.json", b'{"a": "\\ud800 heron"}')
-    files.write("huge lantern.txt", b"umbrella\n" * (MOST // 9 + 1))
+    files.write("huge lantern.txt", b"umbrella\n" * (MAX_EXTRACTED_BYTES // 9 + 1))
     assert len(index.selected(None)) == 5
     assert sorted(found(index, "heron")) == ["half.json", "mixed.txt"]
     assert found(index, "umbrella") == []

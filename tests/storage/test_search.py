@@ -14,7 +14,7 @@ from aios_storage.embedders import Floats
 from aios_storage.embedders.granite import Granite
 from aios_storage.index.filters import Filters, Selection
 from aios_storage.library import Library
-from aios_storage.search.fusion import LEAST, MOST, fuse, share_of_keywords
+from aios_storage.search.fusion import MAX_KEYWORD_SHARE, MIN_KEYWORD_SHARE, fuse, share_of_keywords
 from aios_storage.search.search import Mode, Query, Results
 from aios_storage.search.snippet import Terms, snippet
 from aios_storage.search.vectors import Scored
@@ -281,10 +281,15 @@ def test_a_narrow_selection_is_ranked_as_if_it_were_all_there_is(tmp_path: Path)
 
 def test_keywords_count_the_more_the_more_decided_their_ranking_is() -> None:
     flat, steep = [1.0] * 20, [10.0, 9.0, *[1.0] * 18]
-    assert share_of_keywords(flat, 10_000) == pytest.approx(LEAST)
-    assert LEAST < share_of_keywords([10.0, *[6.0] * 10], 10_000) < share_of_keywords(steep, 10_000) == MOST
-    assert share_of_keywords([3.0], 10_000) == MOST
-    assert share_of_keywords([], 10_000) == LEAST
+    assert share_of_keywords(flat, 10_000) == pytest.approx(MIN_KEYWORD_SHARE)
+    assert (
+        MIN_KEYWORD_SHARE
+        < share_of_keywords([10.0, *[6.0] * 10], 10_000)
+        < share_of_keywords(steep, 10_000)
+        == MAX_KEYWORD_SHARE
+    )
+    assert share_of_keywords([3.0], 10_000) == MAX_KEYWORD_SHARE
+    assert share_of_keywords([], 10_000) == MIN_KEYWORD_SHARE
 
 
 def test_among_few_files_those_close_behind_the_first_decide() -> None:

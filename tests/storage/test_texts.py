@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aios_storage.disk.root import LINK, NO_UNICODE, SPECIAL
-from aios_storage.extract import MOST
+from aios_storage.extract import MAX_EXTRACTED_BYTES
 from aios_storage.extract.encoding import NoText, decode
 from aios_storage.index.filters import Filters
 from aios_storage.index.words import fold, grams, indexed, split
@@ -174,7 +174,7 @@ def test_each_file_is_found_by_its_words_and_shown_at_the_line_that_has_them(tmp
 def test_what_has_no_text_is_found_by_its_name_and_told_with_the_reason(tmp_path: Path) -> None:
     for name, data, _ in WORDLESS:
         put(tmp_path, name, data)
-    os.truncate(tmp_path / "large.txt", MOST + 1)
+    os.truncate(tmp_path / "large.txt", MAX_EXTRACTED_BYTES + 1)
     for name, data in NOTHING:
         put(tmp_path, name, data)
     with opened(tmp_path) as (library, _):

@@ -22,7 +22,7 @@ STYLE = {RUNS: "green", PARTLY: "green", QUEUED: "yellow", ALIVE: "dim", NONE: "
 TICK_CELLS = 12
 """Cells between two numbers of the axis, at least."""
 LABEL = 20
-LEAST = 1e-9
+MIN_SPAN_S = 1e-9
 """Seconds that everything takes at least, so that the shortest call leaves its mark."""
 
 
@@ -118,7 +118,7 @@ def _spread(cells: list[float], start: float, end: float, step: float) -> None:
     past = min(max(first + 1, math.ceil(end / step)), len(cells))
     for index in range(first, past):
         inside = min(end, (index + 1) * step) - max(start, index * step)
-        cells[index] += max(inside, LEAST)
+        cells[index] += max(inside, MIN_SPAN_S)
 
 
 def _symbol(runs: float, waits: float, lives: float, step: float) -> str:

@@ -152,7 +152,7 @@ class RemoteModel(Endpoint):
         if budget is None or not self._stream or not self._resume or chat.tools or chat.response_schema or chat.grammar:
             budget = None
         offered = [spec.name for spec in chat.tools]
-        slice = _Slice(self._draft(snapshot, offered), chat, budget, emit, caller, snapshot, self)
+        slice = _Slice(self._parser(snapshot, offered), chat, budget, emit, caller, snapshot, self)
 
         def body() -> bytes:
             return self._body(chat, snapshot, caller)
@@ -165,7 +165,7 @@ class RemoteModel(Endpoint):
             why = f"it does not go on from an answer's beginning: {error.message}; take out its `resume`"
             raise self.failure(why, permanent=True) from None
 
-    def _draft(self, snapshot: RemoteSnapshot | None, offered: Collection[str]) -> ReplyParser:
+    def _parser(self, snapshot: RemoteSnapshot | None, offered: Collection[str]) -> ReplyParser:
         text = snapshot.text if snapshot else ""
         if self._protocol == "anthropic":
             return anthropic_wire.AnthropicStreamParser(text, offered)
@@ -204,7 +204,7 @@ class _Slice:
 
     def __init__(
         self,
-        draft: ReplyParser,
+        parser: ReplyParser,
         chat: Chat,
         budget: int | None,
         emit: Emit,
@@ -212,7 +212,7 @@ class _Slice:
         begun: RemoteSnapshot | None,
         model: RemoteModel,
     ) -> None:
-        self._draft, self._chat, self._budget, self._emit, self._caller = draft, chat, budget, emit, caller
+        self._parser, self._chat, self._budget, self._emit, self._caller = parser, chat, budget, emit, caller
         self._begun = begun or RemoteSnapshot(model, "", 0, Usage())
         self._pieces: list[str] = []
         self._paused = False
@@ -229,7 +229,7 @@ class _Slice:
         await self._follow(head, response, chunks)
         if self._paused:
             return self._pause()
-        self._draft.close()
+        self._parser.close()
         return self._reply()
 
     async def _read(self, head: bytes, chunks: Chunks) -> None:
@@ -251,11 +251,11 @@ class _Slice:
         """One JSON value, or a stream of which each line is one."""
         lines = [line for line in data.splitlines() if line.strip()]
         if len(lines) < 2 or not all(map(is_json_object, lines)):
-            self._draft.whole(data)
+            self._parser.whole(data)
             return
         for line in lines:
-            self._draft.add(line)
-        self._draft.close()
+            self._parser.add(line)
+        self._parser.close()
 
     async def _follow(self, head: bytes, response: httpx2.Response, chunks: Chunks) -> None:
         """Hear a stream to its end, or to a pause. An answer whose end was named is whole, however its stream ends."""
@@ -275,9 +275,9 @@ class _Slice:
                 if not over and vouches_for_its_end(response):
                     self._hear_rest(reader)
             except (httpx2.RequestError, OSError, WireFault):
-                if not self._draft.finished:
+                if not self._parser.finished:
                     raise
-        if not self._paused and not self._draft.finished:
+        if not self._paused and not self._parser.finished:
             _check_stray(reader.stray)
 
     def _hear_rest(self, reader: EventReader) -> None:
@@ -288,18 +288,18 @@ class _Slice:
 
     def _patience(self, until: float, latest: float) -> float:
         """Until when to listen: to the end; at `latest` where an answer may be finished, sooner where it surely is."""
-        if not self._draft.finished:
+        if not self._parser.finished:
             return math.inf
-        return min(until, latest, anyio.current_time() + LINGER_S if self._draft.sure else math.inf)
+        return min(until, latest, anyio.current_time() + LINGER_S if self._parser.sure else math.inf)
 
     def _hear(self, events: Iterator[bytes], reader: EventReader) -> bool:
         """Whether nothing that comes after these events matters."""
         for data in events:
             if reader.name.lower() == "error":
                 raise WireFault(f"it reported an error: {refused_text(data)}")
-            spoke = bool(data.strip()) and self._say(self._draft.add(data))
-            self._paused = spoke and not self._draft.ended and self._pauses()
-            if self._draft.ended or self._paused:
+            spoke = bool(data.strip()) and self._say(self._parser.add(data))
+            self._paused = spoke and not self._parser.ended and self._pauses()
+            if self._parser.ended or self._paused:
                 return True
         return False
 
@@ -317,9 +317,9 @@ class _Slice:
 
     def _pauses(self) -> bool:
         # What is finished is not gone on with: the server would say more.
-        written = self._draft.pieces
+        written = self._parser.pieces
         used = self._budget is not None and written >= self._budget
-        if not used or self._draft.finished or not self._caller.crowded(written):
+        if not used or self._parser.finished or not self._caller.crowded(written):
             return False
         # Where a stop text may have begun, the server alone knows, and it would begin to look for it anew.
         text = "".join(self._pieces)
@@ -328,17 +328,17 @@ class _Slice:
         return bool(text.strip()) and left > 0 and not any(map(text.endswith, ends))
 
     def _pause(self) -> RemoteSnapshot:
-        begun, written = self._begun, self._draft.pieces
+        begun, written = self._begun, self._parser.pieces
         usage = begun.usage.plus(Usage(prompt_tokens=self._prompt, completion_tokens=written, estimated=True))
-        text, reasoning = begun.text + "".join(self._pieces), begun.reasoning + self._draft.reasoning
+        text, reasoning = begun.text + "".join(self._pieces), begun.reasoning + self._parser.reasoning
         return RemoteSnapshot(begun.model, text, begun.tokens + written, usage, reasoning)
 
     def _reply(self) -> ChatReply:
-        reply = self._draft.reply(self._begun.model.name)
+        reply = self._parser.reply(self._begun.model.name)
         usage = reply.usage
         if not usage.total:
             arguments = sum(len(str(use.arguments)) for use in reply.tool_uses)
-            written = self._draft.pieces + math.ceil(arguments / CHARS_PER_TOKEN)
+            written = self._parser.pieces + math.ceil(arguments / CHARS_PER_TOKEN)
             usage = Usage(prompt_tokens=self._prompt, completion_tokens=written, estimated=True)
         text, reasoning = self._begun.text + reply.text, self._begun.reasoning + reply.reasoning
         if not reasoning:

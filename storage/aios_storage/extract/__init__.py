@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 VERSION = 5
 """Raised when extractors say something else of the same bytes: then every index is made anew."""
-MOST = 16 * 1024 * 1024
+MAX_EXTRACTED_BYTES = 16 * 1024 * 1024
 """Bytes above which a file is found by its name and metadata alone."""
 
 
@@ -74,8 +74,8 @@ def extract(path: str, data: bytes) -> ExtractedText:
 
 
 def _extract(suffix: str, path: str, data: bytes) -> ExtractedText:
-    why = f"larger than {MOST // 2**20} MiB"
-    if len(data) <= MOST:
+    why = f"larger than {MAX_EXTRACTED_BYTES // 2**20} MiB"
+    if len(data) <= MAX_EXTRACTED_BYTES:
         why = "in a format that cannot be read"
         for make in _candidates(suffix):
             try:

@@ -9,7 +9,7 @@ import resource
 import subprocess
 import sys
 
-from aios_storage.extract import MOST, ExtractedText
+from aios_storage.extract import MAX_EXTRACTED_BYTES, ExtractedText
 from aios_storage.extract.encoding import NoText
 
 MEMORY = 1024 * 1024 * 1024
@@ -79,8 +79,14 @@ def _read(suffix: str, data: bytes) -> dict[str, object]:
         return {"no_text": str(error)}
     except ValueError as error:
         return {"error": str(error)}
-    fields = [(key, str(value)[:MOST]) for key, value in text.fields]
-    return {"text": text.text[:MOST], "kind": text.kind, "title": text.title, "fields": fields, "why": text.why}
+    fields = [(key, str(value)[:MAX_EXTRACTED_BYTES]) for key, value in text.fields]
+    return {
+        "text": text.text[:MAX_EXTRACTED_BYTES],
+        "kind": text.kind,
+        "title": text.title,
+        "fields": fields,
+        "why": text.why,
+    }
 
 
 def _answer(reply: dict[str, object]) -> ExtractedText:

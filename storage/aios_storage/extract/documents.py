@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from importlib.util import find_spec
 
-from aios_storage.extract import MOST, ExtractedText, Extractor
+from aios_storage.extract import MAX_EXTRACTED_BYTES, ExtractedText, Extractor
 from aios_storage.extract.encoding import NoText
 from aios_storage.extract.head import title
 
@@ -55,7 +55,7 @@ def _pdf(data: bytes) -> ExtractedText:
 
 def _pages(pages: Iterator[str]) -> Iterator[str]:
     """The pages there is time and room for."""
-    room, seconds = MOST, resource.getrlimit(resource.RLIMIT_CPU)[0]
+    room, seconds = MAX_EXTRACTED_BYTES, resource.getrlimit(resource.RLIMIT_CPU)[0]
     for page in pages:
         yield page
         room -= len(page)

@@ -62,7 +62,7 @@ _LETTERS: Mapping[str, str] = {
 }
 """What texts of a language consist of most, in the encodings of that language."""
 _EVERYDAY = frozenset("".join(map(chr, range(32, 127))) + "\n\r\t" + "".join(_LETTERS.values()))
-LEAST = 0.3
+MIN_LETTER_SHARE = 0.3
 """How much of what is not ASCII has to be of these; languages have more, and what is misread hardly any."""
 # Where the standards of scripts with thousands of characters have those that are in use: by the first byte. Texts too
 # short for frequencies are told by these, in the order of how frequent such files are.
@@ -148,7 +148,7 @@ def _unmarked(data: bytes) -> str | None:
         (_everyday(text), text) for name in ("utf-16-le", "utf-16-be") if (text := _decoded(data, name)) is not None
     ]
     best, text = max(rated, default=(0.0, ""))
-    return text if best >= LEAST else None
+    return text if best >= MIN_LETTER_SHARE else None
 
 
 def _decoded(data: bytes, encoding: str) -> str | None:
@@ -213,7 +213,7 @@ def _legacy(data: bytes) -> str:
     names = [*_IN_USE, *(() if mixed else _ALPHABETS)]
     rated = {name: _rate(text, name) for name in names if (text := _decoded(sample, name)) is not None}
     name = max(rated, key=rated.__getitem__, default="")
-    if name and rated[name] >= LEAST and (text := _decoded(data, name)) is not None:
+    if name and rated[name] >= MIN_LETTER_SHARE and (text := _decoded(data, name)) is not None:
         return text
     text = data.decode("latin-1").translate(_WINDOWS)
     if not _is_western(text[:SAMPLE]):
@@ -241,7 +241,9 @@ def _rate(text: str, encoding: str) -> float:
     standard, rows = _IN_USE[encoding]
     kana = sum("\u3041" <= char <= "\u30ff" for char in high)
     known = kana * (encoding in _JAPANESE) + sum(_first(char, standard) in rows for char in high)
-    in_use = LEAST + 0.01 * (len(_IN_USE) - list(_IN_USE).index(encoding)) if known > 0.95 * len(high) else 0.0
+    in_use = (
+        MIN_LETTER_SHARE + 0.01 * (len(_IN_USE) - list(_IN_USE).index(encoding)) if known > 0.95 * len(high) else 0.0
+    )
     if encoding in _JAPANESE:
         return max(known / len(high) if kana > KANA * len(high) else 0.0, in_use)
     return max(_share(high, encoding), in_use)

@@ -6,7 +6,7 @@ import re
 
 Fields = tuple[tuple[str, str], ...]
 
-MOST = 64
+MAX_HEAD_LINES = 64
 """Lines that are looked at."""
 _FIELD = re.compile(r":?([A-Za-z][\w .-]{0,39}?)\s*:(?:[ \t]+(.*))?$")
 _BRACKETS = re.compile(r"(?<!\s)\s*+[<(]([^<>()]*+)[>)]")
@@ -42,7 +42,7 @@ def _no_address(match: re.Match[str]) -> str:
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
-    lines = text[:20_000].splitlines()[:MOST]
+    lines = text[:20_000].splitlines()[:MAX_HEAD_LINES]
     fenced = bool(lines) and lines[0].strip() in ("---", "+++")
     found: list[list[str]] = []
     for line in lines[1:] if fenced else lines:

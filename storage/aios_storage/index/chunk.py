@@ -14,7 +14,7 @@ from zlib import crc32
 
 WINDOW = 450
 """Characters on either side within which no line end is stronger than a cut: pieces have about twice as many."""
-MOST = 2000
+MAX_CHUNK_CHARACTERS = 2000
 """Characters of a piece; where no line ends, it is cut after a space or anywhere."""
 SENTENCE = re.compile(r"(?<=[.!?;:,}\]]) |(?<=[\u3002\uff01\uff1f])")
 HEADING = re.compile(
@@ -78,7 +78,7 @@ def _sentences(text: str, ends: list[int]) -> list[tuple[int, tuple[int, int]]]:
     """The ends of sentences in lines that are too long for a piece, weaker cuts than any line's end."""
     found = []
     for start, end in zip([0, *ends], [*ends, len(text)], strict=True):
-        if end - start > MOST:
+        if end - start > MAX_CHUNK_CHARACTERS:
             for match in SENTENCE.finditer(text, start, end - 1):
                 around = text[match.end() : match.end() + 32]
                 found.append((match.end(), (-1, crc32(around.encode("utf-8", "surrogatepass")))))
@@ -96,8 +96,15 @@ def _strength(text: str, match: re.Match[str]) -> tuple[int, int]:
 def _bounded(piece: str) -> list[str]:
     """A piece, in several where it is too long."""
     pieces = []
-    while len(piece) > MOST:
-        cut = max(piece.rfind("\n", MOST // 2, MOST), piece.rfind(" ", MOST // 2, MOST)) + 1 or MOST
+    while len(piece) > MAX_CHUNK_CHARACTERS:
+        cut = (
+            max(
+                piece.rfind("\n", MAX_CHUNK_CHARACTERS // 2, MAX_CHUNK_CHARACTERS),
+                piece.rfind(" ", MAX_CHUNK_CHARACTERS // 2, MAX_CHUNK_CHARACTERS),
+            )
+            + 1
+            or MAX_CHUNK_CHARACTERS
+        )
         pieces.append(piece[:cut])
         piece = piece[cut:]
     return [*pieces, piece]

@@ -13,7 +13,7 @@ from typing import Any
 from aios_storage.disk.alike import canonical
 from aios_syscalls.errors import BadRequest
 
-MOST = 100
+MAX_CONDITIONS = 100
 """Conditions of a kind, and values of one condition."""
 LONGEST = 4096
 """Characters of a pattern of paths; no path has more bytes."""
@@ -116,11 +116,11 @@ def select(filters: Filters, tagged: list[int] | None = None) -> Selection | Non
 def refuse_many(filters: Filters) -> None:
     """Raises BadRequest, which names the field, for more conditions of a kind, or a longer pattern, than are taken."""
     for kind in ("paths", "authors", "runs", "types", "tags", "fields", "within", "without", "but"):
-        if len(getattr(filters, kind) or ()) > MOST:
+        if len(getattr(filters, kind) or ()) > MAX_CONDITIONS:
             advice = "name directories instead of files" if kind in _PLACES else "leave some out"
-            raise BadRequest(f"a search takes {MOST} conditions of a kind at most; {advice}", kind)
-    if any(condition.count("|") >= MOST for _, condition in filters.fields):
-        raise BadRequest(f"a field is compared with {MOST} values at most; leave some out", "fields")
+            raise BadRequest(f"a search takes {MAX_CONDITIONS} conditions of a kind at most; {advice}", kind)
+    if any(condition.count("|") >= MAX_CONDITIONS for _, condition in filters.fields):
+        raise BadRequest(f"a field is compared with {MAX_CONDITIONS} values at most; leave some out", "fields")
     if any(len(pattern) > LONGEST for pattern in filters.paths):
         raise BadRequest(f"a pattern of paths has {LONGEST} characters at most; shorten it", "paths")
 

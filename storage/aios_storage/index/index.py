@@ -94,7 +94,7 @@ class Index(RebuildableDatabase):
         self._frequency: dict[str, int] = {}
         self._counted = -1
         self._pending: tuple[Pending, float] | None = None
-        super().__init__(files.truth.place / "index.db")
+        super().__init__(files.version_store.place / "index.db")
 
     # --- following the truth
 
@@ -128,7 +128,7 @@ class Index(RebuildableDatabase):
             connection.execute("INSERT INTO fts (fts) VALUES ('optimize')")
             connection.execute("UPDATE meta SET value = ? WHERE key = 'generation'", (secrets.token_hex(8),))
         connection.execute("VACUUM")
-        self._seal.checkpoint(connection, 0)
+        self._tamper_check.checkpoint(connection, 0)
 
     @property
     def generation(self) -> str:
@@ -156,7 +156,7 @@ class Index(RebuildableDatabase):
                 marks = [("through", versions[-1].seq), ("mark", _mark(versions[-1]))]
                 connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", marks)
         self._pending = None
-        self._seal.checkpoint(connection, WAL_MOST)
+        self._tamper_check.checkpoint(connection, WAL_MOST)
         return len(versions)
 
     def _followed(self, through: int) -> bool:
@@ -369,7 +369,7 @@ class Index(RebuildableDatabase):
             reach("embedded")
             connection.executemany("DELETE FROM todo WHERE hash = ?", [(hash,) for hash in vectors])
         self._pending = None
-        self._seal.checkpoint(connection, WAL_MOST)
+        self._tamper_check.checkpoint(connection, WAL_MOST)
 
     def vectors(self, after: int = 0) -> list[tuple[int, bytes, bytes]]:
         """The present model's vectors after this id, in order: id, hash, data."""

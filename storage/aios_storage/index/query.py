@@ -15,7 +15,7 @@ there these this to was were what when where which who why will with
 """
 STOP_WORDS = frozenset(_STOP_WORDS_WORDS.split())
 _PART = re.compile(r'([+-]?)"([^"]*)"|(\S+)')
-MOST = 64
+MAX_TERMS = 64
 """Terms of a query that are searched for; and so many may be there, or not be there, by its signs."""
 LONGEST = 256
 """Words of a phrase."""
@@ -50,7 +50,7 @@ def parse_query(text: str) -> Keywords:
     """A query: words, of which any will do; "a phrase"; +must; -never; a AND b; beginning*.
 
     Raises BadRequest where there is no word in what must or must not be there, or in a phrase that is all there is; and
-    for more than MOST terms with a sign, or LONGEST words in a phrase, since SQLite's expressions are bounded. A phrase
+    for over MAX_TERMS terms with a sign, or LONGEST words in a phrase, since SQLite's expressions are bounded. A phrase
     beside other words may be of any signs, as in a question about them.
     """
     any: list[str] = []
@@ -85,7 +85,7 @@ def parse_query(text: str) -> Keywords:
     if silent and not (any or must or never):
         raise _no_word(silent[0])
     plain = [term for term in any if term.strip('"').lower() not in STOP_WORDS]
-    unique = tuple(dict.fromkeys(plain or any))[:MOST]
+    unique = tuple(dict.fromkeys(plain or any))[:MAX_TERMS]
     return Keywords(
         unique, tuple(dict.fromkeys(must)), tuple(dict.fromkeys(never)), tuple(dict.fromkeys(words)), tuple(silent)
     )
@@ -102,8 +102,8 @@ def _no_word(asked: str) -> BadRequest:
 
 def _refuse_many(must: list[str], never: list[str], phrases: Sequence[str]) -> None:
     for sign, terms in (("+", must), ("-", never)):
-        if len(terms) > MOST:
-            raise BadRequest(f"over {MOST} words have a {sign}; leave some out, or the signs", "text")
+        if len(terms) > MAX_TERMS:
+            raise BadRequest(f"over {MAX_TERMS} words have a {sign}; leave some out, or the signs", "text")
     for phrase in phrases:
         if phrase.count(" ") >= LONGEST:
             raise BadRequest(f"the phrase {phrase[:40]}..., has over {LONGEST} words; name the first of them", "text")

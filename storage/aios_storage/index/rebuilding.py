@@ -39,13 +39,13 @@ class RebuildableDatabase(ABC):
         self.path = path
         self.rebuilt = 0
         """How often what was found damaged was made anew."""
-        self._seal = TamperCheck(path)
+        self._tamper_check = TamperCheck(path)
         self._mending = threading.RLock()
         self._database = Database(path, checkpoints=False)
-        self._inode = self._seal.inode()
+        self._inode = self._tamper_check.inode()
         self._opened = [self._database]
         # Whoever ends without closing still writes the WAL into the database, which has to be sealed.
-        self._end = weakref.finalize(self, _close, self._seal, self._opened)
+        self._end = weakref.finalize(self, _close, self._tamper_check, self._opened)
         self._guarded(self._prepare)
 
     def close(self) -> None:
@@ -78,7 +78,7 @@ class RebuildableDatabase(ABC):
 
     def _guarded(self, ask: Callable[[], T]) -> T:
         """The answer; where the database is damaged or gone it is made anew from the truth, and asked again."""
-        if self._seal.whole(self._inode):
+        if self._tamper_check.whole(self._inode):
             try:
                 return ask()
             except sqlite3.DatabaseError as error:
@@ -103,18 +103,18 @@ class RebuildableDatabase(ABC):
 
     def _mend(self, hopeless: bool = False) -> None:
         """Take the database that another process put in this one's place, or begin a new one with the old vectors."""
-        with self._mending, self._seal.locked():
+        with self._mending, self._tamper_check.locked():
             if not self._end.alive:
                 raise StorageFailed(f"the index {self.path} was closed; open its root again")
-            inode = self._seal.inode()
-            if not self._seal.whole() or (hopeless and inode == self._inode):
+            inode = self._tamper_check.inode()
+            if not self._tamper_check.whole() or (hopeless and inode == self._inode):
                 kept: list[Vectors] = []
-                self._seal.remove(lambda path: kept.append(saved(path)))
+                self._tamper_check.remove(lambda path: kept.append(saved(path)))
                 self._reopen()
-                with self._seal.opened():
+                with self._tamper_check.opened():
                     self._begin(kept[0] if kept else Vectors())
                 self.rebuilt += bool(kept) or self._inode is not None
-                self._inode = self._seal.inode()
+                self._inode = self._tamper_check.inode()
             elif inode != self._inode:
                 self._reopen()
                 self.rebuilt += 1

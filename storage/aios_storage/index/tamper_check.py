@@ -22,7 +22,7 @@ from aios_storage.versions.store import open_own
 READERS_MS = 50
 OPEN = "open"
 """In the seal while a checkpoint is under way: one that a crash cut short is done again by SQLite."""
-Look = tuple[int, int, int]
+FileState = tuple[int, int, int]
 """Inode, size in bytes, time of the last change in ns."""
 
 
@@ -34,15 +34,15 @@ class TamperCheck:
         self._seal = path.with_name(f"{path.name}.seal")
         self._lock = path.with_name(f"{path.name}.lock")
         self._local = threading.local()
-        self._known: Look | None = None
+        self._known: FileState | None = None
         self._enough = 0
 
     def whole(self, inode: int | None = None) -> bool:
         """Whether nobody else changed the file, nor, where `inode` is given, put another in its place."""
-        now = self._look()
+        now = self._state()
         if now is not None and now != self._known:
             with self.locked():
-                now, sealed = self._look(), self._read()
+                now, sealed = self._state(), self._read()
                 if now is None or sealed not in (OPEN, _text(now)):
                     return False
                 if sealed == OPEN:  # nobody is at it now: a crash was
@@ -52,8 +52,8 @@ class TamperCheck:
 
     def inode(self) -> int | None:
         """Of the file there is."""
-        look = self._look()
-        return look[0] if look else None
+        state = self._state()
+        return state[0] if state else None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -80,10 +80,10 @@ class TamperCheck:
                 self._write(OPEN)
             yield
             reach("sealing")
-            look = self._look()
-            if before and look is not None:
-                self._known = look
-                self._write(_text(look))
+            state = self._state()
+            if before and state is not None:
+                self._known = state
+                self._write(_text(state))
 
     def checkpoint(self, connection: sqlite3.Connection, most: int) -> None:
         """Move the WAL into the file when it has more than `most` bytes; readers are waited for a moment only."""
@@ -124,7 +124,7 @@ class TamperCheck:
         except FileNotFoundError:
             return 0
 
-    def _look(self) -> Look | None:
+    def _state(self) -> FileState | None:
         try:
             info = os.stat(self.path)
         except FileNotFoundError:
@@ -142,8 +142,8 @@ class TamperCheck:
             seal.write(text)
 
 
-def _text(look: Look) -> str:
-    return " ".join(map(str, look))
+def _text(state: FileState) -> str:
+    return " ".join(map(str, state))
 
 
 def _gone(path: Path) -> None:

@@ -49,7 +49,7 @@ CHROMA_FROM = 20_000
 """Vectors from which an approximate index is faster than looking at each."""
 OVERFETCH = 2
 """How many times as many are asked of Chroma as are wanted: some are in no file any more."""
-MOST = 1000
+MAX_CHROMA_HITS = 1000
 """Pieces asked of Chroma for one question; where too few of them are in a file, each is looked at instead."""
 READY, FAILED = "ready", "failed, and is made anew"
 GRACE_S = 2.0
@@ -213,7 +213,7 @@ class IndexDaemon:
             wanted, alive = limit, set[bytes]()
             while len(alive) < limit:
                 wanted *= OVERFETCH
-                if wanted > MOST:
+                if wanted > MAX_CHROMA_HITS:
                     return None
                 hashes = self._chroma.nearest(vector, wanted)
                 alive = self.index.alive(hashes)
@@ -244,7 +244,7 @@ class IndexDaemon:
                 self._drop_chroma()
             if self._chroma is None:
                 self._chroma_state = "opening"
-                place = self.files.truth.place / "index"
+                place = self.files.version_store.place / "index"
                 self._chroma = Chroma(place, self._embedder.id, self._embedder.dimension, generation)
             while rows := self.index.some_vectors(self._chroma.through, 2000):
                 with self._chroma_lock:

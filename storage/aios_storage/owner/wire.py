@@ -14,7 +14,7 @@ from typing import Any
 from aios_syscalls.errors import StorageFailed
 
 _LENGTH = struct.Struct(">I")
-MOST = 16 * 1024 * 1024
+MAX_FRAME_BYTES = 16 * 1024 * 1024
 
 
 def owner_address(root: Path) -> Path:
@@ -44,7 +44,7 @@ def receive(of: socket.socket) -> dict[str, Any] | None:
     if head is None:
         return None
     (length,) = _LENGTH.unpack(head)
-    if length > MOST:
+    if length > MAX_FRAME_BYTES:
         raise ConnectionError(f"a message of {length} bytes")
     data = _exactly(of, length)
     return None if data is None else dict(json.loads(data))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-LEAST, STEEP, MOST = 0.05, 0.8, 0.45
-"""The keywords' share: LEAST, plus STEEP times how decided their ranking is, up to MOST."""
+MIN_KEYWORD_SHARE, KEYWORD_SHARE_SLOPE, MAX_KEYWORD_SHARE = 0.05, 0.8, 0.45
+"""The keywords' share: the minimum, plus the slope times how decided their ranking is, up to the maximum."""
 RANKS, FILES = (2, 9), 600
 """The rank that the first is compared with: one more for so many files, for among few even the third is far off."""
 
@@ -32,10 +32,10 @@ def share_of_keywords(scores: Iterable[float], files: int) -> float:
     """How much keywords count: the more, the further the scores behind the first are below it; none there is 0."""
     best = sorted(scores, reverse=True)
     if not best or best[0] <= 0:
-        return LEAST
+        return MIN_KEYWORD_SHARE
     rank = min(max(files // FILES, RANKS[0]), RANKS[1])
     behind = max(best[rank], 0.0) if len(best) > rank else 0.0
-    return min(LEAST + STEEP * (1 - behind / best[0]), MOST)
+    return min(MIN_KEYWORD_SHARE + KEYWORD_SHARE_SLOPE * (1 - behind / best[0]), MAX_KEYWORD_SHARE)
 
 
 def _scaled(scores: Mapping[int, float]) -> dict[int, float]:

@@ -31,12 +31,12 @@ class Share:
 class ShareLinks:
     """The saved queries of a root."""
 
-    def __init__(self, truth: VersionStore) -> None:
-        self._truth = truth
+    def __init__(self, version_store: VersionStore) -> None:
+        self._version_store = version_store
 
     def save(self, name: str, owner: str, query: str, time: float) -> ShareLink:
         """Keep a query under a name. Raises Exists where another owner has the name."""
-        with self._truth.locked(), self._truth.transaction() as connection:
+        with self._version_store.locked(), self._version_store.transaction() as connection:
             row = connection.execute("SELECT owner FROM link WHERE name = ?", (name,)).fetchone()
             if row and row[0] != owner:
                 raise Exists(f"{row[0]} has a query named {name}; choose another name", field="link")
@@ -48,13 +48,15 @@ class ShareLinks:
         link = self.get(name)
         if link.owner != owner:
             raise Denied(f"{name} is a query of {link.owner}; ask for it to be removed there", field="link")
-        with self._truth.locked(), self._truth.transaction() as connection:
+        with self._version_store.locked(), self._version_store.transaction() as connection:
             connection.execute("DELETE FROM link WHERE name = ?", (name,))
         return link
 
     def get(self, name: str) -> ShareLink:
         """A query by its name. Raises NotFound."""
-        row = self._truth.read().execute("SELECT name, owner, query FROM link WHERE name = ?", (name,)).fetchone()
+        row = (
+            self._version_store.read().execute("SELECT name, owner, query FROM link WHERE name = ?", (name,)).fetchone()
+        )
         if row is None:
             names = ", ".join(link.name for link in self.all())
             raise NotFound(f"there is no saved query {name}; there are: {names or 'none'}", field="link")
@@ -62,39 +64,43 @@ class ShareLinks:
 
     def all(self) -> list[ShareLink]:
         """Every saved query, by name."""
-        rows = self._truth.read().execute("SELECT name, owner, query FROM link ORDER BY name")
+        rows = self._version_store.read().execute("SELECT name, owner, query FROM link ORDER BY name")
         return [ShareLink(*row) for row in rows]
 
 
 class Shares:
     """What is served of a root."""
 
-    def __init__(self, truth: VersionStore) -> None:
-        self._truth = truth
+    def __init__(self, version_store: VersionStore) -> None:
+        self._version_store = version_store
 
     def open(self, seq: int, owner: str, until: float) -> Share:
         """Allow whoever has the new token to fetch a version until a time."""
         share = Share(secrets.token_urlsafe(24), owner, seq, until)
-        with self._truth.locked(), self._truth.transaction() as connection:
+        with self._version_store.locked(), self._version_store.transaction() as connection:
             connection.execute("INSERT INTO share VALUES (?, ?, ?, ?)", (share.token, owner, seq, until))
         return share
 
     def get(self, token: str, now: float) -> Share:
         """What a token stands for. Raises NotFound for none, or one whose time is over."""
-        row = self._truth.read().execute("SELECT * FROM share WHERE token = ? AND until > ?", (token, now)).fetchone()
+        row = (
+            self._version_store.read()
+            .execute("SELECT * FROM share WHERE token = ? AND until > ?", (token, now))
+            .fetchone()
+        )
         if row is None:
             raise NotFound("there is no such share, or its time is over; ask for a new one", field="token")
         return Share(*row)
 
     def close(self, token: str, owner: str) -> None:
         """End a share; one that is over already is no error. Raises Denied for that of another owner."""
-        row = self._truth.read().execute("SELECT owner FROM share WHERE token = ?", (token,)).fetchone()
+        row = self._version_store.read().execute("SELECT owner FROM share WHERE token = ?", (token,)).fetchone()
         if row and row[0] != owner:
             raise Denied(f"that share is {row[0]}'s; only they can end it", field="token")
-        with self._truth.locked(), self._truth.transaction() as connection:
+        with self._version_store.locked(), self._version_store.transaction() as connection:
             connection.execute("DELETE FROM share WHERE token = ?", (token,))
 
     def sweep(self, now: float) -> None:
         """Forget shares whose time is over."""
-        with self._truth.locked(), self._truth.transaction(durable=False) as connection:
+        with self._version_store.locked(), self._version_store.transaction(durable=False) as connection:
             connection.execute("DELETE FROM share WHERE until <= ?", (now,))

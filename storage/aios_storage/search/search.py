@@ -31,7 +31,7 @@ where that was too few."""
 HEAD = 0.35
 """How much a file's head counts beside its nearest piece: what a file is about is said at its head, and among many
 pieces of a long file one is near by chance."""
-MOST = 1000
+MAX_HITS = 1000
 """Hits of one search."""
 ROUNDS = 3
 """How often a search is made anew since files that it found had changed on the disk."""
@@ -289,8 +289,8 @@ def _files(holders: Mapping[bytes, Sequence[tuple[int, IndexedChunk]]]) -> int:
 def _check(query: Query) -> None:
     if query.mode not in MODES:
         raise BadRequest(f"there is no mode {query.mode!r}; there are {', '.join(MODES)}", "mode")
-    if not 1 <= query.limit <= MOST:
-        raise BadRequest(f"limit is {query.limit}, but from 1 to {MOST} hits can be asked for", "limit")
+    if not 1 <= query.limit <= MAX_HITS:
+        raise BadRequest(f"limit is {query.limit}, but from 1 to {MAX_HITS} hits can be asked for", "limit")
     if query.context < 0:
         raise BadRequest(f"context is {query.context}, but counts lines from 0", "context")
     if not query.text.strip():

@@ -21,7 +21,7 @@ STEPS = 3_000_000
 """Steps of difflib for one diff: less than a second."""
 LINES = 100_000
 """Changed lines up to which those that stayed are looked for among them."""
-MOST, MOST_LINES = 16 * 1024 * 1024, 1_000_000
+MAX_DIFF_BYTES, MAX_DIFF_LINES = 16 * 1024 * 1024, 1_000_000
 """Bytes, and lines, between the common beginning and end that are shown."""
 NO_END = b"\n\\ No newline at end of file\n"
 
@@ -41,10 +41,10 @@ def unified(old: bytes, new: bytes, names: tuple[str, str], context: int = 3) ->
     start, old_end, new_end = _changed(old, new, context)
     before, after = old[start:old_end], new[start:new_end]
     for data in (before, after):
-        if len(data) > MOST or data.count(b"\n") > MOST_LINES:
+        if len(data) > MAX_DIFF_BYTES or data.count(b"\n") > MAX_DIFF_LINES:
             raise BadRequest(
-                f"what changed has {len(data)} bytes; a diff shows {MOST}, or {MOST_LINES} lines, at most: look at "
-                "either version by itself",
+                f"what changed has {len(data)} bytes; a diff shows {MAX_DIFF_BYTES}, or {MAX_DIFF_LINES} lines, at "
+                "most: look at either version by itself",
                 "path",
             )
     a, b = _lines(before), _lines(after)

@@ -20,9 +20,8 @@ from aios_storage.disk.directory import Entry, Kind
 from aios_storage.disk.path import is_unicode, split
 from aios_storage.disk.root import MAX_ENTRIES, MAX_READ, Root
 from aios_storage.guard.sealed import NOTHING
-from aios_storage.versions import fsck, leases
+from aios_storage.versions import fsck, leases, rows
 from aios_storage.versions import retention as keep
-from aios_storage.versions import rows as ledger
 from aios_storage.versions.blobs import Blobs
 from aios_storage.versions.difference import unified
 from aios_storage.versions.ignore import Ignore
@@ -70,20 +69,20 @@ class Files:
         self._clock = clock
         self._max_kept = max_kept
         try:
-            self.truth = VersionStore(self.path)
-            self.blobs = Blobs(self.truth.place)
-            self._changes = Changes(self.root, self.truth, self.blobs, max_kept)
-            self._scanner = Scanner(self.root, self.truth, self.blobs, max_kept)
-            with self.truth.told(), self.truth.locked():
+            self.version_store = VersionStore(self.path)
+            self.blobs = Blobs(self.version_store.place)
+            self._changes = Changes(self.root, self.version_store, self.blobs, max_kept)
+            self._scanner = Scanner(self.root, self.version_store, self.blobs, max_kept)
+            with self.version_store.told(), self.version_store.locked():
                 self._changes.recover()
-                keep.finish(self.truth, self.blobs)
+                keep.finish(self.version_store, self.blobs)
         except BaseException:
             self.root.close()
             raise
 
     def close(self) -> None:
         """Let go of the directory; nothing else may be called after."""
-        self.truth.close()
+        self.version_store.close()
         self.root.close()
 
     def __enter__(self) -> Self:
@@ -105,14 +104,14 @@ class Files:
         found = self.root.alike(path)
         if self._was(found):
             return found
-        paths = [each for (each,) in self.truth.read().execute("SELECT DISTINCT path FROM version")]
+        paths = [each for (each,) in self.version_store.read().execute("SELECT DISTINCT path FROM version")]
         return only(path, paths) or found
 
     def _was(self, path: str) -> bool:
         """Whether a path is there, or has a history."""
         if self.root.there(path):
             return True
-        return self.truth.read().execute("SELECT 1 FROM version WHERE path = ?", (path,)).fetchone() is not None
+        return self.version_store.read().execute("SELECT 1 FROM version WHERE path = ?", (path,)).fetchone() is not None
 
     # --- what is there
 
@@ -148,7 +147,7 @@ class Files:
     def append(self, path: str, data: bytes) -> Version:
         """Add bytes at a file's end, or make the file."""
         real = self._unsealed(self.root.alike(path))
-        with self.truth.locked():
+        with self.version_store.locked():
             self._changes.recover()
             for last in (*[False] * (TRIES - 1), True):
                 head = self.head(real)
@@ -168,14 +167,14 @@ class Files:
 
     def move(self, path: str, target: str) -> Version | None:
         """Rename a file, with its history, or a directory and all in it, to a target that is not there."""
-        with self.truth.locked():
+        with self.version_store.locked():
             source = self._unsealed(self.root.alike(path), follow=False)
             mode = self.root.info(source).st_mode
             goal = self._unsealed(target, "target", follow=False, directory=stat.S_ISDIR(mode))
             if stat.S_ISREG(mode):
                 return self.transaction([Rename(source, goal)])[-1]
             self._refuse_executed_below(source, goal)
-            leases.refuse(self.truth.read(), [source, goal], self.author, self._clock())
+            leases.refuse(self.version_store.read(), [source, goal], self.author, self._clock())
             self.scan([source])
             known = {f"{goal}{head.path.removeprefix(source)}" for head in self.heads(source)}
             known |= {str(each) for path in known for each in PurePosixPath(path).parents}
@@ -201,11 +200,11 @@ class Files:
 
     def delete(self, path: str, if_version: int | None = None) -> Version | None:
         """Remove a file (its history stays), a symbolic link or an empty directory."""
-        with self.truth.locked():
+        with self.version_store.locked():
             source = self._unsealed(self.root.alike(path), follow=False)
             if stat.S_ISREG(self.root.info(source).st_mode):
                 return self.transaction([Drop(source, if_version)])[0]
-            leases.refuse(self.truth.read(), [source], self.author, self._clock())
+            leases.refuse(self.version_store.read(), [source], self.author, self._clock())
             self.root.delete(source)
             return None
 
@@ -213,12 +212,12 @@ class Files:
         """Make all changes or none, whatever happens meanwhile. Raises what the first that cannot be would raise."""
         if not changes:
             return ()
-        with self.truth.locked():
+        with self.version_store.locked():
             self._changes.recover()
             # Here, for a file that is just being moved has two names.
             changes = [self._resolved(change) for change in changes]
             touched = [path for change in changes for path in paths(change)]
-            leases.refuse(self.truth.read(), touched, self.author, self._clock())
+            leases.refuse(self.version_store.read(), touched, self.author, self._clock())
             versions = self._make(changes, touched)
         self.on_change()
         return versions
@@ -241,13 +240,13 @@ class Files:
 
     def history(self, path: str, limit: int | None = None) -> tuple[Version, ...]:
         """A file's versions, newest first, deleted or not. Raises NotFound for a path that never had one."""
-        return ledger.history(self.truth.read(), self._real(self.alike(path)), limit)
+        return rows.history(self.version_store.read(), self._real(self.alike(path)), limit)
 
     def version(self, path: str, at: At | None = None) -> Version:
         """The version at a point of a file's history; the last one for None."""
         if at is None:
             return self.history(path, 1)[0]
-        return ledger.at(self.truth.read(), self._real(self.alike(path)), at)
+        return rows.at(self.version_store.read(), self._real(self.alike(path)), at)
 
     def show(self, path: str, at: At | None = None) -> bytes:
         """The bytes that a file had. Raises NotFound where it was deleted, or the bytes are not kept."""
@@ -270,7 +269,7 @@ class Files:
 
     def rollback(self, path: str, at: At) -> Version:
         """Give a file the bytes that it had, as a new version: exact, and can itself be taken back."""
-        with self.truth.locked():
+        with self.version_store.locked():
             target = self.version(path, at)
             note = f"to version {target.number}"
             real = self._unsealed(self.alike(path))
@@ -292,9 +291,9 @@ class Files:
         """
         if run is None and agent is None:
             raise BadRequest("say whose changes to undo: a run, an agent, or both", "run")
-        with self.truth.locked():
+        with self.version_store.locked():
             self.scan()
-            undone, changes = plan(self.truth.read(), self._bytes, run, agent, sees)
+            undone, changes = plan(self.version_store.read(), self._bytes, run, agent, sees)
             blocked = {change.path: why for change in changes if (why := self._in_the_way(change))}
             undone = tuple(
                 Undone(each.path, kept=blocked[each.path]) if each.path in blocked else each for each in undone
@@ -317,13 +316,13 @@ class Files:
         self.scan()
         below = [self._real(self.alike(path)) for path in paths] or ["."]
         wanted = [head for path in below for head in self.heads(path) if sees(head.path)]
-        with self.truth.locked(), self.truth.transaction() as connection:
+        with self.version_store.locked(), self.version_store.transaction() as connection:
             connection.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?)", [(name, head.seq) for head in wanted])
         return len(wanted)
 
     def untag(self, name: str, sees: Callable[[str], bool] = lambda _: True) -> int:
         """Forget a tag of the files that `sees` says yes of; returns how many versions had it. Raises NotFound."""
-        with self.truth.locked(), self.truth.transaction() as connection:
+        with self.version_store.locked(), self.version_store.transaction() as connection:
             gone = [(name, seq) for tag, seq, path in self._tagged(connection) if tag == name and sees(path)]
             connection.executemany("DELETE FROM tag WHERE name = ? AND seq = ?", gone)
         if not gone:
@@ -333,22 +332,22 @@ class Files:
 
     def tags(self, sees: Callable[[str], bool] = lambda _: True) -> dict[str, int]:
         """Each tag and how many versions have it, of files that `sees` says yes of."""
-        return dict(Counter(name for name, _, path in self._tagged(self.truth.read()) if sees(path)))
+        return dict(Counter(name for name, _, path in self._tagged(self.version_store.read()) if sees(path)))
 
     # --- keeping
 
     def prune(self, retention: Retention) -> Pruned:
         """Forget old versions, but none that is a file's last, tagged, shared, or needed to undo a run."""
-        with self.truth.locked():
+        with self.version_store.locked():
             self._changes.recover()
             self.root.sweep()
-            return keep.prune(self.truth, self.blobs, retention, self._clock())
+            return keep.prune(self.version_store, self.blobs, retention, self._clock())
 
     def gc(self) -> int:
         """Free what no version needs any more; returns bytes."""
-        with self.truth.locked():
+        with self.version_store.locked():
             self._changes.recover()
-            return self.root.sweep() + keep.gc(self.truth, self.blobs)
+            return self.root.sweep() + keep.gc(self.version_store, self.blobs)
 
     def purge(self, path: str, confirm: str) -> int:
         """Delete a file and all that it ever held here, for good; `confirm` is the path again. How many versions went.
@@ -358,32 +357,32 @@ class Files:
         real = self._real(self.alike(path), follow=False)
         if confirm != path:
             raise BadRequest(f"purging {path} cannot be taken back; confirm it with the path itself", "confirm")
-        with self.truth.locked():
+        with self.version_store.locked():
             if self.head(real) is not None:
                 self.transaction([Drop(real, note="purge")])
-            elif not self.truth.read().execute("SELECT 1 FROM version WHERE path = ?", (real,)).fetchone():
+            elif not self.version_store.read().execute("SELECT 1 FROM version WHERE path = ?", (real,)).fetchone():
                 raise NotFound(f"{path} has no history to purge", field="path")
-            gone = keep.purge(self.truth, self.blobs, real)
+            gone = keep.purge(self.version_store, self.blobs, real)
         self.on_change()
         return gone
 
     def fsck(self) -> fsck.CheckReport:
         """Read everything and say what is wrong."""
-        with self.truth.locked():
+        with self.version_store.locked():
             self._changes.recover()
-            return fsck.check(self.root, self.truth, self.blobs, self._max_kept)
+            return fsck.check(self.root, self.version_store, self.blobs, self._max_kept)
 
     # --- locks
 
     def lock(self, path: str, ttl_s: float, token: str | None = None) -> Lease:
         """Keep others from changing a path, or what is below it, for so long; with its token a lock is made longer."""
         real = self._real(self.alike(path))
-        with self.truth.locked(), self.truth.transaction() as connection:
+        with self.version_store.locked(), self.version_store.transaction() as connection:
             return leases.acquire(connection, real, self.author, ttl_s, self._clock(), token)
 
     def unlock(self, token: str) -> str | None:
         """End a lock; the path that it was on, None for one that is over."""
-        with self.truth.locked(), self.truth.transaction() as connection:
+        with self.version_store.locked(), self.version_store.transaction() as connection:
             return leases.release(connection, token, self._clock())
 
     # --- what others did, and what follows
@@ -404,45 +403,47 @@ class Files:
 
     def heads(self, below: str = ".") -> builtins.list[Head]:
         """The recorded states of the files below a directory, or of one file."""
-        return ledger.heads(self.truth.read(), below)
+        return rows.heads(self.version_store.read(), below)
 
     def head(self, path: str) -> Head | None:
         """The recorded state of one file, None where there is none."""
-        return ledger.head(self.truth.read(), path)
+        return rows.head(self.version_store.read(), path)
 
     def heads_of(self, paths: Sequence[str]) -> dict[str, Head]:
         """The recorded states of these files, without those that are not there."""
-        return ledger.heads_of(self.truth.read(), paths)
+        return rows.heads_of(self.version_store.read(), paths)
 
     def by_seq(self, seq: int) -> Version:
         """The version of this seq. Raises NotFound."""
-        row = self.truth.read().execute(f"SELECT {ledger.COLUMNS} FROM version WHERE seq = ?", (seq,)).fetchone()
+        row = self.version_store.read().execute(f"SELECT {rows.COLUMNS} FROM version WHERE seq = ?", (seq,)).fetchone()
         if row is None:
             raise NotFound(f"there is no version of seq {seq}; it was pruned", field="seq")
-        return ledger.version(row)
+        return rows.version(row)
 
     def tagged(self, names: Sequence[str]) -> builtins.list[int]:
         """The seqs of the versions that have any of these tags."""
         marks = ", ".join("?" * len(names))
-        return [seq for (seq,) in self.truth.read().execute(f"SELECT seq FROM tag WHERE name IN ({marks})", names)]
+        return [
+            seq for (seq,) in self.version_store.read().execute(f"SELECT seq FROM tag WHERE name IN ({marks})", names)
+        ]
 
     def changes_since(self, seq: int, limit: int = 1000) -> builtins.list[Version]:
         """The versions after `seq`, in order."""
-        rows = self.truth.read().execute(
-            f"SELECT {ledger.COLUMNS} FROM version WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)
+        records = self.version_store.read().execute(
+            f"SELECT {rows.COLUMNS} FROM version WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)
         )
-        return [ledger.version(row) for row in rows]
+        return [rows.version(row) for row in records]
 
     def last_seq(self, ever: bool = False) -> int:
         """The seq of the last version, 0 for none; `ever` counts those that were pruned."""
         if ever:
-            row = self.truth.read().execute("SELECT seq FROM sqlite_sequence WHERE name = 'version'").fetchone()
+            row = self.version_store.read().execute("SELECT seq FROM sqlite_sequence WHERE name = 'version'").fetchone()
             return int(row[0]) if row else 0
-        return int(self.truth.read().execute("SELECT coalesce(max(seq), 0) FROM version").fetchone()[0])
+        return int(self.version_store.read().execute("SELECT coalesce(max(seq), 0) FROM version").fetchone()[0])
 
     def content(self, sha256: str) -> bytes:
         """Kept bytes by their SHA-256 in hex. Raises NotFound where they are not kept."""
-        return self.blobs.get(self.truth.read(), bytes.fromhex(sha256))
+        return self.blobs.get(self.version_store.read(), bytes.fromhex(sha256))
 
     # --- parts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aios_storage.disk.root import Root
-from aios_storage.versions import rows as ledger
+from aios_storage.versions import rows
 from aios_storage.versions.blobs import Blobs
 from aios_storage.versions.version_store import VersionStore
 from aios_syscalls.errors import AiosError
@@ -27,10 +27,10 @@ class CheckReport:
         return not self.problems
 
 
-def check(root: Root, truth: VersionStore, blobs: Blobs, max_kept: int) -> CheckReport:
+def check(root: Root, version_store: VersionStore, blobs: Blobs, max_kept: int) -> CheckReport:
     """Read everything. The caller holds the writers' lock."""
-    connection = truth.read()
-    problems = truth.check()
+    connection = version_store.read()
+    problems = version_store.check()
     count = 0
     for (key,) in connection.execute("SELECT sha256 FROM blob").fetchall():
         count += 1
@@ -50,7 +50,7 @@ def check(root: Root, truth: VersionStore, blobs: Blobs, max_kept: int) -> Check
     )
     problems += [f"what came before version {number} of {path} is missing" for path, number in orphans]
     outside = []
-    heads = ledger.heads(connection)
+    heads = rows.heads(connection)
     for head in heads:
         row = connection.execute("SELECT max(seq) FROM version WHERE path = ?", (head.path,)).fetchone()
         last = connection.execute("SELECT sha256 FROM version WHERE seq = ?", (head.seq,)).fetchone()

@@ -9,7 +9,7 @@ from aios_storage.disk.path import is_protected
 from aios_storage.versions.wildmatch import IgnoreRules
 
 NAMES = (".gitignore", ".aiosignore")
-MOST = 1024 * 1024
+MAX_IGNORE_BYTES = 1024 * 1024
 """Bytes of an ignore file that are read."""
 
 
@@ -42,7 +42,7 @@ class Ignore:
         if base not in self._rules:
             lines: list[str] = []
             for name in NAMES:
-                data = self._read(f"{base}/{name}" if base else name, MOST)
+                data = self._read(f"{base}/{name}" if base else name, MAX_IGNORE_BYTES)
                 lines += (data or b"").decode("utf-8-sig", "replace").split("\n")
             self._rules[base] = IgnoreRules(lines) if any(map(str.strip, lines)) else None
         return self._rules[base]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from aios_storage.disk.failpoint import reach
-from aios_storage.versions import rows as ledger
+from aios_storage.versions import rows
 from aios_storage.versions.blobs import Blobs
 from aios_storage.versions.version_store import VersionStore
 from aios_syscalls.errors import StorageFailed
@@ -37,49 +37,49 @@ class Pruned:
     bytes: int
 
 
-def prune(truth: VersionStore, blobs: Blobs, retention: Retention, now: float) -> Pruned:
+def prune(version_store: VersionStore, blobs: Blobs, retention: Retention, now: float) -> Pruned:
     """Forget versions; the caller holds the writers' lock."""
-    before = stored(truth.read())
+    before = stored(version_store.read())
     gone = 0
-    for seqs in (_by_count(truth.read(), retention), _by_age(truth.read(), retention, now)):
-        gone += _forget(truth, seqs)
-    gc(truth, blobs)
-    while retention.bytes is not None and stored(truth.read()) > retention.bytes:
-        oldest = _free(truth.read(), "1 ORDER BY version.seq LIMIT ?", (BATCH,))
+    for seqs in (_by_count(version_store.read(), retention), _by_age(version_store.read(), retention, now)):
+        gone += _forget(version_store, seqs)
+    gc(version_store, blobs)
+    while retention.bytes is not None and stored(version_store.read()) > retention.bytes:
+        oldest = _free(version_store.read(), "1 ORDER BY version.seq LIMIT ?", (BATCH,))
         if not oldest:
             break
         # In small steps: what is shared with later versions frees nothing.
-        gone += _forget(truth, oldest[: max(1, len(oldest) // 8)])
-        gc(truth, blobs)
-    return Pruned(gone, before - stored(truth.read()))
+        gone += _forget(version_store, oldest[: max(1, len(oldest) // 8)])
+        gc(version_store, blobs)
+    return Pruned(gone, before - stored(version_store.read()))
 
 
-def gc(truth: VersionStore, blobs: Blobs) -> int:
+def gc(version_store: VersionStore, blobs: Blobs) -> int:
     """Drop bytes that no version has; returns how many went. The caller holds the writers' lock."""
-    before = stored(truth.read())
+    before = stored(version_store.read())
     unused = (
         "SELECT sha256 FROM blob WHERE NOT EXISTS (SELECT 1 FROM version WHERE version.sha256 = blob.sha256) LIMIT ?"
     )
-    while keys := [key for (key,) in truth.read().execute(unused, (BATCH,))]:
-        with truth.transaction() as connection:
+    while keys := [key for (key,) in version_store.read().execute(unused, (BATCH,))]:
+        with version_store.transaction() as connection:
             blobs.drop(connection, keys)
         reach("gc")
-    return before - stored(truth.read()) + blobs.sweep(truth.read())
+    return before - stored(version_store.read()) + blobs.sweep(version_store.read())
 
 
-def purge(truth: VersionStore, blobs: Blobs, path: str) -> int:
+def purge(version_store: VersionStore, blobs: Blobs, path: str) -> int:
     """Forget all that a path ever held, so that not a byte of it is left in the store; returns how many versions went.
 
     The caller holds the writers' lock, and has removed the file.
     """
-    connection = truth.read()
+    connection = version_store.read()
     connection.execute("PRAGMA secure_delete = ON")
     # The file's own line, which moves may have brought from other paths, and whatever else was at this one.
-    line = [each.seq for each in ledger.history(connection, path)]
+    line = [each.seq for each in rows.history(connection, path)]
     here = [seq for (seq,) in connection.execute("SELECT seq FROM version WHERE path = ?", (path,))]
     heads = {seq for (seq,) in connection.execute("SELECT seq FROM head")}
     seqs = sorted({*line, *here} - heads)
-    with truth.transaction():
+    with version_store.transaction():
         connection.execute(f"INSERT OR REPLACE INTO meta VALUES ('{PURGING}', ?)", (str(len(seqs)),))
         _delete(connection, seqs)
         connection.execute("UPDATE version SET note = '' WHERE note = ?", (f"to {path}",))
@@ -88,31 +88,31 @@ def purge(truth: VersionStore, blobs: Blobs, path: str) -> int:
         connection.execute("DELETE FROM head WHERE path = ?", (path,))
         connection.execute("DELETE FROM lease WHERE path = ?", (path,))
     reach("purge")
-    if not finish(truth, blobs):
+    if not finish(version_store, blobs):
         raise StorageFailed(
-            f"{truth.path} is being read, so what was purged may still be in its log: it goes when this root is opened "
-            "next, or with the next purge"
+            f"{version_store.path} is being read, so what was purged may still be in its log: it goes when this root "
+            "is opened next, or with the next purge"
         )
     return len(seqs)
 
 
-def finish(truth: VersionStore, blobs: Blobs) -> bool:
+def finish(version_store: VersionStore, blobs: Blobs) -> bool:
     """See a purge through that has forgotten versions, and may have been cut off then. The caller holds the lock.
 
     False while a reader keeps old pages alive.
     """
-    connection = truth.read()
+    connection = version_store.read()
     if connection.execute("SELECT 1 FROM meta WHERE key = ?", (PURGING,)).fetchone() is None:
         return True
     connection.execute("PRAGMA secure_delete = ON")
-    gc(truth, blobs)
+    gc(version_store, blobs)
     # Deleted rows leave their bytes in free pages and in the log.
     connection.execute("VACUUM")
     reach("purge-vacuum")
     (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if busy:
         return False
-    with truth.transaction() as connection:
+    with version_store.transaction() as connection:
         connection.execute("DELETE FROM meta WHERE key = ?", (PURGING,))
     return True
 
@@ -141,7 +141,7 @@ def _by_age(connection: sqlite3.Connection, retention: Retention, now: float) ->
 
 def _free(connection: sqlite3.Connection, condition: str, parameters: tuple[float, ...]) -> list[int]:
     """The seqs of the versions that may go and meet a condition."""
-    rows = connection.execute(
+    records = connection.execute(
         "SELECT version.seq FROM version WHERE NOT EXISTS (SELECT 1 FROM head WHERE head.seq = version.seq) "
         "AND NOT EXISTS (SELECT 1 FROM tag WHERE tag.seq = version.seq) "
         "AND NOT EXISTS (SELECT 1 FROM share WHERE share.seq = version.seq) "
@@ -149,7 +149,7 @@ def _free(connection: sqlite3.Connection, condition: str, parameters: tuple[floa
         f"AND {condition}",
         parameters,
     )
-    free = {seq for (seq,) in rows}
+    free = {seq for (seq,) in records}
     # Where a deletion is the last that happened to a path, it goes with the path's last other version, or not before.
     deletions = connection.execute(
         "SELECT seq, path FROM version WHERE sha256 IS NULL AND seq IN (SELECT max(seq) FROM version GROUP BY path)"
@@ -162,9 +162,9 @@ def _free(connection: sqlite3.Connection, condition: str, parameters: tuple[floa
     return sorted(free)
 
 
-def _forget(truth: VersionStore, seqs: list[int]) -> int:
+def _forget(version_store: VersionStore, seqs: list[int]) -> int:
     for at in range(0, len(seqs), BATCH):
-        with truth.transaction() as connection:
+        with version_store.transaction() as connection:
             _delete(connection, seqs[at : at + BATCH])
             reach("prune")
     return len(seqs)

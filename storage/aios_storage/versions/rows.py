@@ -46,7 +46,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class FileStamp:
     """How a file looks, for its head."""
 
     size: int
@@ -55,7 +55,7 @@ class Look:
     sure: bool = False
 
     @classmethod
-    def of(cls, info: os.stat_result, sure: bool = False) -> Look:
+    def of(cls, info: os.stat_result, sure: bool = False) -> FileStamp:
         """From what the operating system says."""
         return cls(info.st_size, info.st_mtime_ns, info.st_ino, sure)
 
@@ -72,7 +72,7 @@ def record(
     path: str,
     op: Op,
     sha256: bytes | None,
-    look: Look | None,
+    stamp: FileStamp | None,
     author: Author,
     time: float,
     *,
@@ -85,30 +85,30 @@ def record(
         (parent,) = connection.execute("SELECT max(seq) FROM version WHERE path = ?", (path,)).fetchone()
     row = connection.execute("SELECT number FROM version WHERE seq = ?", (parent,)).fetchone()
     number = row[0] + 1 if row else 1
-    size = look.size if look else 0
+    size = stamp.size if stamp else 0
     who = (author.name, author.run, author.pid, author.call)
     cursor = connection.execute(
         f"INSERT INTO version ({COLUMNS}) VALUES (NULL, {', '.join('?' * 13)})",
         (path, number, op, sha256, size, time, *who, parent, source, note),
     )
     seq = int(cursor.lastrowid or 0)
-    if sha256 is None or look is None:
+    if sha256 is None or stamp is None:
         connection.execute("DELETE FROM head WHERE path = ?", (path,))
     else:
         connection.execute(
             "INSERT OR REPLACE INTO head (path, seq, sha256, size, mtime_ns, inode, sure) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (path, seq, sha256, look.size, look.mtime_ns, look.inode, look.sure),
+            (path, seq, sha256, stamp.size, stamp.mtime_ns, stamp.inode, stamp.sure),
         )
     digest = None if sha256 is None else sha256.hex()
     return Version(seq, path, number, op, digest, size, time, author, parent, source, note)
 
 
 def move(
-    connection: sqlite3.Connection, head: Head, target: str, look: Look, author: Author, time: float
+    connection: sqlite3.Connection, head: Head, target: str, stamp: FileStamp, author: Author, time: float
 ) -> tuple[Version, Version]:
     """A file has another path from now on, to which its history belongs."""
     gone = record(connection, head.path, "move", None, None, author, time, note=f"to {target}")
-    come = record(connection, target, "move", head.sha256, look, author, time, parent=head.seq, source=head.path)
+    come = record(connection, target, "move", head.sha256, stamp, author, time, parent=head.seq, source=head.path)
     return gone, come
 
 
@@ -143,11 +143,11 @@ def _head(row: Sequence[Any]) -> Head:
     return Head(path, seq, sha256, size, mtime_ns, inode, bool(sure))
 
 
-def look_again(connection: sqlite3.Connection, path: str, look: Look) -> None:
+def restamp(connection: sqlite3.Connection, path: str, stamp: FileStamp) -> None:
     """Note how a file looks whose bytes are those of its head."""
     connection.execute(
         "UPDATE head SET mtime_ns = ?, inode = ?, sure = ? WHERE path = ?",
-        (look.mtime_ns, look.inode, look.sure, path),
+        (stamp.mtime_ns, stamp.inode, stamp.sure, path),
     )
 
 

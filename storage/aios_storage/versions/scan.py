@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from aios_storage.disk.failpoint import reach
 from aios_storage.disk.path import is_protected
 from aios_storage.disk.root import Root
-from aios_storage.versions import rows as ledger
+from aios_storage.versions import rows
 from aios_storage.versions.blobs import Blobs
-from aios_storage.versions.rows import Head, Look
+from aios_storage.versions.rows import FileStamp, Head
 from aios_storage.versions.stable_read import steady
 from aios_storage.versions.version import EXTERNAL, Author
 from aios_storage.versions.version_store import VersionStore
@@ -24,7 +24,7 @@ Origin = tuple[int, bytes]
 """An inode and the SHA-256 of its bytes."""
 BATCH, BATCH_BYTES = 200, 32 * 1024 * 1024
 """Files recorded in one transaction, and the bytes after which it takes no more: they are in memory till then."""
-MOST = 16 * 2**30
+MAX_SCANNED_BYTES = 16 * 2**30
 """Bytes of a file above which it is not looked into: to hash so many takes half a minute, in which nobody can write."""
 
 
@@ -50,20 +50,20 @@ class Found:
     path: str
     sha256: bytes
     data: bytes | None
-    look: Look
+    stamp: FileStamp
     head: Head | None
 
 
 class Scanner:
     """Compares the disk with the heads, and records differences a batch at a time, so that writers need not wait."""
 
-    def __init__(self, root: Root, truth: VersionStore, blobs: Blobs, max_kept: int) -> None:
-        self._root, self._truth, self._blobs, self._max_kept = root, truth, blobs, max_kept
+    def __init__(self, root: Root, version_store: VersionStore, blobs: Blobs, max_kept: int) -> None:
+        self._root, self._version_store, self._blobs, self._max_kept = root, version_store, blobs, max_kept
 
     def scan(self, below: Sequence[str], skip: Skip, time: float, author: Author = EXTERNAL) -> Scanned:
         """Look at every file at or below these paths; what differs is this author's doing."""
         scanned = Scanned()
-        heads = {head.path: head for path in below for head in ledger.heads(self._truth.read(), path)}
+        heads = {head.path: head for path in below for head in rows.heads(self._version_store.read(), path)}
         changed: list[str] = []
         new: list[str] = []
         sizes: dict[str, int] = {}
@@ -94,7 +94,7 @@ class Scanner:
         Raises Denied for a file that cannot be read: what is in it could not be kept.
         """
         scanned = Scanned()
-        heads = [head for path in paths if (head := ledger.head(self._truth.read(), path))]
+        heads = [head for path in paths if (head := rows.head(self._version_store.read(), path))]
         self._notice(paths, {}, time, EXTERNAL, scanned)
         self._remove([head for head in heads if not self._there(head.path)], time, EXTERNAL, scanned)
         for path, why in scanned.skipped:
@@ -106,22 +106,22 @@ class Scanner:
         self, paths: Sequence[str], origins: Mapping[Origin, Head], time: float, author: Author, scanned: Scanned
     ) -> None:
         """Record files that differ from their heads; one that has the inode and bytes of a file gone was moved."""
-        with self._truth.locked():
-            connection = self._truth.read()
-            found = [each for path in paths if (each := self._look(path, ledger.head(connection, path), scanned))]
+        with self._version_store.locked():
+            connection = self._version_store.read()
+            found = [each for path in paths if (each := self._look(path, rows.head(connection, path), scanned))]
             if not found:
                 return
-            with self._truth.transaction():
+            with self._version_store.transaction():
                 for each in found:
-                    origin = origins.get((each.look.inode, each.sha256)) if each.head is None else None
-                    if origin is not None and origin == ledger.head(connection, origin.path):
-                        ledger.move(connection, origin, each.path, each.look, author, time)
+                    origin = origins.get((each.stamp.inode, each.sha256)) if each.head is None else None
+                    if origin is not None and origin == rows.head(connection, origin.path):
+                        rows.move(connection, origin, each.path, each.stamp, author, time)
                         scanned.moved += 1
                         continue
                     if each.data is not None:
                         base = each.head.sha256 if each.head else None
                         self._blobs.put(connection, each.data, base, self._max_kept)
-                    ledger.record(connection, each.path, "external", each.sha256, each.look, author, time)
+                    rows.record(connection, each.path, "external", each.sha256, each.stamp, author, time)
                     scanned.changed += 1
                 reach("scanned")
 
@@ -129,12 +129,12 @@ class Scanner:
         """Record that files are gone."""
         if not gone:
             return
-        with self._truth.locked():
-            connection = self._truth.read()
-            left = [head for head in gone if head == ledger.head(connection, head.path) and not self._there(head.path)]
-            with self._truth.transaction():
+        with self._version_store.locked():
+            connection = self._version_store.read()
+            left = [head for head in gone if head == rows.head(connection, head.path) and not self._there(head.path)]
+            with self._version_store.transaction():
                 for head in left:
-                    ledger.record(connection, head.path, "external", None, None, author, time, note="removed")
+                    rows.record(connection, head.path, "external", None, None, author, time, note="removed")
                 scanned.removed += len(left)
 
     def _look(self, path: str, head: Head | None, scanned: Scanned) -> Found | None:
@@ -144,20 +144,20 @@ class Scanner:
                 if head is not None and head.sure and head.looks_like(os.fstat(fd)):
                     scanned.unchanged += 1
                     return None
-                if os.fstat(fd).st_size > MOST:
-                    scanned.leave(path, f"larger than {MOST // 2**30} GiB")
+                if os.fstat(fd).st_size > MAX_SCANNED_BYTES:
+                    scanned.leave(path, f"larger than {MAX_SCANNED_BYTES // 2**30} GiB")
                     return None
-                sha256, data, look = steady(fd, self._max_kept)
+                sha256, data, stamp = steady(fd, self._max_kept)
         except NotFound:
             return None
         except AiosError as error:
             scanned.leave(path, error.message)
             return None
         if head is None or head.sha256 != sha256:
-            return Found(path, sha256, data, look, head)
+            return Found(path, sha256, data, stamp, head)
         scanned.unchanged += 1
-        with self._truth.transaction(durable=False) as connection:
-            ledger.look_again(connection, path, look)
+        with self._version_store.transaction(durable=False) as connection:
+            rows.restamp(connection, path, stamp)
         return None
 
     def _there(self, path: str) -> bool:

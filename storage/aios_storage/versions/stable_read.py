@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from aios_storage.disk import directory
-from aios_storage.versions.rows import Look
+from aios_storage.versions.rows import FileStamp
 
 PIECE = 1024 * 1024
 TRIES = 5
@@ -26,7 +26,7 @@ def digest(fd: int) -> bytes:
     return state.digest()
 
 
-def steady(fd: int, most: int, pause: Callable[[float], None] = time.sleep) -> tuple[bytes, bytes | None, Look]:
+def steady(fd: int, most: int, pause: Callable[[float], None] = time.sleep) -> tuple[bytes, bytes | None, FileStamp]:
     """A file's SHA-256, its bytes unless they are more than `most`, and how it looked all the while.
 
     A file that goes on changing is taken as it was read last, and counts as not surely recorded.
@@ -36,10 +36,10 @@ def steady(fd: int, most: int, pause: Callable[[float], None] = time.sleep) -> t
         data = directory.read(fd, 0, before.st_size + 1) if before.st_size <= most else None
         key = digest(fd) if data is None else hashlib.sha256(data).digest()
         after = os.fstat(fd)
-        same = Look.of(before) == Look.of(after) and (data is None or len(data) == after.st_size)
+        same = FileStamp.of(before) == FileStamp.of(after) and (data is None or len(data) == after.st_size)
         if same or last:
             sure = same and time.time_ns() - after.st_mtime_ns > RACY_NS
             size = after.st_size if data is None else len(data)
-            return key, data, Look(size, after.st_mtime_ns, after.st_ino, sure)
+            return key, data, FileStamp(size, after.st_mtime_ns, after.st_ino, sure)
         pause(0.01)
     raise AssertionError("unreachable")

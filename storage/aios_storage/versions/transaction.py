@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from aios_storage.disk.failpoint import reach
 from aios_storage.disk.path import TEMPORARY, refuse_protected, split
 from aios_storage.disk.root import Root, Staged
-from aios_storage.versions import rows as ledger
+from aios_storage.versions import rows
 from aios_storage.versions.blobs import Blobs
-from aios_storage.versions.rows import Head, Look
+from aios_storage.versions.rows import FileStamp, Head
 from aios_storage.versions.stable_read import digest
 from aios_storage.versions.version import Author, Op, Version
 from aios_storage.versions.version_store import VersionStore
@@ -81,8 +81,8 @@ class Overtaken(Exception):
 class Changes:
     """Makes changes below a root. The caller holds the writers' lock and has noticed what others did."""
 
-    def __init__(self, root: Root, truth: VersionStore, blobs: Blobs, max_kept: int) -> None:
-        self._root, self._truth, self._blobs, self._max_kept = root, truth, blobs, max_kept
+    def __init__(self, root: Root, version_store: VersionStore, blobs: Blobs, max_kept: int) -> None:
+        self._root, self._version_store, self._blobs, self._max_kept = root, version_store, blobs, max_kept
 
     def make(self, changes: Sequence[Change], author: Author, time: float) -> tuple[Version, ...]:
         """Make all changes or none. Raises Conflict, NotFound, Exists, what the disk says, or Overtaken."""
@@ -92,7 +92,7 @@ class Changes:
         with ExitStack() as stack:
             ready = [self._prepare(change, stack) for change in changes]
             reach("staged")
-            with self._truth.transaction() as connection:
+            with self._version_store.transaction() as connection:
                 versions = tuple(v for each in ready for v in self._record(connection, each, author, time))
                 for each in ready:
                     self._expect_still(each)
@@ -107,24 +107,24 @@ class Changes:
                 raise
             reach("placed")
         # Where there is no room even for this, the next writer finds all done and has nothing to finish.
-        with suppress(StorageFailed), self._truth.transaction(durable=False) as connection:
+        with suppress(StorageFailed), self._version_store.transaction(durable=False) as connection:
             connection.execute("DELETE FROM pending")
         return versions
 
     def recover(self) -> None:
         """Finish the changes that a crash has left half made."""
-        rows = self._truth.read().execute(PENDING).fetchall()
-        if not rows:
+        records = self._version_store.read().execute(PENDING).fetchall()
+        if not records:
             return
-        for path, sha256, temporary, was in rows:
+        for path, sha256, temporary, was in records:
             if _believable(path, sha256, temporary):
                 self._finish(path, sha256, temporary, was)
             reach("recovering")
-        with self._truth.transaction() as connection:
+        with self._version_store.transaction() as connection:
             connection.execute("DELETE FROM pending")
 
     def _prepare(self, change: Change, stack: ExitStack) -> Ready:
-        head = ledger.head(self._truth.read(), change.path)
+        head = rows.head(self._version_store.read(), change.path)
         if isinstance(change, Put | Drop) and change.if_version is not None:
             self._expect(change.path, change.if_version, head)
         match change:
@@ -149,7 +149,7 @@ class Changes:
     def _expect(self, path: str, wanted: int, head: Head | None) -> None:
         number = 0
         if head is not None:
-            row = self._truth.read().execute("SELECT number FROM version WHERE seq = ?", (head.seq,)).fetchone()
+            row = self._version_store.read().execute("SELECT number FROM version WHERE seq = ?", (head.seq,)).fetchone()
             number = row[0]
         if number == wanted:
             return
@@ -168,17 +168,17 @@ class Changes:
                 assert ready.staged is not None
                 key = self._keep(connection, data, was, path)
                 self._pend(connection, path, key, ready.staged.temporary_path, was)
-                look = Look.of(ready.staged.info)
-                return [ledger.record(connection, path, op, key, look, author, time, source=source, note=note)]
+                stamp = FileStamp.of(ready.staged.info)
+                return [rows.record(connection, path, op, key, stamp, author, time, source=source, note=note)]
             case Drop(path=path, op=op, note=note):
                 self._pend(connection, path, None, None, was)
-                return [ledger.record(connection, path, op, None, None, author, time, note=note)]
+                return [rows.record(connection, path, op, None, None, author, time, note=note)]
             case Rename(path=path, target=target):
                 assert head is not None
                 self._pend(connection, target, head.sha256, path, None)
                 self._pend(connection, path, None, None, was)
-                look = Look(head.size, head.mtime_ns, head.inode, head.sure)
-                return list(ledger.move(connection, head, target, look, author, time))
+                stamp = FileStamp(head.size, head.mtime_ns, head.inode, head.sure)
+                return list(rows.move(connection, head, target, stamp, author, time))
 
     def _keep(self, connection: sqlite3.Connection, data: bytes, was: bytes | None, path: str) -> bytes:
         """Keep bytes; a file that is new to its path may be like what last was there."""
@@ -206,7 +206,7 @@ class Changes:
 
     def _revert(self, ready: Sequence[Ready], versions: Sequence[Version]) -> None:
         """Take back versions whose files could not be placed, and the files that could."""
-        with self._truth.transaction() as connection:
+        with self._version_store.transaction() as connection:
             connection.executemany("DELETE FROM version WHERE seq = ?", [(each.seq,) for each in versions])
             for each in ready:
                 for path in paths(each.change):
@@ -225,7 +225,7 @@ class Changes:
                     if each.staged is not None and self._looks(each.change.path, each.staged.info):
                         self._root.delete(each.change.path)
                 elif self._hash(each.change.path) != each.head.sha256:
-                    self._root.write(each.change.path, self._blobs.get(self._truth.read(), each.head.sha256))
+                    self._root.write(each.change.path, self._blobs.get(self._version_store.read(), each.head.sha256))
 
     def _finish(self, path: str, sha256: bytes | None, temporary: str | None, was: bytes | None) -> None:
         """Bring one file to where its version is, unless somebody changed it since: then that is a version too."""
@@ -240,10 +240,10 @@ class Changes:
             self._root.make_way(path)
             if temporary and self._hash(temporary) == sha256:
                 return self._root.adopt(temporary, path)
-            self._root.write(path, self._blobs.get(self._truth.read(), sha256))
+            self._root.write(path, self._blobs.get(self._version_store.read(), sha256))
 
     def _looks(self, path: str, info: os.stat_result) -> bool:
-        return Look.of(self._root.info(path)) == Look.of(info)
+        return FileStamp.of(self._root.info(path)) == FileStamp.of(info)
 
     def _hash(self, path: str) -> bytes | None:
         """The SHA-256 of a file; None where there is none."""

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from aios_storage.versions import rows as ledger
+from aios_storage.versions import rows
 from aios_storage.versions.transaction import Change, Drop, Put
 from aios_storage.versions.version import Version
 from aios_syscalls.errors import NotFound
@@ -34,17 +34,17 @@ def plan(
     undone: list[Undone] = []
     changes: list[Change] = []
     note = f"of {' in '.join(name for name in (agent, run) if name)}"
-    rows = connection.execute(
+    records = connection.execute(
         f"SELECT path, min(seq) FROM version WHERE {theirs} GROUP BY path ORDER BY path", (run, agent)
     ).fetchall()
-    for path, first in rows:
+    for path, first in records:
         if not sees(path):
             continue
         lines = connection.execute(
-            f"SELECT {ledger.COLUMNS} FROM version WHERE path = ? AND seq >= ? ORDER BY seq", (path, first)
+            f"SELECT {rows.COLUMNS} FROM version WHERE path = ? AND seq >= ? ORDER BY seq", (path, first)
         ).fetchall()
-        since = [ledger.version(row) for row in lines]
-        before, head = _before(connection, since[0]), ledger.head(connection, path)
+        since = [rows.version(row) for row in lines]
+        before, head = _before(connection, since[0]), rows.head(connection, path)
         was = None if before is None else before.sha256
         if was == (None if head is None else head.sha256.hex()):
             continue
@@ -71,7 +71,7 @@ def _by(version: Version, run: str | None, agent: str | None) -> bool:
 def _before(connection: sqlite3.Connection, version: Version) -> Version | None:
     """What was at the version's path before it."""
     row = connection.execute(
-        f"SELECT {ledger.COLUMNS} FROM version WHERE path = ? AND seq < ? ORDER BY seq DESC LIMIT 1",
+        f"SELECT {rows.COLUMNS} FROM version WHERE path = ? AND seq < ? ORDER BY seq DESC LIMIT 1",
         (version.path, version.seq),
     ).fetchone()
-    return None if row is None else ledger.version(row)
+    return None if row is None else rows.version(row)

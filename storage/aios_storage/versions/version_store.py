@@ -63,7 +63,7 @@ F = TypeVar("F", bound="Held")
 class Held(Protocol):
     """What holds a truth."""
 
-    truth: VersionStore
+    version_store: VersionStore
 
 
 def typed_errors(kind: type[F]) -> type[F]:
@@ -79,7 +79,7 @@ def _typed(method: Callable[P, T]) -> Callable[P, T]:
     @wraps(method)
     def told(*args: P.args, **kwargs: P.kwargs) -> T:
         held = cast(Held, args[0])
-        with held.truth.told():
+        with held.version_store.told():
             return method(*args, **kwargs)
 
     return told

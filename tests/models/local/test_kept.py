@@ -91,14 +91,14 @@ def test_what_is_said_to_be_kept_is_kept_and_no_more(
 
 
 def test_who_is_let_go_goes_before_who_was_used_longer_ago(make_engine: MakeEngine, llama: LlamaModel) -> None:
-    for let_go in (True, False):
+    for demoted in (True, False):
         talks = Talks(make_engine(2, 0, 0), llama)
         talks.turn(1)
         talks.turn(2)
-        if let_go:
-            talks.engine.let_go(2)
+        if demoted:
+            talks.engine.demote(2)
         talks.turn(3)
-        assert talks.turn(1) == (MORE if let_go else TOKENS + 2 * MORE)
+        assert talks.turn(1) == (MORE if demoted else TOKENS + 2 * MORE)
 
 
 def test_a_beginning_that_others_took_stays_with_who_has_it(make_engine: MakeEngine, llama: LlamaModel) -> None:
@@ -107,12 +107,12 @@ def test_a_beginning_that_others_took_stays_with_who_has_it(make_engine: MakeEng
     talks.turn(1, beginning)
     assert talks.turn(2, beginning) == TOKENS + MORE
     # The second has it as well, and then the second alone.
-    talks.engine.let_go(1)
+    talks.engine.demote(1)
     talks.turn(3)
-    talks.engine.let_go(2)
-    talks.engine.let_go(3)
+    talks.engine.demote(2)
+    talks.engine.demote(3)
     talks.turn(4)
-    talks.engine.let_go(4)
+    talks.engine.demote(4)
     assert talks.turn(5, beginning) == TOKENS + MORE
 
 
@@ -120,7 +120,7 @@ def test_what_was_let_go_and_comes_back_is_kept_like_all(make_engine: MakeEngine
     talks = Talks(make_engine(2, 0, 0), llama)
     talks.turn(1)
     talks.turn(2)
-    talks.engine.let_go(2)
+    talks.engine.demote(2)
     assert talks.turn(2) == MORE
     talks.turn(3)
     assert talks.turn(2) == MORE

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from aios.models.base import Caller
-from aios.models.local.supervisor import worker_supervisor as keeper
+from aios.models.local.supervisor import worker_supervisor
 from aios.models.local.supervisor.client import LocalModel, LocalSnapshot
 from aios_syscalls import BadRequest, Chat, ChatReply, KernelBug, Message, ModelFailed, Rank, Sampling
 
@@ -158,9 +158,9 @@ async def test_a_missing_seed_is_drawn_from_the_given_randomness(opened: Open) -
 async def test_a_worker_that_keeps_dying_is_left_alone_for_a_while(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper, "COOL_DOWN_S", 1.0)
+    monkeypatch.setattr(worker_supervisor, "COOL_DOWN_S", 1.0)
     async with opened() as model:
-        for _ in range(keeper.LIVES):
+        for _ in range(worker_supervisor.LIVES):
             with anyio.fail_after(20):
                 while model.pid is None:
                     await anyio.sleep(0.01)
@@ -218,10 +218,10 @@ async def test_the_worker_hears_whose_contexts_may_go(opened: Open) -> None:
             reply = await model.generate(chat, None, None, ignore, Caller(pid))
             return int(reply.usage.cached_tokens)
 
-        model.let_go(9)
+        model.demote(9)
         await turn(1)
         await turn(2)
-        model.let_go(2)
+        model.demote(2)
         await turn(3)
         assert await turn(1) > 60
-    model.let_go(1)
+    model.demote(1)

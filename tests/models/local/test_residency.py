@@ -28,7 +28,7 @@ ONE_LOOP = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
 
 class Resident:
-    """What a keeper does with its place, without a worker."""
+    """What a supervisor does with its place, without a worker."""
 
     def __init__(self, residency: Residency, name: str, log: list[str], load_s: float = 1.0) -> None:
         self.place, self._name, self._log, self._load_s = residency.place(), name, log, load_s

@@ -11,7 +11,7 @@ import pytest
 
 from aios.models.remote.model import RemoteModel
 from aios.record import Kind
-from aios.routing.retries import MOST
+from aios.routing.retries import MAX_ATTEMPTS
 from aios.routing.router import Profile
 from aios_syscalls import ModelFailed
 from tests.cores.routed import Routed, chat, routed
@@ -88,7 +88,7 @@ async def test_a_thousand_calls(strategy: str, shares: tuple[float, float], succ
     assert all("HTTP" in error or "unhealthy" in error for error in errors)
     assert answered >= success * CALLS
     assert sent <= 1.3 * CALLS
-    assert starts <= MOST
+    assert starts <= MAX_ATTEMPTS
 
 
 def lanes(bench: Routed) -> dict[int, list[str]]:

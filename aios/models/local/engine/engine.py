@@ -26,7 +26,7 @@ from aios_syscalls import AiosError
 
 TRIALS = 3
 """Measurements of each number of threads."""
-LEAST = 16
+MIN_DECODE_TOKENS = 16
 """Tokens left of a step's budget that are worth another decode: few are read at half the speed."""
 
 
@@ -59,7 +59,7 @@ class Engine:
         self.work = StepWork()
         self._context = LlamaContext(model, shape)
         self._shape, self._tiers = shape, tiers
-        self._contexts = KVStore(self._context, tiers)
+        self._kv_store = KVStore(self._context, tiers)
         self._pace = pace or ChunkSizer()
         self._running: list[Generation] = []
         self._paused: dict[int, Generation] = {}
@@ -73,7 +73,7 @@ class Engine:
         """Begin or continue a generation, for a slice of `budget` tokens. No more than the slots may run at once."""
         self._paused.pop(generation.id, None)
         generation.budget = budget
-        self._contexts.resume(generation, self._running)
+        self._kv_store.resume(generation, self._running)
         self._running.append(generation)
 
     def paused(self, id: int) -> Generation | None:
@@ -85,9 +85,9 @@ class Engine:
         for generation in [each for each in (*self._running, *self._paused.values()) if each.id == id]:
             self._leave(generation)
 
-    def let_go(self, pid: int) -> None:
+    def demote(self, pid: int) -> None:
         """What is kept of a process's contexts goes before that of others."""
-        self._contexts.let_go(pid)
+        self._kv_store.demote(pid)
 
     def step(self) -> list[StepOutput]:
         """Compute once for everybody; what came of it for whom."""
@@ -95,7 +95,7 @@ class Engine:
         over = [StepOutput(each, end=each.finish) for each in self._running if each.finish]
         for output in over:
             self._leave(output.generation)
-        self._contexts.gather(self._running)
+        self._kv_store.gather(self._running)
         reading = [each for each in self._running if each.together]
         writing = [each for each in self._running if not each.together]
         return over + self._write(writing) + self._read(reading, self._pace.budget(bool(writing)))
@@ -105,12 +105,12 @@ class Engine:
         if not writing:
             return []
         began = time.perf_counter()
-        writing = sorted(writing, key=self._contexts.seat)
+        writing = sorted(writing, key=self._kv_store.slot)
         last = [number for number, each in enumerate(writing) if each.computed == len(each.tokens) - 1]
         logits = self._context.decode(
             pack([each.tokens[each.computed] for each in writing]),
             pack([each.computed for each in writing]),
-            pack([self._contexts.seat(each) for each in writing]),
+            pack([self._kv_store.slot(each) for each in writing]),
             pack(last),
         )
         for each in writing:
@@ -123,12 +123,12 @@ class Engine:
     def _read(self, reading: list[Generation], budget: int) -> list[StepOutput]:
         """Pieces of prompts, first come first served: so whoever comes later finds a common beginning read."""
         outputs = []
-        least = min(LEAST, budget)
+        least = min(MIN_DECODE_TOKENS, budget)
         for generation in reading:
             if budget < least:
                 break
             if not generation.computed:
-                self._contexts.share(generation)
+                self._kv_store.share(generation)
             begin, left = generation.computed, generation.together
             if not left:
                 continue  # what is shared ends before an earlier answer
@@ -140,7 +140,7 @@ class Engine:
             logits = self._context.decode(
                 pack(generation.tokens[begin : begin + size]),
                 np.arange(begin, begin + size, dtype=np.int32),
-                np.full(size, self._contexts.seat(generation), np.int32),
+                np.full(size, self._kv_store.slot(generation), np.int32),
                 pack([position - begin for position in wanted]),
             )
             self._pace.read(size, time.perf_counter() - began)
@@ -157,7 +157,7 @@ class Engine:
         reads = generation.computed < generation.start
         generation.computed += count
         if reads and generation.computed >= generation.start:
-            self._contexts.publish(generation)
+            self._kv_store.publish(generation)
 
     def _score(self, scoring: Scoring, positions: Sequence[int], logits: Floats) -> list[StepOutput]:
         try:
@@ -193,12 +193,12 @@ class Engine:
         if generation in self._running:
             self._running.remove(generation)
         self._paused.pop(generation.id, None)
-        self._contexts.leave(generation)
+        self._kv_store.leave(generation)
         generation.close()
 
     def statistics(self) -> dict[str, Any]:
         """Counts since the start, and what is here now."""
-        reuse, tiers = self._contexts.reuse, self._tiers.counts
+        reuse, tiers = self._kv_store.reuse, self._tiers.counts
         found = {"resident": reuse.resident, "memory": tiers.memory_hits, "disk": tiers.disk_hits}
         wanted = sum(found.values()) + reuse.missed
         return {

@@ -36,14 +36,14 @@ class Reuse:
 
 @dataclass(slots=True, eq=False)
 class TokenSequence:
-    """The state of some tokens: in the sequence `seat` of the KV cache, else in a lower tier under `key`."""
+    """The state of some tokens: in the sequence `slot` of the KV cache, else in a lower tier under `key`."""
 
     key: int
     salt: str
     owner: Generation | None
     """Whose it is, until that is over."""
-    seat: int | None = None
-    usable: Sequence[int] = field(default_factory=list)
+    slot: int | None = None
+    shareable_prefix: Sequence[int] = field(default_factory=list)
     """The codes of the tokens at its beginning that others may begin with; it is indexed under these."""
     used: int = 0
     """When, by the clock of uses; 0 is for those that go first."""
@@ -59,7 +59,7 @@ class KVStore:
     def __init__(self, context: LlamaContext, tiers: Tiers) -> None:
         self.reuse = Reuse()
         self._context, self._tiers = context, tiers
-        self._seats: list[TokenSequence | None] = [None] * context.shape.slots
+        self._slots: list[TokenSequence | None] = [None] * context.shape.slots
         self._states: dict[int, TokenSequence] = {}
         self._of: dict[int, TokenSequence] = {}
         self._keys = count()
@@ -68,11 +68,11 @@ class KVStore:
         self._scratch = bytearray(), bytearray()
         tiers.on_lost = self._lost
 
-    def seat(self, generation: Generation) -> int:
-        """The sequence that a seated generation has."""
-        seat = self._of[generation.id].seat
-        assert seat is not None
-        return seat
+    def slot(self, generation: Generation) -> int:
+        """The sequence of the KV cache that a running generation has."""
+        slot = self._of[generation.id].slot
+        assert slot is not None
+        return slot
 
     def resume(self, generation: Generation, running: Collection[Generation]) -> None:
         """Give a new or paused generation a sequence; `generation.computed` says how much of its state is there.
@@ -88,9 +88,9 @@ class KVStore:
             )
             self._states[state.key] = state
             if not self._take_over(state, generation):
-                self._sit(state, self._free(running))
-        elif state.seat is None:
-            self._sit(state, self._free(running))
+                self._occupy(state, self._free(running))
+        elif state.slot is None:
+            self._occupy(state, self._free(running))
             if not (generation.computed and self._tiers.load(state.key, lambda data: self._restore(state, data))):
                 self._unlearn(state)
         else:
@@ -105,12 +105,12 @@ class KVStore:
         if length < SHARED:
             self.reuse.missed += 1
             return
-        source = max(found, key=lambda each: (each.seat is not None, self._tiers.tier(each.key) == "memory", each.used))
+        source = max(found, key=lambda each: (each.slot is not None, self._tiers.tier(each.key) == "memory", each.used))
         source.used = self._clock
         source.shared = max(source.shared, length)
-        if source.seat is not None:
+        if source.slot is not None:
             self.reuse.resident += 1
-            restored = self._restore(state, self._read(source.seat, 0))
+            restored = self._restore(state, self._read(source.slot, 0))
         else:
             restored = self._tiers.load(source.key, lambda data: self._restore(state, data), keep=True)
         self._begin(state, generation, length if restored else 0)
@@ -132,10 +132,10 @@ class KVStore:
         else:
             self._learn(state, generation.codes[: generation.computed])
 
-    def let_go(self, pid: int) -> None:
+    def demote(self, pid: int) -> None:
         """Nobody is about to need what is kept of a process: it goes first, but for a beginning that others have."""
         for state in [each for each in self._states.values() if each.pid == pid]:
-            if beginning := state.usable[: state.shared]:
+            if beginning := state.shareable_prefix[: state.shared]:
                 _, found = self._index[state.salt].longest(beginning)
                 heir = next((each for each in found if each is not state and each.used), None)
                 if heir is None:
@@ -147,28 +147,28 @@ class KVStore:
     def _take_over(self, state: TokenSequence, generation: Generation) -> bool:
         """Go on in the sequence of a finished state that the prompt begins with, if none has more of the prompt."""
         index, prompt = self._index[generation.salt], generation.codes[: generation.start]
-        found = [each for each in index.prefixes(prompt) if each.owner is None and each.seat is not None]
-        best = max(found, key=lambda each: len(each.usable), default=None)
-        if best is None or best.seat is None or len(best.usable) < index.longest(prompt)[0]:
+        found = [each for each in index.prefixes(prompt) if each.owner is None and each.slot is not None]
+        best = max(found, key=lambda each: len(each.shareable_prefix), default=None)
+        if best is None or best.slot is None or len(best.shareable_prefix) < index.longest(prompt)[0]:
             return False
-        seat, length = best.seat, generation.begin(len(best.usable))
+        slot, length = best.slot, generation.begin(len(best.shareable_prefix))
         state.shared = best.shared
         self._unlearn(best)
         del self._states[best.key]
-        self._sit(state, seat)
+        self._occupy(state, slot)
         self._begin(state, generation, length)
         self.reuse.resident += 1
         return True
 
-    def _sit(self, state: TokenSequence, seat: int) -> None:
-        state.seat, self._seats[seat] = seat, state
+    def _occupy(self, state: TokenSequence, slot: int) -> None:
+        state.slot, self._slots[slot] = slot, state
 
     def _begin(self, state: TokenSequence, generation: Generation, length: int) -> None:
         """Cut what a sequence holds to the beginning of a generation's prompt."""
-        assert state.seat is not None
-        if not self._context.cut(state.seat, length):
+        assert state.slot is not None
+        if not self._context.cut(state.slot, length):
             # Recurrent models cannot forget a part.
-            self._context.cut(state.seat, 0)
+            self._context.cut(state.slot, 0)
             length = 0
         generation.computed = length
         generation.cached = max(generation.cached, length)
@@ -177,28 +177,28 @@ class KVStore:
     def _free(self, running: Collection[Generation]) -> int:
         """The lowest empty sequence, or that of the least recently used state, which goes down a tier."""
         free = [
-            (state.used if state else -1, seat)
-            for seat, state in enumerate(self._seats)
+            (state.used if state else -1, slot)
+            for slot, state in enumerate(self._slots)
             if state is None or state.owner is None or state.owner not in running
         ]
-        _, seat = min(free)
-        if (state := self._seats[seat]) is not None:
-            self._sink(state, seat)
-        return seat
+        _, slot = min(free)
+        if (state := self._slots[slot]) is not None:
+            self._evict_down(state, slot)
+        return slot
 
-    def _sink(self, state: TokenSequence, seat: int) -> None:
-        self._seats[seat], state.seat = None, None
-        whole = state.owner is not None or self._context.cut(seat, len(state.usable))
-        size = self._context.state_bytes(seat)
-        if not (whole and self._tiers.save(state.key, size, lambda buffer: self._context.save(seat, buffer))):
-            self._spoil(state)
-        self._context.cut(seat, 0)
+    def _evict_down(self, state: TokenSequence, slot: int) -> None:
+        self._slots[slot], state.slot = None, None
+        whole = state.owner is not None or self._context.cut(slot, len(state.shareable_prefix))
+        size = self._context.state_bytes(slot)
+        if not (whole and self._tiers.save(state.key, size, lambda buffer: self._context.save(slot, buffer))):
+            self._invalidate(state)
+        self._context.cut(slot, 0)
 
     def _lost(self, key: int) -> None:
         """A state is in no tier any more: its owner computes it again."""
-        self._spoil(self._states[key])
+        self._invalidate(self._states[key])
 
-    def _spoil(self, state: TokenSequence) -> None:
+    def _invalidate(self, state: TokenSequence) -> None:
         if state.owner is None:
             self._forget(state)
         else:
@@ -209,29 +209,29 @@ class KVStore:
         for other in [each for each in index.prefixes(codes) if each.owner is None and each is not state]:
             state.shared = max(state.shared, other.shared)
             self._forget(other)
-        state.usable = codes
+        state.shareable_prefix = codes
         index.insert(codes, state)
 
     def _unlearn(self, state: TokenSequence) -> None:
         """Nobody finds it any more; an owner whose state this was has none."""
-        if state.usable:
-            self._index[state.salt].remove(state.usable, state)
-            state.usable = []
+        if state.shareable_prefix:
+            self._index[state.salt].remove(state.shareable_prefix, state)
+            state.shareable_prefix = []
         if state.owner:
             state.owner.computed = 0
 
     def _forget(self, state: TokenSequence) -> None:
         self._unlearn(state)
         del self._states[state.key]
-        if state.seat is None:
+        if state.slot is None:
             self._tiers.drop(state.key)
         else:
-            self._context.cut(state.seat, 0)
-            self._seats[state.seat] = None
+            self._context.cut(state.slot, 0)
+            self._slots[state.slot] = None
 
     def _restore(self, state: TokenSequence, data: memoryview) -> bool:
-        assert state.seat is not None
-        return self._context.restore(state.seat, data)
+        assert state.slot is not None
+        return self._context.restore(state.slot, data)
 
     def _read(self, sequence: int, which: int) -> memoryview:
         """A sequence's state in one of two buffers that are used again and again, since new pages are slow."""
@@ -246,22 +246,22 @@ class KVStore:
 
         A move costs the copying of one or two states, once; a gap nearly one more step, each step.
         """
-        seats = sorted(self.seat(generation) for generation in running)
-        while seats and seats[-1] - seats[0] >= len(seats):
-            gap = next(number for number in range(seats[0], seats[-1]) if number not in seats)
-            self._swap(seats.pop(), gap)
-            seats = sorted([*seats, gap])
+        occupied = sorted(self.slot(generation) for generation in running)
+        while occupied and occupied[-1] - occupied[0] >= len(occupied):
+            gap = next(number for number in range(occupied[0], occupied[-1]) if number not in occupied)
+            self._swap(occupied.pop(), gap)
+            occupied = sorted([*occupied, gap])
 
     def _swap(self, one: int, other: int) -> None:
         self.reuse.moves += 1
-        first, second = self._seats[one], self._seats[other]
+        first, second = self._slots[one], self._slots[other]
         saved = self._read(one, 0), None if second is None else self._read(other, 1)
-        for state, seat, data in ((first, other, saved[0]), (second, one, saved[1])):
-            self._seats[seat] = state
+        for state, slot, data in ((first, other, saved[0]), (second, one, saved[1])):
+            self._slots[slot] = state
             if state is not None:
-                state.seat = seat
+                state.slot = slot
             # A state of no tokens restores nothing: a generation that has read nothing yet.
-            if not (data and self._context.restore(seat, data)):
-                self._context.cut(seat, 0)
+            if not (data and self._context.restore(slot, data)):
+                self._context.cut(slot, 0)
                 if state is not None:
-                    self._spoil(state)
+                    self._invalidate(state)

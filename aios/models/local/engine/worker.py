@@ -1,7 +1,7 @@
 """The process that owns the model: `python -m aios.models.local.engine.worker FD MODEL`, FD a connected Unix socket.
 
 Objects as JSON lines. It gets its settings first, says what memory it needs and waits until it may load; then it gets
-commands: start, resume, drop, let_go, stats. It answers with progress and ready or failed, then with what came of its
+commands: start, resume, drop, demote, stats. It answers with progress and ready or failed, then with what came of its
 steps for each generation: at once when somebody reads along or a slice is over, else now and then; and within a long
 step with a beat when that gets on. It ends when the socket does.
 """
@@ -204,8 +204,8 @@ class EngineWorker:
                 self._forget(id)
                 self._news.pop(id, None)
                 self._rankings.pop(id, None)
-            case {"let_go": int(pid)}:
-                self._engine.let_go(pid)
+            case {"demote": int(pid)}:
+                self._engine.demote(pid)
             case {"stats": int(id)}:
                 rss = psutil.Process().memory_info().rss
                 statistics = {**self._info, **self._engine.statistics(), "rss_bytes": rss}

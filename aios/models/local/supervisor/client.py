@@ -110,7 +110,7 @@ class LocalModel:
         self._inboxes: dict[int, MemoryObjectSendStream[dict[str, Any]]] = {}
         self._quarantine = Quarantine()
         self._place = (residency or Residency()).place()
-        self._keeper = WorkerSupervisor(
+        self._supervisor = WorkerSupervisor(
             self.name,
             settings,
             self,
@@ -127,17 +127,17 @@ class LocalModel:
     @property
     def healthy(self) -> bool:
         """Whether a worker is there, or comes when it is wanted."""
-        return self._keeper.healthy
+        return self._supervisor.healthy
 
     @property
     def pid(self) -> int | None:
         """The worker's process id, if there is a worker."""
-        return self._keeper.worker.pid if self._keeper.worker else None
+        return self._supervisor.worker.pid if self._supervisor.worker else None
 
     @property
     def info(self) -> dict[str, Any]:
         """What the worker said of the model when it was loaded last; empty before."""
-        return self._keeper.info
+        return self._supervisor.info
 
     @property
     def file(self) -> Path:
@@ -186,14 +186,14 @@ class LocalModel:
 
     def drop(self, call: _ClientCall) -> None:
         """Have what is held for a generation freed within a step."""
-        if call.worker is not None and call.worker is self._keeper.worker:
+        if call.worker is not None and call.worker is self._supervisor.worker:
             call.worker.send({"drop": call.id})
         self._end(call)
 
-    def let_go(self, pid: int) -> None:
+    def demote(self, pid: int) -> None:
         """Nobody is about to need what is kept of a process: it may go before all else."""
-        if self._keeper.worker is not None:
-            self._keeper.worker.send({"let_go": pid})
+        if self._supervisor.worker is not None:
+            self._supervisor.worker.send({"demote": pid})
 
     async def ask(self, command: str, **fields: Any) -> dict[str, Any]:
         """What the worker answers to a command that is no generation.
@@ -207,7 +207,7 @@ class LocalModel:
             async with self._place.slice():
                 while True:
                     async with self._quarantine.admit(id):
-                        worker = await self._keeper.ready(begun=False)
+                        worker = await self._supervisor.ready(begun=False)
                         end = await self._listen(worker, {command: {"id": id, **fields}}, id, lambda _frame: None)
                     match end:
                         case {"reply": dict(reply)}:
@@ -217,8 +217,8 @@ class LocalModel:
                         case {"lost": str(reason)} if self._quarantine.guilty(id):
                             raise self._blamed(id, reason)
         finally:
-            if self._keeper.worker is not None:
-                self._keeper.worker.send({"drop": id})
+            if self._supervisor.worker is not None:
+                self._supervisor.worker.send({"drop": id})
             self._quarantine.forget(id)
             self._place.end()
 
@@ -227,8 +227,8 @@ class LocalModel:
 
         Does not load a model that is not in memory: `resident` says whether it is.
         """
-        lives: dict[str, Any] = asdict(self._keeper.counts)
-        if (worker := self._keeper.worker) is not None:
+        lives: dict[str, Any] = asdict(self._supervisor.counts)
+        if (worker := self._supervisor.worker) is not None:
             self._ids += 1
             end = await self._listen(worker, {"stats": self._ids}, self._ids, lambda _frame: None)
             if "stats" in end:
@@ -259,7 +259,7 @@ class LocalModel:
         while goal is None or len(call.tokens) < goal:
             left = None if goal is None else goal - len(call.tokens)
             async with self._quarantine.admit(call.id) as trial:
-                worker = await self._keeper.ready(begun=call.worker is not None)
+                worker = await self._supervisor.ready(begun=call.worker is not None)
                 share = min((each for each in (left, trial) if each is not None), default=None)
                 end = await self._listen(worker, self._command(call, worker, share, emit), call.id, hear)
             match end:
@@ -332,7 +332,7 @@ class LocalModel:
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         try:
-            await self._tasks.start(self._keeper.run)
+            await self._tasks.start(self._supervisor.run)
         except BaseException:
             self._tasks.cancel_scope.cancel()
             await self._tasks.__aexit__(None, None, None)

@@ -105,7 +105,7 @@ class WorkerProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    async def obituary(self) -> str:
+    async def exit_reason(self) -> str:
         """How a worker died that said its last word: "was killed by SIGKILL"."""
         with anyio.move_on_after(GRACE_S):
             await self._process.wait()

@@ -191,7 +191,7 @@ class WorkerSupervisor:
                 with anyio.fail_after(LOAD_TIMEOUT_S):
                     frame = await worker.receive()
             except anyio.EndOfStream:
-                reason = f"{await worker.obituary()} while it loaded"
+                reason = f"{await worker.exit_reason()} while it loaded"
                 raise ModelFailed(f"the worker of model {self._name!r} {reason}") from None
             except TimeoutError:
                 reason = f"made no progress in loading for {LOAD_TIMEOUT_S:.0f} s"
@@ -242,7 +242,7 @@ class WorkerSupervisor:
             tasks.cancel_scope.cancel()
         self._set(None, None)
         self.counts.resident_bytes = 0
-        reason = await worker.obituary()
+        reason = await worker.exit_reason()
         if gave_way:
             self.counts.unloads += 1
             self._client.lost(reason, died=False)
