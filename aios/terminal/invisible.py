@@ -93,4 +93,5 @@ def _is_joined(char: str) -> bool:
 
 
 def _is_letter(char: str) -> bool:
-    return unicodedata.category(char) in ("Lo", "Lm", "Mn", "Mc") and char not in UNSEEN
+    # A selector is a mark by its category; whether it stays is a question of its own.
+    return unicodedata.category(char) in ("Lo", "Lm", "Mn", "Mc") and char not in UNSEEN and char not in SELECTORS

@@ -12,7 +12,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.text import Text
 
@@ -150,6 +150,7 @@ def test_what_nobody_sees_is_seen_where_it_changes_nothing(text: str) -> None:
     assert hidden == ["\U000e0100"] * text.startswith("漢\U000e0100")
 
 
+@example("\u094d\u200c\u180b")
 @settings(deadline=None)
 @given(
     st.text() | st.text(st.sampled_from("a漢אक्ع😀1☺∩\u0f35\u200c\u200d\ufe00\ufe0e\ufe0f\U000e0100\u20e3\u180bᠠ\ufffd"))
