@@ -18,7 +18,6 @@ from aios_syscalls import (
     Cancelled,
     DeleteMatching,
     FileCall,
-    FileChanges,
     FollowLink,
     GroupFiles,
     JoinFiles,
@@ -26,6 +25,7 @@ from aios_syscalls import (
     SearchFiles,
     UpdateMatching,
     WatchFiles,
+    WatchFilesReply,
 )
 
 P = ParamSpec("P")
@@ -119,7 +119,7 @@ class FileCore:
             scope = Scope.of(turn.program, turn.pid, self._private, self._homes, files.root.leads_to)
             return FileService(self._library, files.by(author), scope, self._server, frozenset(self._private))
 
-    async def _watch(self, desk: FileService, call: WatchFiles) -> FileChanges:
+    async def _watch(self, desk: FileService, call: WatchFiles) -> WatchFilesReply:
         """Nothing runs while it waits, so that any number of agents may."""
         since = call.since
         if since is None:
@@ -131,7 +131,7 @@ class FileCore:
                     return found
                 since = found.seq
                 await anyio.sleep(LOOK_S)
-        return FileChanges(versions=(), seq=since)
+        return WatchFilesReply(versions=(), seq=since)
 
     async def _in_thread(
         self, limiter: CapacityLimiter, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs

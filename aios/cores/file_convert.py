@@ -9,13 +9,13 @@ from aios_storage import IndexEntry as Indexed
 from aios_syscalls import (
     DropFile,
     FileHit,
-    FileHits,
     FileInfo,
     FileQuery,
     FileVersion,
     Point,
     PutFile,
     RenameFile,
+    SearchFilesReply,
 )
 
 
@@ -77,9 +77,9 @@ def query(asked: FileQuery, context: int = 0) -> Query:
     return Query(asked.text, asked.mode, filters, asked.limit, context)
 
 
-def hits(results: Results) -> FileHits:
+def hits(results: Results) -> SearchFilesReply:
     """What a search found."""
-    return FileHits(
+    return SearchFilesReply(
         hits=tuple(hit(each) for each in results.hits), pending_files=results.pending.files, notes=results.notes
     )
 

@@ -34,66 +34,66 @@ from aios_syscalls import (
     BadRequest,
     CallerError,
     ChangeFiles,
+    ChangeFilesReply,
     CopyFile,
     CreateFile,
     DeleteFile,
     DeleteMatching,
     Denied,
     DiffFile,
+    DiffFileReply,
     FileCall,
-    FileChanges,
-    FileContent,
-    FileDiff,
-    FileDone,
     FileGroup,
-    FileGroups,
-    FileHistory,
-    FileHits,
-    FileLease,
-    FileLinks,
-    FileListing,
     FileQuery,
-    FilesChanged,
-    FileSet,
-    FileShare,
-    FilesMatched,
-    FilesStatus,
-    FileStat,
-    FilesUndone,
-    FileTags,
     FileVersion,
     FollowLink,
+    GetFilesStatus,
+    GetFilesStatusReply,
     GroupFiles,
-    HistoryOfFile,
+    GroupFilesReply,
     JoinFiles,
+    JoinFilesReply,
     KernelBug,
     LinkFiles,
     ListFiles,
+    ListFilesReply,
     ListLinks,
+    ListLinksReply,
     ListTags,
+    ListTagsReply,
+    ListVersions,
+    ListVersionsReply,
     LockFile,
+    LockFileReply,
     MoveFile,
     NotFound,
     Point,
     ReadFile,
+    ReadFileReply,
     RenameFile,
     Reply,
     RollbackFile,
     SavedQuery,
     SearchFiles,
+    SearchFilesReply,
     ShareFile,
+    ShareFileReply,
     StatFile,
-    StatusOfFiles,
+    StatFileReply,
     TagFiles,
     UndoFiles,
+    UndoFilesReply,
     UndoneFile,
     UnlinkFiles,
     UnlockFile,
     UnshareFile,
     UntagFiles,
     UpdateMatching,
+    UpdateMatchingReply,
     WatchFiles,
+    WatchFilesReply,
     WriteFile,
+    WriteFileReply,
 )
 
 T = TypeVar("T")
@@ -124,60 +124,62 @@ class FileService:
                 return _done(path, files.append(see(path), data))
             case ListFiles(path=path, recursive=recursive):
                 entries = files.list(see(path), recursive)
-                return FileListing(entries=tuple(values.info(each) for each in entries if self._leads(each.path)))
+                return ListFilesReply(entries=tuple(values.info(each) for each in entries if self._leads(each.path)))
             case StatFile(path=path):
                 entry, number = self._steady(path, lambda: files.stat(see(path)))
-                return FileStat(info=values.info(entry), version=number)
+                return StatFileReply(info=values.info(entry), version=number)
             case MoveFile(path=path, target=target):
                 return _done(target, files.move(touch(path), see(target, "target")))
             case CopyFile(path=path, target=target):
                 return _done(target, files.copy(see(path), see(target, "target")))
             case DeleteFile(path=path, if_version=if_version):
                 return _done(path, files.delete(touch(path), if_version))
-            case HistoryOfFile(path=path, limit=limit):
-                return FileHistory(versions=tuple(map(self._version, self._history(see(path), limit))))
+            case ListVersions(path=path, limit=limit):
+                return ListVersionsReply(versions=tuple(map(self._version, self._history(see(path), limit))))
             case DiffFile(path=path, a=a, b=b):
                 one, two = self._then(path, a), self._then(path, b)
-                return FileDiff(text=files.diff(path, one.number, two.number))
+                return DiffFileReply(text=files.diff(path, one.number, two.number))
             case RollbackFile(path=path, to=to):
                 return _done(path, files.rollback(path, self._then(path, to).number))
             case UndoFiles(run=run, agent=agent, dry_run=dry_run):
                 undone = files.undo(run, agent, dry_run, self._leads)
-                return FilesUndone(
+                return UndoFilesReply(
                     files=tuple(UndoneFile(path=each.path, restored=each.restored, kept=each.kept) for each in undone)
                 )
             case TagFiles(tag=tag, paths=paths):
-                return FileTags(tags={tag: files.tag(tag, [see(path) for path in paths], self.scope.sees)})
+                return ListTagsReply(tags={tag: files.tag(tag, [see(path) for path in paths], self.scope.sees)})
             case UntagFiles(tag=tag):
-                return FileTags(tags={tag: files.untag(tag, self.scope.sees)})
+                return ListTagsReply(tags={tag: files.untag(tag, self.scope.sees)})
             case ListTags():
-                return FileTags(tags=files.tags(self.scope.sees))
+                return ListTagsReply(tags=files.tags(self.scope.sees))
             case ChangeFiles(changes=changes):
                 for each in changes:
                     touch(each.path)
                     if isinstance(each, RenameFile):
                         see(each.target, "target")
                 made = files.transaction([values.change(each) for each in changes])
-                return FilesChanged(versions=tuple(map(self._version, made)))
+                return ChangeFilesReply(versions=tuple(map(self._version, made)))
             case LockFile(path=path, ttl_s=ttl_s, token=token):
                 lease = files.lock(touch(path), ttl_s, token)
-                return FileLease(path=lease.path, token=lease.token, until=lease.until)
+                return LockFileReply(path=lease.path, token=lease.token, until=lease.until)
             case UnlockFile(token=token):
-                return FileDone(path=files.unlock(token) or "")
+                return WriteFileReply(path=files.unlock(token) or "")
             case SearchFiles(query=query, context=context):
                 return self._search(query, context)
             case GroupFiles(query=query, by=by, most=most):
                 named = grouped(self.library, self._matching(query), by, most)
-                return FileGroups(groups=tuple(FileGroup(name=key, paths=tuple(each)) for key, each in named.items()))
+                return GroupFilesReply(
+                    groups=tuple(FileGroup(name=key, paths=tuple(each)) for key, each in named.items())
+                )
             case JoinFiles(queries=queries, how=how):
-                return FileSet(paths=tuple(sorted(self._joined(queries, how))))
+                return JoinFilesReply(paths=tuple(sorted(self._joined(queries, how))))
             case LinkFiles(link=link, query=query):
                 saved = self._links.save(link, self._me, query.model_dump_json(), time.time())
-                return FileLinks(links=(_saved(saved),))
+                return ListLinksReply(links=(_saved(saved),))
             case UnlinkFiles(link=link):
-                return FileLinks(links=(_saved(self._links.drop(self._link(link).name, self._me)),))
+                return ListLinksReply(links=(_saved(self._links.drop(self._link(link).name, self._me)),))
             case ListLinks():
-                return FileLinks(links=tuple(map(_saved, self._shown())))
+                return ListLinksReply(links=tuple(map(_saved, self._shown())))
             case FollowLink(link=link):
                 return self._search(_saved(self._link(link)).query, 0)
             case DeleteMatching(query=query, token=token):
@@ -188,11 +190,11 @@ class FileService:
                 return self._share(call)
             case UnshareFile(token=token):
                 Shares(files.version_store).close(token, self._me)
-                return FileDone(path="")
-            case StatusOfFiles():
+                return WriteFileReply(path="")
+            case GetFilesStatus():
                 self.library.freshen()
                 pending, model = self.library.pending(), self.library.index.model()
-                return FilesStatus(
+                return GetFilesStatusReply(
                     files=sum(self.scope.sees(head.path) for head in files.heads()),
                     pending_files=pending.files,
                     pending_chunks=pending.chunks,
@@ -203,12 +205,12 @@ class FileService:
             case never:
                 assert_never(never)
 
-    def changes(self, since: int, paths: tuple[str, ...]) -> FileChanges:
+    def changes(self, since: int, paths: tuple[str, ...]) -> WatchFilesReply:
         """What happened after a seq to what may be seen and matches any of these globs."""
         found = self.files.changes_since(since)
         meant = glob_matches([each.path for each in found], paths)
         wanted = [each for each in found if each.path in meant and self.scope.sees(each.path)]
-        return FileChanges(versions=tuple(map(self._version, wanted)), seq=found[-1].seq if found else since)
+        return WatchFilesReply(versions=tuple(map(self._version, wanted)), seq=found[-1].seq if found else since)
 
     # --- what may be seen
 
@@ -263,11 +265,11 @@ class FileService:
 
     # --- calls of several steps
 
-    def _read(self, call: ReadFile) -> FileContent:
+    def _read(self, call: ReadFile) -> ReadFileReply:
         path = self._see(call.path)
         if call.at is None:
             data, number = self._steady(path, lambda: self.files.read(path, call.offset, call.length))
-            return FileContent(path=path, data=data, version=number)
+            return ReadFileReply(path=path, data=data, version=number)
         version = self._then(path, call.at)
         end = version.size if call.length is None else call.offset + call.length
         wanted = max(min(end, version.size) - call.offset, 0)
@@ -275,7 +277,7 @@ class FileService:
             advice = f"{MAX_READ} are read at most; ask for parts with offset and length"
             raise BadRequest(f"{path} had {version.size} bytes, and {wanted} of them are too many: {advice}", "length")
         data = self.files.show(path, version.number)[call.offset : end]
-        return FileContent(path=path, data=data, version=version.number)
+        return ReadFileReply(path=path, data=data, version=version.number)
 
     def _steady(self, path: str, look: Callable[[], T]) -> tuple[T, int | None]:
         """What is seen of a file, and the number of the version that it is of.
@@ -301,13 +303,13 @@ class FileService:
         except NotFound:  # purged meanwhile
             return None
 
-    def _search(self, query: FileQuery, context: int) -> FileHits:
+    def _search(self, query: FileQuery, context: int) -> SearchFilesReply:
         asked = self._query(query, context)
         self.library.freshen()
         if asked.text.strip():
             return values.hits(self.library.search(asked))
         entries = all_matching(self.library, asked)
-        return FileHits(hits=tuple(map(values.listed, entries)), pending_files=self.library.pending().files)
+        return SearchFilesReply(hits=tuple(map(values.listed, entries)), pending_files=self.library.pending().files)
 
     def _matching(self, query: FileQuery) -> list[IndexEntry]:
         self.library.freshen()
@@ -323,15 +325,15 @@ class FileService:
             case _:
                 return sets[0].difference(*sets[1:])
 
-    def _delete_matching(self, query: FileQuery, token: str | None) -> FilesMatched:
+    def _delete_matching(self, query: FileQuery, token: str | None) -> UpdateMatchingReply:
         entries = self._matching(query)
         paths = tuple(entry.path for entry in entries)
         if (right := confirmed(entries, "delete", token)) is not None:
-            return FilesMatched(paths=paths, token=right if paths else None)
+            return UpdateMatchingReply(paths=paths, token=right if paths else None)
         made = self.files.transaction([Drop(entry.path, self._of(entry)) for entry in entries])
-        return FilesMatched(paths=paths, versions=tuple(map(self._version, made)))
+        return UpdateMatchingReply(paths=paths, versions=tuple(map(self._version, made)))
 
-    def _update_matching(self, call: UpdateMatching) -> FilesMatched:
+    def _update_matching(self, call: UpdateMatching) -> UpdateMatchingReply:
         find, by = call.find.encode(), call.replace.encode()
         having = [
             (entry, data) for entry in self._matching(call.query) if find in (data := self.files.read(entry.path))
@@ -339,18 +341,18 @@ class FileService:
         entries, paths = [entry for entry, _ in having], tuple(entry.path for entry, _ in having)
         what = json.dumps(["update", call.find, call.replace])
         if (right := confirmed(entries, what, call.token)) is not None:
-            return FilesMatched(paths=paths, token=right if paths else None)
+            return UpdateMatchingReply(paths=paths, token=right if paths else None)
         made = self.files.transaction(
             [Put(entry.path, data.replace(find, by), self._of(entry)) for entry, data in having]
         )
-        return FilesMatched(paths=paths, versions=tuple(map(self._version, made)))
+        return UpdateMatchingReply(paths=paths, versions=tuple(map(self._version, made)))
 
-    def _share(self, call: ShareFile) -> FileShare:
+    def _share(self, call: ShareFile) -> ShareFileReply:
         version = self._then(call.path, call.at)
         if version.sha256 is None:
             raise NotFound(f"{call.path} was deleted; share a version before that", field="at")
         share = Shares(self.files.version_store).open(version.seq, self._me, time.time() + call.ttl_s)
-        return FileShare(url=self.server.url(share.token, call.path), token=share.token, until=share.until)
+        return ShareFileReply(url=self.server.url(share.token, call.path), token=share.token, until=share.until)
 
     def _of(self, entry: IndexEntry) -> int:
         """The version that was listed: what changed since the list was confirmed stays."""
@@ -376,8 +378,8 @@ class FileService:
         return self.files.author.name
 
 
-def _done(path: str, version: Version | None) -> FileDone:
-    return FileDone(path=path, version=None if version is None else version.number)
+def _done(path: str, version: Version | None) -> WriteFileReply:
+    return WriteFileReply(path=path, version=None if version is None else version.number)
 
 
 def _saved(link: ShareLink) -> SavedQuery:

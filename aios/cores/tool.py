@@ -6,7 +6,7 @@ from typing import assert_never, cast
 
 from aios.kernel.core import Turn
 from aios.tools import ToolBox
-from aios_syscalls import CallTool, ListTools, Reply, ToolCall, ToolList, ToolReply
+from aios_syscalls import CallTool, CallToolReply, ListTools, ListToolsReply, Reply, ToolCall
 
 
 class ToolCore:
@@ -18,8 +18,8 @@ class ToolCore:
     async def run(self, turn: Turn) -> Reply:
         match cast(ToolCall, turn.call):
             case CallTool(tool=tool, arguments=arguments):
-                return ToolReply(value=await self._box.call(tool, arguments))
+                return CallToolReply(value=await self._box.call(tool, arguments))
             case ListTools(names=names):
-                return ToolList(tools=self._box.specs(names))
+                return ListToolsReply(tools=self._box.specs(names))
             case never:
                 assert_never(never)

@@ -20,16 +20,15 @@ from aios_syscalls import (
     DeleteFile,
     DeleteMatching,
     DiffFile,
-    FileHits,
     FileInfo,
     FileQuery,
     FileVersion,
     FollowLink,
     GroupFiles,
-    HistoryOfFile,
     JoinFiles,
     LinkFiles,
     ListFiles,
+    ListVersions,
     LockFile,
     MoveFile,
     NotFound,
@@ -37,6 +36,7 @@ from aios_syscalls import (
     Reply,
     RollbackFile,
     SearchFiles,
+    SearchFilesReply,
     ShareFile,
     StatFile,
     TagFiles,
@@ -146,7 +146,7 @@ async def perform(
             hits = await submit(SearchFiles(query=query(search)))
             return _hits(hits), hits
         case ops.ShowHistory(path=path):
-            history = await submit(HistoryOfFile(path=path))
+            history = await submit(ListVersions(path=path))
             return "\n".join(map(_version, history.versions)), history
         case ops.Diff(path=path, a=a, b=b):
             diff = await submit(DiffFile(path=path, a=point(a), b=None if b is None else point(b)))
@@ -214,7 +214,7 @@ def _version(version: FileVersion) -> str:
     return f"{version.number:>4}  {_time(version.time)}  {version.author:<12}  {version.op:<8}  {version.path}"
 
 
-def _hits(found: FileHits) -> str:
+def _hits(found: SearchFilesReply) -> str:
     lines = [f"{hit.path}:{hit.line}: {' '.join(hit.snippet.split())[:160]}" for hit in found.hits]
     return "\n".join([*(lines or ["nothing found"]), *(f"({note})" for note in found.notes)])
 

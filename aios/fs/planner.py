@@ -15,7 +15,7 @@ from aios.fs.request import Known, ParsedRequest, RequestRefused, Why, candidate
 from aios.fs.slot_parsers import Context
 from aios.fs.slots import SlotCandidates
 from aios.sdk.agent import Agent, gather
-from aios_syscalls import AiosError, CallerError, HistoryOfFile
+from aios_syscalls import AiosError, CallerError, ListVersions
 
 LONGEST_REQUEST = 2000
 """Characters."""
@@ -140,6 +140,6 @@ async def _look(agent: Agent, path: str) -> tuple[str, Literal["file", "director
 async def _was(agent: Agent, path: str) -> bool:
     """Whether a path has a history; a root that keeps none says so in another error, which is a no as well."""
     try:
-        return bool((await agent.port.submit(HistoryOfFile(path=path, limit=1))).versions)
+        return bool((await agent.port.submit(ListVersions(path=path, limit=1))).versions)
     except AiosError:
         return False

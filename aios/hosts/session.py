@@ -14,7 +14,17 @@ from pydantic_core import from_json, to_json
 from aios.frames import Frames
 from aios.hosts.held import HeldBytes
 from aios.hosts.pace import Pace
-from aios_syscalls import AgentFailed, AiosError, BadRequest, Cancelled, Exit, GraphReply, Overloaded, Reply, ToolFailed
+from aios_syscalls import (
+    AgentFailed,
+    AiosError,
+    BadRequest,
+    Cancelled,
+    Overloaded,
+    Reply,
+    RunGraphReply,
+    ToolFailed,
+    WaitReply,
+)
 from aios_syscalls.errors import from_wire
 from aios_syscalls.port import Port, discard
 from aios_syscalls.wire import call_from_object, count_values, outcome_to_json
@@ -193,9 +203,9 @@ def _errors(outcome: Reply | AiosError) -> Iterator[AiosError]:
     match outcome:
         case AiosError():
             yield outcome
-        case GraphReply(outcomes=nodes):
+        case RunGraphReply(outcomes=nodes):
             yield from (from_wire(node.error) for node in nodes.values() if node.error)
-        case Exit(process=process) if process.error:
+        case WaitReply(process=process) if process.error:
             yield from_wire(process.error)
 
 

@@ -15,17 +15,17 @@ from aios_syscalls import (
     AiosError,
     BadRequest,
     CallTool,
+    CallToolReply,
     Chat,
     ChatReply,
-    GraphReply,
     InputFailed,
     Node,
     Outcome,
     Output,
     Reply,
     RunGraph,
+    RunGraphReply,
     Syscall,
-    ToolReply,
 )
 from aios_syscalls.base import MAX_CALL_BYTES, MAX_REPLY_BYTES
 
@@ -57,7 +57,7 @@ class RunningGraph:
         self._ended: dict[str, Reply | AiosError] = {}
         self._running = 0
 
-    async def run(self) -> GraphReply:
+    async def run(self) -> RunGraphReply:
         """How each node ended, once all have. Cancelled, it cancels those under way and starts no other."""
         async with anyio.create_task_group() as self._tasks:
             for id, missing in self._missing.items():
@@ -114,7 +114,7 @@ class RunningGraph:
     def _push(self, id: str) -> None:
         heapq.heappush(self._ready, (*self._rank[id], id))
 
-    def _reply(self) -> GraphReply:
+    def _reply(self) -> RunGraphReply:
         outcomes: dict[str, Outcome] = {}
         room = MAX_REPLY_BYTES
         for id in self._nodes:
@@ -125,7 +125,7 @@ class RunningGraph:
             else:
                 room -= size
             outcomes[id] = outcome
-        return GraphReply(outcomes=outcomes)
+        return RunGraphReply(outcomes=outcomes)
 
 
 def fill(node: Node, outputs: Mapping[str, Reply | AiosError]) -> Chat | CallTool:
@@ -176,7 +176,7 @@ def _output(reply: Reply | AiosError) -> JsonValue:
     match reply:
         case ChatReply():
             return reply.text
-        case ToolReply():
+        case CallToolReply():
             return reply.value
         case _:
             raise TypeError(f"{type(reply).__name__} is no output of a node")
@@ -191,7 +191,7 @@ def _told(outcome: Reply | AiosError) -> Outcome:
         case AiosError():
             # As the wire has it: an error's data may hold what is JSON only once it is written.
             return Outcome(error=from_json(to_json(outcome.to_wire(), inf_nan_mode="null")))
-        case ChatReply() | ToolReply():
+        case ChatReply() | CallToolReply():
             return Outcome(ok=outcome)
         case _:
             raise TypeError(f"{type(outcome).__name__} is no reply of a node")

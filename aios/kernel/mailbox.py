@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from aios_syscalls import Cancelled, Mail, Overloaded
+from aios_syscalls import Cancelled, Overloaded, ReceiveReply
 
 
 @dataclass(slots=True)
@@ -30,10 +30,10 @@ class Mailbox:
 
     def __init__(self, owner: int, limits: MailLimits) -> None:
         self._owner, self._limits = owner, limits
-        self._in, self._out = anyio.create_memory_object_stream[Mail](limits.messages)
+        self._in, self._out = anyio.create_memory_object_stream[ReceiveReply](limits.messages)
         self._bytes = 0
 
-    def put(self, mail: Mail) -> None:
+    def put(self, mail: ReceiveReply) -> None:
         """Add a message. Raises Overloaded when it is too large, or there is no room for it."""
         size, limits = _size(mail), self._limits
         if size > limits.message_bytes:
@@ -55,7 +55,7 @@ class Mailbox:
             raise Overloaded(f"the mailbox of process {self._owner} holds {count} messages, its limit") from None
         self._count(size)
 
-    async def take(self) -> Mail:
+    async def take(self) -> ReceiveReply:
         """The oldest message, waited for. Raises Cancelled when the mailbox is closed."""
         try:
             mail = await self._out.receive()
@@ -75,5 +75,5 @@ class Mailbox:
         self._limits.unread_bytes += change
 
 
-def _size(mail: Mail) -> int:
+def _size(mail: ReceiveReply) -> int:
     return len(mail.body.encode("utf-8", "replace"))

@@ -22,25 +22,25 @@ from aios_syscalls import (
     CallId,
     Cancelled,
     Denied,
-    Exit,
     Kill,
-    Killed,
+    KillReply,
     ListProcesses,
-    Mail,
+    ListProcessesReply,
     NotFound,
     Overloaded,
     ProcessCall,
     ProcessInfo,
     ProcessState,
-    ProcessTable,
     Receive,
+    ReceiveReply,
     Reply,
     RunGraph,
     Send,
-    Sent,
+    SendReply,
     Spawn,
-    Spawned,
+    SpawnReply,
     Wait,
+    WaitReply,
 )
 from aios_syscalls.port import Port
 
@@ -198,7 +198,7 @@ class Processes:
         call = cast(ProcessCall, turn.call)
         match call:
             case Spawn():
-                return Spawned(pid=(await self._spawn(call, turn.pid)).pid)
+                return SpawnReply(pid=(await self._spawn(call, turn.pid)).pid)
             case Wait():
                 if call.pid == turn.pid or call.pid in self._ancestors(self._get(turn.pid)) or call.pid == USER:
                     raise BadRequest(
@@ -207,13 +207,13 @@ class Processes:
                 process = self._seen(call.pid, turn.pid, self._below)
                 process.waited = True
                 await process.ended.wait()
-                return Exit(process=process.info())
+                return WaitReply(process=process.info())
             case Kill():
                 return await self._kill(call.pid, turn.pid)
             case ListProcesses():
-                return ProcessTable(processes=tuple(self._table(turn.pid)))
+                return ListProcessesReply(processes=tuple(self._table(turn.pid)))
             case Send():
-                return self._send(call.to, Mail(sender=turn.pid, body=call.body))
+                return self._send(call.to, ReceiveReply(sender=turn.pid, body=call.body))
             case Receive():
                 return await self._get(turn.pid).mailbox.take()
             case RunGraph():
@@ -360,13 +360,13 @@ class Processes:
             self._ended_bytes -= self._rows[pid].weight
             del self._ended[pid], self._rows[pid]
 
-    async def _kill(self, pid: int, by: int) -> Killed:
+    async def _kill(self, pid: int, by: int) -> KillReply:
         process = self._seen(pid, by, self._related)
         if pid == by or by not in self._ancestors(process):
             raise Denied(f"process {by} may not kill {pid}: only an ancestor may; ask its parent {process.parent}")
         doomed = [each for each in self._descendants(process) if each.state.alive]
         await self._end(doomed, Cancelled(f"killed by process {by}"))
-        return Killed(pids=tuple(each.pid for each in doomed))
+        return KillReply(pids=tuple(each.pid for each in doomed))
 
     async def _end(self, doomed: list[Process], reason: Cancelled) -> None:
         for process in doomed:
@@ -394,12 +394,12 @@ class Processes:
             stack += children.get(found[-1].pid, [])
         return found[::-1]
 
-    def _send(self, to: int, mail: Mail) -> Sent:
+    def _send(self, to: int, mail: ReceiveReply) -> SendReply:
         receiver = self._seen(to, mail.sender, self._related)
         if not receiver.state.alive:
             raise NotFound(f"process {to} has ended ({receiver.state}) and reads no more messages")
         receiver.mailbox.put(mail)
-        return Sent()
+        return SendReply()
 
 
 def _bytes(text: str) -> int:

@@ -16,10 +16,10 @@ from aios_syscalls import (
     CallId,
     Chat,
     ChatReply,
-    Feedback,
+    GiveFeedback,
+    GiveFeedbackReply,
     LlmCall,
     ModelFailed,
-    Noted,
     Reply,
 )
 
@@ -42,9 +42,9 @@ class Dispatch:
 
     async def __call__(self, passage: RoutedCall) -> Reply:
         call = passage.call
-        if isinstance(call, Feedback):
+        if isinstance(call, GiveFeedback):
             self._router.feedback(CallId.parse(call.answered), passage.pid, call.score)
-            return Noted()
+            return GiveFeedbackReply()
         if not isinstance(call, LlmCall):
             return await passage.run(call.family())
         decision = self._router.decide(call, passage.pid, passage.program, passage.account.left())

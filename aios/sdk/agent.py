@@ -25,11 +25,10 @@ from aios_syscalls import (
     Chat,
     ChatReply,
     Embed,
-    Feedback,
+    GiveFeedback,
     Kill,
     ListProcesses,
     ListTools,
-    Mail,
     ModelFailed,
     NotFound,
     ProcessInfo,
@@ -37,6 +36,7 @@ from aios_syscalls import (
     Rank,
     RankReply,
     Receive,
+    ReceiveReply,
     Sampling,
     Send,
     Spawn,
@@ -224,7 +224,7 @@ class Agent(FileCalls):
     async def feedback(self, call: ChatReply | str, score: float) -> None:
         """Say how good an answer was, from 0 to 1: the router learns from it. Raises BadRequest for no score."""
         answered = call.call if isinstance(call, ChatReply) else call
-        await self.port.submit(Feedback(answered=answered, score=score))
+        await self.port.submit(GiveFeedback(answered=answered, score=score))
 
     # -- tools
 
@@ -285,7 +285,7 @@ class Agent(FileCalls):
         """Put a message into a process's mailbox."""
         await self.port.submit(Send(to=to, body=body))
 
-    async def receive(self, deadline_s: float | None = None) -> Mail:
+    async def receive(self, deadline_s: float | None = None) -> ReceiveReply:
         """The oldest message to this process, waited for; Expired after the deadline."""
         return await self.port.submit(Receive(deadline_s=deadline_s))
 

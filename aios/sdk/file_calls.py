@@ -22,21 +22,20 @@ from aios_syscalls import (
     DropFile,
     FileHit,
     FileInfo,
-    FileLease,
     FileQuery,
-    FileShare,
-    FilesMatched,
-    FilesStatus,
     FileVersion,
     FollowLink,
+    GetFilesStatus,
+    GetFilesStatusReply,
     GroupFiles,
-    HistoryOfFile,
     JoinFiles,
     LinkFiles,
     ListFiles,
     ListLinks,
     ListTags,
+    ListVersions,
     LockFile,
+    LockFileReply,
     MoveFile,
     PutFile,
     ReadFile,
@@ -45,8 +44,8 @@ from aios_syscalls import (
     SavedQuery,
     SearchFiles,
     ShareFile,
+    ShareFileReply,
     StatFile,
-    StatusOfFiles,
     TagFiles,
     UndoFiles,
     UndoneFile,
@@ -55,6 +54,7 @@ from aios_syscalls import (
     UnshareFile,
     UntagFiles,
     UpdateMatching,
+    UpdateMatchingReply,
     WriteFile,
 )
 from aios_syscalls.port import Port
@@ -125,7 +125,7 @@ class FileCalls:
 
     async def history(self, path: str, limit: int | None = None) -> tuple[FileVersion, ...]:
         """A file's versions, newest first, deleted or not."""
-        return (await self.port.submit(HistoryOfFile(path=path, limit=limit))).versions
+        return (await self.port.submit(ListVersions(path=path, limit=limit))).versions
 
     async def read_at(self, path: str, at: At) -> bytes:
         """The bytes that a file had."""
@@ -159,7 +159,7 @@ class FileCalls:
         return (await self.port.submit(ListTags())).tags
 
     @asynccontextmanager
-    async def lock(self, path: str, ttl_s: float = 60.0) -> AsyncIterator[FileLease]:
+    async def lock(self, path: str, ttl_s: float = 60.0) -> AsyncIterator[LockFileReply]:
         """Nobody else changes a path, or what is below it, for the block; Denied while another has it.
 
         It ends by itself after `ttl_s`, however long the block takes.
@@ -204,7 +204,7 @@ class FileCalls:
         """Forget a saved query."""
         await self.port.submit(UnlinkFiles(link=link))
 
-    async def share(self, path: str, ttl_s: float = 3_600.0, at: At | None = None) -> FileShare:
+    async def share(self, path: str, ttl_s: float = 3_600.0, at: At | None = None) -> ShareFileReply:
         """Where one version of a file can be fetched on this machine for a time."""
         return await self.port.submit(ShareFile(path=path, ttl_s=ttl_s, at=None if at is None else point(at)))
 
@@ -216,7 +216,7 @@ class FileCalls:
         """Every saved query, by name."""
         return (await self.port.submit(ListLinks())).links
 
-    async def delete_matching(self, query: FileQuery, token: str | None = None) -> FilesMatched:
+    async def delete_matching(self, query: FileQuery, token: str | None = None) -> UpdateMatchingReply:
         """Delete all that a query finds, in two steps.
 
         The first lists it and deletes nothing; the second, with the token of the first, deletes just that, and raises
@@ -226,13 +226,13 @@ class FileCalls:
 
     async def update_matching(
         self, query: FileQuery, find: str, replace: str, token: str | None = None
-    ) -> FilesMatched:
+    ) -> UpdateMatchingReply:
         """Replace a text in all files that a query finds, in the two steps of `delete_matching`."""
         return await self.port.submit(UpdateMatching(query=query, find=find, replace=replace, token=token))
 
-    async def files_status(self) -> FilesStatus:
+    async def files_status(self) -> GetFilesStatusReply:
         """How many files there are, and how many of them cannot be found by meaning yet."""
-        return await self.port.submit(StatusOfFiles())
+        return await self.port.submit(GetFilesStatus())
 
 
 def _bytes(content: str | bytes) -> bytes:

@@ -17,6 +17,7 @@ from aios_syscalls import (
     AiosError,
     BadRequest,
     CallTool,
+    CallToolReply,
     Cancelled,
     Chat,
     ChatReply,
@@ -25,12 +26,11 @@ from aios_syscalls import (
     Outcome,
     Output,
     RunGraph,
-    ToolReply,
 )
 from aios_syscalls.port import Port
 
 T = TypeVar("T")
-NodeReply = ChatReply | ToolReply
+NodeReply = ChatReply | CallToolReply
 NUMBERS = itertools.count(1)
 STRANGER = "this is a future of another graph; await it, or make both calls in one graph"
 
@@ -110,7 +110,7 @@ class Graph:
         except RecursionError:
             raise BadRequest("the arguments hold themselves, or are too deep for JSON", "arguments") from None
         call = CallTool(tool=tool, arguments=blank)
-        return self._add(call, fills, lambda reply: cast(ToolReply, reply).value)
+        return self._add(call, fills, lambda reply: cast(CallToolReply, reply).value)
 
     async def run(self) -> dict[str, Outcome]:
         """How each call ended, by its future's id: those that are new are submitted now, and waited for.

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from aios_syscalls.base import Effect, Frozen, Reply, Syscall
 from aios_syscalls.file_search import SearchCall
-from aios_syscalls.file_version import FileDone, Point, VersionCall
+from aios_syscalls.file_version import Point, VersionCall, WriteFileReply
 
 
 class FileInfo(Frozen):
@@ -24,14 +24,14 @@ class FileInfo(Frozen):
     modified: float
 
 
-class FileStat(Reply):
+class StatFileReply(Reply):
     """What is known of one path; `version` is the number of its last version, None where none was recorded."""
 
     info: FileInfo
     version: int | None = None
 
 
-class FileContent(Reply):
+class ReadFileReply(Reply):
     """Bytes of a file."""
 
     path: str
@@ -45,13 +45,13 @@ class FileContent(Reply):
         return self.data.decode("utf-8", "replace")
 
 
-class FileListing(Reply):
+class ListFilesReply(Reply):
     """The entries below a directory, sorted by path."""
 
     entries: tuple[FileInfo, ...]
 
 
-class CreateFile(Syscall[FileDone]):
+class CreateFile(Syscall[WriteFileReply]):
     """Make a new file or directory; `Exists` if the path is taken."""
 
     name: ClassVar[str] = "file.create"
@@ -61,7 +61,7 @@ class CreateFile(Syscall[FileDone]):
     kind: Literal["file", "directory"] = "file"
 
 
-class ReadFile(Syscall[FileContent]):
+class ReadFile(Syscall[ReadFileReply]):
     """Read `length` bytes from `offset`; None reads to the end. With `at`, of what the file was then."""
 
     name: ClassVar[str] = "file.read"
@@ -72,7 +72,7 @@ class ReadFile(Syscall[FileContent]):
     at: Point | None = None
 
 
-class WriteFile(Syscall[FileDone]):
+class WriteFile(Syscall[WriteFileReply]):
     """Replace a file's content whole, or make the file; readers see the old or the new bytes, never a mix.
 
     With `if_version` only where that is its version, 0 for a file that is not there; `Conflict` otherwise.
@@ -85,7 +85,7 @@ class WriteFile(Syscall[FileDone]):
     if_version: int | None = Field(default=None, ge=0)
 
 
-class AppendFile(Syscall[FileDone]):
+class AppendFile(Syscall[WriteFileReply]):
     """Add bytes at a file's end, or make the file."""
 
     name: ClassVar[str] = "file.append"
@@ -94,7 +94,7 @@ class AppendFile(Syscall[FileDone]):
     data: bytes
 
 
-class ListFiles(Syscall[FileListing]):
+class ListFiles(Syscall[ListFilesReply]):
     """List a directory, all levels of it when recursive."""
 
     name: ClassVar[str] = "file.list"
@@ -103,7 +103,7 @@ class ListFiles(Syscall[FileListing]):
     recursive: bool = False
 
 
-class StatFile(Syscall[FileStat]):
+class StatFile(Syscall[StatFileReply]):
     """Ask for one path's kind, size, time and version."""
 
     name: ClassVar[str] = "file.stat"
@@ -111,7 +111,7 @@ class StatFile(Syscall[FileStat]):
     path: str
 
 
-class MoveFile(Syscall[FileDone]):
+class MoveFile(Syscall[WriteFileReply]):
     """Rename within the root, history and all; `Exists` if the target is taken."""
 
     name: ClassVar[str] = "file.move"
@@ -120,7 +120,7 @@ class MoveFile(Syscall[FileDone]):
     target: str
 
 
-class CopyFile(Syscall[FileDone]):
+class CopyFile(Syscall[WriteFileReply]):
     """Make a file with the bytes of another; `Exists` if the target is taken."""
 
     name: ClassVar[str] = "file.copy"
@@ -129,7 +129,7 @@ class CopyFile(Syscall[FileDone]):
     target: str
 
 
-class DeleteFile(Syscall[FileDone]):
+class DeleteFile(Syscall[WriteFileReply]):
     """Remove a file, whose versions stay, or an empty directory."""
 
     name: ClassVar[str] = "file.delete"

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from aios_syscalls.base import Effect, Frozen, Many, Reply, Syscall
-from aios_syscalls.file_version import FileDone, FileVersion, Point
+from aios_syscalls.file_version import FileVersion, Point, WriteFileReply
 
 Mode = Literal["hybrid", "semantic", "keyword"]
 
@@ -60,7 +60,7 @@ class FileHit(Frozen):
     author: str
 
 
-class FileHits(Reply):
+class SearchFilesReply(Reply):
     """What was found, best first; `pending_files` cannot be found by meaning yet; `notes` say what was not done."""
 
     hits: tuple[FileHit, ...]
@@ -68,7 +68,7 @@ class FileHits(Reply):
     notes: tuple[str, ...] = ()
 
 
-class SearchFiles(Syscall[FileHits]):
+class SearchFiles(Syscall[SearchFilesReply]):
     """Find files by what they mean, by what they say, or both."""
 
     name: ClassVar[str] = "file.search"
@@ -85,13 +85,13 @@ class FileGroup(Frozen):
     paths: tuple[str, ...]
 
 
-class FileGroups(Reply):
+class GroupFilesReply(Reply):
     """Groups, the largest first."""
 
     groups: tuple[FileGroup, ...]
 
 
-class GroupFiles(Syscall[FileGroups]):
+class GroupFiles(Syscall[GroupFilesReply]):
     """Put the files of a query in groups: by topic (of meaning), author, type, month, or a field of their heads.
 
     `author` is who changed a file last; `field:author` is what its head says.
@@ -105,13 +105,13 @@ class GroupFiles(Syscall[FileGroups]):
     """Groups by topic."""
 
 
-class FileSet(Reply):
+class JoinFilesReply(Reply):
     """Paths, sorted."""
 
     paths: tuple[str, ...]
 
 
-class JoinFiles(Syscall[FileSet]):
+class JoinFiles(Syscall[JoinFilesReply]):
     """The files of all of these queries, of any of them, or of the first and none of the others."""
 
     name: ClassVar[str] = "file.join"
@@ -128,13 +128,13 @@ class SavedQuery(Frozen):
     author: str
 
 
-class FileLinks(Reply):
+class ListLinksReply(Reply):
     """Saved queries, by name."""
 
     links: tuple[SavedQuery, ...]
 
 
-class LinkFiles(Syscall[FileLinks]):
+class LinkFiles(Syscall[ListLinksReply]):
     """Keep a query under a name, as a folder of whatever matches it; `Exists` if another has the name."""
 
     name: ClassVar[str] = "file.link"
@@ -143,7 +143,7 @@ class LinkFiles(Syscall[FileLinks]):
     query: FileQuery
 
 
-class UnlinkFiles(Syscall[FileLinks]):
+class UnlinkFiles(Syscall[ListLinksReply]):
     """Forget a saved query; replies with it."""
 
     name: ClassVar[str] = "file.unlink"
@@ -151,14 +151,14 @@ class UnlinkFiles(Syscall[FileLinks]):
     link: str
 
 
-class ListLinks(Syscall[FileLinks]):
+class ListLinks(Syscall[ListLinksReply]):
     """Every saved query."""
 
     name: ClassVar[str] = "file.links"
     effect: ClassVar[Effect] = Effect.PURE
 
 
-class FollowLink(Syscall[FileHits]):
+class FollowLink(Syscall[SearchFilesReply]):
     """What matches a saved query now."""
 
     name: ClassVar[str] = "file.follow"
@@ -166,7 +166,7 @@ class FollowLink(Syscall[FileHits]):
     link: str
 
 
-class FilesMatched(Reply):
+class UpdateMatchingReply(Reply):
     """What a change of all that matches touches; with `token` nothing happened yet: send it to have it done."""
 
     paths: tuple[str, ...]
@@ -174,7 +174,7 @@ class FilesMatched(Reply):
     versions: tuple[FileVersion, ...] = ()
 
 
-class DeleteMatching(Syscall[FilesMatched]):
+class DeleteMatching(Syscall[UpdateMatchingReply]):
     """Delete all that a query finds: first lists it and gives a token; with the token, and nothing changed, deletes."""
 
     name: ClassVar[str] = "file.delete_matching"
@@ -183,7 +183,7 @@ class DeleteMatching(Syscall[FilesMatched]):
     token: str | None = None
 
 
-class UpdateMatching(Syscall[FilesMatched]):
+class UpdateMatching(Syscall[UpdateMatchingReply]):
     """Replace a text in all files that a query finds, in the two steps of `DeleteMatching`."""
 
     name: ClassVar[str] = "file.update_matching"
@@ -194,7 +194,7 @@ class UpdateMatching(Syscall[FilesMatched]):
     token: str | None = None
 
 
-class FileShare(Reply):
+class ShareFileReply(Reply):
     """Where one version of a file can be fetched on this machine until a time; nothing is uploaded."""
 
     url: str
@@ -202,7 +202,7 @@ class FileShare(Reply):
     until: float
 
 
-class ShareFile(Syscall[FileShare]):
+class ShareFile(Syscall[ShareFileReply]):
     """Serve one version of a file, by default the last, at an address on this machine that nobody can guess."""
 
     name: ClassVar[str] = "file.share"
@@ -212,7 +212,7 @@ class ShareFile(Syscall[FileShare]):
     ttl_s: float = Field(default=3_600.0, gt=0, le=604_800)
 
 
-class UnshareFile(Syscall[FileDone]):
+class UnshareFile(Syscall[WriteFileReply]):
     """End a share before its time."""
 
     name: ClassVar[str] = "file.unshare"
@@ -220,7 +220,7 @@ class UnshareFile(Syscall[FileDone]):
     token: str
 
 
-class FilesStatus(Reply):
+class GetFilesStatusReply(Reply):
     """How far the index is; `model` is what embeds, None where nothing was embedded yet."""
 
     files: int
@@ -229,7 +229,7 @@ class FilesStatus(Reply):
     model: str | None
 
 
-class StatusOfFiles(Syscall[FilesStatus]):
+class GetFilesStatus(Syscall[GetFilesStatusReply]):
     """How far the index is."""
 
     name: ClassVar[str] = "file.status"
@@ -248,5 +248,5 @@ SearchCall = (
     | UpdateMatching
     | ShareFile
     | UnshareFile
-    | StatusOfFiles
+    | GetFilesStatus
 )

@@ -45,20 +45,20 @@ class FileVersion(Frozen):
     note: str = ""
 
 
-class FileDone(Reply):
+class WriteFileReply(Reply):
     """A change that is on the disk; `version` is the number of the file's version, None for a directory."""
 
     path: str
     version: int | None = None
 
 
-class FileHistory(Reply):
+class ListVersionsReply(Reply):
     """A file's versions, newest first."""
 
     versions: tuple[FileVersion, ...]
 
 
-class HistoryOfFile(Syscall[FileHistory]):
+class ListVersions(Syscall[ListVersionsReply]):
     """A file's versions, through the moves that brought it here; also of a file that was deleted."""
 
     name: ClassVar[str] = "file.history"
@@ -67,13 +67,13 @@ class HistoryOfFile(Syscall[FileHistory]):
     limit: int | None = Field(default=None, ge=1)
 
 
-class FileDiff(Reply):
+class DiffFileReply(Reply):
     """A unified diff; empty where nothing differs."""
 
     text: str
 
 
-class DiffFile(Syscall[FileDiff]):
+class DiffFile(Syscall[DiffFileReply]):
     """What changed from one version of a file to another, by default to its last."""
 
     name: ClassVar[str] = "file.diff"
@@ -83,7 +83,7 @@ class DiffFile(Syscall[FileDiff]):
     b: Point | None = None
 
 
-class RollbackFile(Syscall[FileDone]):
+class RollbackFile(Syscall[WriteFileReply]):
     """Give a file the bytes that it had, as a new version, which can itself be taken back."""
 
     name: ClassVar[str] = "file.rollback"
@@ -100,13 +100,13 @@ class UndoneFile(Frozen):
     kept: str | None = None
 
 
-class FilesUndone(Reply):
+class UndoFilesReply(Reply):
     """What was taken back, and what was not."""
 
     files: tuple[UndoneFile, ...]
 
 
-class UndoFiles(Syscall[FilesUndone]):
+class UndoFiles(Syscall[UndoFilesReply]):
     """Take back all that a run, an agent program, or both together, did; what others changed since stays."""
 
     name: ClassVar[str] = "file.undo"
@@ -116,13 +116,13 @@ class UndoFiles(Syscall[FilesUndone]):
     dry_run: bool = False
 
 
-class FileTags(Reply):
+class ListTagsReply(Reply):
     """Tags, and how many versions have each."""
 
     tags: dict[str, int]
 
 
-class TagFiles(Syscall[FileTags]):
+class TagFiles(Syscall[ListTagsReply]):
     """Name the present versions of these files, or of all; replies with the one tag."""
 
     name: ClassVar[str] = "file.tag"
@@ -131,7 +131,7 @@ class TagFiles(Syscall[FileTags]):
     paths: Many[str] = ()
 
 
-class UntagFiles(Syscall[FileTags]):
+class UntagFiles(Syscall[ListTagsReply]):
     """Forget a tag; replies with it and how many versions had it."""
 
     name: ClassVar[str] = "file.untag"
@@ -139,7 +139,7 @@ class UntagFiles(Syscall[FileTags]):
     tag: str
 
 
-class ListTags(Syscall[FileTags]):
+class ListTags(Syscall[ListTagsReply]):
     """Every tag."""
 
     name: ClassVar[str] = "file.tags"
@@ -171,13 +171,13 @@ class RenameFile(Frozen):
     target: str
 
 
-class FilesChanged(Reply):
+class ChangeFilesReply(Reply):
     """The versions that a transaction made, in the order of its changes; a rename makes two."""
 
     versions: tuple[FileVersion, ...]
 
 
-class ChangeFiles(Syscall[FilesChanged]):
+class ChangeFiles(Syscall[ChangeFilesReply]):
     """Make all of these changes or none, each path in one of them at most."""
 
     name: ClassVar[str] = "file.transaction"
@@ -185,7 +185,7 @@ class ChangeFiles(Syscall[FilesChanged]):
     changes: Many[Annotated[PutFile | DropFile | RenameFile, Field(discriminator="do")]] = Field(min_length=1)
 
 
-class FileLease(Reply):
+class LockFileReply(Reply):
     """A lock on a file or directory: while it lasts nobody else changes what is there."""
 
     path: str
@@ -193,7 +193,7 @@ class FileLease(Reply):
     until: float
 
 
-class LockFile(Syscall[FileLease]):
+class LockFile(Syscall[LockFileReply]):
     """Keep others from changing a file, or anything in a directory; with the token of a lock it is made longer.
 
     `Denied` while another has it; it ends by itself after `ttl_s` seconds.
@@ -206,7 +206,7 @@ class LockFile(Syscall[FileLease]):
     token: str | None = None
 
 
-class UnlockFile(Syscall[FileDone]):
+class UnlockFile(Syscall[WriteFileReply]):
     """Let go of a lock."""
 
     name: ClassVar[str] = "file.unlock"
@@ -214,14 +214,14 @@ class UnlockFile(Syscall[FileDone]):
     token: str
 
 
-class FileChanges(Reply):
+class WatchFilesReply(Reply):
     """What happened after a seq, in order; `seq` is where to go on from."""
 
     versions: tuple[FileVersion, ...]
     seq: int
 
 
-class WatchFiles(Syscall[FileChanges]):
+class WatchFiles(Syscall[WatchFilesReply]):
     """Wait for changes after `since` to what matches these globs, at most `timeout_s` seconds: then with none.
 
     Without `since` from now on.
@@ -235,7 +235,7 @@ class WatchFiles(Syscall[FileChanges]):
 
 
 VersionCall = (
-    HistoryOfFile
+    ListVersions
     | DiffFile
     | RollbackFile
     | UndoFiles

@@ -23,7 +23,7 @@ from pydantic import (
 from aios_syscalls.base import Effect, Frozen, Many, Reply, Syscall
 from aios_syscalls.errors import from_wire
 from aios_syscalls.llm import Chat, ChatReply
-from aios_syscalls.tool import CallTool, ToolReply
+from aios_syscalls.tool import CallTool, CallToolReply
 
 MAX_NODES = 256
 NODE_CALLS: Mapping[str, type[Chat | CallTool]] = {cls.name: cls for cls in (Chat, CallTool)}
@@ -97,17 +97,17 @@ class Node(Frozen):
 class Outcome(Frozen):
     """How a node ended: with a reply, or with an error in its wire form."""
 
-    ok: ChatReply | ToolReply | None = None
+    ok: ChatReply | CallToolReply | None = None
     error: dict[str, JsonValue] | None = None
 
-    def reply(self) -> ChatReply | ToolReply:
+    def reply(self) -> ChatReply | CallToolReply:
         """The reply. Raises the AiosError that there is instead."""
         if self.ok is None:
             raise from_wire(self.error or {})
         return self.ok
 
 
-class GraphReply(Reply):
+class RunGraphReply(Reply):
     """How each node ended, by id, in the order of the call.
 
     A node of which a needed one failed was not run: its error is InputFailed, and its `node` the one that failed.
@@ -116,7 +116,7 @@ class GraphReply(Reply):
     outcomes: dict[str, Outcome]
 
 
-class RunGraph(Syscall[GraphReply]):
+class RunGraph(Syscall[RunGraphReply]):
     """Run calls as soon as what they need is there; each is a call of its own, in the caller's name.
 
     No more of them run at once than the process may have calls under way. Where a node fails, those that need it are

@@ -82,7 +82,7 @@ class Usage(Frozen):
 
 
 class ChatReply(Reply):
-    """A finished answer; `finish` says why it ended, `model` who gave it, `call` is its identity for `Feedback`."""
+    """A finished answer; `finish` says why it ended, `model` who gave it, `call` is its identity for `GiveFeedback`."""
 
     text: str
     tool_uses: tuple[ToolUse, ...] = ()
@@ -243,11 +243,11 @@ class Rank(Syscall[RankReply]):
         return neutral
 
 
-class Noted(Reply):
+class GiveFeedbackReply(Reply):
     """The score has been learnt from."""
 
 
-class Feedback(Syscall[Noted]):
+class GiveFeedback(Syscall[GiveFeedbackReply]):
     """Say how good the answer to an earlier chat of one's own was; the router learns from it."""
 
     name: ClassVar[str] = "llm.feedback"

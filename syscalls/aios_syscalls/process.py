@@ -59,13 +59,13 @@ class ProcessInfo(Frozen):
     left: Budget = Budget()
 
 
-class Spawned(Reply):
+class SpawnReply(Reply):
     """The new process."""
 
     pid: int
 
 
-class Spawn(Syscall[Spawned]):
+class Spawn(Syscall[SpawnReply]):
     """Start an agent program, by name or path, as a child of the caller."""
 
     name: ClassVar[str] = "process.spawn"
@@ -76,13 +76,13 @@ class Spawn(Syscall[Spawned]):
     """Of the new process; what it uses is the caller's use too, so it never has more than the caller."""
 
 
-class Exit(Reply):
+class WaitReply(Reply):
     """How a process ended."""
 
     process: ProcessInfo
 
 
-class Wait(Syscall[Exit]):
+class Wait(Syscall[WaitReply]):
     """Wait until a process has ended."""
 
     name: ClassVar[str] = "process.wait"
@@ -90,13 +90,13 @@ class Wait(Syscall[Exit]):
     pid: StrictInt
 
 
-class Killed(Reply):
+class KillReply(Reply):
     """The processes that were ended: the one named and its descendants that still lived."""
 
     pids: tuple[int, ...]
 
 
-class Kill(Syscall[Killed]):
+class Kill(Syscall[KillReply]):
     """End a descendant of the caller, and its children first; its slots are free when this returns."""
 
     name: ClassVar[str] = "process.kill"
@@ -104,24 +104,24 @@ class Kill(Syscall[Killed]):
     pid: StrictInt
 
 
-class ProcessTable(Reply):
+class ListProcessesReply(Reply):
     """Every process of this run, by pid."""
 
     processes: tuple[ProcessInfo, ...]
 
 
-class ListProcesses(Syscall[ProcessTable]):
+class ListProcesses(Syscall[ListProcessesReply]):
     """The process table."""
 
     name: ClassVar[str] = "process.list"
     effect: ClassVar[Effect] = Effect.PURE
 
 
-class Sent(Reply):
+class SendReply(Reply):
     """The message is in the receiver's mailbox."""
 
 
-class Send(Syscall[Sent]):
+class Send(Syscall[SendReply]):
     """Put a message into a living process's mailbox; `Overloaded` when that is full."""
 
     name: ClassVar[str] = "process.send"
@@ -130,14 +130,14 @@ class Send(Syscall[Sent]):
     body: str
 
 
-class Mail(Reply):
+class ReceiveReply(Reply):
     """A received message."""
 
     sender: int
     body: str
 
 
-class Receive(Syscall[Mail]):
+class Receive(Syscall[ReceiveReply]):
     """Take the oldest message out of the caller's own mailbox, waiting for one."""
 
     name: ClassVar[str] = "process.receive"

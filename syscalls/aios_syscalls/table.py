@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from aios_syscalls.base import Syscall
 from aios_syscalls.file import FileCall
-from aios_syscalls.llm import Feedback, LlmCall
+from aios_syscalls.llm import GiveFeedback, LlmCall
 from aios_syscalls.process import ProcessCall
 from aios_syscalls.tool import ToolCall
 
@@ -17,5 +17,5 @@ def _classes(family: Any) -> tuple[type[Syscall[Any]], ...]:
 
 
 TABLE: Mapping[str, type[Syscall[Any]]] = {
-    cls.name: cls for family in (LlmCall, Feedback, ToolCall, FileCall, ProcessCall) for cls in _classes(family)
+    cls.name: cls for family in (LlmCall, GiveFeedback, ToolCall, FileCall, ProcessCall) for cls in _classes(family)
 }

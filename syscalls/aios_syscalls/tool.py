@@ -11,13 +11,13 @@ from aios_syscalls.json_value import JsonObject
 from aios_syscalls.llm import ToolSpec
 
 
-class ToolReply(Reply):
+class CallToolReply(Reply):
     """What the tool returned, as JSON."""
 
     value: JsonValue
 
 
-class CallTool(Syscall[ToolReply]):
+class CallTool(Syscall[CallToolReply]):
     """Run a registered tool; arguments off its schema are a BadRequest that names the field."""
 
     name: ClassVar[str] = "tool.call"
@@ -27,13 +27,13 @@ class CallTool(Syscall[ToolReply]):
     arguments: JsonObject = {}
 
 
-class ToolList(Reply):
+class ListToolsReply(Reply):
     """The tools that the caller may use, by name."""
 
     tools: tuple[ToolSpec, ...]
 
 
-class ListTools(Syscall[ToolList]):
+class ListTools(Syscall[ListToolsReply]):
     """Describe tools; no names means all of them."""
 
     name: ClassVar[str] = "tool.list"

@@ -10,7 +10,7 @@ import pytest
 
 from aios.hosts.held import MEBIBYTE, HeldBytes
 from aios.kernel.mailbox import Mailbox, MailLimits
-from aios_syscalls import Mail, Overloaded, ProcessState
+from aios_syscalls import Overloaded, ProcessState, ReceiveReply
 from tests.attacks.hostile import kernel_with, run
 
 pytestmark = pytest.mark.anyio
@@ -73,7 +73,7 @@ async def test_counted_alone_the_same_messages_all_go_in() -> None:
         mailbox, taken = Mailbox(1, limits), 0
         for _ in range(1_000):
             try:
-                mailbox.put(Mail(sender=2, body="x" * 65_536))
+                mailbox.put(ReceiveReply(sender=2, body="x" * 65_536))
                 taken += 1
             except Overloaded:
                 break
@@ -86,13 +86,13 @@ async def test_all_mailboxes_together_have_a_limit_and_what_is_read_makes_room()
     limits = MailLimits(10, 100, 1_000, total_bytes=250)
     boxes = [Mailbox(pid, limits) for pid in (1, 2, 3)]
     for box in boxes[:2]:
-        box.put(Mail(sender=9, body="x" * 100))
+        box.put(ReceiveReply(sender=9, body="x" * 100))
     with pytest.raises(Overloaded, match="all mailboxes"):
-        boxes[2].put(Mail(sender=9, body="x" * 100))
+        boxes[2].put(ReceiveReply(sender=9, body="x" * 100))
     await boxes[0].take()
-    boxes[2].put(Mail(sender=9, body="x" * 100))
+    boxes[2].put(ReceiveReply(sender=9, body="x" * 100))
     boxes[1].close()
-    boxes[0].put(Mail(sender=9, body="x" * 100))
+    boxes[0].put(ReceiveReply(sender=9, body="x" * 100))
     for box in boxes:
         box.close()
     assert limits.unread_bytes == 0

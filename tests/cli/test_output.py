@@ -33,7 +33,7 @@ from aios.terminal.output import (
     width,
 )
 from aios.terminal.table import grid
-from aios_syscalls import Message, ToolReply
+from aios_syscalls import CallToolReply, Message
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_nothing_is_printed_but_by_the_modules_that_clean_it() -> None:
 
 
 def test_a_number_that_json_has_not_is_null(capsys: pytest.CaptureFixture[str]) -> None:
-    print_json({"a": [math.nan, math.inf, -math.inf, 1.5], "reply": ToolReply(value={"x": math.nan})})
+    print_json({"a": [math.nan, math.inf, -math.inf, 1.5], "reply": CallToolReply(value={"x": math.nan})})
     found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert found == {"a": [None, None, None, 1.5], "reply": {"value": {"x": None}}}
 

@@ -27,7 +27,7 @@ from aios_syscalls import (
     ChatReply,
     Embed,
     Expired,
-    Feedback,
+    GiveFeedback,
     ModelFailed,
     NotFound,
     Rank,
@@ -609,11 +609,11 @@ async def test_feedback_is_for_ones_own_calls() -> None:
     async def grader(agent: Agent, task: str) -> str:
         for call in ("0.1", "0.999"):
             try:
-                await agent.port.submit(Feedback(answered=call, score=1.0))
+                await agent.port.submit(GiveFeedback(answered=call, score=1.0))
             except NotFound as error:
                 said[call] = error.message
         own = await agent.port.submit(chat())
-        await agent.port.submit(Feedback(answered=own.call, score=1.0))
+        await agent.port.submit(GiveFeedback(answered=own.call, score=1.0))
         return own.call
 
     async with routed(ScriptedModel("a", name="a"), ScriptedModel("b", name="b"), mains={"grader": grader}) as bench:
@@ -623,9 +623,9 @@ async def test_feedback_is_for_ones_own_calls() -> None:
         assert exit.process.state == "done", exit
         assert set(said) == {"0.1", "0.999"}
         assert "none of this one's" in said["0.1"]
-        await bench.kernel.submit(Feedback(answered=mine.call, score=0.5))
+        await bench.kernel.submit(GiveFeedback(answered=mine.call, score=0.5))
         with pytest.raises(NotFound):
-            await bench.kernel.submit(Feedback(answered=exit.process.result or "", score=0.5))
+            await bench.kernel.submit(GiveFeedback(answered=exit.process.result or "", score=0.5))
 
 
 async def test_a_failed_call_has_no_answer_to_grade() -> None:
@@ -634,13 +634,13 @@ async def test_a_failed_call_has_no_answer_to_grade() -> None:
         with pytest.raises(ModelFailed):
             await bench.ask(chat())
         with pytest.raises(NotFound):
-            await bench.kernel.submit(Feedback(answered="0.1", score=0.5))
+            await bench.kernel.submit(GiveFeedback(answered="0.1", score=0.5))
 
 
 async def test_with_one_model_feedback_is_taken_and_there_is_nothing_to_choose() -> None:
     async with routed(ScriptedModel("a", name="a")) as bench:
         reply = await bench.kernel.submit(chat())
-        await bench.kernel.submit(Feedback(answered=reply.call, score=0.5))
+        await bench.kernel.submit(GiveFeedback(answered=reply.call, score=0.5))
         assert bench.kinds() == [Kind.ACCEPTED, Kind.STARTED, Kind.DONE]
 
 

@@ -29,27 +29,25 @@ from aios_syscalls import (
     DeleteMatching,
     Denied,
     DiffFile,
+    DiffFileReply,
     DropFile,
     Exists,
     FileCall,
-    FileDiff,
-    FileDone,
     FileGroup,
-    FileGroups,
-    FileLinks,
     FileQuery,
-    FileSet,
-    FilesMatched,
-    FilesUndone,
-    FileTags,
     FollowLink,
+    GetFilesStatus,
     GroupFiles,
-    HistoryOfFile,
+    GroupFilesReply,
     JoinFiles,
+    JoinFilesReply,
     LinkFiles,
     ListFiles,
     ListLinks,
+    ListLinksReply,
     ListTags,
+    ListTagsReply,
+    ListVersions,
     LockFile,
     ModelFailed,
     MoveFile,
@@ -62,17 +60,19 @@ from aios_syscalls import (
     SearchFiles,
     ShareFile,
     StatFile,
-    StatusOfFiles,
     Syscall,
     TagFiles,
     UndoFiles,
+    UndoFilesReply,
     UnlinkFiles,
     UnlockFile,
     UnshareFile,
     UntagFiles,
     UpdateMatching,
+    UpdateMatchingReply,
     WatchFiles,
     WriteFile,
+    WriteFileReply,
 )
 
 R = TypeVar("R", bound=Reply)
@@ -98,23 +98,23 @@ def keywords(text: str, **conditions: Any) -> FileQuery:
 @pytest.mark.anyio
 async def test_every_call_of_the_family_is_served(core: FileCore, tmp_path: Path) -> None:
     calls: list[tuple[Syscall[Any], Any]] = [
-        (CreateFile(path="d", kind="directory"), FileDone(path="d")),
-        (CreateFile(path="d/a", data=b"one"), FileDone(path="d/a", version=1)),
-        (AppendFile(path="d/a", data=b" two"), FileDone(path="d/a", version=2)),
-        (MoveFile(path="d/a", target="b"), FileDone(path="b", version=3)),
-        (WriteFile(path="c", data=b"x"), FileDone(path="c", version=1)),
-        (CopyFile(path="b", target="e"), FileDone(path="e", version=1)),
-        (DeleteFile(path="d"), FileDone(path="d")),
-        (DiffFile(path="b", a=Point(number=3)), FileDiff(text="")),
-        (RollbackFile(path="b", to=Point(number=1)), FileDone(path="b", version=4)),
-        (TagFiles(tag="first", paths=("b",)), FileTags(tags={"first": 1})),
-        (ListTags(), FileTags(tags={"first": 1})),
-        (UntagFiles(tag="first"), FileTags(tags={"first": 1})),
-        (UndoFiles(run="another"), FilesUndone(files=())),
-        (JoinFiles(queries=(keywords("one"), keywords("x")), how="any"), FileSet(paths=("b", "c", "e"))),
-        (JoinFiles(queries=(keywords("one"), keywords("two")), how="minus"), FileSet(paths=("b",))),
-        (GroupFiles(by="type"), FileGroups(groups=(FileGroup(name="text", paths=("b", "c", "e")),))),
-        (ListLinks(), FileLinks(links=())),
+        (CreateFile(path="d", kind="directory"), WriteFileReply(path="d")),
+        (CreateFile(path="d/a", data=b"one"), WriteFileReply(path="d/a", version=1)),
+        (AppendFile(path="d/a", data=b" two"), WriteFileReply(path="d/a", version=2)),
+        (MoveFile(path="d/a", target="b"), WriteFileReply(path="b", version=3)),
+        (WriteFile(path="c", data=b"x"), WriteFileReply(path="c", version=1)),
+        (CopyFile(path="b", target="e"), WriteFileReply(path="e", version=1)),
+        (DeleteFile(path="d"), WriteFileReply(path="d")),
+        (DiffFile(path="b", a=Point(number=3)), DiffFileReply(text="")),
+        (RollbackFile(path="b", to=Point(number=1)), WriteFileReply(path="b", version=4)),
+        (TagFiles(tag="first", paths=("b",)), ListTagsReply(tags={"first": 1})),
+        (ListTags(), ListTagsReply(tags={"first": 1})),
+        (UntagFiles(tag="first"), ListTagsReply(tags={"first": 1})),
+        (UndoFiles(run="another"), UndoFilesReply(files=())),
+        (JoinFiles(queries=(keywords("one"), keywords("x")), how="any"), JoinFilesReply(paths=("b", "c", "e"))),
+        (JoinFiles(queries=(keywords("one"), keywords("two")), how="minus"), JoinFilesReply(paths=("b",))),
+        (GroupFiles(by="type"), GroupFilesReply(groups=(FileGroup(name="text", paths=("b", "c", "e")),))),
+        (ListLinks(), ListLinksReply(links=())),
     ]
     for call, reply in calls:
         assert await ask(core, call) == reply
@@ -128,7 +128,7 @@ async def test_every_call_of_the_family_is_served(core: FileCore, tmp_path: Path
     ]
     stat = await ask(core, StatFile(path="b"))
     assert (stat.info, stat.version) == (listing[0], 4)
-    history = (await ask(core, HistoryOfFile(path="b"))).versions
+    history = (await ask(core, ListVersions(path="b"))).versions
     assert [(each.op, each.author, each.run, each.pid) for each in history[:2]] == [
         ("rollback", "writer", "run-1", 1),
         ("move", "writer", "run-1", 1),
@@ -140,8 +140,8 @@ async def test_every_call_of_the_family_is_served(core: FileCore, tmp_path: Path
     assert {hit.path for hit in (await ask(core, FollowLink(link="ones"))).hits} == {"b", "e"}
     await ask(core, UnlinkFiles(link="ones"))
     lease = await ask(core, LockFile(path="b"))
-    assert await ask(core, UnlockFile(token=lease.token)) == FileDone(path="b")
-    status = await ask(core, StatusOfFiles())
+    assert await ask(core, UnlockFile(token=lease.token)) == WriteFileReply(path="b")
+    status = await ask(core, GetFilesStatus())
     assert (status.files, status.pending_files, status.model) == (3, 3, None)
     changed = await ask(core, ChangeFiles(changes=(PutFile(path="n", data=b"n"), DropFile(path="c"))))
     assert [(each.path, each.sha256 is None) for each in changed.versions] == [("n", False), ("c", True)]
@@ -152,10 +152,10 @@ async def test_every_call_of_the_family_is_served(core: FileCore, tmp_path: Path
         DeleteMatching(query=keywords("nothing")),
         UpdateMatching(query=keywords("n"), find="z", replace=""),
     ):
-        assert await ask(core, matching) == FilesMatched(paths=())
+        assert await ask(core, matching) == UpdateMatchingReply(paths=())
     served = {type(call) for call, _ in calls} | {
-        *(ReadFile, ListFiles, StatFile, HistoryOfFile, SearchFiles, LinkFiles, FollowLink, UnlinkFiles, LockFile),
-        *(UnlockFile, StatusOfFiles, ChangeFiles, ShareFile, UnshareFile, WatchFiles, DeleteMatching, UpdateMatching),
+        *(ReadFile, ListFiles, StatFile, ListVersions, SearchFiles, LinkFiles, FollowLink, UnlinkFiles, LockFile),
+        *(UnlockFile, GetFilesStatus, ChangeFiles, ShareFile, UnshareFile, WatchFiles, DeleteMatching, UpdateMatching),
     }
     assert served == set(get_args(FileCall))
 
@@ -265,7 +265,7 @@ async def test_what_is_private_to_a_program_no_other_sees_in_any_call(core: File
         MoveFile(path="private", target="mine"),
         CopyFile(path="private/a", target="mine"),
         DeleteFile(path="private/a"),
-        HistoryOfFile(path="private/a"),
+        ListVersions(path="private/a"),
         DiffFile(path="private/a", a=Point(number=1)),
         DiffFile(path="published", a=Point(number=1)),
         RollbackFile(path="private/a", to=Point(number=1)),
@@ -291,7 +291,7 @@ async def test_what_is_private_to_a_program_no_other_sees_in_any_call(core: File
     assert (await ask(core, GroupFiles(by="directory"))).groups == (FileGroup(name=".", paths=("published",)),)
     assert (await ask(core, DeleteMatching(query=keywords("penguins")))).paths == ("published",)
     assert {each.path for each in (await ask(core, WatchFiles(since=0))).versions} == {"published"}
-    assert {each.path for each in (await ask(core, HistoryOfFile(path="published"))).versions} == {"published"}
+    assert {each.path for each in (await ask(core, ListVersions(path="published"))).versions} == {"published"}
     assert {each.path for each in (await ask(core, UndoFiles(agent="diary", dry_run=True))).files} == {"published"}
     assert (await ask(core, TagFiles(tag="all"))).tags == {"all": 1}
     assert (await ask(core, SearchFiles(query=keywords("secret")), "diary")).hits[0].path == "private/a"

@@ -10,7 +10,7 @@ from aios.cores.tool import ToolCore
 from aios.kernel.core import Turn
 from aios.tools import ToolBox
 from aios.tools.builtin import BUILTIN
-from aios_syscalls import BadRequest, CallTool, ListTools, NotFound, Reply, Syscall, ToolReply
+from aios_syscalls import BadRequest, CallTool, CallToolReply, ListTools, NotFound, Reply, Syscall
 
 R = TypeVar("R", bound=Reply)
 
@@ -24,7 +24,7 @@ async def ask(core: ToolCore, call: Syscall[R]) -> R:
 @pytest.mark.anyio
 async def test_a_tool_is_called() -> None:
     core = ToolCore(ToolBox(BUILTIN))
-    assert await ask(core, CallTool(tool="calculator", arguments={"expression": "1 + 1"})) == ToolReply(value=2)
+    assert await ask(core, CallTool(tool="calculator", arguments={"expression": "1 + 1"})) == CallToolReply(value=2)
     with pytest.raises(BadRequest) as caught:
         await ask(core, CallTool(tool="calculator"))
     assert caught.value.field == "arguments.expression"

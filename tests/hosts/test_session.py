@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from aios.frames import Frames
 from aios.hosts.session import MAX_ERRORS, MAX_MESSAGE, Session
-from aios_syscalls import AiosError, Budget, BudgetExceeded, ChatReply, Exit, NotFound, ProcessInfo, ProcessState
+from aios_syscalls import AiosError, Budget, BudgetExceeded, ChatReply, NotFound, ProcessInfo, ProcessState, WaitReply
 from aios_syscalls.table import TABLE
 
 LEAVES = (
@@ -110,7 +110,7 @@ def test_no_bytes_of_an_agent_raise_anything_but_an_error_of_the_abi(lines: list
 
 CALL = b'{"id":1,"stream":false,"call":{"call":"llm.chat","messages":[{"role":"user","content":"x"}]}}\n'
 SPENT = BudgetExceeded("all used up", "tokens", 0, 7)
-CHILD = Exit(
+CHILD = WaitReply(
     process=ProcessInfo(
         pid=2, parent=1, program="x", task="", state=ProcessState.FAILED, error=SPENT.to_wire(), left=Budget()
     )

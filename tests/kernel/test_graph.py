@@ -24,12 +24,12 @@ from aios_syscalls import (
     BudgetExceeded,
     CallId,
     CallTool,
+    CallToolReply,
     Cancelled,
     Chat,
     ChatReply,
     Expired,
     Fill,
-    GraphReply,
     InputFailed,
     Kill,
     Message,
@@ -38,8 +38,8 @@ from aios_syscalls import (
     Output,
     Reply,
     RunGraph,
+    RunGraphReply,
     Spawn,
-    ToolReply,
     Usage,
     Wait,
 )
@@ -95,7 +95,7 @@ class Answers:
         return ChatReply(text=reply, usage=Usage(completion_tokens=1))
 
 
-def texts(reply: GraphReply) -> dict[str, str]:
+def texts(reply: RunGraphReply) -> dict[str, str]:
     """What each node said, or the code of its error."""
     return {
         id: each.ok.text if isinstance(each.ok, ChatReply) else str((each.error or {})["code"])
@@ -247,7 +247,7 @@ async def test_a_process_shows_what_its_nodes_wait_for(opened: Any) -> None:
 # -- how many
 
 
-def runs(call: RunGraph, replies: list[GraphReply]) -> Any:
+def runs(call: RunGraph, replies: list[RunGraphReply]) -> Any:
     async def main(agent: Agent, task: str) -> str:
         async with anyio.create_task_group() as tasks:
             for _ in range(int(task)):
@@ -263,7 +263,7 @@ def runs(call: RunGraph, replies: list[GraphReply]) -> Any:
 @VIRTUAL
 @pytest.mark.parametrize(("graphs", "most"), [(1, 6), (2, 6), (8, 8)])
 async def test_a_process_has_no_more_calls_under_way_than_it_may(opened: Any, graphs: int, most: int) -> None:
-    core, replies = Answers(), list[GraphReply]()
+    core, replies = Answers(), list[RunGraphReply]()
     call = graph(node("top"), *(node(str(n), after=("top",)) for n in range(20)))
     async with opened(core, width=100, limits=Limits(calls_per_process=8), main=runs(call, replies)) as bench:
         pid = (await bench.kernel.submit(Spawn(program="main", task=str(graphs)))).pid
@@ -376,7 +376,7 @@ async def test_a_node_has_a_deadline_of_its_own(opened: Any, counting: Any) -> N
 @VIRTUAL
 async def test_killing_a_process_takes_its_graph_along(opened: Any, counting: Any) -> None:
     core = counting(tick_s=1)
-    replies: list[GraphReply] = []
+    replies: list[RunGraphReply] = []
     call = graph(*(node(str(n), max_tokens=100) for n in range(9)))
     limits = Limits(calls_per_process=4)
     async with opened(core, width=2, limits=limits, main=runs(call, replies)) as bench:
@@ -409,7 +409,7 @@ def test_a_tool_gets_values_as_they_are_and_texts_with_json_in_them() -> None:
         Fill(at=("arguments", "deep", 0, "x"), parts=(of("b"),)),
         Fill(at=("arguments", "text"), parts=("n is ", of("a"), " and ", of("b"))),
     )
-    outputs = {"a": ToolReply(value={"k": [1, None]}), "b": ChatReply(text="é")}
+    outputs = {"a": CallToolReply(value={"k": [1, None]}), "b": ChatReply(text="é")}
     filled = fill(Node(id="t", run=call, fill=parts), outputs)
     assert isinstance(filled, CallTool)
     assert filled.arguments == {
@@ -443,7 +443,7 @@ async def test_tools_and_chats_mix_over_their_own_lanes(tmp_path: Path) -> None:
     class Adds:
         async def run(self, turn: Turn) -> Reply:
             assert isinstance(turn.call, CallTool)
-            return ToolReply(value=sum(turn.call.arguments.values()))
+            return CallToolReply(value=sum(turn.call.arguments.values()))
 
     calls = defaultdict[str, list[str]](list)
 
@@ -460,8 +460,8 @@ async def test_tools_and_chats_mix_over_their_own_lanes(tmp_path: Path) -> None:
     )
     async with SqliteJournal(tmp_path / "j.db") as journal, Kernel(lanes, route, TaskHost(), journal) as kernel:
         reply = await kernel.submit(graph(first, second, node("say", "is it ", of("more"), "?")))
-    assert reply.outcomes["more"].ok == ToolReply(value=7)
-    assert texts(GraphReply(outcomes={"say": reply.outcomes["say"]})) == {"say": "IS IT 7?"}
+    assert reply.outcomes["more"].ok == CallToolReply(value=7)
+    assert texts(RunGraphReply(outcomes={"say": reply.outcomes["say"]})) == {"say": "IS IT 7?"}
     assert calls == {"process.graph": ["0.1"], "tool.call": ["0.1:add", "0.1:more"], "llm.chat": ["0.1:say"]}
 
 

@@ -17,38 +17,38 @@ from aios_syscalls import (
     BadRequest,
     Budget,
     CallTool,
+    CallToolReply,
     Chat,
     ChatReply,
     Embed,
     EmbedReply,
-    Exit,
-    Feedback,
-    FileContent,
-    FileDone,
+    GiveFeedback,
+    GiveFeedbackReply,
+    ListProcessesReply,
     ListTools,
+    ListToolsReply,
     Message,
     ModelFailed,
-    Noted,
     NotFound,
     ProcessInfo,
     ProcessState,
-    ProcessTable,
     Rank,
     Ranked,
     RankReply,
     ReadFile,
+    ReadFileReply,
     Reply,
     Sampling,
     Spawn,
-    Spawned,
+    SpawnReply,
     Syscall,
     ToolFailed,
-    ToolList,
-    ToolReply,
     ToolSpec,
     ToolUse,
     Wait,
+    WaitReply,
     WriteFile,
+    WriteFileReply,
 )
 from aios_syscalls.port import discard
 
@@ -185,7 +185,7 @@ async def test_a_stream_may_be_left_early() -> None:
 
 
 async def test_files_are_text_or_bytes() -> None:
-    agent, port = agent_of(FileContent(path="a", data=b"h\xffi"), FileDone(path="a"))
+    agent, port = agent_of(ReadFileReply(path="a", data=b"h\xffi"), WriteFileReply(path="a"))
     assert await agent.read("a") == "h\ufffdi"
     await agent.write("a", "\u00e9")
     assert port.calls == [ReadFile(path="a"), WriteFile(path="a", data=b"\xc3\xa9")]
@@ -196,7 +196,7 @@ async def test_wait_gives_the_result_or_raises_what_happened() -> None:
     failed = done.model_copy(
         update={"state": ProcessState.FAILED, "result": None, "error": NotFound("no file").to_wire()}
     )
-    agent, port = agent_of(Spawned(pid=2), Exit(process=done), Exit(process=failed))
+    agent, port = agent_of(SpawnReply(pid=2), WaitReply(process=done), WaitReply(process=failed))
     assert await agent.run("p", "t") == "r"
     assert port.calls == [Spawn(program="p", task="t"), Wait(pid=2)]
     with pytest.raises(AgentFailed, match=r"process 2 \(p\) failed: no file"):
@@ -224,7 +224,7 @@ def asked(port: Script) -> Sequence[Chat]:
 
 
 async def test_solve_calls_tools_until_the_model_answers() -> None:
-    agent, port = agent_of(ToolList(tools=(ADD,)), use("wait"), ToolReply(value=3), ChatReply(text=" three "))
+    agent, port = agent_of(ListToolsReply(tools=(ADD,)), use("wait"), CallToolReply(value=3), ChatReply(text=" three "))
     assert await solve(agent, "1 + 2", ["add"], choice="write") == "three"
     assert port.calls[0] == ListTools(names=("add",))
     assert port.calls[2] == CallTool(tool="add", arguments={"a": 1})
@@ -237,17 +237,22 @@ async def test_solve_calls_tools_until_the_model_answers() -> None:
 
 
 async def test_solve_hands_a_failed_call_back_as_text() -> None:
-    agent, port = agent_of(ToolList(tools=(ADD,)), use(), ToolFailed("add broke"), ChatReply(text="sorry"))
+    agent, port = agent_of(ListToolsReply(tools=(ADD,)), use(), ToolFailed("add broke"), ChatReply(text="sorry"))
     assert await solve(agent, "1 + 2", ["add"], choice="write") == "sorry"
     assert asked(port)[1].messages[-1].content == "error: add broke"
 
 
 async def test_solve_requires_a_call_first_and_stops_at_its_steps() -> None:
-    agent, port = agent_of(ToolList(tools=(ADD,)), use(), ToolReply(value=1), ChatReply(text="done"))
+    agent, port = agent_of(ListToolsReply(tools=(ADD,)), use(), CallToolReply(value=1), ChatReply(text="done"))
     await solve(agent, "?", ["add"], require=True, choice="write")
     assert [chat.tool_choice for chat in asked(port)] == ["required", "none"]
     agent, port = agent_of(
-        ToolList(tools=(ADD,)), use(), ToolReply(value=1), use(), ToolReply(value=1), ChatReply(text="enough")
+        ListToolsReply(tools=(ADD,)),
+        use(),
+        CallToolReply(value=1),
+        use(),
+        CallToolReply(value=1),
+        ChatReply(text="enough"),
     )
     assert await solve(agent, "?", ["add"], steps=2, choice="write") == "enough"
     assert [chat.tool_choice for chat in asked(port)] == ["auto", "auto", "none"]
@@ -259,10 +264,10 @@ DAY = ToolSpec(name="day", description="Tell the day.")
 
 async def test_solve_ranks_then_fills_in_then_answers() -> None:
     agent, port = agent_of(
-        ToolList(tools=(SUM, DAY)),
+        ListToolsReply(tools=(SUM, DAY)),
         ranking("Add numbers.", NO_TOOL, "Tell the day."),
         use(),
-        ToolReply(value=3),
+        CallToolReply(value=3),
         ChatReply(text=" three "),
     )
     assert await solve(agent, "1 + 2", ["add", "day"], system="brief") == "three"
@@ -279,7 +284,7 @@ async def test_solve_ranks_then_fills_in_then_answers() -> None:
 
 async def test_solve_goes_on_to_the_next_tool_with_the_error_in_the_talk() -> None:
     agent, port = agent_of(
-        ToolList(tools=(SUM, DAY)),
+        ListToolsReply(tools=(SUM, DAY)),
         ranking("Add numbers.", "Tell the day."),
         use(),
         ToolFailed("add broke"),
@@ -294,18 +299,18 @@ async def test_solve_goes_on_to_the_next_tool_with_the_error_in_the_talk() -> No
 
 async def test_solve_answers_by_itself_where_no_tool_fits_or_steps_allow_none() -> None:
     for order, steps in (([NO_TOOL, "Add numbers."], 4), (["Add numbers.", NO_TOOL], 0)):
-        agent, port = agent_of(ToolList(tools=(SUM,)), ranking(*order), ChatReply(text="hello"))
+        agent, port = agent_of(ListToolsReply(tools=(SUM,)), ranking(*order), ChatReply(text="hello"))
         assert await solve(agent, "hi", ["add"], steps=steps) == "hello"
         assert [chat.tool_choice for chat in asked(port)] == ["none"]
 
 
 async def test_solve_writes_where_the_model_cannot_rank() -> None:
     refusal = BadRequest("cannot rank", "model")
-    agent, port = agent_of(ToolList(tools=(SUM,)), refusal, ChatReply(text="hello"))
+    agent, port = agent_of(ListToolsReply(tools=(SUM,)), refusal, ChatReply(text="hello"))
     assert await solve(agent, "hi", ["add"]) == "hello"
     assert [chat.tool_choice for chat in asked(port)] == ["auto"]
     for choice, error in (("rank", refusal), (None, BadRequest("too long", "messages"))):
-        agent, _ = agent_of(ToolList(tools=(SUM,)), error)
+        agent, _ = agent_of(ListToolsReply(tools=(SUM,)), error)
         with pytest.raises(BadRequest, match=error.message):
             await solve(agent, "hi", ["add"], choice=choice)  # type: ignore[arg-type]
 
@@ -346,7 +351,7 @@ def test_only_plain_replies_are_marked_as_generated() -> None:
 
 
 async def test_a_budget_goes_with_the_program_that_it_is_for() -> None:
-    agent, port = agent_of(Spawned(pid=2), Spawned(pid=3))
+    agent, port = agent_of(SpawnReply(pid=2), SpawnReply(pid=3))
     await agent.spawn("a", "x")
     await agent.spawn("b", budget=Budget(calls=3))
     assert port.calls == [Spawn(program="a", task="x"), Spawn(program="b", budget=Budget(calls=3))]
@@ -357,17 +362,17 @@ async def test_what_is_left_is_in_ones_own_row() -> None:
         ProcessInfo(pid=pid, parent=0, program="a", task="", state=ProcessState.RUNNING, left=Budget(calls=pid))
         for pid in range(1, 20)
     ]
-    agent, _ = agent_of(ProcessTable(processes=tuple(rows)), ProcessTable(processes=()))
+    agent, _ = agent_of(ListProcessesReply(processes=tuple(rows)), ListProcessesReply(processes=()))
     assert await agent.left() == Budget(calls=agent.pid)
     with pytest.raises(NotFound, match="process table"):
         await agent.left()
 
 
 async def test_feedback_names_the_answer_by_its_number() -> None:
-    agent, port = agent_of(Noted(), Noted())
+    agent, port = agent_of(GiveFeedbackReply(), GiveFeedbackReply())
     await agent.feedback(ChatReply(text="hi", call="7.1"), 0.5)
     await agent.feedback("7.2", 1)
-    assert port.calls == [Feedback(answered="7.1", score=0.5), Feedback(answered="7.2", score=1)]
+    assert port.calls == [GiveFeedback(answered="7.1", score=0.5), GiveFeedback(answered="7.2", score=1)]
     with pytest.raises(BadRequest, match="feedback: score"):
         await agent.feedback("7.2", 2)
     with pytest.raises(BadRequest, match="feedback: answered"):

@@ -23,10 +23,10 @@ from aios_syscalls import (
     ChatReply,
     DropFile,
     FileQuery,
-    Mail,
     Message,
     NotFound,
     R,
+    ReceiveReply,
     Sampling,
     Syscall,
     ToolSpec,
@@ -345,7 +345,7 @@ def test_a_deep_or_cyclic_argument_is_refused_not_a_crash() -> None:
     for value in (cyclic(), deep()):
         with pytest.raises(AiosError):
             call_to_json(CallTool(tool="t", arguments={"x": value}))
-    assert Mail(sender=1, body="x").body == "x"
+    assert ReceiveReply(sender=1, body="x").body == "x"
 
 
 class Tags(BaseModel):

@@ -29,16 +29,16 @@ from aios_syscalls import (
     DiffFile,
     DropFile,
     FileQuery,
-    FileShare,
-    FilesStatus,
     FollowLink,
+    GetFilesStatus,
+    GetFilesStatusReply,
     GroupFiles,
-    HistoryOfFile,
     JoinFiles,
     LinkFiles,
     ListFiles,
     ListLinks,
     ListTags,
+    ListVersions,
     LockFile,
     MoveFile,
     Point,
@@ -49,8 +49,8 @@ from aios_syscalls import (
     RollbackFile,
     SearchFiles,
     ShareFile,
+    ShareFileReply,
     StatFile,
-    StatusOfFiles,
     Syscall,
     TagFiles,
     UndoFiles,
@@ -159,7 +159,7 @@ async def _embedded(agent: Agent) -> None:
     with anyio.move_on_after(EMBED_S):
         await agent.port.submit(SearchFiles(query=FileQuery(text="penguins")))
         while True:
-            status: FilesStatus = await agent.port.submit(StatusOfFiles())
+            status: GetFilesStatusReply = await agent.port.submit(GetFilesStatus())
             if status.model is not None and not status.pending_files:
                 return
             await anyio.sleep(0.2)
@@ -181,8 +181,8 @@ async def _spy(agent: Agent, dice: random.Random, secret: Secret, queries: int) 
         secret.answered += 1
         shown = reply.model_dump()
         _look(call, shown, secret)
-        tokens += [shown["token"]] if shown.get("token") and not isinstance(reply, FileShare) else []
-        if isinstance(reply, FileShare):
+        tokens += [shown["token"]] if shown.get("token") and not isinstance(reply, ShareFileReply) else []
+        if isinstance(reply, ShareFileReply):
             _look(call, await to_thread.run_sync(_fetched, reply.url), secret)
 
 
@@ -297,7 +297,7 @@ def _makers(dice: random.Random, secret: Secret) -> Iterator[Callable[[], Syscal
     yield lambda: ReadFile(path=path(), at=at())
     yield lambda: StatFile(path=path())
     yield lambda: ListFiles(path=path(), recursive=dice.random() < 0.5)
-    yield lambda: HistoryOfFile(path=path(), limit=dice.choice((None, 1)))
+    yield lambda: ListVersions(path=path(), limit=dice.choice((None, 1)))
     yield lambda: DiffFile(path=path(), a=at(), b=dice.choice((None, at())))
     yield lambda: RollbackFile(path=path(), to=at())
     yield lambda: UndoFiles(agent=dice.choice((OWNER, SPY)), dry_run=dice.random() < 0.8)
@@ -320,7 +320,7 @@ def _makers(dice: random.Random, secret: Secret) -> Iterator[Callable[[], Syscal
     yield lambda: UnlinkFiles(link=dice.choice(("own", "spied")))
     yield lambda: FollowLink(link=dice.choice(("own", "spied")))
     yield ListLinks
-    yield StatusOfFiles
+    yield GetFilesStatus
     for _ in range(6):
         yield lambda: SearchFiles(query=query(), context=dice.choice((0, 3)))
     for _ in range(2):
