@@ -19,29 +19,82 @@ class ToolUse(Frozen):
     arguments: dict[str, JsonValue] = {}
 
 
+class TextPart(Frozen):
+    """A piece of text."""
+
+    type: Literal["text"] = "text"
+    text: str
+
+
+class ImagePart(Frozen):
+    """A picture, as the bytes of a file of its media type."""
+
+    type: Literal["image"] = "image"
+    media_type: str = Field(pattern=r"^image/[a-z0-9.+-]+$")
+    data: bytes = Field(min_length=1)
+
+
+class FilePart(Frozen):
+    """A file, as its bytes."""
+
+    type: Literal["file"] = "file"
+    name: str = ""
+    media_type: str = "application/octet-stream"
+    data: bytes = Field(min_length=1)
+
+
+Part = Annotated[TextPart | ImagePart | FilePart, Field(discriminator="type")]
+
+
 class Message(Frozen):
     """One turn of a conversation; a tool's answer names the `ToolUse` that it belongs to."""
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str = ""
+    """Its text; where there are `parts`, the text of these."""
+    parts: Many[Part] = ()
+    """The content piece by piece, where it has more than text; what a model cannot take is a BadRequest."""
     tool_uses: Many[ToolUse] = ()
     tool_use_id: str | None = None
+    reasoning: str = ""
+    """What the model thought before an assistant's turn."""
     generated: bool = False
     """Whether an assistant's text is as a model wrote it (`ChatReply.message`): it need not be read again then."""
+    turn: str = Field(default="", max_length=300)
+    """The `ChatReply.call` of the reply that an assistant's turn came from: where the model still has the tokens of
+    that, it goes on from them, whatever the turn looks like as JSON."""
 
     @model_validator(mode="after")
-    def _only_replies_are_generated(self) -> Self:
-        if self.generated and (self.role != "assistant" or self.tool_uses):
+    def _is_whole(self) -> Self:
+        if self.role != "assistant" and (self.generated or self.turn or self.reasoning):
+            raise ValueError("only an assistant's turn can be generated, name a reply, or have reasoning")
+        if self.generated and self.tool_uses:
             raise ValueError("only an assistant's plain text can be marked as generated")
+        if self.parts:
+            text = "".join(part.text for part in self.parts if isinstance(part, TextPart))
+            if self.content not in ("", text):
+                raise ValueError("content is not the text of the parts; leave it out")
+            self.__dict__["content"] = text
         return self
+
+    @property
+    def attachments(self) -> tuple[ImagePart | FilePart, ...]:
+        """The parts that are no text."""
+        return tuple(part for part in self.parts if not isinstance(part, TextPart))
 
 
 class ToolSpec(Frozen):
     """A tool as a model sees it; `parameters` is the JSON Schema of its arguments object."""
 
-    name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
+    name: str = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.-]+$")
     description: str = ""
     parameters: JsonSchema = {"type": "object", "properties": {}}
+
+
+class NamedTool(Frozen):
+    """The choice of one tool, which the answer must call."""
+
+    name: str = Field(min_length=1, max_length=128)
 
 
 class Sampling(Frozen):
@@ -112,7 +165,7 @@ class Chat(Syscall[ChatReply]):
 
     messages: Many[Message] = Field(min_length=1)
     tools: Many[ToolSpec] = ()
-    tool_choice: Literal["auto", "required", "none"] = "auto"
+    tool_choice: Literal["auto", "required", "none"] | NamedTool = "auto"
     response_schema: JsonSchema | None = None
     """JSON Schema that the text must satisfy."""
     grammar: str | None = Field(default=None, min_length=1)

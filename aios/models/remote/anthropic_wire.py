@@ -11,7 +11,7 @@ from pydantic_core import from_json, to_json
 
 from aios.models.remote.anthropic_stream import AnthropicStreamParser
 from aios.models.remote.shape import BodyShape
-from aios_syscalls import BadRequest, Chat, Message, Sampling, ToolSpec
+from aios_syscalls import BadRequest, Chat, Message, NamedTool, Sampling, ToolSpec
 
 __all__ = ["PATH", "AnthropicStreamParser", "headers", "request_body"]
 
@@ -57,7 +57,7 @@ def request_body(
     }
     fields |= _sampling(chat.sampling)
     if chat.tools:
-        fields |= {"tools": [_tool(spec) for spec in chat.tools], "tool_choice": {"type": CHOICES[chat.tool_choice]}}
+        fields |= {"tools": [_tool(spec) for spec in chat.tools], "tool_choice": _choice(chat.tool_choice)}
     fields = {**shape.fit(fields), **extra}
     try:
         if chat.response_schema is not None:
@@ -65,6 +65,10 @@ def request_body(
         return to_json({name: value for name, value in fields.items() if value is not None})
     except ValueError as error:
         raise BadRequest(f"a tool's or the response's schema is not JSON: {error}") from None
+
+
+def _choice(choice: str | NamedTool) -> dict[str, str]:
+    return {"type": "tool", "name": choice.name} if isinstance(choice, NamedTool) else {"type": CHOICES[choice]}
 
 
 def _sampling(sampling: Sampling) -> dict[str, Any]:

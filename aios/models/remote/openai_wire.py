@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from aios.models.remote.openai_stream import OpenAiStreamParser
 from aios.models.remote.shape import BodyShape
 from aios.models.remote.vectors import read_vectors
-from aios_syscalls import BadRequest, Chat, Embed, Message, ToolSpec
+from aios_syscalls import BadRequest, Chat, Embed, Message, NamedTool, ToolSpec
 
 __all__ = ["PATH", "OpenAiStreamParser", "embed_body", "headers", "read_vectors", "request_body"]
 
@@ -58,7 +58,7 @@ def request_body(
     if chat.grammar is not None:
         fields["grammar"] = chat.grammar  # llama-server's name for it
     if chat.tools:
-        fields |= {"tools": [_tool(spec) for spec in chat.tools], "tool_choice": chat.tool_choice}
+        fields |= {"tools": [_tool(spec) for spec in chat.tools], "tool_choice": _choice(chat.tool_choice)}
     if chat.response_schema is not None:
         schema = {"name": "reply", "schema": chat.response_schema, "strict": True}
         fields["response_format"] = (
@@ -71,6 +71,10 @@ def request_body(
         return to_json({name: value for name, value in fields.items() if value is not None})
     except ValueError as error:
         raise BadRequest(f"a tool's or the response's schema is not JSON: {error}") from None
+
+
+def _choice(choice: str | NamedTool) -> str | dict[str, Any]:
+    return {"type": "function", "function": {"name": choice.name}} if isinstance(choice, NamedTool) else choice
 
 
 def _message(message: Message) -> dict[str, Any]:
