@@ -50,4 +50,4 @@ async def run_agent(
         mains = {program.__name__: program} if callable(program) else None
         name = program.__name__ if callable(program) else str(program)
         async with boot(config, models=[model], mains=mains, directory=Path(scratch, "run")) as run:
-            return await Agent(run.kernel.port(0), 0).run(name, task)
+            return await Agent(run.run.port(0), 0).run(name, task)

@@ -18,7 +18,7 @@ from aios.boot import make_models
 from aios.config import Config
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Lane, by_family
+from aios.kernel import Lane, Run, by_family, lone_run
 from aios.models.local.supervisor.client import LocalModel
 from aios.python import code_command
 from aios.record import SqliteJournal
@@ -46,7 +46,7 @@ async def _measure(tokens: int, rounds: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as directory:
         async with SqliteJournal(Path(directory) / "journal.db") as journal, model:
             lane = Lane("llm", LlmCore(model), Fifo(), model.slots)
-            async with Kernel([lane], by_family, TaskHost(), journal) as kernel:
+            async with lone_run([lane], by_family, TaskHost(), journal) as kernel:
                 await _at_once(kernel, _calls(4))  # warm
                 for round in range(rounds):
                     # Other words each time, so that no way profits from what an earlier one has read.
@@ -73,7 +73,7 @@ def _calls(tokens: int, salt: str = "") -> list[Chat]:
     ]
 
 
-async def _at_once(kernel: Kernel, calls: list[Chat]) -> float:
+async def _at_once(kernel: Run, calls: list[Chat]) -> float:
     replies: list[ChatReply] = []
 
     async def one(call: Chat) -> None:
@@ -86,7 +86,7 @@ async def _at_once(kernel: Kernel, calls: list[Chat]) -> float:
     return _rate(replies, began)
 
 
-async def _in_sequence(kernel: Kernel, calls: list[Chat]) -> float:
+async def _in_sequence(kernel: Run, calls: list[Chat]) -> float:
     began = time.perf_counter()
     return _rate([await kernel.submit(call) for call in calls], began)
 

@@ -14,7 +14,7 @@ from aios.boot import make_models
 from aios.config import Config
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Lane, by_family
+from aios.kernel import Lane, by_family, lone_run
 from aios.models.base import Backend
 from aios.record import Event, History, Kind, SqliteJournal
 from aios.scheduler import Fifo, RoundRobin, Scheduler
@@ -49,8 +49,8 @@ async def _first_token(model: Backend, scheduler: Scheduler, tokens: int) -> tup
     with tempfile.TemporaryDirectory() as directory:
         async with SqliteJournal(Path(directory) / "journal.db") as journal:
             lane = Lane("llm", LlmCore(model), scheduler, model.slots)
-            kernel = Kernel([lane], by_family, TaskHost(), journal, observers=[events.append])
-            async with kernel, anyio.create_task_group() as tasks:
+            opening = lone_run([lane], by_family, TaskHost(), journal, observers=[events.append])
+            async with opening as kernel, anyio.create_task_group() as tasks:
                 for number in range(2 * model.slots):
                     tasks.start_soon(kernel.submit, _chat(f"Tell a very long story, number {number}.", tokens))
                 while lane.waiting + lane.running < 2 * model.slots:

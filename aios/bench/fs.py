@@ -133,7 +133,7 @@ async def _with(
         async with boot(
             config, models=None if path else [], directory=Path(directory, "run"), remember=False
         ) as started:
-            port = Watched(started.kernel.port(0))
+            port = Watched(started.run.port(0))
             agent = Agent(port, 0)
             found = {name: [await way(agent, prompt.text) for prompt, _ in prompts] for name, way in ways.items()}
             for name, readings in found.items():

@@ -113,9 +113,9 @@ async def _run(agents: int, memory_mb: int, memory: str) -> MemoryTook:
             assert isinstance(local, LocalModel)
             assert isinstance(run.kernel.lanes[f"llm:{MODEL}"].scheduler, AdmissionControl) == (memory == "auto")
             began = time.perf_counter()
-            spawned = [await run.kernel.submit(Spawn(program="agent", task=str(number))) for number in range(agents)]
+            spawned = [await run.run.submit(Spawn(program="agent", task=str(number))) for number in range(agents)]
             for each in spawned:
-                await run.kernel.submit(Wait(pid=each.pid))
+                await run.run.submit(Wait(pid=each.pid))
             seconds = time.perf_counter() - began
             stats = await local.stats()
     return MemoryTook(texts, stats["read_tokens"] + stats["again_tokens"], seconds, sum(ends) / max(1, len(ends)))

@@ -23,7 +23,7 @@ from aios.bench.against import against as versus
 from aios.bench.overhead_parts import parts
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Lane, Limits, Turn, by_family
+from aios.kernel import Lane, Limits, Turn, by_family, lone_run
 from aios.models.scripted import ScriptedModel
 from aios.record import History, Kind, SqliteJournal, read_events
 from aios.scheduler import Fifo
@@ -88,7 +88,7 @@ async def _queue(path: Path) -> dict[str, float]:
     gate = _Gate()
     async with SqliteJournal(path) as journal:
         lane = Lane("llm", gate, Fifo(), 8)
-        async with Kernel([lane], by_family, TaskHost(), journal) as kernel:
+        async with lone_run([lane], by_family, TaskHost(), journal) as kernel:
             gc.collect()
             before, began = psutil.Process().memory_info().rss, time.perf_counter()
             async with anyio.create_task_group() as tasks:
@@ -125,7 +125,7 @@ async def _load(path: Path, calls: int) -> dict[str, float]:
     async with SqliteJournal(path) as journal:
         lane = Lane("llm", LlmCore(model), Fifo(), 8)
         host = TaskHost(mains={"caller": caller})
-        async with Kernel([lane], by_family, host, journal, limits=Limits()) as kernel:
+        async with lone_run([lane], by_family, host, journal, limits=Limits()) as kernel:
             await agents(kernel.port(0), 1, calls // 10)  # warm
             await agents(kernel.port(0), 1, calls)
             latency = statistics.median(latencies)

@@ -12,7 +12,7 @@ import anyio.lowlevel
 
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Lane, Route, RoutedCall, Turn, by_family
+from aios.kernel import Lane, Route, RoutedCall, Turn, by_family, lone_run
 from aios.kernel.core import Core
 from aios.models.scripted import ScriptedModel
 from aios.record import Journal, MemoryJournal, SqliteJournal
@@ -61,7 +61,7 @@ async def parts(path: Path, calls: int) -> dict[str, float]:
 
 
 async def _kernel(journal: Journal, core: Core, route: Route, calls: int) -> float:
-    async with journal, Kernel([Lane("llm", core, Fifo(), 8)], route, TaskHost(), journal) as kernel:
+    async with journal, lone_run([Lane("llm", core, Fifo(), 8)], route, TaskHost(), journal) as kernel:
         return await _median(lambda: kernel.submit(CALL), calls)
 
 

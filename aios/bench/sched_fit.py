@@ -9,7 +9,7 @@ import anyio
 
 from aios.bench.llm.ours import kernel_over
 from aios.estimate.measure import WORDS, fit
-from aios.kernel import Kernel
+from aios.kernel import Run
 from aios.models.local.supervisor.client import LocalModel
 from aios.simulate import SimulatedCore
 from aios_syscalls import Chat, ChatReply, Message
@@ -56,7 +56,7 @@ def core(seconds: Mapping[Batch, float]) -> SimulatedCore:
     return SimulatedCore(step * 1e6, prefill * 1e6, decode * 1e6)
 
 
-async def _together(kernel: Kernel, width: int, words: int, tokens: int, name: str) -> tuple[Batch, float]:
+async def _together(kernel: Run, width: int, words: int, tokens: int, name: str) -> tuple[Batch, float]:
     replies: list[ChatReply] = []
 
     async def one(number: int) -> None:

@@ -21,7 +21,7 @@ from aios.bench.sched_runs import policy
 from aios.boot import make_models
 from aios.config import Config, LocalModelConfig
 from aios.hosts.program import Main
-from aios.kernel import Kernel
+from aios.kernel import Run
 from aios.models.local.supervisor.client import LocalModel
 from aios.scheduler import Scheduler
 from aios.sdk import Agent
@@ -50,7 +50,7 @@ NOTE = (
 )
 FIFO, OTHERS = "fifo", ("round_robin", "gittins")
 
-Over = Callable[[Scheduler, Mapping[str, Main]], AbstractAsyncContextManager[Kernel]]
+Over = Callable[[Scheduler, Mapping[str, Main]], AbstractAsyncContextManager[Run]]
 
 
 class LiveTook(NamedTuple):

@@ -111,7 +111,7 @@ async def _measure(stride: int) -> dict[str, float]:
     found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as directory:
         async with boot(Config(root=Path(directory)), directory=Path(directory) / "run", remember=False) as run:
-            agent = Agent(run.kernel.port(0), 0)
+            agent = Agent(run.run.port(0), 0)
             tools = await agent.tools(*(label for label in REQUESTS if label != NONE))
             for name, way in WAYS.items():
                 await way(agent, "Is this thing on?", tools)  # warm

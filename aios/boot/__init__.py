@@ -1,9 +1,10 @@
 """The composition root: from a Config to a running kernel. Only here are concrete classes named."""
 
+from aios.boot.kernel import BootedKernel, boot_kernel
 from aios.boot.lanes import scheduler
 from aios.boot.models import DEFAULT_MODEL, Progress, make_model, make_models, survey, try_models
 from aios.boot.remembered import learnt_answers, learnt_programs, memory
-from aios.boot.run import Run, boot, library
+from aios.boot.run import BootedRun, boot, check_root, library, open_run, run_fingerprint, tool_box
 from aios.boot.walls import DryWall, check_dry_wall, noted
 from aios.hosts.dry_wall import NotedAct
 from aios.hosts.namespaces import available as namespaces
@@ -14,12 +15,15 @@ from aios.hosts.wall import rung
 __all__ = [
     "DEFAULT_MODEL",
     "ActKind",
+    "BootedKernel",
+    "BootedRun",
     "DryWall",
     "NotedAct",
     "Progress",
-    "Run",
     "boot",
+    "boot_kernel",
     "check_dry_wall",
+    "check_root",
     "describe_rung",
     "learnt_answers",
     "learnt_programs",
@@ -29,8 +33,11 @@ __all__ = [
     "memory",
     "namespaces",
     "noted",
+    "open_run",
+    "run_fingerprint",
     "rung",
     "scheduler",
     "survey",
+    "tool_box",
     "try_models",
 ]

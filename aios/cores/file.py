@@ -52,8 +52,9 @@ class FileCore:
         homes: str | None = None,
         threads: int = 8,
         searches: int = 4,
+        close: Callable[[Library], None] = Library.close,
     ) -> None:
-        self._open = library
+        self._open, self._give_back = library, close
         self._run = run
         self._private = private or {}
         self._homes = homes
@@ -88,7 +89,7 @@ class FileCore:
             if self._server is not None:
                 self._server.close()
             if self._library is not None:
-                self._library.close()
+                self._give_back(self._library)
             self._library = self._server = None
 
     @contextmanager

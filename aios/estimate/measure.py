@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import numpy as np
 
-from aios.boot import Progress, Run, boot
+from aios.boot import BootedRun, Progress, boot
 from aios.config import Config
 from aios.estimate.plan import Cost
 from aios.models.base import guess_tokens
@@ -33,9 +33,9 @@ async def measure(config: Config, progress: Progress | None = None) -> tuple[Cos
             return await costs(run, name), name, run.models[name].slots
 
 
-async def costs(run: Run, name: str) -> Cost:
+async def costs(run: BootedRun, name: str) -> Cost:
     """What a chat costs on a model of a running kernel that has nothing else to do."""
-    port, width = run.kernel.port(0), run.models[name].slots
+    port, width = run.run.port(0), run.models[name].slots
     numbers = itertools.count()
     await _timed(port, _chat(name, *CROWD, next(numbers)))  # the first call finds everything cold
     rows, times = [], []

@@ -1,9 +1,11 @@
 """The kernel: requests, lanes, processes, the journal. It knows no model, tool or file."""
 
 from aios.kernel.core import Core, Route, RoutedCall, Turn, by_family
-from aios.kernel.kernel import Kernel, Limits
+from aios.kernel.kernel import Kernel, lone_run
 from aios.kernel.lane import Lane
+from aios.kernel.limits import Limits
 from aios.kernel.process import USER, Host
+from aios.kernel.run import Run, RunSettings
 
 __all__ = [
     "USER",
@@ -14,6 +16,9 @@ __all__ = [
     "Limits",
     "Route",
     "RoutedCall",
+    "Run",
+    "RunSettings",
     "Turn",
     "by_family",
+    "lone_run",
 ]

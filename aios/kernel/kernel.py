@@ -1,358 +1,90 @@
-"""The kernel: the one way in for every syscall."""
+"""The kernel: lanes, their policies and the journal, which outlive the runs on them."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import anyio
-import anyio.lowlevel
 
-from aios.kernel.account import FREE, UNLIMITED
 from aios.kernel.core import Route
-from aios.kernel.graph import RunningGraph
-from aios.kernel.lane import Lane, Report
-from aios.kernel.mailbox import MailLimits
-from aios.kernel.process import USER, Host, Process, Processes
-from aios.kernel.request import Request
-from aios.record import Event, Journal, Kind, Observer
-from aios.scheduler import Fifo
-from aios_syscalls import (
-    AiosError,
-    BadRequest,
-    Budget,
-    CallId,
-    Cancelled,
-    ChatReply,
-    EmbedReply,
-    Expired,
-    KernelBug,
-    Overloaded,
-    R,
-    RankReply,
-    Reply,
-    RunGraph,
-    Syscall,
-)
-from aios_syscalls.port import Port, discard
-from aios_syscalls.wire import call_to_json
+from aios.kernel.lane import Lane
+from aios.kernel.limits import Limits
+from aios.kernel.process import Host
+from aios.kernel.run import Run, RunSettings
+from aios.record import Journal
+from aios_syscalls import Cancelled
 
-GRAPHS_SHARE = 0.75
-"""Of the calls that a process may have under way, what nodes of graphs take: a large graph must not lock it out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What nobody may exceed; times in seconds."""
-
-    calls: int = 10_000
-    """Syscalls accepted and not ended, of all processes."""
-    calls_per_process: int = 64
-    processes: int = 1_000
-    """Living ones."""
-    ended: int = 1_000
-    """Rows of ended processes that the table keeps."""
-    mailbox: int = 1_000
-    """Unread messages per process."""
-    mail_bytes: int = 64 * 1024
-    """Of one message."""
-    mailbox_bytes: int = 16 * 1024 * 1024
-    """Of a process's unread messages together."""
-    deadline_s: float = 600.0
-    """Of a call that names none; waiting for a process or a message is bounded by the process's time limit."""
-    agent_time_limit_s: float = 3_600.0
+DEFAULTS = Limits()
 
 
 class Kernel:
-    """Queues syscalls, runs them on lanes, and ends each exactly once. Use as an async context manager.
+    """Opens runs, whose calls share its lanes. Use as an async context manager, which runs leave before it ends.
 
-    `route` leads each call to a lane; `budget` is of all processes together, `budgets` of each process of a program;
-    `facts` describe the run in its first event.
+    `route` leads each call to a lane.
     """
 
-    def __init__(
-        self,
-        lanes: Iterable[Lane],
-        route: Route,
-        host: Host,
-        journal: Journal,
-        *,
-        limits: Limits = Limits(),
-        budget: Budget = UNLIMITED,
-        budgets: Mapping[str, Budget] | None = None,
-        observers: Iterable[Observer] = (),
-        facts: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.processes = Processes(
-            host,
-            self.port,
-            self._report,
-            self._run_graph,
-            journal.new_pid,
-            limit=limits.processes,
-            ended=limits.ended,
-            mail=MailLimits(limits.mailbox, limits.mail_bytes, limits.mailbox_bytes),
-            time_limit_s=limits.agent_time_limit_s,
-            budget=budget,
-            budgets=budgets or {},
-        )
-        self.lanes = {lane.name: lane for lane in [*lanes, Lane("process", self.processes, Fifo())]}
-        self._route = route
-        self._journal = journal
-        self._limits = limits
-        self._observers = [journal.record, self._tell_lanes, *observers]
-        self._facts = facts or {}
-        self._run_id = str(self._facts.get("run", ""))
-        self._ids = itertools.count(1)
+    def __init__(self, lanes: Iterable[Lane], route: Route, journal: Journal, *, limits: Limits = DEFAULTS) -> None:
+        self.lanes = {lane.name: lane for lane in lanes}
+        self.route = route
+        self.journal = journal
+        self.limits = limits
+        self.runs: dict[str, Run] = {}
+        """Those that are open, by their ids."""
+        self.closing = False
+        self._numbers = itertools.count(1)
         self._calls = 0
-        self._closing = False
-        self._watching = anyio.CancelScope()
 
-    def port(self, pid: int) -> Port:
-        """The way in for process `pid`: who calls is fixed here, never by the call."""
-        return KernelPort(self, pid)
+    @asynccontextmanager
+    async def open(self, settings: RunSettings) -> AsyncIterator[Run]:
+        """A new run; leaving the context ends its processes. Raises Cancelled once the kernel stops."""
+        if self.closing:
+            raise Cancelled("the kernel stops; it takes no more runs")
+        async with Run(self, settings) as run:
+            self.runs[settings.id] = run
+            try:
+                yield run
+            finally:
+                del self.runs[settings.id]
 
-    async def submit(self, call: Syscall[R], emit: Callable[[str], None] = discard, *, pid: int = USER) -> R:
-        """Run a syscall for `pid`: its reply, or the AiosError that it ended with.
+    def run_of(self, pid: int) -> Run | None:
+        """The open run in which process `pid` was started, if one is."""
+        return next((run for run in self.runs.values() if run.processes.has(pid)), None)
 
-        Cancelling the caller cancels the syscall: its slot is free and its snapshot dropped when this returns.
-        """
-        n = self.processes.count_call(pid)
-        await anyio.lowlevel.checkpoint()
-        process = self._open(pid)
-        if full := self._full(process):
-            raise Overloaded(full)
-        account = FREE if call.family() == "process" else process.account
-        id = CallId(pid, n)
-        request = Request(next(self._ids), id, call, emit, process.program, account, process.tenant)
-        self._count(process, 1)
-        try:
-            return cast(R, await self._run(request))
-        finally:
-            self._count(process, -1)
+    def new_number(self) -> int:
+        return next(self._numbers)
+
+    def full(self) -> str:
+        if self._calls < self.limits.calls:
+            return ""
+        return f"{self._calls} syscalls are under way, the kernel's limit; try again later"
+
+    def count(self, calls: int) -> None:
+        self._calls += calls
 
     async def __aenter__(self) -> Self:
-        self._began = anyio.current_time()
-        self._report(Kind.RUN, USER, self._facts)
-        self._tasks = anyio.create_task_group()
-        self.processes.start(await self._tasks.__aenter__())
-        self._tasks.start_soon(self._watch)
+        self._watching = anyio.create_task_group()
+        await self._watching.__aenter__()
+        for lane in self.lanes.values():
+            self._watching.start_soon(lane.watch)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._closing = True
-        with anyio.CancelScope(shield=True):
-            await self.processes.stop("the kernel stops")
-        self._watching.cancel()
-        await self._tasks.__aexit__(None, None, None)
-
-    async def _watch(self) -> None:
-        with self._watching:
-            async with anyio.create_task_group() as tasks:
-                for lane in self.lanes.values():
-                    tasks.start_soon(lane.watch)
-
-    async def _run_graph(self, call: RunGraph, id: CallId) -> Reply:
-        """Run a graph within its own call, whose place its first node under way takes."""
-        process = self.processes.alive(id.pid)
-        depths, gang = call.depths(), next(self._ids)
-
-        async def submit(node: str, call: Syscall[Any]) -> Reply:
-            await anyio.lowlevel.checkpoint()
-            process, own, depth = self._open(id.pid), id._replace(node=node), depths[node]
-            request = Request(
-                next(self._ids), own, call, discard, process.program, process.account, process.tenant, gang, depth
-            )
-            return await self._run(request, {"depth": depth})
-
-        def place() -> bool:
-            if self._full(process, GRAPHS_SHARE):
-                return False
-            self._count(process, 1)
-            return True
-
-        graph = RunningGraph(call, depths, submit, place, lambda: self._count(process, -1))
-        process.graphs.append(graph)
-        try:
-            return await graph.run()
-        finally:
-            process.graphs.remove(graph)
-
-    def _open(self, pid: int) -> Process:
-        """The process, if it may make calls now."""
-        process = self.processes.alive(pid)
-        if self._closing:
-            raise Cancelled("the kernel stops; it takes no more syscalls")
-        return process
-
-    def _full(self, process: Process, share: float = 1.0) -> str:
-        """Why a process, with a share of its limit, may not have one call more under way; empty if it may."""
-        if self._calls >= self._limits.calls:
-            return f"{self._calls} syscalls are under way, the kernel's limit; try again later"
-        if process.calls >= share * self._limits.calls_per_process and process.pid != USER:
-            return f"process {process.pid} has {process.calls} syscalls under way, its limit; await some"
-        return ""
-
-    def _count(self, process: Process, calls: int) -> None:
-        """So many calls more are under way, or fewer: then nodes that wait may have their places."""
-        self._calls += calls
-        process.calls += calls
-        if calls < 0:
-            for graph in process.graphs:
-                graph.advance()
-
-    async def _run(self, request: Request, told: Mapping[str, Any] | None = None) -> Reply:
-        """Run an accepted request, and report the one way in which it ends; `told` goes with its acceptance."""
-        call = request.call
-        deadline = call.deadline_s
-        if deadline is None and call.family() != "process":
-            deadline = self._limits.deadline_s
-        self._report_request(Kind.ACCEPTED, request, {"name": call.name, "call": call, **(told or {})})
-        passage = _Passage(request, self.lanes, self._report_request)
-        try:
-            with anyio.move_on_after(deadline) as scope:
-                await self._journal.room()
-                request.account.admit()
-                reply = await self._route(passage)
-            if scope.cancelled_caught:
-                raise Expired(f"{call.name} did not end within its deadline of {deadline:g} s")
-        except AiosError as error:
-            kind = Kind.EXPIRED if isinstance(error, Expired) else Kind.FAILED
-            self._report_request(kind, request, {"error": error.to_wire(), **passage.rest()})
-            raise
-        except Exception as error:
-            failure = _unforeseen(call, error)
-            self._report_request(Kind.FAILED, request, {"error": failure.to_wire(), **passage.rest()})
-            raise failure from error
-        except BaseException:
-            self._report_request(Kind.CANCELLED, request, passage.rest())
-            raise
-        self._report_request(Kind.DONE, request, {**_outcome(reply), **passage.bill()})
-        return reply
-
-    def _tell_lanes(self, event: Event) -> None:
-        """Policies about whole programs hear when one begins and ends."""
-        if event.kind is Kind.SPAWNED:
-            process = self.processes.alive(event.pid)
-            for lane in self.lanes.values():
-                lane.began(process.pid, process.program, process.tenant)
-        elif event.kind is Kind.EXITED:
-            for lane in self.lanes.values():
-                lane.ended(event.pid)
-
-    def _report_request(self, kind: Kind, request: Request, data: Mapping[str, Any]) -> None:
-        id = request.call_id
-        self._report(kind, id.pid, data, id.n, id.node)
-
-    def _report(self, kind: Kind, pid: int, data: Mapping[str, Any], n: int = 0, node: str = "") -> None:
-        at = round(anyio.current_time() - self._began, 6)
-        event = Event(at, kind, pid, n, data, node, self._run_id)
-        for observe in self._observers:
-            observe(event)
+        self.closing = True
+        self._watching.cancel_scope.cancel()
+        await self._watching.__aexit__(None, None, None)
 
 
-class _Passage:
-    """A request on its way over lanes; see `RoutedCall`."""
-
-    def __init__(self, request: Request, lanes: Mapping[str, Lane], report: Report) -> None:
-        self.id, self.pid, self.program = request.call_id, request.pid, request.program
-        self.call, self.account = request.call, request.account
-        self._heard = _Heard(request.emit)
-        self.emit = request.emit if request.emit is discard else self._heard
-        self._request, self._lanes, self._report = request, lanes, report
-        self._usd: float | None = 0.0
-        self._charged = False
-
-    async def run(
-        self, lane: str, call: Syscall[Any] | None = None, emit: Callable[[str], None] | None = None
-    ) -> Reply:
-        # Each has a request of its own: two may be under way for one call.
-        own = self._request
-        request = Request(
-            own.id,
-            self.id,
-            call or self.call,
-            emit or self.emit,
-            self.program,
-            self.account,
-            own.tenant,
-            own.gang,
-            own.depth,
-        )
-        return await self._lanes[lane].run(request, self._tell)
-
-    def charge(self, tokens: int, usd: float | None) -> None:
-        self.account.charge(tokens, usd)
-        self._usd = None if usd is None or self._usd is None else self._usd + usd
-        self._charged = True
-
-    def routed(self, data: Mapping[str, Any]) -> None:
-        self._report(Kind.ROUTED, self._request, dict(data))
-
-    def left(self, lane: str, data: Mapping[str, Any]) -> None:
-        self._report(Kind.LEFT, self._request, {"lane": lane, **data, **self.rest()})
-
-    def rest(self) -> dict[str, Any]:
-        """What there is to tell beside an event that brings no reply: the bill, and the text that was heard."""
-        return {**self.bill(), **self._heard.take()}
-
-    def _tell(self, kind: Kind, request: Request, data: Mapping[str, Any]) -> None:
-        self._report(kind, request, {**data, **self._heard.take()} if kind is Kind.PAUSED else data)
-
-    def bill(self) -> dict[str, Any]:
-        """What was charged since the last bill, if anything."""
-        if not self._charged:
-            return {}
-        usd, self._usd, self._charged = self._usd, 0.0, False
-        return {"usd": usd}
-
-
-class _Heard:
-    """Passes on to a caller the text of its reply as it comes, and keeps it for the record until somebody takes it."""
-
-    def __init__(self, emit: Callable[[str], None]) -> None:
-        self._emit = emit
-        self._parts: list[str] = []
-
-    def __call__(self, text: str) -> None:
-        self._emit(text)
-        self._parts.append(text)
-
-    def take(self) -> dict[str, str]:
-        """What was heard since it was last asked, if anything."""
-        parts, self._parts = self._parts, []
-        return {"text": "".join(parts)} if parts else {}
-
-
-class KernelPort:
-    """A process's way in from the kernel's own event loop."""
-
-    def __init__(self, kernel: Kernel, pid: int) -> None:
-        self._kernel = kernel
-        self._pid = pid
-
-    async def submit(self, call: Syscall[R], emit: Callable[[str], None] = discard) -> R:
-        return await self._kernel.submit(call, emit, pid=self._pid)
-
-
-def _unforeseen(call: Syscall[Any], error: Exception) -> AiosError:
-    """What to say of an error that is none of ours: of the call, where that is nothing to be sent, or else a bug."""
-    try:
-        call_to_json(call)
-    except BadRequest as refused:
-        return refused
-    return KernelBug(f"{call.name} met {type(error).__name__}: {error}; please report this")
-
-
-def _outcome(reply: Reply) -> dict[str, Any]:
-    if isinstance(reply, ChatReply | EmbedReply | RankReply):
-        usage = reply.usage
-        # Beside the reply, which the record of the run leaves out where it is large.
-        told = {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
-        return {"tokens": usage.completion_tokens, "model": reply.model, "usage": told, "reply": reply}
-    return {"reply": reply}
+@asynccontextmanager
+async def lone_run(
+    lanes: Iterable[Lane], route: Route, host: Host, journal: Journal, **settings: Any
+) -> AsyncIterator[Run]:
+    """The only run of a kernel of its own, whose limits are the run's too; `settings` are those of `RunSettings`."""
+    own = RunSettings(host, **settings)
+    async with Kernel(lanes, route, journal, limits=own.limits) as kernel, kernel.open(own) as run:
+        yield run

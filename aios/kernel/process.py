@@ -155,7 +155,9 @@ class Processes:
         time_limit_s: float,
         budget: Budget,
         budgets: Mapping[str, Budget],
+        tenant: str = "",
     ) -> None:
+        self._tenant = tenant
         self._host = host
         self._port = port
         self._report = report
@@ -175,6 +177,10 @@ class Processes:
 
     def __iter__(self) -> Iterator[Process]:
         return (process for pid, process in self._rows.items() if pid != USER)
+
+    def has(self, pid: int) -> bool:
+        """Whether the table has, or had, process `pid`; the user is in every table."""
+        return pid in self._rows
 
     def alive(self, pid: int) -> Process:
         """The living process `pid`. Raises NotFound, or Cancelled when it has ended or is being ended."""
@@ -302,7 +308,7 @@ class Processes:
         """Note whose a new process is."""
         parent = self._get(process.parent)
         if parent.pid == USER:
-            process.tenant, process.family = process.program, process.pid
+            process.tenant, process.family = self._tenant or process.program, process.pid
             return
         process.tenant, process.family = parent.tenant, parent.family
         living = (pid for pid in parent.lineage if pid in self._rows and self._rows[pid].state.alive)

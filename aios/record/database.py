@@ -14,11 +14,11 @@ import psutil
 
 from aios_syscalls import StorageFailed
 
-VERSION = 1
+VERSION = 2
 """Of the tables; a file of another one is refused."""
 BUSY_S = 60.0
 """For how long a kernel waits for another's transaction."""
-OUTLINE = "('run','spawned','exited')"
+OUTLINE = "('run','closed','spawned','exited')"
 """The kinds of events that tell which processes there were and how they ended."""
 
 SCHEMA = f"""
@@ -33,6 +33,7 @@ CREATE TABLE run (
     id          TEXT NOT NULL UNIQUE,
     boot        INTEGER NOT NULL REFERENCES boot(id),
     began       INTEGER NOT NULL,
+    ended       INTEGER,
     first       INTEGER NOT NULL,
     last        INTEGER NOT NULL,
     fingerprint TEXT

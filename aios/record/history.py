@@ -225,6 +225,8 @@ class History:
         self._ended: deque[int] = deque()
         self._twice = 0
         self.facts: dict[str, Any] = {}
+        self.closed = False
+        """Whether it has ended as it should: its kernel did not die under it."""
         self.slices: dict[str, int] = {}
         """Lane -> tokens of its last slice, where that is measured rather than configured."""
         self.processes: dict[int, ProcessRecord] = {}
@@ -252,6 +254,8 @@ class History:
         match event.kind:
             case Kind.RUN:
                 self.facts = dict(data)
+            case Kind.CLOSED:
+                self.closed = True
             case Kind.SPAWNED:
                 self.processes[event.pid] = ProcessRecord(
                     event.pid, data["parent"], data["program"], data["task"], event.at

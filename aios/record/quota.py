@@ -39,14 +39,14 @@ def size(db: sqlite3.Connection) -> int:
 
 
 def _ended(db: sqlite3.Connection) -> list[tuple[int, int, int]]:
-    """The number, first and last event of each run whose kernel has ended or is dead, the oldest first."""
+    """The number, first and last event of each run that has ended, or whose kernel has or is dead; the oldest first."""
     boots = {
         boot
         for boot, os_pid, began, ended in db.execute("SELECT id, os_pid, began, ended FROM boot")
         if ended is None and lives(os_pid, began / 1_000_000)
     }
-    runs = db.execute("SELECT number, first, last, boot FROM run ORDER BY number").fetchall()
-    return [(number, first, last) for number, first, last, boot in runs if boot not in boots]
+    runs = db.execute("SELECT number, first, last, boot, ended FROM run ORDER BY number").fetchall()
+    return [(number, first, last) for number, first, last, boot, ended in runs if ended or boot not in boots]
 
 
 def _forget(db: sqlite3.Connection, number: int, first: int, last: int) -> None:

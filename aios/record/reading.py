@@ -15,11 +15,11 @@ from aios.record.event import EVENT_VERSION, Event, Kind
 from aios.record.row import checksum
 from aios_syscalls import StorageFailed
 
-OUTLINE_KINDS = frozenset({Kind.RUN, Kind.SPAWNED, Kind.EXITED})
+OUTLINE_KINDS = frozenset({Kind.RUN, Kind.CLOSED, Kind.SPAWNED, Kind.EXITED})
 """The events that tell which processes there were and how they ended, and nothing of their calls."""
 ALL_KINDS = frozenset(Kind)
 RUNS = """
-SELECT id, number, boot, began, first, last, fingerprint, (SELECT at FROM event WHERE seq = run.last)
+SELECT id, number, boot, began, ended, first, last, fingerprint, (SELECT at FROM event WHERE seq = run.last)
 FROM run ORDER BY number
 """
 EVENTS = """
@@ -44,6 +44,8 @@ class RunRecord:
     first: int
     last: int
     fingerprint: dict[str, Any] | None = None
+    ended: float | None = None
+    """None while it goes on, or where its kernel died."""
 
     def events(self, kinds: Collection[Kind] = ALL_KINDS, *, payloads: bool = True) -> Iterator[Event]:
         """Its events, in order, times since it began; without `payloads`, long values are cut. Raises StorageFailed."""
@@ -81,8 +83,9 @@ def runs(path: Path) -> list[RunRecord]:
                 first,
                 last,
                 json.loads(fingerprint) if fingerprint else None,
+                ended and ended / 1_000_000,
             )
-            for id, number, boot, began, first, last, fingerprint, at in db.execute(RUNS)
+            for id, number, boot, began, ended, first, last, fingerprint, at in db.execute(RUNS)
         ]
 
 

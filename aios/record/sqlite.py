@@ -74,8 +74,8 @@ class SqliteJournal:
         """Of the rows that were written last, on average."""
         self._payloads: Counter[int] = Counter()
         """Bytes on record of each process's large events."""
-        self._origin: int | None = None
-        """The wall clock, in microseconds, at time 0 of the events."""
+        self._origins: dict[str, int] = {}
+        """The wall clock, in microseconds, at time 0 of each run's events."""
         self._runs: dict[str, int] = {}
         """The numbers of the runs that have begun here."""
         self._pids: deque[int] = deque()
@@ -86,8 +86,8 @@ class SqliteJournal:
         self._closing = False
 
     def record(self, event: Event) -> None:
-        if self._origin is None:
-            self._origin = now_us() - _us(event.at)
+        if event.run not in self._origins:
+            self._origins[event.run] = now_us() - _us(event.at)
         if self._failure is None:
             self._pending.append(event)
             if len(self._pending) == 1:
@@ -212,6 +212,14 @@ class SqliteJournal:
             if chunk:
                 self._insert_chunk(chunk, size)
             self._db.executemany("UPDATE run SET last = ? WHERE number = ?", ((at, run) for run, at in last.items()))
+            for event in batch:
+                if event.kind is Kind.CLOSED:
+                    self._close_run(event)
+
+    def _close_run(self, event: Event) -> None:
+        """Note a run's end; nothing more comes of it."""
+        ended = self._origins.pop(event.run) + _us(event.at)
+        self._db.execute("UPDATE run SET ended = ? WHERE number = ?", (ended, self._runs.pop(event.run)))
 
     def _insert_chunk(self, rows: Sequence[_Numbered], size: int) -> None:
         self._insert_rows(rows)
@@ -224,14 +232,14 @@ class SqliteJournal:
         if event.kind is Kind.RUN or event.run not in self._runs:
             self._db.execute(
                 "INSERT OR IGNORE INTO run (id, boot, began, first, last) VALUES (?, ?, ?, ?, ?)",
-                (event.run, self._boot, self._origin, seq, seq),
+                (event.run, self._boot, self._origins[event.run], seq, seq),
             )
             (number,) = self._db.execute("SELECT number FROM run WHERE id = ?", (event.run,)).fetchone()
             self._runs[event.run] = number
         return self._runs[event.run]
 
     def _at(self, event: Event) -> int:
-        return (self._origin or 0) + _us(event.at)
+        return self._origins[event.run] + _us(event.at)
 
     def _row(self, event: Event) -> Row:
         """The event's row, without its payloads where its process has put enough of them on record."""

@@ -49,7 +49,7 @@ async def test_every_program_does_its_work(gguf: Path, tmp_path: Path) -> None:
     shutil.copytree(AGENTS / "texts", root)
     config = Config(root=root, models={"smollm2": LocalModelConfig(path=gguf)})
     async with boot(config, directory=tmp_path / "run") as run:
-        user = Agent(run.kernel.port(0), 0)
+        user = Agent(run.run.port(0), 0)
         pids = [await user.spawn(str(AGENTS / f"{program}.py"), task) for program, task in TASKS.items()]
         results = dict(zip(TASKS, await gather(*(user.wait(pid) for pid in pids)), strict=True))
         ended = {process.program: process.state for process in await user.ps() if process.pid in pids}
@@ -87,7 +87,7 @@ FITTING = {
 async def test_solve_calls_the_tool_that_fits_and_answers(gguf: Path, tmp_path: Path) -> None:
     config = Config(root=tmp_path, models={"smollm2": LocalModelConfig(path=gguf, slots=2)})
     async with boot(config, directory=tmp_path / "run") as run:
-        agent = Agent(run.kernel.port(0), 0)
+        agent = Agent(run.run.port(0), 0)
         tools = await agent.tools()
         for request, name in FITTING.items():
             best = (await rank_tools(agent, request, tools))[0]
@@ -100,7 +100,7 @@ async def test_solve_calls_the_tool_that_fits_and_answers(gguf: Path, tmp_path: 
 
             async def submit(self, call: Any, emit: Any = None) -> Any:
                 calls.append(call)
-                return await run.kernel.port(0).submit(call)
+                return await run.run.port(0).submit(call)
 
         request = "Count the letters in: banana"
         answer = await solve(Agent(Port(), 0), request, [tool.name for tool in tools])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aios.cores.llm import LlmCore
 from aios.hosts.process import ProcessHost
-from aios.kernel import Kernel, Lane, Limits, by_family
+from aios.kernel import Lane, Limits, Run, by_family, lone_run
 from aios.models.scripted import ScriptedModel
 from aios.record import SqliteJournal
 from aios.scheduler import Fifo
@@ -26,7 +26,7 @@ async def main(agent: Agent, task: str) -> str:
 
 
 @asynccontextmanager
-async def kernel_with(place: Path, programs: Mapping[str, str], limits: Limits = Limits()) -> AsyncIterator[Kernel]:  # noqa: B008 - frozen
+async def kernel_with(place: Path, programs: Mapping[str, str], limits: Limits = Limits()) -> AsyncIterator[Run]:  # noqa: B008 - frozen
     """A kernel whose agents are these bodies of `main`, and whose record is `place`/journal.db."""
     directory = place / "agents"
     directory.mkdir()
@@ -34,20 +34,22 @@ async def kernel_with(place: Path, programs: Mapping[str, str], limits: Limits =
         (directory / f"{name}.py").write_text(HEAD + textwrap.indent(textwrap.dedent(body), "    "))
     model = ScriptedModel(lambda _chat: "ok")
     async with SqliteJournal(place / "journal.db") as journal, ProcessHost(place / "logs", [directory]) as host:
-        async with Kernel([Lane("llm", LlmCore(model), Fifo(), 4)], by_family, host, journal, limits=limits) as kernel:
+        async with lone_run(
+            [Lane("llm", LlmCore(model), Fifo(), 4)], by_family, host, journal, limits=limits
+        ) as kernel:
             yield kernel
 
 
-async def run(kernel: Kernel, program: str, task: str = "") -> ProcessInfo:
+async def run(kernel: Run, program: str, task: str = "") -> ProcessInfo:
     """How a program ended that the user started."""
     return await ended(kernel, await start(kernel, program, task))
 
 
-async def start(kernel: Kernel, program: str, task: str = "") -> int:
+async def start(kernel: Run, program: str, task: str = "") -> int:
     """Start a program as the user; its pid."""
     return (await kernel.submit(Spawn(program=program, task=task))).pid
 
 
-async def ended(kernel: Kernel, pid: int) -> ProcessInfo:
+async def ended(kernel: Run, pid: int) -> ProcessInfo:
     """How a process ended."""
     return (await kernel.submit(Wait(pid=pid))).process

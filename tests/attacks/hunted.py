@@ -23,7 +23,7 @@ import anyio
 from aios.boot import boot
 from aios.config import Config, WallConfig
 from aios.hosts.wall import rung
-from aios.kernel import Kernel
+from aios.kernel import Run
 from aios.models.scripted import ScriptedModel
 from aios.python import code_command
 from aios_syscalls import Receive, Send, Spawn, Wait
@@ -180,22 +180,22 @@ async def as_agents(order: dict[str, Any]) -> dict[str, list[str]]:
     walls = WallConfig(level="auto", programs={"unwalled": "off"})
     config = Config(root=Path(order["root"]), agents=(Path(order["programs"]),), wall=walls)
     async with boot(config, models=[ScriptedModel("x")]) as run:
-        await ended(run.kernel, "sibling", tokens["earlier-record"])
+        await ended(run.run, "sibling", tokens["earlier-record"])
     async with boot(config, models=[ScriptedModel("x")]) as run:
-        sibling = (await run.kernel.submit(Spawn(program="sibling", task=tokens["record"]))).pid
-        pid, scratch = json.loads((await run.kernel.submit(Receive())).body)
+        sibling = (await run.run.submit(Spawn(program="sibling", task=tokens["record"]))).pid
+        pid, scratch = json.loads((await run.run.submit(Receive())).body)
         await until_it_is_in(run.journal.parent, tokens["record"])
         await until_it_is_in(run.directory / "agents", "hunted-sibling-log")
         hints = json.dumps({**order["hints"], "pids": [*order["hints"]["pids"], os.getpid(), pid]})
-        found = {name: json.loads(await ended(run.kernel, name, hints)) for name in ("hunter", "unwalled")}
+        found = {name: json.loads(await ended(run.run, name, hints)) for name in ("hunter", "unwalled")}
         found["program"] = as_program(Path(order["programs"]) / "hunter.py", hints)
-        await run.kernel.submit(Send(to=sibling, body="end"))
-        await run.kernel.submit(Wait(pid=sibling))
+        await run.run.submit(Send(to=sibling, body="end"))
+        await run.run.submit(Wait(pid=sibling))
     assert not Path(scratch).exists()
     return found
 
 
-async def ended(kernel: Kernel, program: str, task: str) -> str:
+async def ended(kernel: Run, program: str, task: str) -> str:
     """The result of a program."""
     pid = (await kernel.submit(Spawn(program=program, task=task))).pid
     process = (await kernel.submit(Wait(pid=pid))).process

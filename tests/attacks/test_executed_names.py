@@ -105,7 +105,7 @@ async def test_a_list_allows_its_names_alone(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     config = Config(files=FilesConfig(embedder="none", allow_executed=("Makefile",)))
     async with boot(config, models=[ScriptedModel("x")]) as run:
-        agent = Agent(run.kernel.port(0), 0)
+        agent = Agent(run.run.port(0), 0)
         await agent.write("Makefile", "all:\n")
         for name in ("package.json", "aios.toml", "agents/x.py"):
             with pytest.raises(Denied, match=r"is executed by .*allow_executed"):
@@ -121,7 +121,7 @@ async def test_what_matches_is_not_deleted_where_some_of_it_gets_executed(
     for name in ("AGENTS.md", "notes.md"):
         (tmp_path / name).write_text("about a lighthouse\n")
     async with boot(Config(files=FilesConfig(embedder="none")), models=[ScriptedModel("x")]) as run:
-        port = run.kernel.port(0)
+        port = run.run.port(0)
         found = await port.submit(DeleteMatching(query=FileQuery(text="lighthouse")))
         with pytest.raises(Denied, match=r"AGENTS\.md is read-only for agents"):
             await port.submit(DeleteMatching(query=FileQuery(text="lighthouse"), token=found.token))

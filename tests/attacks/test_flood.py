@@ -21,7 +21,7 @@ from aios.frames import Frames
 from aios.hosts import pace
 from aios.hosts.session import Session
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Lane, Limits, Turn, by_family
+from aios.kernel import Lane, Limits, Turn, by_family, lone_run
 from aios.models.scripted import ScriptedModel
 from aios.record import Event, Kind, MemoryJournal
 from aios.scheduler import POLICIES, Fifo
@@ -88,7 +88,7 @@ async def lane_waits(policy: str, beside: str) -> list[float]:
     mains = {"neighbour": now_and_then, "flood": flood, **{f"busy{number}": one_by_one for number in range(4)}}
     lane, journal = Lane("llm", Ticking(), POLICIES[policy](16, 2), 2), MemoryJournal()
     limits = Limits(agent_time_limit_s=1e9)
-    async with Kernel([lane], by_family, TaskHost(mains=mains), journal, limits=limits) as kernel:
+    async with lone_run([lane], by_family, TaskHost(mains=mains), journal, limits=limits) as kernel:
         for number, program in enumerate(name for name in (beside, *list(mains)[2:]) if name):
             await kernel.submit(Spawn(program=program, task=str(number)))
         pid = (await kernel.submit(Spawn(program="neighbour"))).pid
@@ -150,7 +150,7 @@ Connect = Callable[[], Frames]
 async def sessions() -> AsyncIterator[Connect]:
     """Makes channels of agents to a kernel whose model answers at once."""
     lane = Lane("llm", LlmCore(ScriptedModel(lambda _chat: "ok", record=0)), Fifo(), 8)
-    async with Kernel([lane], by_family, TaskHost(), MemoryJournal()) as kernel, anyio.create_task_group() as tasks:
+    async with lone_run([lane], by_family, TaskHost(), MemoryJournal()) as kernel, anyio.create_task_group() as tasks:
 
         def connect() -> Frames:
             ours, theirs = socket.socketpair()

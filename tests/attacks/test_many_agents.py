@@ -13,7 +13,7 @@ import pytest
 
 from aios.hosts.process import ProcessHost
 from aios.hosts.wall import Walls
-from aios.kernel import Kernel, by_family
+from aios.kernel import Run, by_family, lone_run
 from aios.record import SqliteJournal
 from aios_syscalls import Overloaded, ProcessInfo, Receive, Send, Spawn, Wait
 
@@ -31,7 +31,7 @@ MOST_BYTES = 40 << 20
 """Of memory that one agent may take, beside what it shares with the others."""
 
 
-async def ended(kernel: Kernel, *pids: int) -> list[ProcessInfo]:
+async def ended(kernel: Run, *pids: int) -> list[ProcessInfo]:
     return [(await kernel.submit(Wait(pid=pid))).process for pid in pids]
 
 
@@ -45,7 +45,7 @@ def test_many_agents_at_once_take_bounded_room_and_leave_nothing(tmp_path: Path)
     async def work() -> None:
         async with SqliteJournal(tmp_path / "j.db") as journal:
             async with ProcessHost(tmp_path / "logs", [tmp_path], Walls("auto")) as host:
-                async with Kernel([], by_family, host, journal) as kernel:
+                async with lone_run([], by_family, host, journal) as kernel:
                     await ended(kernel, await spawn(kernel))  # what is made once is there
                     own = psutil.Process()
                     (zygote,) = own.children()
@@ -64,7 +64,7 @@ def test_many_agents_at_once_take_bounded_room_and_leave_nothing(tmp_path: Path)
                     scratch = host._scratch
             assert not scratch.exists()
 
-    async def spawn(kernel: Kernel) -> int:
+    async def spawn(kernel: Run) -> int:
         pid = (await kernel.submit(Spawn(program="waits"))).pid
         await kernel.submit(Receive())
         if not (tmp_path / "logs").joinpath("2.log").exists():
@@ -87,7 +87,7 @@ def test_more_agents_than_there_are_descriptors_for_are_told_so_and_the_next_one
     async def work() -> None:
         async with SqliteJournal(tmp_path / "j.db") as journal:
             async with ProcessHost(tmp_path / "logs", [tmp_path], Walls("auto")) as host:
-                async with Kernel([], by_family, host, journal) as kernel:
+                async with lone_run([], by_family, host, journal) as kernel:
                     first = (await kernel.submit(Spawn(program="waits"))).pid
                     await kernel.submit(Receive())
                     held = [os.dup(0)]

@@ -21,7 +21,7 @@ from pathlib import Path
 import anyio
 from aios.hosts.process import ProcessHost
 from aios.hosts.wall import Walls, rung
-from aios.kernel import Kernel, by_family
+from aios.kernel import by_family, lone_run
 from aios.record import SqliteJournal
 from aios_syscalls import Spawn, Wait
 place, honest = Path(sys.argv[1]), json.loads(sys.argv[2])
@@ -61,7 +61,7 @@ async def main(agent, task):
 
 async def ended(path, task):
     async with SqliteJournal(place / "j.db") as journal, ProcessHost(place / "logs", [place], Walls("auto")) as host:
-        async with Kernel([], by_family, host, journal) as kernel:
+        async with lone_run([], by_family, host, journal) as kernel:
             pid = (await kernel.submit(Spawn(program=str(path), task=task))).pid
             process = (await kernel.submit(Wait(pid=pid))).process
             room = process.result or ""
@@ -118,7 +118,7 @@ from pathlib import Path
 import anyio
 from aios.hosts.process import ProcessHost
 from aios.hosts.wall import Walls, rung
-from aios.kernel import Kernel, by_family
+from aios.kernel import by_family, lone_run
 from aios.record import SqliteJournal
 from aios_syscalls import Receive, Send, Spawn, Wait
 place = Path(sys.argv[1])
@@ -126,7 +126,7 @@ place = Path(sys.argv[1])
 async def main():
     walls = Walls("auto", {"unwalled": "off"})
     async with SqliteJournal(place / "j.db") as journal, ProcessHost(place / "l", [place / "programs"], walls) as host:
-        async with Kernel([], by_family, host, journal) as kernel:
+        async with lone_run([], by_family, host, journal) as kernel:
             pids = [(await kernel.submit(Spawn(program=name))).pid for name in ("program", "unwalled")]
             for _ in pids:
                 await kernel.submit(Receive())

@@ -144,7 +144,7 @@ from pathlib import Path
 import anyio
 from aios.hosts.process import ProcessHost
 from aios.hosts.wall import Walls
-from aios.kernel import Kernel, by_family
+from aios.kernel import by_family, lone_run
 from aios.record import SqliteJournal
 from aios_syscalls import Receive, Send, Spawn, Wait
 if sys.argv[2:]:  # a system without Landlock: the call to make a ruleset fails
@@ -156,7 +156,7 @@ place, word = Path(sys.argv[1]), ctypes.create_string_buffer(b"a secret", 16)
 async def main():
     host = ProcessHost(place / "logs", [place], Walls(level="off"))
     async with SqliteJournal(place / "j.db") as journal, host:
-        async with Kernel([], by_family, host, journal) as kernel:
+        async with lone_run([], by_family, host, journal) as kernel:
             me = json.dumps([os.getpid(), ctypes.addressof(word), 1])
             attacker = (await kernel.submit(Spawn(program="attacker", task=me))).pid
             sibling = (await kernel.submit(Spawn(program="sibling", task="0"))).pid

@@ -367,7 +367,7 @@ async def test_an_agent_is_told_that_these_names_are_read_only(tmp_path: Path, m
     (tmp_path / "aios.toml").write_text("seed = 1\n")
 
     async with boot(Config(), models=[ScriptedModel("x")]) as run:
-        agent = Agent(run.kernel.port(0), 0)
+        agent = Agent(run.run.port(0), 0)
         assert await agent.read("aios.toml") == "seed = 1\n"
         for attempt in (
             agent.write("aios.toml", "evil"),

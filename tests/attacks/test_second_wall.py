@@ -59,7 +59,7 @@ import anyio
 from aios.hosts import namespaces, seccomp
 from aios.hosts.process import ProcessHost
 from aios.hosts.wall import Walls
-from aios.kernel import Kernel, by_family
+from aios.kernel import by_family, lone_run
 from aios.record import SqliteJournal
 from aios_syscalls import Spawn, Wait
 place, library = Path(sys.argv[1]), ctypes.CDLL(None)
@@ -83,7 +83,7 @@ task = json.dumps([tcp.getsockname()[1], udp.getsockname()[1], f"\\0aios-second-
 async def found(*names):
     walls = Walls("auto", {"unwalled": "off"})
     async with SqliteJournal(place / "j.db") as journal, ProcessHost(place / "logs", [place], walls) as host:
-        async with Kernel([], by_family, host, journal) as kernel:
+        async with lone_run([], by_family, host, journal) as kernel:
             pids = [(await kernel.submit(Spawn(program=name, task=task))).pid for name in names]
             processes = [(await kernel.submit(Wait(pid=pid))).process for pid in pids]
             return [(host.rung, host.namespaces, json.loads(process.result)) for process in processes]

@@ -19,7 +19,7 @@ from aios.context import Snapshot
 from aios.cores.llm import LlmCore
 from aios.hosts.program import Main
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Lane, by_family
+from aios.kernel import Lane, Run, by_family, lone_run
 from aios.models.base import NOBODY, Caller, Emit
 from aios.models.scripted import ScriptedModel
 from aios.record import MemoryJournal
@@ -164,12 +164,12 @@ class Batched(ScriptedModel):
 @pytest.mark.parametrize("name", ["fifo", "round_robin", "gittins"])
 async def test_a_kernel_over_a_model_that_is_as_its_core_takes_what_the_simulator_says(name: str) -> None:
     @asynccontextmanager
-    async def over(scheduler: Scheduler, mains: Mapping[str, Main]) -> AsyncIterator[Kernel]:
+    async def over(scheduler: Scheduler, mains: Mapping[str, Main]) -> AsyncIterator[Run]:
         async with anyio.create_task_group() as tasks:
             model = Batched()
             tasks.start_soon(model.step)
             lane = Lane("llm", LlmCore(model), scheduler, model.slots)
-            async with Kernel([lane], by_family, TaskHost(mains=mains), MemoryJournal()) as kernel:
+            async with lone_run([lane], by_family, TaskHost(mains=mains), MemoryJournal()) as kernel:
                 yield kernel
             tasks.cancel_scope.cancel()
 

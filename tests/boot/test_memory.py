@@ -21,7 +21,7 @@ async def runs(server: FaultServer, tmp_path: Path, scheduler: SchedulerConfig, 
     config = Config(models={"far": far}, root=tmp_path, isolate=False, scheduler=scheduler)
     async with boot(config, directory=tmp_path / "run", **options) as run:
         for _ in range(3):
-            await run.kernel.submit(HELLO)
+            await run.run.submit(HELLO)
     for file in (tmp_path / "run").iterdir():
         file.unlink()
 

@@ -48,7 +48,7 @@ async def test_whatever_a_run_keeps_is_the_users_alone(
             (home / place).mkdir(parents=True)
             (home / place).chmod(0o755)
     async with boot(Config(), models=[ScriptedModel("x")], mains={"say": say}) as run:
-        agent = Agent(run.kernel.port(0), 0)
+        agent = Agent(run.run.port(0), 0)
         assert await agent.run("say", "hello") == "x"
     assert run.journal.is_file()
     assert open_to_others(home / "state") == []

@@ -133,7 +133,7 @@ async def test_a_measured_slice_is_in_the_record(tmp_path: Path, slice: object, 
     model = ScriptedModel("word " * 100)
     chosen = config(slice=slice).model_copy(update={"root": tmp_path})
     async with boot(chosen, models=[model], observers=[events.append], directory=tmp_path / "run") as run:
-        await run.kernel.submit(Chat(messages=(Message(role="user", content="hi"),), max_tokens=100))
+        await run.run.submit(Chat(messages=(Message(role="user", content="hi"),), max_tokens=100))
     history = History.of(events)
     assert history.facts["slice"] == slice
     assert [each.data.get("slice") for each in events if each.kind is Kind.STARTED] == told

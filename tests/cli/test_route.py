@@ -16,7 +16,7 @@ from aios.cli.record.runs import read
 from aios.config import journal_path
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Lane, RoutedCall
+from aios.kernel import Lane, RoutedCall, lone_run
 from aios.models.scripted import ScriptedModel
 from aios.record import RunRecord, SqliteJournal, runs
 from aios.scheduler import Fifo
@@ -82,7 +82,7 @@ def record(route: Any, *calls: Chat, small: Any = "I am", delay_s: float = 0.0, 
     async def run() -> None:
         lanes = [Lane(f"llm:{model.name}", LlmCore(model), Fifo(), model.slots) for model in models]
         async with SqliteJournal(path) as journal:
-            async with Kernel(lanes, route, TaskHost(), journal, budget=budget, facts=FACTS) as kernel:
+            async with lone_run(lanes, route, TaskHost(), journal, budget=budget, facts=FACTS) as kernel:
                 for call in calls:
                     try:
                         await kernel.submit(call)

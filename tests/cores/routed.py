@@ -14,7 +14,7 @@ from aios.context import Snapshot
 from aios.cores.llm import LlmCore
 from aios.hosts.program import Main
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Lane
+from aios.kernel import Lane, Run, lone_run
 from aios.models.base import NOBODY, Backend, Caller, Emit
 from aios.models.scripted import ScriptedModel
 from aios.record import CallRecord, Event, History, Kind, MemoryJournal
@@ -52,16 +52,16 @@ class Breaking(ScriptedModel):
 
 @dataclass
 class Routed:
-    """The kernel, its router, and what happened."""
+    """The run of a kernel, its router, and what happened."""
 
-    kernel: Kernel
+    run: Run
     router: Router
     events: list[Event] = field(default_factory=list)
 
     async def ask(self, call: Chat, pid: int = 0) -> tuple[str, str]:
         """A chat's answer, and what was emitted."""
         heard: list[str] = []
-        reply = await self.kernel.submit(call, heard.append, pid=pid)
+        reply = await self.run.submit(call, heard.append, pid=pid)
         return reply.text, "".join(heard)
 
     def kinds(self, call: int = 1) -> list[Kind]:
@@ -78,7 +78,7 @@ class Routed:
     async def spare(self, resource: str) -> float:
         """What is left of a budget, as a call that asks for too much is told."""
         with pytest.raises(BudgetExceeded) as refused:
-            await self.kernel.submit(chat(max_tokens=10**9))
+            await self.run.submit(chat(max_tokens=10**9))
         assert refused.value.data["resource"] == resource
         return float(refused.value.data["left"])
 
@@ -108,9 +108,9 @@ async def routed(
             lanes[name] = Lane(f"llm:{name}", core, policy(), model.slots)
         journal = MemoryJournal()
         dispatch = Dispatch(router, Retries(random.Random(7)), hedge=hedge)
-        kernel = Kernel(lanes.values(), dispatch, TaskHost(mains=mains), journal, budget=budget or Budget())
-        async with kernel:
-            yield Routed(kernel, router, journal.events)
+        opening = lone_run(lanes.values(), dispatch, TaskHost(mains=mains), journal, budget=budget or Budget())
+        async with opening as run:
+            yield Routed(run, router, journal.events)
             for lane in lanes.values():
                 assert (lane.running, lane.waiting) == (0, 0)
         assert History.of(journal.events).ended_once()

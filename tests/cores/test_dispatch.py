@@ -72,7 +72,7 @@ async def test_what_was_heard_is_not_taken_back() -> None:
     heard: list[str] = []
     async with routed(a, b) as bench:
         with pytest.raises(ModelFailed, match="fell over"):
-            await bench.kernel.submit(chat(), heard.append)
+            await bench.run.submit(chat(), heard.append)
         assert not b.calls
         assert heard == ["one "]
         assert bench.kinds()[-1] is Kind.FAILED
@@ -81,7 +81,7 @@ async def test_what_was_heard_is_not_taken_back() -> None:
 async def test_who_does_not_listen_gets_the_next_models_answer() -> None:
     a, b = Breaking("one two", name="a", error=failed()), ScriptedModel("from b", name="b")
     async with routed(a, b) as bench:
-        assert (await bench.kernel.submit(chat())).text == "from b"
+        assert (await bench.run.submit(chat())).text == "from b"
         assert bench.left() == [("a", "model 'a' fell over")]
 
 
@@ -270,8 +270,8 @@ async def test_a_local_only_call_never_leaves(strategy: str, hedge: bool) -> Non
             with pytest.raises(BadRequest, match="may not leave"):
                 await bench.ask(chat(local_only=True, model="far"))
             with pytest.raises(BadRequest, match="may not leave"):
-                await bench.kernel.submit(Embed(texts=("a",), local_only=True))
-            await bench.kernel.submit(Rank(messages=chat().messages, options=("a", "b"), local_only=True))
+                await bench.run.submit(Embed(texts=("a",), local_only=True))
+            await bench.run.submit(Rank(messages=chat().messages, options=("a", "b"), local_only=True))
     assert server.connections == 0
 
 
@@ -325,7 +325,7 @@ async def test_what_a_model_wrote_before_it_failed_is_paid_for(listening: bool) 
     a = Breaking("one two three", name="a", words=2, error=failed(permanent=True))
     async with routed(a, profiles={"a": Profile(DEAR)}, budget=Budget(usd=100)) as bench:
         with pytest.raises(ModelFailed):
-            await (bench.ask(chat(max_tokens=9)) if listening else bench.kernel.submit(chat(max_tokens=9)))
+            await (bench.ask(chat(max_tokens=9)) if listening else bench.run.submit(chat(max_tokens=9)))
         assert await bench.spare("usd") == 98
         assert bench.record().usd == 2
 
@@ -335,7 +335,7 @@ async def test_each_attempt_is_paid_for() -> None:
     a, b = Breaking("one two three", name="a", words=2, error=failed()), ScriptedModel("from b", name="b")
     profiles = {"a": Profile(DEAR), "b": Profile(DEAR)}
     async with routed(a, b, profiles=profiles, budget=Budget(usd=100)) as bench:
-        await bench.kernel.submit(chat(max_tokens=9))
+        await bench.run.submit(chat(max_tokens=9))
         assert await bench.spare("usd") == 96
         assert [(bill.model, bill.usd) for bill in bench.record().bills] == [("a", 2), ("b", 2)]
 
@@ -375,7 +375,7 @@ async def test_a_cheap_answer_is_quiet_until_it_is_found_good() -> None:
     heard: list[tuple[float, str]] = []
     async with routed(b, a, strategy="cascade", profiles={"a": CHEAP, "b": STRONG}) as bench:
         began = anyio.current_time()
-        reply = await bench.kernel.submit(
+        reply = await bench.run.submit(
             chat(response_schema=NEEDS), lambda piece: heard.append((anyio.current_time() - began, piece))
         )
         assert (reply.text, reply.model, reply.call) == (GOOD, "a", "0.1")
@@ -419,9 +419,9 @@ async def test_what_the_dear_model_said_aloud_is_not_replaced() -> None:
     heard: list[str] = []
     async with routed(b, a, strategy="cascade", profiles={"a": CHEAP, "b": STRONG}) as bench:
         with pytest.raises(ModelFailed):
-            await bench.kernel.submit(chat(response_schema=NEEDS), heard.append)
+            await bench.run.submit(chat(response_schema=NEEDS), heard.append)
         assert heard == ["one "]
-        assert (await bench.kernel.submit(chat(response_schema=NEEDS))).text == BAD
+        assert (await bench.run.submit(chat(response_schema=NEEDS))).text == BAD
 
 
 @VIRTUAL
@@ -451,7 +451,7 @@ async def test_a_call_of_a_tool_is_not_held_against_a_model() -> None:
     async with routed(a, b, strategy="learned", profiles={"a": Profile(quality=0.8)}) as bench:
         call = chat(response_schema=NEEDS, tools=(ToolSpec(name="add"),))
         for _ in range(3):
-            assert (await bench.kernel.submit(call)).model == "a"
+            assert (await bench.run.submit(call)).model == "a"
         first, last = (bench.record(call).routed[0]["candidates"][0]["quality"] for call in (1, 3))
         assert first == last
 
@@ -487,7 +487,7 @@ async def test_the_faster_of_two_answers_and_the_other_is_let_go() -> None:
         assert anyio.current_time() - began < 5
         assert bench.left(7) == [("a", "'b' was faster")]
         assert bench.record(7).model == "b"
-        lane = bench.kernel.lanes["llm:a"]
+        lane = bench.run.lanes["llm:a"]
         assert (lane.running, lane.waiting) == (0, 0)
         a.silent_s = 0
         assert await bench.ask(chat(model="a")) == ("a one", "a one")
@@ -514,7 +514,7 @@ async def test_who_spoke_first_and_fails_is_not_followed_by_another() -> None:
         await warm(bench)
         a.silent_s = 1000
         with pytest.raises(ModelFailed):
-            await bench.kernel.submit(chat(), heard.append)
+            await bench.run.submit(chat(), heard.append)
         assert heard == ["b "]
         assert bench.left(7) == [("a", "'b' was faster")]
 
@@ -588,7 +588,7 @@ async def test_cancelling_a_race_lets_both_go() -> None:
             await bench.ask(chat())
         assert scope.cancelled_caught
         assert bench.kinds(7)[-1] is Kind.CANCELLED
-        assert {bench.kernel.lanes[f"llm:{name}"].running for name in "ab"} == {0}
+        assert {bench.run.lanes[f"llm:{name}"].running for name in "ab"} == {0}
 
 
 @VIRTUAL
@@ -617,15 +617,15 @@ async def test_feedback_is_for_ones_own_calls() -> None:
         return own.call
 
     async with routed(ScriptedModel("a", name="a"), ScriptedModel("b", name="b"), mains={"grader": grader}) as bench:
-        mine = await bench.kernel.submit(chat())
-        spawned = await bench.kernel.submit(Spawn(program="grader"))
-        exit = await bench.kernel.submit(Wait(pid=spawned.pid))
+        mine = await bench.run.submit(chat())
+        spawned = await bench.run.submit(Spawn(program="grader"))
+        exit = await bench.run.submit(Wait(pid=spawned.pid))
         assert exit.process.state == "done", exit
         assert set(said) == {"0.1", "0.999"}
         assert "none of this one's" in said["0.1"]
-        await bench.kernel.submit(GiveFeedback(answered=mine.call, score=0.5))
+        await bench.run.submit(GiveFeedback(answered=mine.call, score=0.5))
         with pytest.raises(NotFound):
-            await bench.kernel.submit(GiveFeedback(answered=exit.process.result or "", score=0.5))
+            await bench.run.submit(GiveFeedback(answered=exit.process.result or "", score=0.5))
 
 
 async def test_a_failed_call_has_no_answer_to_grade() -> None:
@@ -634,13 +634,13 @@ async def test_a_failed_call_has_no_answer_to_grade() -> None:
         with pytest.raises(ModelFailed):
             await bench.ask(chat())
         with pytest.raises(NotFound):
-            await bench.kernel.submit(GiveFeedback(answered="0.1", score=0.5))
+            await bench.run.submit(GiveFeedback(answered="0.1", score=0.5))
 
 
 async def test_with_one_model_feedback_is_taken_and_there_is_nothing_to_choose() -> None:
     async with routed(ScriptedModel("a", name="a")) as bench:
-        reply = await bench.kernel.submit(chat())
-        await bench.kernel.submit(GiveFeedback(answered=reply.call, score=0.5))
+        reply = await bench.run.submit(chat())
+        await bench.run.submit(GiveFeedback(answered=reply.call, score=0.5))
         assert bench.kinds() == [Kind.ACCEPTED, Kind.STARTED, Kind.DONE]
 
 
@@ -652,10 +652,10 @@ async def test_a_broken_stream_goes_elsewhere_only_unheard() -> None:
     with FaultServer([cut]) as server:
         far, near = RemoteModel(server.url, "served", name="far"), ScriptedModel("near", name="near")
         async with routed(far, near) as bench:
-            assert (await bench.kernel.submit(chat())).text == "near"
+            assert (await bench.run.submit(chat())).text == "near"
             heard: list[str] = []
             with pytest.raises(ModelFailed, match="cut off"):
-                await bench.kernel.submit(chat(), heard.append)
+                await bench.run.submit(chat(), heard.append)
             assert heard == ["Hel"]
             assert bench.record(2).usd is None  # whose price nobody knows
     assert len(server.seen) == 2
@@ -668,7 +668,7 @@ async def test_the_servers_own_count_is_what_is_charged() -> None:
         far = RemoteModel(server.url, "served", name="far")
         price = Price(1_000_000, 2_000_000, 100_000)
         async with routed(far, profiles={"far": Profile(price)}, budget=Budget(usd=1000)) as bench:
-            reply = await bench.kernel.submit(chat(max_tokens=9))
+            reply = await bench.run.submit(chat(max_tokens=9))
             assert reply.usage == Usage(prompt_tokens=50, completion_tokens=7, cached_tokens=40)
             assert bench.record().usd == pytest.approx(10 + 4 + 14)
 
@@ -695,7 +695,7 @@ async def test_the_loser_of_a_race_hangs_up() -> None:
             silent.set()
             assert await bench.ask(chat()) == ("other", "other")
             assert bench.left(6) == [("far", "'other' was faster")]
-            assert bench.kernel.lanes["llm:far"].running == 0
+            assert bench.run.lanes["llm:far"].running == 0
             silent.clear()
             assert await bench.ask(chat(model="far")) == ("far", "far")
     assert gone == [True]
@@ -728,7 +728,7 @@ async def test_a_stream_makes_way_for_who_waits_and_goes_on_after() -> None:
                     heard.append(word)
                     spoke.set()
 
-                reply = await bench.kernel.submit(chat(text, max_tokens=99), hear)
+                reply = await bench.run.submit(chat(text, max_tokens=99), hear)
                 assert reply.text == "".join(heard)
                 order.append(reply.text)
 

@@ -17,7 +17,7 @@ from aios.hosts.dry_wall import MOST_ACTS, OTHERS, NotedAct, read
 from aios.hosts.process import ProcessHost, noted_in
 from aios.hosts.verdict import Act
 from aios.hosts.wall import Level, Walls, rung
-from aios.kernel import Kernel, by_family
+from aios.kernel import Run, by_family, lone_run
 from aios.record import SqliteJournal
 from aios_syscalls import Denied, ProcessInfo, Spawn, Wait
 
@@ -187,7 +187,7 @@ def test_what_python_does_is_listed_just_where_the_wall_refuses_it(found: Found)
 class Runner:
     """Runs programs in a directory behind walls, or dry."""
 
-    def __init__(self, kernel: Kernel, place: Path, logs: Path) -> None:
+    def __init__(self, kernel: Run, place: Path, logs: Path) -> None:
         self._kernel, self._place, self._logs = kernel, place, logs
 
     async def run(self, name: str, code: str) -> tuple[ProcessInfo, list[NotedAct]]:
@@ -211,13 +211,12 @@ class runner:
         place.mkdir(exist_ok=True)
         self._journal = SqliteJournal(self._place / f"{logs.name}.db")
         self._host = ProcessHost(logs, [place], Walls(level=self._level, own=(self._place,), dry=self._dry))
-        self._kernel = Kernel([], by_family, self._host, await self._journal.__aenter__())
+        self._run = lone_run([], by_family, self._host, await self._journal.__aenter__())
         await self._host.__aenter__()
-        await self._kernel.__aenter__()
-        return Runner(self._kernel, place, logs)
+        return Runner(await self._run.__aenter__(), place, logs)
 
     async def __aexit__(self, *error: Any) -> None:
-        await self._kernel.__aexit__(*error)
+        await self._run.__aexit__(*error)
         await self._host.__aexit__(*error)
         await self._journal.__aexit__(*error)
 

@@ -17,7 +17,7 @@ import pytest
 
 from aios.hosts.process import ProcessHost
 from aios.hosts.wall import Walls
-from aios.kernel import Kernel, Lane, Limits, Turn, by_family
+from aios.kernel import Lane, Limits, Run, Turn, by_family, lone_run
 from aios.python import code_command
 from aios.record import SqliteJournal
 from aios.scheduler import Fifo
@@ -405,10 +405,10 @@ class Large:
 
 
 @asynccontextmanager
-async def kernel(place: Path) -> AsyncIterator[Kernel]:
+async def kernel(place: Path) -> AsyncIterator[Run]:
     async with SqliteJournal(place / "j.db") as journal, ProcessHost(place / "logs", [place], UNWALLED) as host:
         limits = Limits(agent_time_limit_s=200)  # none of them comes near it, however slow the machine
-        async with Kernel([Lane("llm", Large(), Fifo(), 4)], by_family, host, journal, limits=limits) as kernel:
+        async with lone_run([Lane("llm", Large(), Fifo(), 4)], by_family, host, journal, limits=limits) as kernel:
             yield kernel
 
 

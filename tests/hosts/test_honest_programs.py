@@ -13,7 +13,7 @@ from aios.bench.wall.honest import HONEST, NEIGHBOUR
 from aios.hosts import scratch
 from aios.hosts.process import ProcessHost
 from aios.hosts.wall import Walls, rung
-from aios.kernel import Kernel, by_family
+from aios.kernel import Run, by_family, lone_run
 from aios.record import SqliteJournal
 from aios_syscalls import Denied, ProcessInfo, Spawn, Wait
 
@@ -35,9 +35,9 @@ REFUSED = {
 
 
 @asynccontextmanager
-async def kernel(place: Path, walls: Walls = Walls()) -> AsyncIterator[Kernel]:  # noqa: B008 - frozen
+async def kernel(place: Path, walls: Walls = Walls()) -> AsyncIterator[Run]:  # noqa: B008 - frozen
     async with SqliteJournal(place / "j.db") as journal, ProcessHost(place / "logs", [place], walls) as host:
-        async with Kernel([], by_family, host, journal) as kernel:
+        async with lone_run([], by_family, host, journal) as kernel:
             yield kernel
 
 
@@ -47,7 +47,7 @@ async def run(place: Path, code: str, walls: Walls = Walls()) -> ProcessInfo:  #
         return await ended(running, place, code)
 
 
-async def ended(running: Kernel, place: Path, code: str) -> ProcessInfo:
+async def ended(running: Run, place: Path, code: str) -> ProcessInfo:
     body = "".join(f"    {line}\n" for line in code.strip().splitlines())
     (place / "program.py").write_text(f"async def main(agent, task):\n{body}    return 'done'\n")
     pid = (await running.submit(Spawn(program="program"))).pid

@@ -19,7 +19,7 @@ from aios.hosts import process as host_module
 from aios.hosts.process import ProcessHost
 from aios.hosts.session import Session
 from aios.hosts.wall import Walls
-from aios.kernel import Kernel, Lane, Limits, Turn, by_family
+from aios.kernel import Lane, Limits, Run, Turn, by_family, lone_run
 from aios.record import SqliteJournal
 from aios.scheduler import Fifo
 from aios_syscalls import ChatReply, Kill, ProcessInfo, ProcessState, Reply, Spawn, Wait
@@ -166,7 +166,7 @@ class Echo:
         return ChatReply(text="ok")
 
 
-Hosted = Callable[..., AbstractAsyncContextManager[Kernel]]
+Hosted = Callable[..., AbstractAsyncContextManager[Run]]
 
 
 @pytest.fixture
@@ -179,23 +179,23 @@ def hosted(tmp_path: Path) -> Hosted:
         core: Echo | None = None,
         time_limit_s: float = 60,
         walls: Walls = Walls(),  # noqa: B008 - frozen
-    ) -> AsyncIterator[Kernel]:
+    ) -> AsyncIterator[Run]:
         host_ = ProcessHost(tmp_path / "logs", [tmp_path], walls)
         async with SqliteJournal(tmp_path / "j.db") as journal, host_ as host:
-            kernel = Kernel(
+            opening = lone_run(
                 [Lane("llm", core or Echo(), Fifo(), 4)],
                 by_family,
                 host,
                 journal,
                 limits=Limits(agent_time_limit_s=time_limit_s),
             )
-            async with kernel:
+            async with opening as kernel:
                 yield kernel
 
     return open_kernel
 
 
-async def run(kernel: Kernel, program: str, task: str = "") -> ProcessInfo:
+async def run(kernel: Run, program: str, task: str = "") -> ProcessInfo:
     pid = (await kernel.submit(Spawn(program=program, task=task))).pid
     return (await kernel.submit(Wait(pid=pid))).process
 

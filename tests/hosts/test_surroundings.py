@@ -14,7 +14,7 @@ import pytest
 
 from aios.hosts.process import ProcessHost
 from aios.hosts.wall import Level, Walls, rung
-from aios.kernel import Kernel, by_family
+from aios.kernel import by_family, lone_run
 from aios.record import SqliteJournal
 from aios_syscalls import ProcessInfo, Receive, Send, Spawn, Wait
 
@@ -42,7 +42,7 @@ def ended(place: Path, walls: Walls, *programs: tuple[Path, str]) -> list[Proces
     async def run() -> list[ProcessInfo]:
         place.mkdir(exist_ok=True)
         async with SqliteJournal(place / "j.db") as journal, ProcessHost(place / "logs", [place], walls) as host:
-            async with Kernel([], by_family, host, journal) as kernel:
+            async with lone_run([], by_family, host, journal) as kernel:
                 pids = [(await kernel.submit(Spawn(program=str(path), task=task))).pid for path, task in programs]
                 return [(await kernel.submit(Wait(pid=pid))).process for pid in pids]
 
@@ -104,7 +104,7 @@ def test_what_changes_beside_a_program_takes_none_of_its_modules_away(tmp_path: 
     async def run() -> ProcessInfo:
         walls = Walls("auto", closed=(place,))
         async with SqliteJournal(tmp_path / "j.db") as journal, ProcessHost(tmp_path / "logs", [place], walls) as host:
-            async with Kernel([], by_family, host, journal) as kernel:
+            async with lone_run([], by_family, host, journal) as kernel:
                 pid = (await kernel.submit(Spawn(program="program"))).pid
                 await kernel.submit(Receive())
                 for directory in (place, place / "package"):
@@ -214,7 +214,7 @@ def test_where_temporary_files_lie_beside_a_program_siblings_have_theirs_to_them
     async def run() -> dict[Level, list[str]]:
         walls, found = Walls("auto", {str(place / "off.py"): "off", "off": "off"}), {}
         async with SqliteJournal(tmp_path / "j.db") as journal, ProcessHost(tmp_path / "logs", [place], walls) as host:
-            async with Kernel([], by_family, host, journal) as kernel:
+            async with lone_run([], by_family, host, journal) as kernel:
                 keeps = (await kernel.submit(Spawn(program="keeps"))).pid
                 notes = (await kernel.submit(Receive())).body
                 for level in LEVELS:

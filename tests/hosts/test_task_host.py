@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, by_family
+from aios.kernel import by_family, lone_run
 from aios.python import module_command
 from aios.record import SqliteJournal
 from aios_syscalls import ProcessInfo, ProcessState, Spawn, Wait
@@ -40,7 +40,7 @@ PROGRAMS = {
 
 
 async def run(program: str, host: TaskHost, place: Path) -> ProcessInfo:
-    async with SqliteJournal(place / "j.db") as journal, Kernel([], by_family, host, journal) as kernel:
+    async with SqliteJournal(place / "j.db") as journal, lone_run([], by_family, host, journal) as kernel:
         pid = (await kernel.submit(Spawn(program=program))).pid
         return (await kernel.submit(Wait(pid=pid))).process
 

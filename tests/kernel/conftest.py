@@ -12,7 +12,7 @@ import pytest
 from aios.context import Snapshot
 from aios.hosts.program import Main
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Lane, Limits, Route, Turn, by_family
+from aios.kernel import Lane, Limits, Route, Run, Turn, by_family, lone_run
 from aios.kernel.account import UNLIMITED
 from aios.record import History, MemoryJournal
 from aios.scheduler import Fifo, Quantum, Scheduler
@@ -65,10 +65,10 @@ class CountingCore:
 
 
 class Bench:
-    """A kernel with one model lane, and what happened in it."""
+    """The run of a kernel with one model lane, and what happened in it."""
 
-    def __init__(self, kernel: Kernel, lane: Lane, journal: MemoryJournal) -> None:
-        self.kernel = kernel
+    def __init__(self, run: Run, lane: Lane, journal: MemoryJournal) -> None:
+        self.run = run
         self.lane = lane
         self.events = journal.events
 
@@ -96,17 +96,17 @@ def opened() -> Open:
     ) -> AsyncIterator[Bench]:
         lane = Lane("llm", core, Fifo() if scheduler is None else scheduler, width, quantum)
         journal = MemoryJournal()
-        kernel = Kernel(
+        opening = lone_run(
             [lane],
             route,
             TaskHost(mains=mains),
             journal,
             limits=limits or Limits(),
             budget=budget,
-            budgets=budgets,
+            budgets=budgets or {},
         )
-        async with kernel:
-            yield Bench(kernel, lane, journal)
+        async with opening as run:
+            yield Bench(run, lane, journal)
 
     return open_kernel
 

@@ -62,11 +62,11 @@ async def test_calls_at_once_never_take_more_than_there_is_together(opened: Any,
     async with opened(counting(tick_s=1), width=8, route=priced(0.001), budget=Budget(tokens=100)) as bench:
         async with anyio.create_task_group() as tasks:
             for _ in range(10):
-                tasks.start_soon(ask, bench.kernel)
+                tasks.start_soon(ask, bench.run)
         assert used(bench) == 90
-        assert (await bench.kernel.submit(say(tokens=10))).text == "done"
+        assert (await bench.run.submit(say(tokens=10))).text == "done"
         with pytest.raises(BudgetExceeded, match="may use 100 tokens; this call may take 1 more"):
-            await bench.kernel.submit(say(tokens=1))
+            await bench.run.submit(say(tokens=1))
     assert sum(isinstance(reply, ChatReply) for reply in replies) == 3
     assert used(bench) == 100
     assert len(refusals(bench)) == 8
@@ -77,7 +77,7 @@ async def test_a_refused_call_ends_once_without_a_slot_and_is_on_record(opened: 
     core = counting()
     async with opened(core, route=priced(0.0), budget=Budget(tokens=5)) as bench:
         with pytest.raises(BudgetExceeded):
-            await bench.kernel.submit(say(tokens=6))
+            await bench.run.submit(say(tokens=6))
     assert [event.kind for event in bench.events if event.n == 1] == [Kind.ACCEPTED, Kind.FAILED]
     assert refusals(bench) == [
         {
@@ -96,10 +96,10 @@ async def test_a_refused_call_ends_once_without_a_slot_and_is_on_record(opened: 
 async def test_what_was_not_taken_is_there_for_the_next(opened: Any, counting: Any, say: Any) -> None:
     async with opened(counting(), route=priced(0.0, share=0.5), budget=Budget(tokens=40)) as bench:
         for _ in range(2):
-            await bench.kernel.submit(say(tokens=20))
+            await bench.run.submit(say(tokens=20))
         with pytest.raises(BudgetExceeded):
-            await bench.kernel.submit(say(tokens=21))
-        await bench.kernel.submit(say(tokens=20))
+            await bench.run.submit(say(tokens=21))
+        await bench.run.submit(say(tokens=20))
 
 
 async def test_a_grandchild_spends_what_all_above_it_have(opened: Any, counting: Any) -> None:
@@ -126,7 +126,7 @@ async def test_a_grandchild_spends_what_all_above_it_have(opened: Any, counting:
 
     mains = {"parent": parent, "child": child, "grandchild": grandchild}
     async with opened(counting(), route=priced(0.0), budget=Budget(calls=10), **mains) as bench:
-        user = Agent(bench.kernel.port(0), 0)
+        user = Agent(bench.run.port(0), 0)
         await user.run("parent", budget=Budget(tokens=100, usd=1.0))
     assert left == {
         "before": Budget(tokens=100, usd=1.0, calls=10),
@@ -149,10 +149,10 @@ async def test_a_child_that_outlives_its_parent_still_spends_its_budget(opened: 
         return ""
 
     async with opened(counting(), route=priced(0.0), parent=parent, child=child) as bench:
-        user = Agent(bench.kernel.port(0), 0)
+        user = Agent(bench.run.port(0), 0)
         pid = int(await user.run("parent", budget=Budget(tokens=10)))
         go.set()
-        ended = await bench.kernel.submit(Wait(pid=pid))
+        ended = await bench.run.submit(Wait(pid=pid))
     assert ended.process.error["code"] == "budget_exceeded"
     assert ended.process.left == Budget(tokens=2)
 
@@ -165,8 +165,8 @@ async def test_the_budget_of_a_program_is_of_each_of_its_processes(opened: Any, 
 
     async with opened(counting(), route=priced(0.0), budgets={"greedy": Budget(calls=3)}, greedy=greedy) as bench:
         for budget, calls in [(Budget(), 3), (Budget(), 3), (Budget(calls=2), 2), (Budget(calls=9), 3)]:
-            pid = (await bench.kernel.submit(Spawn(program="greedy", budget=budget))).pid
-            ended = (await bench.kernel.submit(Wait(pid=pid))).process
+            pid = (await bench.run.submit(Spawn(program="greedy", budget=budget))).pid
+            ended = (await bench.run.submit(Wait(pid=pid))).process
             assert (ended.state, ended.error["resource"], ended.left) == ("failed", "calls", Budget(calls=0))
             done = [event for event in bench.events if event.kind is Kind.DONE and event.pid == pid]
             assert len(done) == calls
@@ -180,7 +180,7 @@ async def test_calls_to_other_processes_are_free(opened: Any, counting: Any) -> 
         return await agent.run("child", "a") + await agent.run("child", "b") + str(len(await agent.ps()))
 
     async with opened(counting(), budget=Budget(calls=0, seconds=0), child=child, boss=boss) as bench:
-        assert await Agent(bench.kernel.port(0), 0).run("boss") == "ab3"
+        assert await Agent(bench.run.port(0), 0).run("boss") == "ab3"
 
 
 async def test_an_agent_that_handles_the_refusal_goes_on_with_less(opened: Any, counting: Any) -> None:
@@ -195,7 +195,7 @@ async def test_an_agent_that_handles_the_refusal_goes_on_with_less(opened: Any, 
         return str(answers)
 
     async with opened(counting(), route=priced(0.0), thrifty=thrifty) as bench:
-        assert await Agent(bench.kernel.port(0), 0).run("thrifty", budget=Budget(tokens=100)) == "100"
+        assert await Agent(bench.run.port(0), 0).run("thrifty", budget=Budget(tokens=100)) == "100"
     assert bench.history.ended_once()
 
 
@@ -203,16 +203,16 @@ async def test_a_model_without_a_price_is_not_used_on_limited_money(opened: Any,
     core = counting()
     async with opened(core, route=priced(None), budget=Budget(usd=1_000)) as bench:
         with pytest.raises(BudgetExceeded, match="no price, so nobody knows"):
-            await bench.kernel.submit(say())
+            await bench.run.submit(say())
     assert core.slices == []
     async with opened(core, route=priced(None), budget=Budget(tokens=1_000)) as bench:
-        await bench.kernel.submit(say())
+        await bench.run.submit(say())
     assert bench.history.calls[CallId(0, 1)].usd is None
 
 
 async def test_what_a_call_cost_is_in_its_end(opened: Any, counting: Any, say: Any) -> None:
     async with opened(counting(), route=priced(0.25)) as bench:
-        await bench.kernel.submit(say(tokens=3))
+        await bench.run.submit(say(tokens=3))
     assert [event.data["usd"] for event in bench.events if event.kind is Kind.DONE] == [0.75]
     assert bench.history.calls[CallId(0, 1)].usd == 0.75
 
@@ -231,10 +231,10 @@ async def test_seconds_are_over_for_all_who_run_at_once(opened: Any, counting: A
         began = anyio.current_time()
         async with anyio.create_task_group() as tasks:
             for _ in range(4):
-                tasks.start_soon(ask, bench.kernel)
+                tasks.start_soon(ask, bench.run)
         assert ends == [2.5] * 4
         with pytest.raises(BudgetExceeded):
-            await bench.kernel.submit(say())
+            await bench.run.submit(say())
     work = bench.history.past
     assert 10 <= work.run_s <= 11
     assert (core.running, bench.lane.running, len(refusals(bench))) == (0, 0, 5)
@@ -245,7 +245,7 @@ async def test_the_last_second_is_the_last_by_the_real_clock(opened: Any, counti
     async with opened(counting(tick_s=60), width=2, budget=Budget(seconds=0.05)) as bench:
         for _ in range(2):
             with pytest.raises(BudgetExceeded):
-                await bench.kernel.submit(say())
+                await bench.run.submit(say())
     assert 0.05 <= bench.history.past.run_s < 1
 
 
@@ -256,7 +256,7 @@ async def test_waiting_for_a_slot_takes_no_seconds(opened: Any, counting: Any) -
         return f"{(await agent.left()).seconds:g}"
 
     async with opened(counting(tick_s=1), RoundRobin(1), patient=patient) as bench:
-        assert await Agent(bench.kernel.port(0), 0).run("patient", budget=Budget(seconds=10)) == "1"
+        assert await Agent(bench.run.port(0), 0).run("patient", budget=Budget(seconds=10)) == "1"
     assert bench.history.kinds[Kind.PAUSED] == 6
 
 
@@ -269,7 +269,7 @@ async def test_who_waits_when_the_seconds_end_does_not_run(opened: Any, counting
     core = counting(tick_s=1)
     async with opened(core, RoundRobin(2), budget=Budget(seconds=5)) as bench, anyio.create_task_group() as tasks:
         for _ in range(3):
-            tasks.start_soon(ask, bench.kernel)
+            tasks.start_soon(ask, bench.run)
     assert core.held == 0
     assert bench.history.past.run_s == 5
     assert bench.history.ended_once()
@@ -279,9 +279,9 @@ async def test_who_waits_when_the_seconds_end_does_not_run(opened: Any, counting
 async def test_a_deadline_is_a_deadline_before_the_seconds_end(opened: Any, counting: Any, say: Any) -> None:
     async with opened(counting(tick_s=1), budget=Budget(seconds=5)) as bench:
         with pytest.raises(Expired):
-            await bench.kernel.submit(say(tokens=9, deadline_s=4))
+            await bench.run.submit(say(tokens=9, deadline_s=4))
         with pytest.raises(BudgetExceeded):
-            await bench.kernel.submit(say(tokens=9, deadline_s=4))
+            await bench.run.submit(say(tokens=9, deadline_s=4))
     assert bench.history.past.run_s == 5
 
 
@@ -291,7 +291,7 @@ async def test_the_process_table_tells_what_is_left(opened: Any, counting: Any, 
 
     async with opened(counting(), route=priced(0.0), budget=Budget(tokens=50), idle=idle) as bench:
         for budget in (Budget(), Budget(tokens=20, usd=2)):
-            await bench.kernel.submit(Spawn(program="idle", budget=budget))
-        await bench.kernel.submit(say(tokens=40))
-        table = await bench.kernel.submit(ListProcesses())
+            await bench.run.submit(Spawn(program="idle", budget=budget))
+        await bench.run.submit(say(tokens=40))
+        table = await bench.run.submit(ListProcesses())
     assert [row.left for row in table.processes] == [Budget(tokens=10), Budget(tokens=10, usd=2)]

@@ -12,7 +12,7 @@ import pytest
 from trio.testing import MockClock
 
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Lane, Limits, RoutedCall, Turn, by_family
+from aios.kernel import Lane, Limits, RoutedCall, Turn, by_family, lone_run
 from aios.kernel.graph import fill
 from aios.kernel.request import Request
 from aios.record import Event, Kind, SqliteJournal
@@ -114,7 +114,7 @@ def accepted(events: list[Event]) -> list[Event]:
 async def test_a_chain_hands_each_answer_to_the_next(opened: Any) -> None:
     core = Answers()
     async with opened(core, width=4) as bench:
-        reply = await bench.kernel.submit(chain(10))
+        reply = await bench.run.submit(chain(10))
     assert texts(reply)["2"] == "2<1<0>>"
     assert texts(reply)["9"] == "".join(f"{n}<" for n in range(9, 0, -1)) + "0" + ">" * 9
     assert core.most == 1
@@ -126,7 +126,7 @@ async def test_siblings_overlap_and_a_join_waits_for_the_last(opened: Any) -> No
     core = Answers()
     call = graph(node("join", of("l"), "+", of("r")), node("l", of("top"), "l"), node("r", of("top"), "r"), node("top"))
     async with opened(core, width=4) as bench:
-        reply = await bench.kernel.submit(call)
+        reply = await bench.run.submit(call)
     assert list(texts(reply)) == ["join", "l", "r", "top"]
     assert texts(reply)["join"] == "TOPL+TOPR"
     assert core.log[:2] == ["+top", "-top"]
@@ -139,7 +139,7 @@ async def test_siblings_overlap_and_a_join_waits_for_the_last(opened: Any) -> No
 async def test_after_orders_without_handing_anything_over(opened: Any) -> None:
     core = Answers()
     async with opened(core, width=4) as bench:
-        await bench.kernel.submit(graph(node("c", after=("b",)), node("b", after=("a",)), node("a")))
+        await bench.run.submit(graph(node("c", after=("b",)), node("b", after=("a",)), node("a")))
     assert core.log == ["+a", "-a", "+b", "-b", "+c", "-c"]
 
 
@@ -153,8 +153,8 @@ async def test_nodes_are_calls_of_their_own_with_gang_and_depth(opened: Any, mon
             super().add(job)
 
     async with opened(Answers(), Watching(), width=4) as bench:
-        await bench.kernel.submit(graph(node("a"), node("b", after=("a",)), node("c", after=("b",)), node("d")))
-        await bench.kernel.submit(Chat(messages=(Message(role="user", content="alone"),)))
+        await bench.run.submit(graph(node("a"), node("b", after=("a",)), node("c", after=("b",)), node("d")))
+        await bench.run.submit(Chat(messages=(Message(role="user", content="alone"),)))
     assert seen == {"a": (2, 3), "b": (2, 2), "c": (2, 1), "d": (2, 1), "alone": (0, 0)}
     told = {event.data["call"].messages[0].content: event for event in accepted(bench.events)}
     assert len({event.id for event in told.values()}) == 5
@@ -182,8 +182,8 @@ async def test_a_policy_of_programs_lets_the_longest_way_to_an_end_pass_those_th
             tasks.start_soon(agent.port.submit, graph(*path, *(node(each) for each in "abc")))
 
     async with opened(core, policy(), width=1, main=main) as bench:
-        pid = (await bench.kernel.submit(Spawn(program="main"))).pid
-        await bench.kernel.submit(Wait(pid=pid))
+        pid = (await bench.run.submit(Spawn(program="main"))).pid
+        await bench.run.submit(Wait(pid=pid))
     order = [each[1:] for each in core.log if each[0] == "+"]
     assert order.index("mid") == place
     assert order[1] == "start" or policy is Fifo
@@ -200,8 +200,8 @@ async def test_a_large_graph_leaves_its_process_room_for_other_calls(opened: Any
         return text
 
     async with opened(Answers(), width=100, limits=Limits(calls_per_process=8), main=main) as bench:
-        pid = (await bench.kernel.submit(Spawn(program="main"))).pid
-        assert (await bench.kernel.submit(Wait(pid=pid))).process.result == "NOW"
+        pid = (await bench.run.submit(Spawn(program="main"))).pid
+        assert (await bench.run.submit(Wait(pid=pid))).process.result == "NOW"
 
 
 @VIRTUAL
@@ -209,7 +209,7 @@ async def test_where_there_is_one_place_the_longest_way_goes_first(opened: Any) 
     core = Answers()
     call = graph(node("short"), node("end", after=("mid",)), node("mid", after=("start",)), node("start"))
     async with opened(core, width=4, limits=Limits(calls=1)) as bench:
-        await bench.kernel.submit(call)
+        await bench.run.submit(call)
     assert [each for each in core.log if each[0] == "+"] == ["+start", "+mid", "+short", "+end"]
 
 
@@ -224,7 +224,7 @@ async def test_who_is_ready_at_once_queues_by_the_way_that_is_left(opened: Any) 
         node("d", after=("a",)),
     )
     async with opened(core) as bench:
-        await bench.kernel.submit(call)
+        await bench.run.submit(call)
     assert [each[1:] for each in core.log if each[0] == "+"] == ["a", "leaf0", "leaf1", "leaf2", "b", "d", "c"]
 
 
@@ -236,7 +236,7 @@ async def test_a_process_shows_what_its_nodes_wait_for(opened: Any) -> None:
 
     async with opened(Answers(), main=main) as bench:
         for task in ("first", "second"):
-            await bench.kernel.submit(Spawn(program="main", task=task))
+            await bench.run.submit(Spawn(program="main", task=task))
         await anyio.sleep(0.5)
         assert sorted(process.doing() for process in bench.history.processes.values()) == ["llm", "queued"]
         call = next(each for each in bench.history.calls.values() if each.name == "llm.chat")
@@ -266,8 +266,8 @@ async def test_a_process_has_no_more_calls_under_way_than_it_may(opened: Any, gr
     core, replies = Answers(), list[RunGraphReply]()
     call = graph(node("top"), *(node(str(n), after=("top",)) for n in range(20)))
     async with opened(core, width=100, limits=Limits(calls_per_process=8), main=runs(call, replies)) as bench:
-        pid = (await bench.kernel.submit(Spawn(program="main", task=str(graphs)))).pid
-        assert (await bench.kernel.submit(Wait(pid=pid))).process.result == "done"
+        pid = (await bench.run.submit(Spawn(program="main", task=str(graphs)))).pid
+        assert (await bench.run.submit(Wait(pid=pid))).process.result == "done"
     assert core.most == most
     assert [set(texts(reply).values()) for reply in replies] == [{"TOP", *map(str, range(20))}] * graphs
     assert bench.history.ended_once()
@@ -297,7 +297,7 @@ async def test_who_needs_a_node_that_failed_is_not_run_and_the_others_go_on(open
     )
     core = Answers(failing("bad"))
     async with opened(core, width=4) as bench:
-        reply = await bench.kernel.submit(call)
+        reply = await bench.run.submit(call)
     skipped = dict.fromkeys(("b", "c", "d"), "input_failed")
     assert texts(reply) == {"bad": "model_failed", **skipped, "good": "GOOD", "e": "GOOD"}
     error = from_wire(reply.outcomes["d"].error or {})
@@ -319,9 +319,9 @@ async def test_who_needs_a_node_that_failed_is_not_run_and_the_others_go_on(open
 @VIRTUAL
 async def test_a_budget_that_ends_midway_ends_the_rest_of_the_chain(opened: Any) -> None:
     async with opened(Answers(), budget=Budget(calls=4)) as bench:
-        reply = await bench.kernel.submit(chain(6))
+        reply = await bench.run.submit(chain(6))
         with pytest.raises(BudgetExceeded):
-            await bench.kernel.submit(Chat(messages=(Message(role="user", content="x"),)))
+            await bench.run.submit(Chat(messages=(Message(role="user", content="x"),)))
     assert [*texts(reply).values()][3:] == ["3<2<1<0>>>", "budget_exceeded", "input_failed"]
     assert (reply.outcomes["5"].error or {})["cause"] == "budget_exceeded"
     assert bench.history.ended_once()
@@ -333,7 +333,7 @@ async def test_a_bug_in_a_core_is_the_node_s_error_alone(opened: Any) -> None:
         return prompt if prompt == "b" else str(1 // 0)
 
     async with opened(Answers(broken), width=2) as bench:
-        reply = await bench.kernel.submit(graph(node("a"), node("b")))
+        reply = await bench.run.submit(graph(node("a"), node("b")))
     assert texts(reply) == {"a": "kernel_bug", "b": "b"}
 
 
@@ -346,12 +346,12 @@ async def test_cancelling_the_caller_frees_every_slot_and_starts_nobody(opened: 
     call = graph(*(node(str(n), max_tokens=10) for n in range(8)), node("end", after=("0",)))
     async with opened(core, width=3) as bench:
         with anyio.move_on_after(5):
-            await bench.kernel.submit(call)
+            await bench.run.submit(call)
         assert (core.running, bench.lane.running, bench.lane.waiting) == (0, 0, 0)
         assert bench.history.ended_once()
         ends = [event.kind for event in bench.events if event.kind in (Kind.DONE, Kind.CANCELLED)]
         assert ends == [Kind.CANCELLED] * 9
-        reply = await bench.kernel.submit(graph(node("0", max_tokens=1)))
+        reply = await bench.run.submit(graph(node("0", max_tokens=1)))
     assert texts(reply) == {"0": "done"}
 
 
@@ -360,7 +360,7 @@ async def test_a_deadline_ends_the_whole_once(opened: Any, counting: Any) -> Non
     core = counting(tick_s=1)
     async with opened(core) as bench:
         with pytest.raises(Expired, match=r"process\.graph did not end within its deadline of 15 s"):
-            await bench.kernel.submit(graph(*chain(3).nodes, deadline_s=15))
+            await bench.run.submit(graph(*chain(3).nodes, deadline_s=15))
         assert (core.running, bench.lane.running) == (0, 0)
     assert bench.history.ended_once()
 
@@ -369,7 +369,7 @@ async def test_a_deadline_ends_the_whole_once(opened: Any, counting: Any) -> Non
 async def test_a_node_has_a_deadline_of_its_own(opened: Any, counting: Any) -> None:
     call = graph(node("slow", max_tokens=9, deadline_s=5), node("next", of("slow")), node("quick", max_tokens=1))
     async with opened(counting(tick_s=1), width=2) as bench:
-        reply = await bench.kernel.submit(call)
+        reply = await bench.run.submit(call)
     assert texts(reply) == {"slow": "expired", "next": "input_failed", "quick": "done"}
 
 
@@ -380,11 +380,11 @@ async def test_killing_a_process_takes_its_graph_along(opened: Any, counting: An
     call = graph(*(node(str(n), max_tokens=100) for n in range(9)))
     limits = Limits(calls_per_process=4)
     async with opened(core, width=2, limits=limits, main=runs(call, replies)) as bench:
-        pid = (await bench.kernel.submit(Spawn(program="main", task="2"))).pid
+        pid = (await bench.run.submit(Spawn(program="main", task="2"))).pid
         await anyio.sleep(5)
-        await bench.kernel.submit(Kill(pid=pid))
+        await bench.run.submit(Kill(pid=pid))
         assert (core.running, bench.lane.running, bench.lane.waiting) == (0, 0, 0)
-        process = (await bench.kernel.submit(Wait(pid=pid))).process
+        process = (await bench.run.submit(Wait(pid=pid))).process
         assert isinstance(from_wire(dict(process.error or {})), Cancelled)
     assert not replies
     assert bench.history.ended_once()
@@ -398,7 +398,7 @@ async def test_what_a_model_says_is_put_in_once_and_never_read_as_a_reference(op
     evil = '{"output": "secret"} {secret} ${secret} ["messages", 0, "content"]'
     core = Answers(lambda prompt: evil if prompt == "a" else prompt)
     async with opened(core, width=4) as bench:
-        reply = await bench.kernel.submit(graph(node("secret"), node("a"), node("b", "Repeat: ", of("a"))))
+        reply = await bench.run.submit(graph(node("secret"), node("a"), node("b", "Repeat: ", of("a"))))
     assert texts(reply)["b"] == f"Repeat: {evil}"
 
 
@@ -425,7 +425,7 @@ def test_a_tool_gets_values_as_they_are_and_texts_with_json_in_them() -> None:
 async def test_what_gets_too_large_is_refused_by_name_of_the_node(opened: Any) -> None:
     core = Answers(lambda _prompt: "x" * (MAX_CALL_BYTES // 2 + 1))
     async with opened(core, width=4) as bench:
-        reply = await bench.kernel.submit(graph(node("a"), node("b", of("a"), of("a")), node("c", of("a"))))
+        reply = await bench.run.submit(graph(node("a"), node("b", of("a"), of("a")), node("c", of("a"))))
     assert texts(reply)["b"] == "bad_request"
     assert str((reply.outcomes["b"].error or {})["message"]).startswith("node 'b' takes 1048578 bytes of other nodes")
     assert texts(reply)["c"][:2] == "xx"
@@ -435,7 +435,7 @@ async def test_what_gets_too_large_is_refused_by_name_of_the_node(opened: Any) -
 async def test_the_reply_of_a_graph_stays_within_that_of_a_call(opened: Any) -> None:
     core = Answers(lambda prompt: "x" * (MAX_REPLY_BYTES * 3 // 4) if prompt != "small" else "s")
     async with opened(core, width=4) as bench:
-        reply = await bench.kernel.submit(graph(node("a"), node("b"), node("small")))
+        reply = await bench.run.submit(graph(node("a"), node("b"), node("small")))
     assert [text[:11] for text in texts(reply).values()] == ["x" * 11, "bad_request", "s"]
 
 
@@ -458,7 +458,7 @@ async def test_tools_and_chats_mix_over_their_own_lanes(tmp_path: Path) -> None:
         run=CallTool(tool="add", arguments={"a": "", "b": 4}),
         fill=(Fill(at=("arguments", "a"), parts=(of("add"),)),),
     )
-    async with SqliteJournal(tmp_path / "j.db") as journal, Kernel(lanes, route, TaskHost(), journal) as kernel:
+    async with SqliteJournal(tmp_path / "j.db") as journal, lone_run(lanes, route, TaskHost(), journal) as kernel:
         reply = await kernel.submit(graph(first, second, node("say", "is it ", of("more"), "?")))
     assert reply.outcomes["more"].ok == CallToolReply(value=7)
     assert texts(RunGraphReply(outcomes={"say": reply.outcomes["say"]})) == {"say": "IS IT 7?"}

@@ -94,7 +94,7 @@ async def test_a_lane_tells_its_policy_what_its_model_counts(
     core.estimated = estimated
     async with opened(core, policy) as bench:
         for _ in range(20):
-            await bench.kernel.submit(say("x" * 400, truncate=truncate))
+            await bench.run.submit(say("x" * 400, truncate=truncate))
     assert policy.came[0] == 115
     learns = not (estimated or truncate)
     assert policy.came[-1] == pytest.approx(400 if learns else 115, abs=25 if learns else 0)

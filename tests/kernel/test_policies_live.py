@@ -53,8 +53,8 @@ async def test_a_policy_is_told_of_runs_and_of_what_each_slice_got(opened: Any, 
 
     policy = Told()
     async with opened(counting(tick_s=1), policy, parent=parent, child=child) as bench:
-        spawned = await bench.kernel.submit(Spawn(program="parent", task=""))
-        await bench.kernel.submit(Wait(pid=spawned.pid))
+        spawned = await bench.run.submit(Spawn(program="parent", task=""))
+        await bench.run.submit(Wait(pid=spawned.pid))
     start = policy.notes[0][-1]
     assert [(*note[:-1], (note[-1] - start) // 1_000_000) for note in policy.notes] == [
         ("began", 1, "parent", "parent", 0),
@@ -79,13 +79,13 @@ async def test_every_policy_answers_all_and_leaves_nothing(opened: Any, counting
 
     core = counting(tick_s=1)
     async with opened(core, POLICIES[policy](2, slots=2), width=2, agent=main) as bench:
-        spawned = [await bench.kernel.submit(Spawn(program="agent", task="")) for _ in range(5)]
+        spawned = [await bench.run.submit(Spawn(program="agent", task="")) for _ in range(5)]
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(bench.kernel.submit, say(tokens=7))
+            tasks.start_soon(bench.run.submit, say(tokens=7))
             for each in spawned:
-                tasks.start_soon(bench.kernel.submit, Wait(pid=each.pid))
+                tasks.start_soon(bench.run.submit, Wait(pid=each.pid))
         with anyio.move_on_after(3):
-            await bench.kernel.submit(say(tokens=100))
+            await bench.run.submit(say(tokens=100))
     assert bench.history.ended_once()
     assert (bench.lane.running, bench.lane.waiting, core.held) == (0, 0, 0)
     scheduler = bench.lane.scheduler
@@ -100,7 +100,7 @@ async def test_priorities_hold_under_gittins(opened: Any, counting: Any, say: An
     core = counting(tick_s=1)
     async with opened(core, Gittins(8)) as bench, anyio.create_task_group() as tasks:
         for text, priority in [("first", 0), ("low", -1), ("high", 9), ("middle", 0)]:
-            tasks.start_soon(bench.kernel.submit, say(text, priority=priority))
+            tasks.start_soon(bench.run.submit, say(text, priority=priority))
             await anyio.sleep(0.1)
     assert [text for text, _, _ in core.slices] == ["first", "high", "middle", "low"]
 
@@ -119,7 +119,7 @@ async def test_a_tenant_that_floods_leaves_the_others_their_share(opened: Any, c
     core = counting(tick_s=1)
     vtc = Vtc(4, inner=Resuming)
     async with opened(core, vtc, greedy=agent(40), modest=agent(5)) as bench:
-        await bench.kernel.submit(Spawn(program="greedy", task="greedy"))
-        modest = await bench.kernel.submit(Spawn(program="modest", task="modest"))
-        await bench.kernel.submit(Wait(pid=modest.pid))
+        await bench.run.submit(Spawn(program="greedy", task="greedy"))
+        modest = await bench.run.submit(Spawn(program="modest", task="modest"))
+        await bench.run.submit(Wait(pid=modest.pid))
     assert sum(text == "greedy" for text, _, _ in core.slices) <= 7

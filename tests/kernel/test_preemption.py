@@ -44,7 +44,7 @@ async def run(opened: Any, say: Callable[..., Chat], restore_s: float, slice: in
     core = LlmCore(Restoring(1500, restore_s), resumed=observe)
     async with opened(core, RoundRobin(slice), quantum=quantum) as bench, anyio.create_task_group() as tasks:
         for _ in range(2):
-            tasks.start_soon(bench.kernel.submit, say(tokens=1500))
+            tasks.start_soon(bench.run.submit, say(tokens=1500))
     return bench
 
 

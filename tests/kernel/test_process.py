@@ -57,8 +57,8 @@ async def test_a_program_runs_to_its_result(opened: Any, counting: Any) -> None:
         return f"{task} {(await agent.chat('x')).text}"
 
     async with opened(counting(), main=main) as bench:
-        pid = (await bench.kernel.submit(Spawn(program="main", task="all"))).pid
-        process = (await bench.kernel.submit(Wait(pid=pid))).process
+        pid = (await bench.run.submit(Spawn(program="main", task="all"))).pid
+        process = (await bench.run.submit(Wait(pid=pid))).process
     assert (process.state, process.result) == (ProcessState.DONE, "all done")
     assert bench.history.ended_once()
     assert bench.history.processes[pid].figures(0)["tokens"] == 256
@@ -66,44 +66,44 @@ async def test_a_program_runs_to_its_result(opened: Any, counting: Any) -> None:
 
 async def test_messages_reach_the_mailbox_in_order(opened: Any, counting: Any) -> None:
     async with opened(counting(), echo=echo) as bench:
-        pid = (await bench.kernel.submit(Spawn(program="echo", task="you said"))).pid
-        await bench.kernel.submit(Send(to=pid, body="hi"))
-        assert (await bench.kernel.submit(Receive())).body == "you said:hi"
-        await bench.kernel.submit(Wait(pid=pid))
+        pid = (await bench.run.submit(Spawn(program="echo", task="you said"))).pid
+        await bench.run.submit(Send(to=pid, body="hi"))
+        assert (await bench.run.submit(Receive())).body == "you said:hi"
+        await bench.run.submit(Wait(pid=pid))
         with pytest.raises(NotFound, match="has ended"):
-            await bench.kernel.submit(Send(to=pid, body="again"))
+            await bench.run.submit(Send(to=pid, body="again"))
 
 
 async def test_a_full_mailbox_refuses(opened: Any, counting: Any) -> None:
     async with opened(counting(), limits=Limits(mailbox=2), sleeper=sleeper) as bench:
-        pid = (await bench.kernel.submit(Spawn(program="sleeper"))).pid
+        pid = (await bench.run.submit(Spawn(program="sleeper"))).pid
         for _ in range(2):
-            await bench.kernel.submit(Send(to=pid, body="hi"))
+            await bench.run.submit(Send(to=pid, body="hi"))
         with pytest.raises(Overloaded, match="mailbox"):
-            await bench.kernel.submit(Send(to=pid, body="hi"))
+            await bench.run.submit(Send(to=pid, body="hi"))
 
 
 @VIRTUAL
 async def test_receiving_ends_at_its_deadline_and_keeps_later_mail(opened: Any, counting: Any) -> None:
     async with opened(counting()) as bench:
         with pytest.raises(Expired):
-            await bench.kernel.submit(Receive(deadline_s=5))
-        await bench.kernel.submit(Send(to=0, body="late"))
-        assert (await bench.kernel.submit(Receive())).body == "late"
+            await bench.run.submit(Receive(deadline_s=5))
+        await bench.run.submit(Send(to=0, body="late"))
+        assert (await bench.run.submit(Receive())).body == "late"
 
 
 @VIRTUAL
 async def test_kill_ends_a_process_and_everything_below_it(opened: Any, counting: Any) -> None:
     async with opened(counting(), nest=nest) as bench:
-        top = (await bench.kernel.submit(Spawn(program="nest", task="3"))).pid
+        top = (await bench.run.submit(Spawn(program="nest", task="3"))).pid
         await anyio.sleep(1)
-        alive = (await bench.kernel.submit(ListProcesses())).processes
+        alive = (await bench.run.submit(ListProcesses())).processes
         assert [process.parent for process in alive] == [0, 1, 2, 3]
-        killed = (await bench.kernel.submit(Kill(pid=top))).pids
+        killed = (await bench.run.submit(Kill(pid=top))).pids
         assert killed == (4, 3, 2, 1)
-        states = {process.state for process in (await bench.kernel.submit(ListProcesses())).processes}
+        states = {process.state for process in (await bench.run.submit(ListProcesses())).processes}
         assert states == {ProcessState.KILLED}
-        assert (await bench.kernel.submit(Kill(pid=top))).pids == ()
+        assert (await bench.run.submit(Kill(pid=top))).pids == ()
     assert bench.history.ended_once()
 
 
@@ -115,10 +115,10 @@ async def test_kill_frees_the_slots_of_the_model(opened: Any, counting: Any, say
         return await agent.ask("x", max_tokens=1000)
 
     async with opened(core, busy=busy) as bench:
-        pid = (await bench.kernel.submit(Spawn(program="busy"))).pid
+        pid = (await bench.run.submit(Spawn(program="busy"))).pid
         await anyio.sleep(1)
         assert core.running == 1
-        await bench.kernel.submit(Kill(pid=pid))
+        await bench.run.submit(Kill(pid=pid))
         assert (core.running, bench.lane.running, bench.lane.waiting) == (0, 0, 0)
 
 
@@ -129,10 +129,10 @@ async def test_only_an_ancestor_may_kill(opened: Any, counting: Any) -> None:
         return "free"
 
     async with opened(counting(), sleeper=sleeper, murderer=murderer) as bench:
-        victim = (await bench.kernel.submit(Spawn(program="sleeper"))).pid
+        victim = (await bench.run.submit(Spawn(program="sleeper"))).pid
         for target, code in ((victim, "not_found"), (victim + 2, "denied")):  # a stranger, itself
-            pid = (await bench.kernel.submit(Spawn(program="murderer", task=str(target)))).pid
-            process = (await bench.kernel.submit(Wait(pid=pid))).process
+            pid = (await bench.run.submit(Spawn(program="murderer", task=str(target)))).pid
+            process = (await bench.run.submit(Wait(pid=pid))).process
             assert process.error is not None
             assert process.error["code"] == code
     assert Denied.code == "denied"
@@ -148,16 +148,16 @@ async def test_an_agent_that_raises_fails_alone(opened: Any, counting: Any, say:
         return "survived"
 
     async with opened(counting(), bad=bad, parent=parent) as bench:
-        pid = (await bench.kernel.submit(Spawn(program="parent"))).pid
-        assert (await bench.kernel.submit(Wait(pid=pid))).process.result == "survived"
+        pid = (await bench.run.submit(Spawn(program="parent"))).pid
+        assert (await bench.run.submit(Wait(pid=pid))).process.result == "survived"
 
 
 @VIRTUAL
 async def test_an_agent_that_never_returns_is_ended_at_its_limit(opened: Any, counting: Any) -> None:
     async with opened(counting(), limits=Limits(agent_time_limit_s=60), sleeper=sleeper) as bench:
         began = anyio.current_time()
-        pid = (await bench.kernel.submit(Spawn(program="sleeper"))).pid
-        process = (await bench.kernel.submit(Wait(pid=pid))).process
+        pid = (await bench.run.submit(Spawn(program="sleeper"))).pid
+        process = (await bench.run.submit(Wait(pid=pid))).process
         assert anyio.current_time() - began == pytest.approx(60, abs=0.1)
     assert process.state is ProcessState.FAILED
     assert "limit of 60 s" in str(process.error)
@@ -180,13 +180,13 @@ async def test_the_queue_of_one_process_is_bounded(opened: Any, counting: Any) -
         return str(refused)
 
     async with opened(counting(), limits=Limits(calls_per_process=10), flood=flood) as bench:
-        pid = (await bench.kernel.submit(Spawn(program="flood"))).pid
-        assert (await bench.kernel.submit(Wait(pid=pid))).process.result == "90"
+        pid = (await bench.run.submit(Spawn(program="flood"))).pid
+        assert (await bench.run.submit(Wait(pid=pid))).process.result == "90"
 
 
 async def test_leaving_the_kernel_ends_what_runs(opened: Any, counting: Any) -> None:
     async with opened(counting(), sleeper=sleeper) as bench:
-        pids = [(await bench.kernel.submit(Spawn(program="sleeper"))).pid for _ in range(3)]
+        pids = [(await bench.run.submit(Spawn(program="sleeper"))).pid for _ in range(3)]
     assert [bench.history.processes[pid].state for pid in pids] == ["killed"] * 3
     assert bench.history.kinds[Kind.EXITED] == 3
 
@@ -197,9 +197,9 @@ async def test_an_orphan_goes_on_under_the_user(opened: Any, counting: Any) -> N
         return str(await agent.spawn("sleeper"))
 
     async with opened(counting(), parent=parent, sleeper=sleeper) as bench:
-        pid = (await bench.kernel.submit(Spawn(program="parent"))).pid
-        orphan = int((await bench.kernel.submit(Wait(pid=pid))).process.result or 0)
-        process = (await bench.kernel.submit(ListProcesses())).processes[orphan - 1]
+        pid = (await bench.run.submit(Spawn(program="parent"))).pid
+        orphan = int((await bench.run.submit(Wait(pid=pid))).process.result or 0)
+        process = (await bench.run.submit(ListProcesses())).processes[orphan - 1]
         assert (process.pid, process.parent, process.state.alive) == (orphan, 0, True)
 
 
@@ -208,10 +208,10 @@ async def test_a_dead_process_makes_no_syscalls(opened: Any, counting: Any, say:
         return ""
 
     async with opened(counting(), quick=quick) as bench:
-        pid = (await bench.kernel.submit(Spawn(program="quick"))).pid
-        await bench.kernel.submit(Wait(pid=pid))
+        pid = (await bench.run.submit(Spawn(program="quick"))).pid
+        await bench.run.submit(Wait(pid=pid))
         with pytest.raises(Cancelled, match="has ended"):
-            await bench.kernel.port(pid).submit(say())
+            await bench.run.port(pid).submit(say())
 
 
 async def test_waiting_for_oneself_or_an_ancestor_is_refused(opened: Any, counting: Any) -> None:
@@ -222,8 +222,8 @@ async def test_waiting_for_oneself_or_an_ancestor_is_refused(opened: Any, counti
         return "refused"
 
     async with opened(counting(), loop=loop) as bench:
-        pid = (await bench.kernel.submit(Spawn(program="loop"))).pid
-        assert (await bench.kernel.submit(Wait(pid=pid))).process.result == "refused"
+        pid = (await bench.run.submit(Spawn(program="loop"))).pid
+        assert (await bench.run.submit(Wait(pid=pid))).process.result == "refused"
 
 
 async def test_a_program_that_exits_fails_alone(opened: Any, counting: Any) -> None:
@@ -231,15 +231,15 @@ async def test_a_program_that_exits_fails_alone(opened: Any, counting: Any) -> N
         raise SystemExit(3)
 
     async with opened(counting(), leave=leave) as bench:
-        pid = (await bench.kernel.submit(Spawn(program="leave"))).pid
-        assert (await bench.kernel.submit(Wait(pid=pid))).process.state is ProcessState.FAILED
+        pid = (await bench.run.submit(Spawn(program="leave"))).pid
+        assert (await bench.run.submit(Wait(pid=pid))).process.state is ProcessState.FAILED
 
 
 async def test_unknown_processes_and_programs_are_not_found(opened: Any, counting: Any) -> None:
     async with opened(counting(), echo=echo) as bench:
         for call in (Wait(pid=99), Kill(pid=99), Send(to=99, body=""), Spawn(program="nothing-like-it")):
             with pytest.raises(NotFound):
-                await bench.kernel.submit(call)
+                await bench.run.submit(call)
 
 
 async def test_of_ended_processes_the_first_that_was_waited_for_goes_first(opened: Any, counting: Any) -> None:
@@ -247,7 +247,7 @@ async def test_of_ended_processes_the_first_that_was_waited_for_goes_first(opene
         return task
 
     async with opened(counting(), limits=Limits(ended=3), quick=quick) as bench:
-        submit, table = bench.kernel.submit, bench.kernel.processes
+        submit, table = bench.run.submit, bench.run.processes
 
         async def run(wait: bool) -> None:
             pid = (await submit(Spawn(program="quick", task="x"))).pid
@@ -272,7 +272,7 @@ async def test_of_ended_processes_the_first_that_was_waited_for_goes_first(opene
 
 async def test_who_waits_gets_the_end_though_the_row_is_gone_by_then(opened: Any, counting: Any) -> None:
     async with opened(counting(), limits=Limits(ended=1), echo=echo) as bench:
-        agent = Agent(bench.kernel.port(0), 0)
+        agent = Agent(bench.run.port(0), 0)
         pids = [await agent.spawn("echo") for _ in range(5)]
 
         async def release() -> str:
@@ -283,7 +283,7 @@ async def test_who_waits_gets_the_end_though_the_row_is_gone_by_then(opened: Any
 
         ends = await gather(*map(agent.wait, pids), release())
         assert ends == [f"end of {pid}" for pid in pids] + [""]
-        assert len(list(bench.kernel.processes)) == 1
+        assert len(list(bench.run.processes)) == 1
 
 
 async def test_the_child_of_a_forgotten_process_is_found_and_nobodys(opened: Any, counting: Any) -> None:
@@ -294,7 +294,7 @@ async def test_the_child_of_a_forgotten_process_is_found_and_nobodys(opened: Any
         return str(await agent.spawn("quick", "x"))
 
     async with opened(counting(), limits=Limits(ended=1), quick=quick, parent=parent) as bench:
-        agent = Agent(bench.kernel.port(0), 0)
+        agent = Agent(bench.run.port(0), 0)
         child = int(await agent.run("parent"))
         assert await agent.wait(child) == "x"
         assert await agent.kill(child) == ()

@@ -39,10 +39,10 @@ async def order(opened: Any, core: Any, scheduler: AdmissionControl, pause_s: fl
     async with opened(core, scheduler, width=2, agent=twice(pause_s, tokens)) as bench:
         spawned = []
         for name in "abc":
-            spawned.append(await bench.kernel.submit(Spawn(program="agent", task=name)))
+            spawned.append(await bench.run.submit(Spawn(program="agent", task=name)))
             await anyio.sleep(0.01)
         for each in spawned:
-            await bench.kernel.submit(Wait(pid=each.pid))
+            await bench.run.submit(Wait(pid=each.pid))
     assert bench.history.ended_once()
     assert (bench.lane.running, bench.lane.waiting, scheduler.places.used, core.held) == (0, 0, 0, 0)
     assert not scheduler.places
@@ -84,11 +84,11 @@ async def test_a_place_kept_for_long_enough_is_given_up_though_nothing_else_happ
     core = counting(tick_s=second)
     async with opened(core, AdmissionControl(Fifo(), 100, 50_000 * second), width=2, agent=main) as bench:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(bench.kernel.submit, say(words("a", 30), tokens=20))
-            hangs = await bench.kernel.submit(Spawn(program="agent", task="b"))
+            tasks.start_soon(bench.run.submit, say(words("a", 30), tokens=20))
+            hangs = await bench.run.submit(Spawn(program="agent", task="b"))
             await anyio.sleep(2 * second)
-            await bench.kernel.submit(say(words("c", 40), tokens=1))
-            await bench.kernel.submit(Kill(pid=hangs.pid))
+            await bench.run.submit(say(words("c", 40), tokens=1))
+            await bench.run.submit(Kill(pid=hangs.pid))
     assert [text[0] for text, _, _ in core.slices] == ["b", "c", "a"]
     assert (bench.lane.running, bench.lane.waiting) == (0, 0)
 
@@ -104,13 +104,13 @@ async def test_what_is_larger_than_the_memory_still_runs(opened: Any, counting: 
 async def test_a_caller_that_gives_up_outside_leaves_the_next_its_turn(opened: Any, counting: Any, say: Any) -> None:
     core, scheduler = counting(tick_s=1), AdmissionControl(Fifo(), 100)
     async with opened(core, scheduler, width=3) as bench, anyio.create_task_group() as tasks:
-        tasks.start_soon(bench.kernel.submit, say(words("a", 60), tokens=10))
+        tasks.start_soon(bench.run.submit, say(words("a", 60), tokens=10))
         await anyio.sleep(0.1)
         with anyio.move_on_after(2):
             async with anyio.create_task_group() as others:
-                others.start_soon(bench.kernel.submit, say(words("b", 50), tokens=1))
+                others.start_soon(bench.run.submit, say(words("b", 50), tokens=1))
                 await anyio.sleep(0.1)
-                tasks.start_soon(bench.kernel.submit, say(words("c", 30), tokens=1))
+                tasks.start_soon(bench.run.submit, say(words("c", 30), tokens=1))
         await anyio.sleep(0.1)
         assert core.running == 2
     assert [text[0] for text, _, _ in core.slices] == ["c", "a"]
@@ -130,13 +130,13 @@ async def test_every_policy_answers_all_where_memory_is_short(
 
     core, scheduler = counting(tick_s=1), AdmissionControl(POLICIES[policy](2, slots=3), 50)
     async with opened(core, scheduler, width=3, agent=main) as bench:
-        spawned = [await bench.kernel.submit(Spawn(program="agent", task="")) for _ in range(5)]
+        spawned = [await bench.run.submit(Spawn(program="agent", task="")) for _ in range(5)]
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(bench.kernel.submit, say(words("z", 90), tokens=7))
+            tasks.start_soon(bench.run.submit, say(words("z", 90), tokens=7))
             for each in spawned:
-                tasks.start_soon(bench.kernel.submit, Wait(pid=each.pid))
+                tasks.start_soon(bench.run.submit, Wait(pid=each.pid))
         with anyio.move_on_after(3):
-            await bench.kernel.submit(say(tokens=100))
+            await bench.run.submit(say(tokens=100))
     assert bench.history.ended_once()
     assert (bench.lane.running, bench.lane.waiting, core.held, scheduler.places.used) == (0, 0, 0, 0)
     assert not scheduler.places

@@ -23,7 +23,7 @@ async def test_sums_are_those_of_the_whole_history(opened: Any, counting: Any) -
         return await agent.run("worker", "a") + await agent.run("worker", "b")
 
     async with opened(counting(), RoundRobin(2), worker=worker, boss=boss) as bench:
-        await Agent(bench.kernel.port(0), 0).run("boss")
+        await Agent(bench.run.port(0), 0).run("boss")
     for length in range(1, len(bench.events) + 1):
         events = bench.events[:length]
         whole, sums = History.of(events), History.of(events, calls=False)

@@ -14,7 +14,7 @@ import pytest
 
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Lane, by_family
+from aios.kernel import Lane, by_family, lone_run
 from aios.models.scripted import ScriptedModel
 from aios.record import Event, History, Kind, MemoryJournal, SqliteJournal, read_events, runs
 from aios.record.row import checksum
@@ -28,7 +28,7 @@ async def test_the_record_of_a_run_is_read_back_as_it_happened(tmp_path: Path, c
     path = tmp_path / "run" / "journal.db"
     seen: list[Event] = []
     async with SqliteJournal(path) as journal:
-        kernel = Kernel(
+        opening = lone_run(
             [Lane("llm", counting(), Fifo())],
             by_family,
             TaskHost(),
@@ -36,7 +36,7 @@ async def test_the_record_of_a_run_is_read_back_as_it_happened(tmp_path: Path, c
             observers=[seen.append],
             facts={"run": "r1"},
         )
-        async with kernel:
+        async with opening as kernel:
             for number in range(50):
                 await kernel.submit(say(f"prompt {number} \U0001f600", tokens=number + 1))
     events = list(read_events(path))
@@ -77,8 +77,8 @@ async def test_a_journal_that_cannot_be_written_refuses_new_calls(tmp_path: Path
         async with SqliteJournal(path) as journal:
             with closing(sqlite3.connect(path)) as other:
                 other.execute("DROP TABLE event")
-            kernel = Kernel([Lane("llm", counting(), Fifo())], by_family, TaskHost(), journal)
-            async with kernel:
+            opening = lone_run([Lane("llm", counting(), Fifo())], by_family, TaskHost(), journal)
+            async with opening as kernel:
                 with pytest.raises(StorageFailed, match="cannot be written"):
                     while True:
                         await kernel.submit(say())
@@ -139,7 +139,7 @@ async def test_a_journal_of_another_version_is_refused_in_words(tmp_path: Path) 
         pass
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version = 99")
-    with pytest.raises(StorageFailed, match=r"of version 99, and this aios knows version 1; use the aios"):
+    with pytest.raises(StorageFailed, match=r"of version 99, and this aios knows version 2; use the aios"):
         list(read_events(path))
     with pytest.raises(StorageFailed, match="is of version 99"):
         async with SqliteJournal(path):
@@ -178,7 +178,7 @@ async def test_what_a_caller_has_heard_is_recorded_with_the_slices(tmp_path: Pat
     chat = Chat(messages=(Message(role="user", content="count"),))
     lane = Lane("llm", LlmCore(model), RoundRobin(2), 1)
     journal = MemoryJournal()
-    async with Kernel([lane], by_family, TaskHost(), journal) as kernel:
+    async with lone_run([lane], by_family, TaskHost(), journal) as kernel:
         await kernel.submit(chat, heard.append)
         await kernel.submit(chat)
     told = [event.data.get("text", "") for event in journal.events if event.kind is Kind.PAUSED]
@@ -328,7 +328,7 @@ async def test_errors_are_kept_in_wire_form(tmp_path: Path, say: Any) -> None:
             raise Overloaded("full", retry_after_s=3)
 
     async with SqliteJournal(tmp_path / "j.db") as journal:
-        async with Kernel([Lane("llm", Full(), Fifo())], by_family, TaskHost(), journal) as kernel:
+        async with lone_run([Lane("llm", Full(), Fifo())], by_family, TaskHost(), journal) as kernel:
             with pytest.raises(Overloaded):
                 await kernel.submit(say())
     history = History.of(read_events(tmp_path / "j.db"))

@@ -29,7 +29,7 @@ async def agent(tmp_path: Path) -> AsyncIterator[Agent]:
     async with boot(
         config(tmp_path / "files"), models=[ScriptedModel(["Penguins swim."] * 9)], directory=tmp_path / "run"
     ) as run:
-        yield Agent(run.kernel.port(0), 0)
+        yield Agent(run.run.port(0), 0)
 
 
 async def test_a_file_goes_back_to_any_point_of_its_past(agent: Agent) -> None:
@@ -95,7 +95,7 @@ async def test_what_a_program_did_is_undone_by_its_name(tmp_path: Path) -> None:
 
     where = config(tmp_path / "files")
     async with boot(where, models=[ScriptedModel([])], mains={"clumsy": clumsy}, directory=tmp_path / "run-9") as run:
-        user = Agent(run.kernel.port(0), 0)
+        user = Agent(run.run.port(0), 0)
         await user.write("theirs", "before")
         await user.run("clumsy", "oops")
         await user.append("touched", " and after")
@@ -138,7 +138,7 @@ async def test_a_lock_keeps_other_processes_out(tmp_path: Path) -> None:
     async with boot(
         config(tmp_path / "files"), models=[ScriptedModel([])], mains=mains, directory=tmp_path / "run"
     ) as run:
-        user = Agent(run.kernel.port(0), 0)
+        user = Agent(run.run.port(0), 0)
         await user.mkdir("d")
         pids = [await user.spawn("first"), await user.spawn("second")]
         assert [await user.wait(pid) for pid in pids] == ["", ""]
@@ -242,7 +242,7 @@ async def test_a_process_has_a_home_that_no_other_sees(tmp_path: Path) -> None:
     mains = {"keeper": keeper, "snoop": snoop}
     where = config(tmp_path / "files", homes="homes")
     async with boot(where, models=[ScriptedModel([])], mains=mains, directory=tmp_path / "run") as run:
-        user = Agent(run.kernel.port(0), 0)
+        user = Agent(run.run.port(0), 0)
         assert await user.run("keeper") == "homes/keeper-1 ['homes/keeper-1/diary']"
         assert await user.run("snoop", "homes/keeper-1") == "['homes', 'homes/snoop-2'] []"
 

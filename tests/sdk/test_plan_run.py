@@ -44,7 +44,7 @@ async def kernel(tmp_path: Path, model: ScriptedModel | None = None) -> AsyncIte
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     async with boot(Config(root=root), models=[model] if model else [], directory=tmp_path / "run") as started:
-        yield Agent(started.kernel.port(0), 0), root
+        yield Agent(started.run.port(0), 0), root
 
 
 async def carried_out(agent: Agent, chosen: OperationPlan, confirm: Asked) -> list[OperationOutcome]:

@@ -52,7 +52,7 @@ async def test_it_chooses_among_what_was_said_and_is_believed_only_where_it_hold
     (root / "todo.txt").write_text("rent\n")
     config = Config(root=root, models={"smollm2": LocalModelConfig(path=gguf)})
     async with boot(config, directory=tmp_path / "run") as run:
-        agent = Agent(run.kernel.port(0), 0)
+        agent = Agent(run.run.port(0), 0)
 
         text = 'Append "- renew passport" to todo.txt'
         known = await survey(agent, text)

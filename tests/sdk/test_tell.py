@@ -29,7 +29,7 @@ async def test_a_long_file_is_read_part_by_part_and_then_as_a_whole(tmp_path: Pa
     )
     config = Config(root=tmp_path, isolate=False, files=FilesConfig(embedder="none"))
     async with boot(config, models=[model], directory=tmp_path / "run") as run:
-        agent = Agent(run.kernel.port(0), 0)
+        agent = Agent(run.run.port(0), 0)
         lines = ("Penguins swim far. ", "Budgets were cut. ", "Engines are red. ")
         await agent.write("a", "\n".join((line * 200)[: LONGEST - 100] for line in lines))
         assert await summarise(agent, "a") == "Penguins swim; budgets were cut."
@@ -43,6 +43,6 @@ async def test_a_long_file_is_read_part_by_part_and_then_as_a_whole(tmp_path: Pa
 async def test_what_has_no_sentence_comes_to_an_end_and_says_how_much_was_read(tmp_path: Path) -> None:
     config = Config(root=tmp_path, isolate=False, files=FilesConfig(embedder="none"))
     async with boot(config, models=[ScriptedModel([])], directory=tmp_path / "run") as run:
-        agent = Agent(run.kernel.port(0), 0)
+        agent = Agent(run.run.port(0), 0)
         await agent.write("a", "\U0001f600" * MAX_SUMMARISED_BYTES)
         assert (await summarise(agent, "a")).endswith(f"(of its first {MAX_SUMMARISED_BYTES} bytes)")

@@ -11,7 +11,7 @@ import anyio
 from aios.bench.llm.ours import TimedStream, kernel_over, loaded, say, submit
 from aios.bench.llm.peers import Peer, cores
 from aios.bench.llm.workload import chats, gaps, long_chat, quantile
-from aios.kernel import Kernel
+from aios.kernel import Run
 from aios.models.local.supervisor.process import THREADS
 from aios_syscalls import Chat
 
@@ -57,7 +57,7 @@ async def measure(model: Path, rounds: int, sentences: int = SENTENCES) -> dict[
     }
 
 
-async def _arrive(kernel: Kernel, writers: list[Chat], long: Chat) -> tuple[list[float], list[float], float]:
+async def _arrive(kernel: Run, writers: list[Chat], long: Chat) -> tuple[list[float], list[float], float]:
     """The writers' pauses before the long prompt came and while it was read, and seconds until its first token."""
     streams, reader = [TimedStream() for _ in writers], TimedStream()
     under_way = anyio.Event()

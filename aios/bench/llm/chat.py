@@ -17,7 +17,7 @@ from aios.bench.chart import Chart
 from aios.bench.llm.ours import TimedStream, kernel_over, loaded, say, submit
 from aios.bench.llm.peers import Peer, PeerServer, cores, xllamacpp
 from aios.bench.llm.workload import chats
-from aios.kernel import Kernel
+from aios.kernel import Run
 from aios_syscalls import AiosError, Chat, ModelFailed
 
 SLOTS, CONTEXT, TOKENS = 16, 512, 32
@@ -25,7 +25,7 @@ CLIENTS = (8, 16)
 
 Ask = Callable[[Chat], Awaitable[int]]
 """One request; how many tokens were written."""
-Run = Callable[[Sequence[Sequence[Chat]]], Awaitable[tuple[int, float]]]
+RunClients = Callable[[Sequence[Sequence[Chat]]], Awaitable[tuple[int, float]]]
 """Each client's requests; tokens written and seconds."""
 
 OURS_HTTP, OURS, SERVER, XLLAMACPP = "ours_http", "ours", "example_server", "xllamacpp"
@@ -92,28 +92,28 @@ def _figures(
     return figures, missing
 
 
-async def _contenders(stack: AsyncExitStack, model: Path, reasons: dict[str, str]) -> dict[str, Run]:
+async def _contenders(stack: AsyncExitStack, model: Path, reasons: dict[str, str]) -> dict[str, RunClients]:
     """Everyone, ready; for a peer that cannot be had, the reason."""
     local = await stack.enter_async_context(loaded(model, SLOTS, CONTEXT))
     kernel = await stack.enter_async_context(kernel_over(local))
     endpoint = await stack.enter_async_context(PeerServer.ours(model, SLOTS, CONTEXT))
-    contenders: dict[str, Run] = {
+    contenders: dict[str, RunClients] = {
         OURS_HTTP: _over_http(endpoint),
         OURS: lambda asked: _clients(asked, _in_process(kernel)),
     }
     settings = {"model": str(model), "slots": SLOTS, "context": CONTEXT, "threads": cores()}
 
-    async def server() -> Run:
+    async def server() -> RunClients:
         return _over_http(await stack.enter_async_context(PeerServer.example(model, SLOTS, CONTEXT, cores())))
 
-    async def threads() -> Run:
+    async def threads() -> RunClients:
         python = await anyio.to_thread.run_sync(xllamacpp)
         return _threads(await stack.enter_async_context(Peer.started("xllamacpp", settings, python)))
 
-    async def llama(threads: int | None) -> Run:
+    async def llama(threads: int | None) -> RunClients:
         return _llama(await stack.enter_async_context(Peer.started("llama", {**settings, "threads": threads})))
 
-    starts: dict[str, Callable[[], Awaitable[Run]]] = {
+    starts: dict[str, Callable[[], Awaitable[RunClients]]] = {
         SERVER: server,
         XLLAMACPP: threads,
         LLAMA: lambda: llama(None),
@@ -148,14 +148,14 @@ async def _clients(asked: Sequence[Sequence[Chat]], ask: Ask) -> tuple[int, floa
     return tokens, time.perf_counter() - began
 
 
-def _in_process(kernel: Kernel) -> Ask:
+def _in_process(kernel: Run) -> Ask:
     async def ask(chat: Chat) -> int:
         return (await submit(kernel, chat, TimedStream())).usage.completion_tokens
 
     return ask
 
 
-def _over_http(server: PeerServer) -> Run:
+def _over_http(server: PeerServer) -> RunClients:
     async def run(asked: Sequence[Sequence[Chat]]) -> tuple[int, float]:
         async with server.awake() as http:
 
@@ -172,7 +172,7 @@ def _over_http(server: PeerServer) -> Run:
     return run
 
 
-def _threads(peer: Peer) -> Run:
+def _threads(peer: Peer) -> RunClients:
     async def run(asked: Sequence[Sequence[Chat]]) -> tuple[int, float]:
         answer = await peer.ask({"clients": [[request(chat) for chat in chats] for chats in asked]})
         return answer["tokens"], answer["seconds"]
@@ -180,7 +180,7 @@ def _threads(peer: Peer) -> Run:
     return run
 
 
-def _llama(peer: Peer) -> Run:
+def _llama(peer: Peer) -> RunClients:
     async def run(asked: Sequence[Sequence[Chat]]) -> tuple[int, float]:
         scripts = [
             {"opening": asks[:-1], "says": [asks[-1]["content"]], "tokens": chat.max_tokens}

@@ -17,7 +17,7 @@ import anyio
 import uvicorn
 
 from aios.bench.llm.ours import kernel_over, loaded
-from aios.kernel import Kernel
+from aios.kernel import Run
 from aios_syscalls import AiosError, Chat, Message
 
 Event = MutableMapping[str, Any]
@@ -28,7 +28,7 @@ Send = Callable[[Event], Awaitable[None]]
 class BenchEndpoint:
     """`POST /v1/chat/completions` as an ASGI application, without streaming."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Run) -> None:
         self._kernel = kernel
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:

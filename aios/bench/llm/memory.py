@@ -10,7 +10,7 @@ import psutil
 
 from aios.bench.llm.ours import kernel_over, loaded, say
 from aios.bench.llm.workload import chats
-from aios.kernel import Kernel
+from aios.kernel import Run
 from aios.models.local.file.memory import MEBIBYTE, Needs
 from aios.models.local.supervisor.client import LocalModel
 
@@ -37,7 +37,7 @@ async def measure(file: Path, requests: int) -> dict[str, float | None]:
     }
 
 
-async def _ask(kernel: Kernel, numbers: count[int], requests: int) -> None:
+async def _ask(kernel: Run, numbers: count[int], requests: int) -> None:
     """Different short requests, several at a time."""
     left = requests
 

@@ -17,7 +17,7 @@ from aios.bench.llm.workload import Script
 from aios.cores.llm import LlmCore
 from aios.hosts.program import Main
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Lane, by_family
+from aios.kernel import Lane, Run, by_family, lone_run
 from aios.models.local.supervisor.client import LocalModel
 from aios.record import SqliteJournal
 from aios.scheduler import Fifo, Scheduler
@@ -39,12 +39,12 @@ def loaded(path: Path, slots: int, context: int, **settings: Any) -> LocalModel:
 @asynccontextmanager
 async def kernel_over(
     model: LocalModel, scheduler: Scheduler | None = None, mains: Mapping[str, Main] | None = None
-) -> AsyncIterator[Kernel]:
+) -> AsyncIterator[Run]:
     """A kernel with a lane for a running model and a journal, as `aios run` has them; FIFO by default."""
     with tempfile.TemporaryDirectory() as directory:
         async with SqliteJournal(Path(directory) / "journal.db") as journal:
             lane = Lane("llm", LlmCore(model), Fifo() if scheduler is None else scheduler, model.slots)
-            async with Kernel([lane], by_family, TaskHost(mains=mains), journal) as kernel:
+            async with lone_run([lane], by_family, TaskHost(mains=mains), journal) as kernel:
                 yield kernel
 
 
@@ -61,14 +61,14 @@ class TimedStream:
         return self.reply.usage.completion_tokens if self.reply else 0
 
 
-async def submit(kernel: Kernel, chat: Chat, stream: TimedStream) -> ChatReply:
+async def submit(kernel: Run, chat: Chat, stream: TimedStream) -> ChatReply:
     """Run a call and note when its text comes."""
     call = chat.model_copy(update={"deadline_s": DEADLINE_S})
     stream.reply = await kernel.submit(call, lambda _text: stream.emitted.append(time.perf_counter()))
     return stream.reply
 
 
-async def streams(kernel: Kernel, chats: Sequence[Chat]) -> tuple[list[TimedStream], float]:
+async def streams(kernel: Run, chats: Sequence[Chat]) -> tuple[list[TimedStream], float]:
     """Run calls together; each one's stream, and seconds for all."""
     found = [TimedStream() for _ in chats]
     began = time.perf_counter()
@@ -78,7 +78,7 @@ async def streams(kernel: Kernel, chats: Sequence[Chat]) -> tuple[list[TimedStre
     return found, time.perf_counter() - began
 
 
-async def converse(kernel: Kernel, scripts: Sequence[Script]) -> tuple[list[list[ChatReply]], float]:
+async def converse(kernel: Run, scripts: Sequence[Script]) -> tuple[list[list[ChatReply]], float]:
     """Run agents together, each with its turns one after the other; their replies, and seconds for all."""
     replies: list[list[ChatReply]] = [[] for _ in scripts]
 

@@ -15,7 +15,7 @@ from aios.bench.chart import Chart
 from aios.bench.llm.ours import kernel_over, loaded, say
 from aios.bench.llm.peers import Peer, cores
 from aios.bench.llm.workload import chats
-from aios.kernel import Kernel
+from aios.kernel import Run
 from aios.models.local.supervisor.client import LocalModel
 from aios.models.local.supervisor.process import THREADS
 from aios_syscalls import Chat
@@ -54,7 +54,7 @@ async def measure(model: Path, tokens: int, rounds: int, counts: Sequence[int] =
     return {f"bare_loop_share_{SLOTS}": statistics.median(share), **found}
 
 
-async def _ours(model: LocalModel, kernel: Kernel, asked: Sequence[Chat], tokens: int) -> tuple[float, range]:
+async def _ours(model: LocalModel, kernel: Run, asked: Sequence[Chat], tokens: int) -> tuple[float, range]:
     """Tokens a second of all, from when all write until each has written `tokens` more; and which tokens those were."""
     emitted, goals, reached = [0] * len(asked), [1] * len(asked), anyio.Event()
 

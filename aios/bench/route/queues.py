@@ -11,7 +11,7 @@ import anyio
 
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Lane
+from aios.kernel import Lane, lone_run
 from aios.models.scripted import ScriptedModel
 from aios.record import MemoryJournal
 from aios.routing.dispatch import Dispatch
@@ -73,7 +73,7 @@ async def _latency(strategy: str, load: Workload) -> float:
     dispatch = Dispatch(router, Retries(random.Random(load.seed)))
     taken: list[float] = []
     async with (
-        Kernel(lanes.values(), dispatch, TaskHost(), MemoryJournal()) as kernel,
+        lone_run(lanes.values(), dispatch, TaskHost(), MemoryJournal()) as kernel,
         anyio.create_task_group() as tasks,
     ):
 

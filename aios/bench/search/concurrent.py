@@ -69,7 +69,7 @@ async def _run(root: Path, directory: Path, processes: int, operations: int) -> 
     config = Config(root=root, files=FilesConfig(embedder="none"))
     program = crowd_agent.__file__
     async with boot(config, models=[ScriptedModel([])], directory=directory) as run:
-        user = Agent(run.kernel.port(0), 0)
+        user = Agent(run.run.port(0), 0)
         await user.create(crowd_agent.COUNTER, b"0")
         pids = []
         for number in range(processes):

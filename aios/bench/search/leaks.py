@@ -119,7 +119,7 @@ async def _measure(scratch: Path, queries: int, seed: int, embedder: str) -> Sec
     config = Config(root=root, isolate=False, files=files)
     mains = {OWNER: diary, SPY: spy}
     async with boot(config, models=[ScriptedModel([])], mains=mains, directory=scratch / "run") as run:
-        user = Agent(run.kernel.port(0), 0)
+        user = Agent(run.run.port(0), 0)
         await user.run(OWNER)
         before = _private(root)
         if embedder != "none":

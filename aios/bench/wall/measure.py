@@ -17,7 +17,7 @@ from aios.bench.wall.attempts import KINDS, Found, tried
 from aios.bench.wall.honest import HONEST, NEIGHBOUR
 from aios.hosts.process import ProcessHost
 from aios.hosts.wall import Level, Walls, rung
-from aios.kernel import Kernel, by_family
+from aios.kernel import Run, by_family, lone_run
 from aios.record import SqliteJournal
 from aios_syscalls import Spawn, Wait
 
@@ -67,15 +67,15 @@ def _probes(place: Path, size: WallSize) -> Found:
 
 
 @asynccontextmanager
-async def _kernel(place: Path, level: Level) -> AsyncIterator[Kernel]:
+async def _kernel(place: Path, level: Level) -> AsyncIterator[Run]:
     """A kernel whose agents are behind walls of this level; programs are those in `place`."""
     walls, logs = Walls(level=level), place / f"{level}-logs"
     async with SqliteJournal(place / f"{level}.db") as journal, ProcessHost(logs, [place], walls) as host:
-        async with Kernel([], by_family, host, journal) as kernel:
+        async with lone_run([], by_family, host, journal) as kernel:
             yield kernel
 
 
-async def _ended(kernel: Kernel, program: str) -> str | None:
+async def _ended(kernel: Run, program: str) -> str | None:
     """The error of a program; None if it had a result."""
     pid = (await kernel.submit(Spawn(program=program))).pid
     error = (await kernel.submit(Wait(pid=pid))).process.error

@@ -70,7 +70,7 @@ async def _execute(request: str, config: Config, options: Options) -> Code:
     now = datetime.now().astimezone()
     try:
         async with boot(config.model_copy(update={"model": None}), models=[]) as started:
-            agent = Agent(started.kernel.port(0), 0)
+            agent = Agent(started.run.port(0), 0)
             chosen = await plan(agent, request, now, use_model=False)
             if not any(step.op in ("summarise", "compare") for step in chosen.steps) or options.dry_run:
                 return await _carry_out(agent, chosen, options)
@@ -78,7 +78,7 @@ async def _execute(request: str, config: Config, options: Options) -> Code:
         if error.why is not Why.UNREAD or not options.model:
             return _refuse(error, options)
     async with boot(config) as started:
-        agent = Agent(started.kernel.port(0), 0)
+        agent = Agent(started.run.port(0), 0)
         try:
             chosen = await plan(agent, request, now)
         except RequestRefused as error:

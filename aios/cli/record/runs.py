@@ -67,7 +67,11 @@ def read(run: RunRecord, kinds: Collection[Kind] = ALL_KINDS, *, calls: bool = T
 def going_on(history: History) -> bool:
     """Whether the operating-system process that wrote it still lives."""
     facts = history.facts
-    if not any(process.ended is None for process in history.processes.values()) or "os_pid" not in facts:
+    if (
+        history.closed
+        or not any(process.ended is None for process in history.processes.values())
+        or "os_pid" not in facts
+    ):
         return False
     return lives(facts["os_pid"], datetime.fromisoformat(facts["began"]).timestamp())
 

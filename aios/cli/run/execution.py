@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskStatus
 
-from aios.boot import Run, boot
+from aios.boot import BootedRun, boot
 from aios.cli.record.runs import read
 from aios.cli.run.jobs import ProgramJob
 from aios.cli.run.view import View
@@ -37,7 +37,7 @@ class RunOutcome:
     """What is known of a run: while it goes on what a view shows, after its end its record."""
 
     history: History = field(default_factory=lambda: History(calls=False, ended=SEEN))
-    run: Run | None = None
+    run: BootedRun | None = None
     """None when it was interrupted before the kernel ran."""
     interrupted: bool = False
     failure: AiosError | None = None
@@ -123,20 +123,19 @@ async def _run(jobs: Sequence[ProgramJob], config: Config, outcome: RunOutcome, 
         outcome.failure = outcome.failure or error
 
 
-async def _work(run: Run, jobs: Sequence[ProgramJob]) -> None:
+async def _work(run: BootedRun, jobs: Sequence[ProgramJob]) -> None:
     """Start every job, and wait for them and for what they have left running."""
-    kernel = run.kernel
     for job in jobs:
-        await kernel.submit(Spawn(program=job.program, task=job.task))
+        await run.run.submit(Spawn(program=job.program, task=job.task))
     while True:
-        table = await kernel.submit(ListProcesses())
+        table = await run.run.submit(ListProcesses())
         living = [process.pid for process in table.processes if process.state.alive]
         if not living:
             return
         for pid in living:
             # One of many may have ended meanwhile, and its row be gone.
             with suppress(NotFound):
-                await kernel.submit(Wait(pid=pid))
+                await run.run.submit(Wait(pid=pid))
 
 
 async def _refresh(view: View, outcome: RunOutcome) -> None:

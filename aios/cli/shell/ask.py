@@ -13,7 +13,7 @@ from aios.cli.shell.answer import MOST_CLAIMS, SYSTEM, CitedPassage, Claim, clai
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
-    from aios.boot import Run
+    from aios.boot import BootedRun
     from aios.config import Config
 
 ROOM = 3_200
@@ -42,7 +42,7 @@ class Asker:
         self._options = options
         self._stack = ExitStack()
         self._portal: BlockingPortal | None = None
-        self._run: Run | None = None
+        self._run: BootedRun | None = None
         self._small = ""
 
     def __enter__(self) -> Self:
@@ -70,7 +70,7 @@ class Asker:
             said.append(self._small)
         return CitedAnswer(text, reply.model, tuple(chosen), tuple(found), tuple(said))
 
-    def _booted(self) -> Run:
+    def _booted(self) -> BootedRun:
         if self._run is None:
             from anyio.from_thread import start_blocking_portal
 
@@ -85,7 +85,7 @@ class Asker:
         return self._run
 
 
-async def _chat(run: Run, question: str, passages: Sequence[CitedPassage]) -> Any:
+async def _chat(run: BootedRun, question: str, passages: Sequence[CitedPassage]) -> Any:
     """One llm.chat, under the grammar of citations where a model can be held to one."""
     from aios_syscalls import Chat, Message
 
@@ -93,7 +93,7 @@ async def _chat(run: Run, question: str, passages: Sequence[CitedPassage]) -> An
     call = Chat(messages=messages, grammar=grammar(len(passages)), max_tokens=MAX_TOKENS, truncate=True)
     if all(model.refusal(call) for model in run.models.values()):
         call = call.model_copy(update={"grammar": None})
-    return await run.kernel.submit(call)
+    return await run.run.submit(call)
 
 
 def too_small(config: Config) -> str:

@@ -169,7 +169,7 @@ async def test_the_kernel_sends_each_call_to_who_can_serve_it(tmp_path: Path) ->
     path = Bert().write(tmp_path / "bert.gguf")
     models: list[Backend] = [ScriptedModel("hello", name="talker"), LocalEmbedder(path, name="bert", requantize=False)]
     async with boot(config, models=models, mains={}, directory=tmp_path / "run") as run:
-        agent = Agent(run.kernel.port(0), 0)
+        agent = Agent(run.run.port(0), 0)
         one, other = await agent.embed(["the sea", "the ship"])
         assert len(one) == len(other) == WIDTH
         assert (await agent.embed(["the sea"], model="bert")) == (one,)
@@ -183,7 +183,7 @@ async def test_the_kernel_sends_each_call_to_who_can_serve_it(tmp_path: Path) ->
 async def test_a_configured_model_embeds_when_told_so(gguf: Path, tmp_path: Path) -> None:
     models = {"vectors": LocalModelConfig(path=gguf, embed=True, requantize=False, context=64)}
     async with boot(Config(models=models, root=tmp_path, isolate=False), directory=tmp_path / "run") as run:
-        agent = Agent(run.kernel.port(0), 0)
+        agent = Agent(run.run.port(0), 0)
         ((*vector,),) = await agent.embed(["the sea"])
         assert len(vector) == 576
         with pytest.raises(BadRequest, match=r"no model can serve this llm.chat: 'vectors' only embeds"):

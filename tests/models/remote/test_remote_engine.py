@@ -204,4 +204,4 @@ async def test_a_client_that_vanishes_frees_the_engine(server: str) -> None:
 async def test_a_cancelled_task_frees_the_engine_through_the_kernel(server: str, tmp_path: Path) -> None:
     far = RemoteModelConfig.model_validate({"kind": "openai", "base_url": server, "model": "smollm2", "slots": 1})
     async with boot(Config(models={"far": far}, root=tmp_path, isolate=False), directory=tmp_path / "run") as run:
-        await frees_the_slot(run.kernel.port(0).submit)
+        await frees_the_slot(run.run.port(0).submit)
