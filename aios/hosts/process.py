@@ -15,16 +15,14 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from aios.dumpable import set_dumpable
-from aios.frames import Frames
 from aios.hosts import namespaces
 from aios.hosts import program as programs
 from aios.hosts.held import HeldBytes
 from aios.hosts.scratch import directory, remove
-from aios.hosts.session import NotAFrame, Session
+from aios.hosts.serve import agent_frames, serve_agent
 from aios.hosts.wall import Level, Wall, Walls, homes, rung
 from aios.hosts.zygote_client import Child, ZygoteClient, ZygoteDied, how_it_ended
-from aios_syscalls import AgentFailed, AiosError, Overloaded
-from aios_syscalls.base import MAX_CALL_BYTES
+from aios_syscalls import AgentFailed, Overloaded
 from aios_syscalls.port import Port
 
 LEAVE_S = 5.0
@@ -56,28 +54,30 @@ class ProcessHost:
         self._directories = directories or programs.default_directories()
         self._held = HeldBytes.of_all()
 
-    def find(self, program: str) -> str:
+    async def find(self, program: str) -> str:
         try:
             return programs.name(program, self._directories)
         except OSError as error:
             raise _too_many_open(error) from None
 
     async def run(self, program: str, task: str, port: Port, pid: int) -> str:
+        ours, theirs = _channel()
+        async with agent_frames(ours) as frames, self.launched(program, pid, theirs) as agent:
+            return await serve_agent(agent, task, frames, port, self._held)
+
+    @asynccontextmanager
+    async def launched(self, program: str, pid: int, channel: socket.socket) -> AsyncIterator[LaunchedAgent]:
+        """A program in a process that has `channel` as its only one, which it takes over; leaving the context ends it.
+
+        Raises AgentFailed, and Overloaded where the system refuses a process.
+        """
         path, log = programs.find(program, self._directories), self._logs / f"{pid}.log"
         level = self._walls.level_of(programs.name(program, self._directories), path, self.rung)
         real, notes = _without_links(path), str(noted_in(self._logs, pid)) if self._walls.dry else ""
-        ours, theirs = _channel()
-        # Not whole: an agent that does not read what it is sent must not outlive its cancellation.
-        async with Frames.over(ours, MAX_CALL_BYTES + 1024, whole=False) as frames, self._room(pid) as room:
-            zygote, child = await self._start(theirs, log, Wall(level, real, str(room), self._closed, notes))
+        async with self._room(pid) as room:
+            zygote, child = await self._start(channel, log, Wall(level, real, str(room), self._closed, notes))
             try:
-                await _send(frames, {"name": path.stem, "program": real, "task": task, "pid": pid})
-                return await self._serve(
-                    Session(frames, port, child.exited, HeldBytes(within=self._held)), zygote, child
-                )
-            except anyio.EndOfStream:
-                how = await _obituary(zygote, child)
-                raise AgentFailed(f"{program} {how}; what it printed is in {log}") from None
+                yield LaunchedAgent(program, {"name": path.stem, "program": real, "pid": pid}, log, zygote, child)
             finally:
                 with anyio.CancelScope(shield=True):
                     await zygote.end(child, 0, GRACE_S)
@@ -142,19 +142,20 @@ class ProcessHost:
                 self._tasks.start_soon(zygote.listen)
             return zygote
 
-    async def _serve(self, session: Session, zygote: ZygoteClient, child: Child) -> str:
-        """The result, once the process that has sent it has come to its end."""
-        result: str | AiosError
-        try:
-            result = await session.serve()
-        except NotAFrame:
-            raise
-        except AiosError as error:
-            result = error
-        await zygote.end(child, LEAVE_S, GRACE_S)
-        if isinstance(result, AiosError):
-            raise result
-        return result
+
+class LaunchedAgent:
+    """A program that runs in a process; see `serve_agent`."""
+
+    def __init__(self, program: str, order: dict[str, Any], log: Path, zygote: ZygoteClient, child: Child) -> None:
+        self.program, self.order = program, order
+        self.exited = child.exited
+        self._log, self._zygote, self._child = log, zygote, child
+
+    async def leave(self) -> None:
+        await self._zygote.end(self._child, LEAVE_S, GRACE_S)
+
+    async def exit_reason(self) -> str:
+        return f"{await _how(self._zygote, self._child)}; what it printed is in {self._log}"
 
 
 def noted_in(logs: Path, pid: int) -> Path:
@@ -181,12 +182,7 @@ def _too_many_open(error: OSError) -> Overloaded:
     )
 
 
-async def _send(frames: Frames, order: dict[str, Any]) -> None:
-    with suppress(anyio.BrokenResourceError):  # it has closed its channel, which the session finds
-        await frames.send(order)
-
-
-async def _obituary(zygote: ZygoteClient, child: Child) -> str:
+async def _how(zygote: ZygoteClient, child: Child) -> str:
     """How a process ended that had sent no result."""
     with anyio.move_on_after(EXIT_S):
         await child.exited.wait()

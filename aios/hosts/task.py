@@ -24,7 +24,7 @@ class TaskHost:
         self._directories = directories or programs.default_directories()
         self._mains = mains or {}
 
-    def find(self, program: str) -> str:
+    async def find(self, program: str) -> str:
         return program if program in self._mains else programs.name(program, self._directories)
 
     async def run(self, program: str, task: str, port: Port, pid: int) -> str:

@@ -59,7 +59,7 @@ USER = 0
 class Host(Protocol):
     """Runs agent programs: as tasks, as operating-system processes, ..."""
 
-    def find(self, program: str) -> str:
+    async def find(self, program: str) -> str:
         """The program's full name. Raises NotFound, which lists what there is."""
 
     async def run(self, program: str, task: str, port: Port, pid: int) -> str:
@@ -279,9 +279,10 @@ class Processes:
                 yield process.outline()
 
     async def _spawn(self, call: Spawn, parent: int) -> Process:
-        self._check_spawn(call)
+        program, task = await self._host.find(call.program), call.task
+        self._check_spawn(task)
         pid = await self._new_pid()
-        program, task = self._check_spawn(call), call.task  # others may have been started meanwhile
+        self._check_spawn(task)  # others may have been started meanwhile
         budget = tighter(call.budget, self._budgets.get(program, Budget()))
         account = Account(pid, budget, self._get(parent).account)
         process = self._rows[pid] = self._row(pid, parent, program, task, account)
@@ -291,9 +292,8 @@ class Processes:
         self._tasks.start_soon(self._main, process, name=f"process {process.pid} {program}")
         return process
 
-    def _check_spawn(self, call: Spawn) -> str:
-        """The full name of a program that may be started now. Raises NotFound or Overloaded."""
-        program, task = self._host.find(call.program), call.task
+    def _check_spawn(self, task: str) -> None:
+        """Raises Overloaded where no program may be started now."""
         living = sum(process.state.alive for process in self)
         if living >= self._limit:
             raise Overloaded(f"{living} processes live, which is the limit; wait for one to end")
@@ -302,7 +302,6 @@ class Processes:
                 f"the tasks of living processes take {TASKS_BYTES} bytes together, which is the limit; give the task "
                 "as a file's path, or wait for a process to end"
             )
-        return program
 
     def _relate(self, process: Process) -> None:
         """Note whose a new process is."""

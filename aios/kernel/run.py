@@ -58,6 +58,8 @@ class RunSettings:
     """Of all its processes together."""
     budgets: Mapping[str, Budget] = field(default_factory=dict)
     """Of each process of a program."""
+    prepare: Callable[[Syscall[Any]], Syscall[Any]] = lambda call: call
+    """What it makes of each call before it is accepted: with a model of its own, say, where the call names none."""
     tenant: str = ""
     """On whose behalf all of it runs, where that is not each program that the user starts."""
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -120,6 +122,7 @@ class Run:
         self._limits = limits
         self._observers = [kernel.journal.record, self._tell_lanes, *settings.observers]
         self._facts = settings.facts
+        self._prepare = settings.prepare
         self._closing = False
 
     def port(self, pid: int) -> Port:
@@ -137,8 +140,8 @@ class Run:
         if full := self._full(process):
             raise Overloaded(full)
         account = FREE if call.family() == "process" else process.account
-        id = CallId(pid, n)
-        request = Request(self._kernel.new_number(), id, call, emit, process.program, account, process.tenant)
+        id, prepared = CallId(pid, n), self._prepare(call)
+        request = Request(self._kernel.new_number(), id, prepared, emit, process.program, account, process.tenant)
         self._count(process, 1)
         try:
             return cast(R, await self._run(request))
@@ -172,7 +175,7 @@ class Run:
             request = Request(
                 self._kernel.new_number(),
                 own,
-                call,
+                self._prepare(call),
                 discard,
                 process.program,
                 process.account,
