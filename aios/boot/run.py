@@ -35,7 +35,7 @@ from aios.tools.builtin import BUILTIN
 from aios.tools.registry import ToolBox, load_tools
 from aios.tools.tool import Tool
 from aios_storage import Executed, Library, Root, Sealed
-from aios_syscalls import BadRequest, NotFound
+from aios_syscalls import BadRequest, Chat, NotFound, Rank, Syscall
 
 SEALED = ("__pycache__",)
 """Names of directories that no agent has to write to: what Python runs instead of a source."""
@@ -93,8 +93,13 @@ async def open_run(
     observers: Iterable[Observer] = (),
     *,
     tenant: str = "",
+    model: str | None = None,
+    priority: int = 0,
 ) -> AsyncIterator[BootedRun]:
-    """A run on a kernel: the root, files, budgets and limits are of its own configuration, the rest is the kernel's."""
+    """A run on a kernel: the root, files, budgets and limits are of its own configuration, the rest is the kernel's.
+
+    Calls that name no model, or no priority, have those given here.
+    """
     key = f"{config.root.absolute()} {config.files.model_dump_json()} {sealed(config)!r}"
     take = partial(booted.libraries.take, key, partial(library, config))
     files = FileCore(take, directory.name, config.files.private, config.files.homes, close=booted.libraries.give_back)
@@ -109,6 +114,7 @@ async def open_run(
         budget=config.budget,
         budgets=config.budgets,
         tenant=tenant,
+        prepare=partial(_prepared, model, priority),
         facts={"run": directory.name, "began": began, "os_pid": os.getpid(), **booted.facts, **facts},
         observers=observers,
     )
@@ -117,6 +123,16 @@ async def open_run(
             yield BootedRun(directory.name, directory, run, booted.kernel, booted.models, booted.journal)
     finally:
         files.close()
+
+
+def _prepared(model: str | None, priority: int, call: Syscall[Any]) -> Syscall[Any]:
+    """A call with the run's model and priority, where it names none."""
+    changes: dict[str, Any] = {}
+    if model is not None and isinstance(call, Chat | Rank) and call.model is None:
+        changes["model"] = model
+    if priority and not call.priority:
+        changes["priority"] = priority
+    return call.model_copy(update=changes) if changes else call
 
 
 def tool_box(config: Config, directory: Path) -> ToolBox:
@@ -149,12 +165,21 @@ def sealed(config: Config) -> Sealed:
     not allow them. `agents` is a usual name deeper in a tree, where only who goes there and asks for a program by name
     would run it: it is such a name at the top.
     """
-    allowed = config.files.allow_executed
-    executed = None if allowed is True else Executed(config.root, allowed)
+    return Sealed.of(config.root, [*protected(config), *config.read_only], SEALED, _executed(config))
+
+
+def protected(config: Config) -> list[Path]:
+    """What this process was started from, and with."""
+    executed = _executed(config)
     *shipped, local = default_directories()
     here = [path for path in (Path(project.NAME), local) if executed and executed.named(path.name)]
-    own = [home("config"), home("state"), *here, *shipped, *config.agents, *config.tools, *config.read_only]
-    return Sealed.of(config.root, own, SEALED, executed)
+    return [home("config"), home("state"), *here, *shipped, *config.agents, *config.tools]
+
+
+def _executed(config: Config) -> Executed | None:
+    """The names that get executed, as far as the user does not allow all of them."""
+    allowed = config.files.allow_executed
+    return None if allowed is True else Executed(config.root, allowed)
 
 
 def check_root(path: Path) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import assert_never, cast
+from typing import Any, assert_never, cast
 
 from aios.kernel.core import Turn
 from aios.tools import ToolBox
-from aios_syscalls import CallTool, CallToolReply, ListTools, ListToolsReply, Reply, ToolCall
+from aios_syscalls import CallTool, CallToolReply, ListTools, ListToolsReply, Reply, Syscall, ToolCall
 
 
 class ToolCore:
@@ -16,10 +16,15 @@ class ToolCore:
         self._box = box
 
     async def run(self, turn: Turn) -> Reply:
-        match cast(ToolCall, turn.call):
-            case CallTool(tool=tool, arguments=arguments):
-                return CallToolReply(value=await self._box.call(tool, arguments))
-            case ListTools(names=names):
-                return ListToolsReply(tools=self._box.specs(names))
-            case never:
-                assert_never(never)
+        return await serve_tool(self._box, turn.call)
+
+
+async def serve_tool(box: ToolBox, call: Syscall[Any]) -> Reply:
+    """The reply of a box to a call of the tool family. Raises BadRequest, NotFound, ToolFailed."""
+    match cast(ToolCall, call):
+        case CallTool(tool=tool, arguments=arguments):
+            return CallToolReply(value=await box.call(tool, arguments))
+        case ListTools(names=names):
+            return ListToolsReply(tools=box.specs(names))
+        case never:
+            assert_never(never)

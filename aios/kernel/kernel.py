@@ -37,6 +37,7 @@ class Kernel:
         self.closing = False
         self._numbers = itertools.count(1)
         self._calls = 0
+        self._idle = anyio.Event()
 
     @asynccontextmanager
     async def open(self, settings: RunSettings) -> AsyncIterator[Run]:
@@ -64,6 +65,14 @@ class Kernel:
 
     def count(self, calls: int) -> None:
         self._calls += calls
+        if not self._calls:
+            self._idle.set()
+
+    async def idle(self) -> None:
+        """Wait until no call is under way."""
+        while self._calls:
+            self._idle = anyio.Event()
+            await self._idle.wait()
 
     async def __aenter__(self) -> Self:
         self._watching = anyio.create_task_group()

@@ -7,6 +7,7 @@ from aios.record.journal import Journal
 from aios.record.memory import MemoryJournal
 from aios.record.reading import ALL_KINDS, OUTLINE_KINDS, RunRecord, read_events, run_of_process, runs
 from aios.record.sqlite import SqliteJournal
+from aios.record.stream import event_from_object, event_to_object
 
 __all__ = [
     "ALL_KINDS",
@@ -23,6 +24,8 @@ __all__ = [
     "ProcessRecord",
     "RunRecord",
     "SqliteJournal",
+    "event_from_object",
+    "event_to_object",
     "lives",
     "model_of",
     "read_events",

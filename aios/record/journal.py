@@ -17,6 +17,9 @@ class Journal(Protocol):
     async def room(self) -> None:
         """Wait while too many events are not on the disk yet. Raises StorageFailed once one could not be kept."""
 
+    async def flush(self) -> None:
+        """Wait until all that was taken so far is on the disk. Raises StorageFailed when some could not be kept."""
+
     async def new_pid(self) -> int:
         """A pid that no process on record has had, nor will have. Raises StorageFailed."""
 

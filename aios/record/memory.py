@@ -21,6 +21,9 @@ class MemoryJournal:
     async def room(self) -> None:
         return None
 
+    async def flush(self) -> None:
+        return None
+
     async def new_pid(self) -> int:
         self._last_pid += 1
         return self._last_pid

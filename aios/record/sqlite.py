@@ -68,6 +68,8 @@ class SqliteJournal:
         self.path = path
         self._max_bytes = max_bytes
         self._pending: list[Event] = []
+        self._taken = self._kept = 0
+        """Events so far, and those of them that are on the disk."""
         self._writing = 0
         """Events that the writer has taken and not written yet."""
         self._row_bytes = 0.0
@@ -89,12 +91,20 @@ class SqliteJournal:
         if event.run not in self._origins:
             self._origins[event.run] = now_us() - _us(event.at)
         if self._failure is None:
+            self._taken += 1
             self._pending.append(event)
             if len(self._pending) == 1:
                 self._wake.set()
 
     async def room(self) -> None:
         while self._full():
+            await self._written.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    async def flush(self) -> None:
+        until = self._taken
+        while self._kept < until and self._failure is None:
             await self._written.wait()
         if self._failure is not None:
             raise self._failure
@@ -183,6 +193,7 @@ class SqliteJournal:
             self._writing = len(batch)
             try:
                 await anyio.to_thread.run_sync(self._insert, batch)
+                self._kept += len(batch)
             except Exception as error:  # whatever it is, the kernel must hear of it and go on
                 self._failure = cannot_write(self.path, error)
                 self._pending.clear()

@@ -45,6 +45,7 @@ BY_ERROR: Mapping[str, Code] = {
     "overloaded": Code.LIMIT,
     "budget_exceeded": Code.LIMIT,
     "expired": Code.EXPIRED,
+    "no_kernel": Code.NO_KERNEL,
 }
 """By `AiosError.code`; an error that is not named here is `Code.ERROR`."""
 

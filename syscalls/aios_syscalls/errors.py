@@ -17,7 +17,8 @@ AiosError
 |-- LoadError          not now
 |   |-- Overloaded         a queue is full; see retry_after_s            overloaded
 |   |-- Expired            the call's deadline passed                    expired
-|   `-- Cancelled          the caller's process was killed or stopped    cancelled
+|   |-- Cancelled          the caller's process was killed or stopped    cancelled
+|   `-- NoKernel           no kernel runs, or its connection was lost    no_kernel
 `-- KernelBug          our fault; please report it                       kernel_bug
 
 A message says what happened, why, and what to do next.
@@ -169,6 +170,12 @@ class Cancelled(LoadError):
     """The call ended because its process was killed or the kernel stopped."""
 
     code = "cancelled"
+
+
+class NoKernel(LoadError):
+    """There is no kernel to ask."""
+
+    code = "no_kernel"
 
 
 class KernelBug(AiosError):
