@@ -4,6 +4,7 @@ from aios.boot.kernel import BootedKernel, boot_kernel
 from aios.boot.lanes import scheduler
 from aios.boot.models import DEFAULT_MODEL, Progress, make_model, make_models, survey, try_models
 from aios.boot.remembered import learnt_answers, learnt_programs, memory
+from aios.boot.remote import DaemonRun, run_on_daemon
 from aios.boot.run import BootedRun, boot, check_root, library, open_run, run_fingerprint, tool_box
 from aios.boot.walls import DryWall, check_dry_wall, noted
 from aios.hosts.dry_wall import NotedAct
@@ -17,6 +18,7 @@ __all__ = [
     "ActKind",
     "BootedKernel",
     "BootedRun",
+    "DaemonRun",
     "DryWall",
     "NotedAct",
     "Progress",
@@ -35,6 +37,7 @@ __all__ = [
     "noted",
     "open_run",
     "run_fingerprint",
+    "run_on_daemon",
     "rung",
     "scheduler",
     "survey",

@@ -54,7 +54,13 @@ class DaemonPort:
 
     async def submit(self, call: Syscall[R]) -> R:
         """As `Port.submit`, without streamed text."""
-        return reply_from_object(call, {"ok": await self._daemon.ask({"call": call_to_object(call)})})
+        try:
+            outcome = await self._daemon.ask({"call": call_to_object(call)})
+        except Cancelled:
+            if self._daemon.gone.is_set():
+                raise NoKernel("the daemon has gone, and the run with it; see why: aios logs") from None
+            raise
+        return reply_from_object(call, {"ok": outcome})
 
 
 @asynccontextmanager

@@ -57,6 +57,10 @@ Model = Annotated[
 ]
 Root = Annotated[Path | None, typer.Option(metavar="DIR", help="Where agents' files are, and nothing outside it.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Read this TOML file and no other.")]
+Daemon = Annotated[
+    bool | None,
+    typer.Option("--daemon/--embedded", help="On the daemon, started if need be, or on a kernel of its own."),
+]
 Isolate = Annotated[bool | None, typer.Option("--isolate/--no-isolate", help="A process of its own for each agent.")]
 Wall = Annotated[
     Literal["auto", "exec", "off"] | None,

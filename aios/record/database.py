@@ -72,6 +72,17 @@ PRAGMA user_version = {VERSION};
 starts of kernels. A payload is a value of an event's data; equal ones are one blob, with the number of its users."""
 
 
+UPGRADES = {
+    1: f"""
+ALTER TABLE run ADD COLUMN ended INTEGER;
+DROP INDEX event_outline;
+CREATE INDEX event_outline ON event (run, seq) WHERE kind IN {OUTLINE};
+PRAGMA user_version = 2;
+"""
+}
+"""By a version of the tables, what makes the next one of it."""
+
+
 def open_to_write(path: Path) -> sqlite3.Connection:
     """The file, made where it is not there. Raises StorageFailed."""
     try:
@@ -93,6 +104,8 @@ def open_to_read(path: Path) -> Iterator[sqlite3.Connection]:
     """The file, which is there. Raises StorageFailed, also for errors within the context."""
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", BUSY_S, uri=True)) as db:
+            if _version(db) in UPGRADES:
+                open_to_write(path).close()
             _check_version(db, path)
             yield db
     except (sqlite3.Error, ValueError, RecursionError) as error:
@@ -146,12 +159,19 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL")
         db.executescript(f"BEGIN; {SCHEMA} COMMIT;")
+    while upgrade := UPGRADES.get(_version(db)):
+        db.executescript(f"BEGIN; {upgrade} COMMIT;")
     _check_version(db, path)
     db.execute("PRAGMA synchronous = FULL")
 
 
-def _check_version(db: sqlite3.Connection, path: Path) -> None:
+def _version(db: sqlite3.Connection) -> int:
     (version,) = db.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _check_version(db: sqlite3.Connection, path: Path) -> None:
+    version = _version(db)
     if version != VERSION:
         raise StorageFailed(
             f"the journal {path} is of version {version}, and this aios knows version {VERSION}; use the aios that "

@@ -146,6 +146,19 @@ async def test_a_journal_of_another_version_is_refused_in_words(tmp_path: Path) 
             pass
 
 
+async def test_a_journal_of_the_version_before_is_made_into_one_of_today(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    async with SqliteJournal(path) as journal:
+        journal.record(Event(0.0, Kind.RUN, 0, 0, {"run": "old"}, run="old"))
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("ALTER TABLE run DROP COLUMN ended; PRAGMA user_version = 1")
+    assert [(run.id, run.ended) for run in runs(path)] == [("old", None)]
+    async with SqliteJournal(path) as journal:
+        for kind in (Kind.RUN, Kind.CLOSED):
+            journal.record(Event(1.0, kind, 0, 0, {}, run="new"))
+    assert [(run.id, run.ended is None) for run in runs(path)] == [("old", True), ("new", False)]
+
+
 @pytest.mark.parametrize("change", ["at = at + 1", "n = 2", "pid = 2", "node = 'a'", "data = '{}'", "kind = 'done'"])
 async def test_a_row_that_somebody_changed_is_noticed(tmp_path: Path, change: str) -> None:
     path = tmp_path / "j.db"

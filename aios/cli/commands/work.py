@@ -35,9 +35,13 @@ def run(
     budget_usd: flags.BudgetUsd = None,
     budget_seconds: flags.BudgetSeconds = None,
     budget_calls: flags.BudgetCalls = None,
+    daemon: flags.Daemon = None,
     as_json: flags.Json = False,
 ) -> Code:
     """Run agent programs to their end.
+
+    They run on the daemon, if one runs (aios up) whose kernel is made as this command wants it, else on a kernel of
+    their own.
 
     For example: aios run summarise=notes.txt answer="notes.txt: who wrote it?" -n 8
     """
@@ -59,8 +63,9 @@ def run(
     )
     jobs = cycle(parse(programs, task), processes)
     check(jobs, found.config, found.project)
-    options = {"dry_wall": dry_walls(jobs, found)} if dry_wall else {}
-    return _execute(jobs, sealing(jobs, found.config), as_json, **options)
+    options: dict[str, Any] = {"dry_wall": dry_walls(jobs, found)} if dry_wall else {}
+    choice = None if daemon is None else "daemon" if daemon else "embedded"
+    return _execute(jobs, sealing(jobs, found.config), as_json, choice=choice, **options)
 
 
 def demo(

@@ -15,9 +15,10 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskStatus
 
-from aios.boot import BootedRun, boot
+from aios.boot import BootedRun, DaemonRun
 from aios.cli.record.runs import read
 from aios.cli.run.jobs import ProgramJob
+from aios.cli.run.kernels import opened
 from aios.cli.run.view import View
 from aios.config import Config
 from aios.record import Event, History, RunRecord, runs
@@ -37,7 +38,7 @@ class RunOutcome:
     """What is known of a run: while it goes on what a view shows, after its end its record."""
 
     history: History = field(default_factory=lambda: History(calls=False, ended=SEEN))
-    run: BootedRun | None = None
+    run: BootedRun | DaemonRun | None = None
     """None when it was interrupted before the kernel ran."""
     interrupted: bool = False
     failure: AiosError | None = None
@@ -90,7 +91,7 @@ class RunOutcome:
 
 
 async def execute(jobs: Sequence[ProgramJob], config: Config, view: View, **options: Any) -> RunOutcome:
-    """Run `jobs` until every process has ended or the user interrupts; `options` go to `boot`.
+    """Run `jobs` until every process has ended or the user interrupts; `options` go to `opened`.
 
     Raises AiosError when the kernel could not start.
     """
@@ -113,7 +114,7 @@ async def execute(jobs: Sequence[ProgramJob], config: Config, view: View, **opti
 async def _run(jobs: Sequence[ProgramJob], config: Config, outcome: RunOutcome, options: Mapping[str, Any]) -> None:
     """Boot, work, stop. An error is kept, not raised: what was done until then is worth showing."""
     try:
-        async with boot(config, observers=[outcome.observe], **options) as run:
+        async with opened(config, observers=[outcome.observe], **options) as run:
             outcome.run = run
             try:
                 await _work(run, jobs)
@@ -123,7 +124,7 @@ async def _run(jobs: Sequence[ProgramJob], config: Config, outcome: RunOutcome, 
         outcome.failure = outcome.failure or error
 
 
-async def _work(run: BootedRun, jobs: Sequence[ProgramJob]) -> None:
+async def _work(run: BootedRun | DaemonRun, jobs: Sequence[ProgramJob]) -> None:
     """Start every job, and wait for them and for what they have left running."""
     for job in jobs:
         await run.run.submit(Spawn(program=job.program, task=job.task))

@@ -1,0 +1,43 @@
+"""The kernel that a run is on: the daemon's where one runs that is made alike, or one of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Literal
+
+from aios.boot import BootedRun, DaemonRun, boot, run_on_daemon
+from aios.config import Config
+from aios.terminal.output import say
+from aios_syscalls import Conflict, NoKernel
+
+Choice = Literal["daemon", "embedded"]
+"""Where the user wants a run; without a choice on the daemon, if one runs."""
+
+
+@asynccontextmanager
+async def opened(config: Config, choice: Choice | None = None, **options: Any) -> AsyncIterator[BootedRun | DaemonRun]:
+    """A run; `options` are those of `boot`. Raises NoKernel where the daemon is wanted and none runs."""
+    async with AsyncExitStack() as stack:
+        if run := await _on_daemon(stack, config, choice, options):
+            yield run
+        else:
+            yield await stack.enter_async_context(boot(config, **options))
+
+
+async def _on_daemon(
+    stack: AsyncExitStack, config: Config, choice: Choice | None, options: dict[str, Any]
+) -> DaemonRun | None:
+    """A run on the daemon; None where there is to be none."""
+    if choice == "embedded" or not config.isolate:
+        return None
+    try:
+        return await stack.enter_async_context(run_on_daemon(config, **options))
+    except NoKernel:
+        if choice == "daemon":
+            raise
+    except Conflict as differs:
+        if choice == "daemon":
+            raise
+        say(f"{differs.message}; this run has a kernel of its own")
+    return None
