@@ -16,6 +16,7 @@ import anyio.to_thread
 from aios.bench import Report, at_least
 from aios.boot import make_models
 from aios.config import Config
+from aios.cores.chat_meter import ChatMeter
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
 from aios.kernel import Lane, Run, by_family, lone_run
@@ -45,7 +46,7 @@ async def _measure(tokens: int, rounds: int) -> dict[str, float]:
     batch, sequence, default, tuned = [], [], [], []
     with tempfile.TemporaryDirectory() as directory:
         async with SqliteJournal(Path(directory) / "journal.db") as journal, model:
-            lane = Lane("llm", LlmCore(model), Fifo(), model.slots)
+            lane = Lane("llm", LlmCore(model), Fifo(), model.slots, meter=ChatMeter())
             async with lone_run([lane], by_family, TaskHost(), journal) as kernel:
                 await _at_once(kernel, _calls(4))  # warm
                 for round in range(rounds):

@@ -12,12 +12,13 @@ import anyio.lowlevel
 from aios.bench import Report, at_most
 from aios.boot import make_models
 from aios.config import Config
+from aios.cores.chat_meter import ChatMeter
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
 from aios.kernel import Lane, by_family, lone_run
 from aios.models.base import Backend
 from aios.record import Event, History, Kind, SqliteJournal
-from aios.scheduler import Fifo, RoundRobin, Scheduler
+from aios.scheduler import Fifo, RoundRobin, SchedulingPolicy
 from aios_syscalls import Chat, Message
 
 SLICE = 16
@@ -43,12 +44,12 @@ async def _measure(tokens: int) -> dict[str, float]:
     }
 
 
-async def _first_token(model: Backend, scheduler: Scheduler, tokens: int) -> tuple[float, float]:
+async def _first_token(model: Backend, scheduler: SchedulingPolicy, tokens: int) -> tuple[float, float]:
     """Seconds until the short call's first token, and how many slices each slot ran before it got its turn."""
     events: list[Event] = []
     with tempfile.TemporaryDirectory() as directory:
         async with SqliteJournal(Path(directory) / "journal.db") as journal:
-            lane = Lane("llm", LlmCore(model), scheduler, model.slots)
+            lane = Lane("llm", LlmCore(model), scheduler, model.slots, meter=ChatMeter())
             opening = lone_run([lane], by_family, TaskHost(), journal, observers=[events.append])
             async with opening as kernel, anyio.create_task_group() as tasks:
                 for number in range(2 * model.slots):

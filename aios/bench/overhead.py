@@ -21,6 +21,7 @@ from aios.bench import Report, at_least, at_most
 from aios.bench.against import Better
 from aios.bench.against import against as versus
 from aios.bench.overhead_parts import parts
+from aios.cores.chat_meter import ChatMeter
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
 from aios.kernel import Lane, Limits, Turn, by_family, lone_run
@@ -87,7 +88,7 @@ class _Gate:
 async def _queue(path: Path) -> dict[str, float]:
     gate = _Gate()
     async with SqliteJournal(path) as journal:
-        lane = Lane("llm", gate, Fifo(), 8)
+        lane = Lane("llm", gate, Fifo(), 8, meter=ChatMeter())
         async with lone_run([lane], by_family, TaskHost(), journal) as kernel:
             gc.collect()
             before, began = psutil.Process().memory_info().rss, time.perf_counter()
@@ -123,7 +124,7 @@ async def _load(path: Path, calls: int) -> dict[str, float]:
 
     model = ScriptedModel(lambda _chat: "ok", record=0)
     async with SqliteJournal(path) as journal:
-        lane = Lane("llm", LlmCore(model), Fifo(), 8)
+        lane = Lane("llm", LlmCore(model), Fifo(), 8, meter=ChatMeter())
         host = TaskHost(mains={"caller": caller})
         async with lone_run([lane], by_family, host, journal, limits=Limits()) as kernel:
             await agents(kernel.port(0), 1, calls // 10)  # warm

@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 
+from aios.cores.chat_meter import ChatMeter
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
 from aios.kernel import Lane, Route, RoutedCall, Turn, by_family, lone_run
@@ -61,7 +62,10 @@ async def parts(path: Path, calls: int) -> dict[str, float]:
 
 
 async def _kernel(journal: Journal, core: Core, route: Route, calls: int) -> float:
-    async with journal, lone_run([Lane("llm", core, Fifo(), 8)], route, TaskHost(), journal) as kernel:
+    async with (
+        journal,
+        lone_run([Lane("llm", core, Fifo(), 8, meter=ChatMeter())], route, TaskHost(), journal) as kernel,
+    ):
         return await _median(lambda: kernel.submit(CALL), calls)
 
 

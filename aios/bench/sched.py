@@ -26,7 +26,7 @@ from aios.bench.sched_runs import (
     policy,
     table,
 )
-from aios.scheduler import AdmissionControl, Scheduler
+from aios.scheduler import AdmissionControl, SchedulingPolicy
 from aios.scheduler.base import Job
 from aios.simulate import A10G, Call, SimulatedProgram, Simulation, chain
 from aios.simulate.generate import at_load, generate
@@ -161,7 +161,7 @@ def _alone(program: SimulatedProgram, slots: int) -> int:
 class _MeasuredCall:
     """A job that waits among many."""
 
-    priority, prompt, context, gang, depth, tenant = 0, 200, 200, 0, 0, "user"
+    priority, prompt, context, graph_id, critical_path_depth, tenant = 0, 200, 200, 0, 0, "user"
 
     def __init__(self, id: int) -> None:
         self.id = self.pid = id
@@ -174,7 +174,7 @@ def _decisions() -> dict[str, float]:
     return {"decision_p99_us": _decision(policy(DEFAULT, 8)), "decision_roomy_p99_us": _decision(room)}
 
 
-def _decision(scheduler: Scheduler) -> float:
+def _decision(scheduler: SchedulingPolicy) -> float:
     """What choosing the next job takes beside QUEUED others: taking one, and putting it back served."""
     random = Random(1)
     for number in range(2_000):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from aios.scheduler import Fifo, Resuming, Scheduler, Vtc
+from aios.scheduler import Fifo, Resuming, SchedulingPolicy, Vtc
 from aios.simulate import A10G, Call, Result, SimulatedProgram, Simulation
 from aios.simulate.result import Sample
 from aios.simulate.traces import read
@@ -34,7 +34,7 @@ def artifact(data: Path) -> dict[str, float]:
 def overload() -> dict[str, float]:
     """Two clients of 1.5 and 3 calls a second for ten minutes: their difference in service."""
     figures = {}
-    policies: dict[str, Scheduler] = {
+    policies: dict[str, SchedulingPolicy] = {
         "fifo_": Fifo(),
         "": Vtc(None, inner=Resuming),
         "preempting_": Vtc(16, inner=Resuming),
@@ -61,11 +61,11 @@ def _off(before: Sample, after: Sample) -> float:
     return max(abs(each / fair - 1) for each in got)
 
 
-def _artifact(policy: Scheduler) -> Simulation:
+def _artifact(policy: SchedulingPolicy) -> Simulation:
     return Simulation(policy, A10G, 1_000, memory=MEMORY, admit_every=ADMIT_EVERY)
 
 
-def _overloaded(policy: Scheduler, rates: Sequence[float], admit_every: int) -> Result:
+def _overloaded(policy: SchedulingPolicy, rates: Sequence[float], admit_every: int) -> Result:
     programs = [
         SimulatedProgram(round(number / rate * SECOND), (Call(256, 256),), "client", str(client))
         for client, rate in enumerate(rates)

@@ -23,7 +23,7 @@ from aios.config import Config, LocalModelConfig
 from aios.hosts.program import Main
 from aios.kernel import Run
 from aios.models.local.supervisor.client import LocalModel
-from aios.scheduler import Scheduler
+from aios.scheduler import SchedulingPolicy
 from aios.sdk import Agent
 from aios.simulate import SimulatedCore, SimulatedProgram, Simulation
 from aios.simulate.generate import at_load, generate, scaled
@@ -50,7 +50,7 @@ NOTE = (
 )
 FIFO, OTHERS = "fifo", ("round_robin", "gittins")
 
-Over = Callable[[Scheduler, Mapping[str, Main]], AbstractAsyncContextManager[Run]]
+Over = Callable[[SchedulingPolicy, Mapping[str, Main]], AbstractAsyncContextManager[Run]]
 
 
 class LiveTook(NamedTuple):

@@ -8,7 +8,7 @@ from functools import partial
 from statistics import fmean
 from typing import NamedTuple, cast
 
-from aios.scheduler import POLICIES, AdmissionControl, Scheduler, SrptOracle
+from aios.scheduler import POLICIES, AdmissionControl, SchedulingPolicy, SrptOracle
 from aios.scheduler.programs import PREFILL
 from aios.simulate import A10G, Result, SimulatedProgram, Simulation, Task
 from aios.simulate.generate import generate, windowed
@@ -82,7 +82,7 @@ def cases(quick: bool) -> list[SchedCase]:
     return found
 
 
-def policy(name: str, slots: int, slice: int = SLICE) -> Scheduler:
+def policy(name: str, slots: int, slice: int = SLICE) -> SchedulingPolicy:
     """A fresh scheduler by name, the oracle among them."""
     if name == ORACLE:
         return SrptOracle(slice, lambda job: total(cast(Task, job).run.program))

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Literal
 
 from aios.artifacts import model_path
 from aios.boot.models import DEFAULT_MODEL
 from aios.config import MEBIBYTE, Config, LaneConfig, LocalModelConfig
+from aios.cores.chat_meter import ChatMeter
 from aios.cores.llm import LlmCore
 from aios.kernel import Lane
 from aios.kernel.service_history import ServiceHistory
 from aios.models.base import Backend
 from aios.models.local.file.memory import kept
 from aios.routing.speed import Speed
-from aios.scheduler import POLICIES, READ_US, AdmissionControl, Quantum, Scheduler, ServiceDistributions
+from aios.scheduler import POLICIES, READ_US, AdmissionControl, Quantum, SchedulingPolicy, ServiceDistributions
 from aios.scheduler.quantum import MIN_SLICE
 from aios_syscalls import BadRequest, ModelFailed
 
@@ -25,8 +25,10 @@ def llm_lane(config: Config, model: Backend, speed: Speed, totals: ServiceHistor
     quantum = Quantum()
     auto = quantum if _slice(config, model.name) == "auto" else None
     learnt = totals.learnt(model.name) if totals is not None else None
-    policy = scheduler(config, model.slots, model.name, learnt, speed, _demote(model))
-    return Lane(f"llm:{model.name}", LlmCore(model, speed, quantum.observe), policy, model.slots, auto)
+    policy = scheduler(config, model.slots, model.name, learnt, speed, model.demote)
+    return Lane(
+        f"llm:{model.name}", LlmCore(model, speed, quantum.observe), policy, model.slots, auto, meter=ChatMeter()
+    )
 
 
 def scheduler(
@@ -36,7 +38,7 @@ def scheduler(
     learnt: ServiceDistributions | None = None,
     speed: Speed | None = None,
     on_left: Callable[[int], None] = lambda _pid: None,
-) -> Scheduler:
+) -> SchedulingPolicy:
     """A new scheduler for a model's lane of so many slots. Raises BadRequest for a policy that there is not.
 
     `learnt` is what is known of programs and `speed` what the model is known to take; `on_left` hears of processes
@@ -56,25 +58,18 @@ def scheduler(
     return _in_room(made, config, slots, model, speed, on_left)
 
 
-def _demote(model: Backend) -> Callable[[int], None]:
-    """How a model is told that nobody is about to need what it keeps of a process."""
-    from aios.models.local.supervisor.client import LocalModel
-
-    return model.demote if isinstance(model, LocalModel) else lambda _pid: None
-
-
 def _in_room(
-    policy: Scheduler,
+    policy: SchedulingPolicy,
     config: Config,
     slots: int,
     model: str,
     speed: Speed | None,
     on_left: Callable[[int], None],
-) -> Scheduler:
+) -> SchedulingPolicy:
     """A policy for as many programs as a model has memory for; the policy itself where there is no bound."""
     lane = config.scheduler.lanes.get(model, LaneConfig())
     memory = lane.memory or config.scheduler.memory
-    measured = READ_US if speed is None else partial(getattr, speed, "read_us")
+    measured = READ_US if speed is None else lambda: speed.read_us
     read_us = config.scheduler.read_us or measured
     if isinstance(memory, int):
         return AdmissionControl(policy, memory, read_us, on_left=on_left)

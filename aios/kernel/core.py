@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from aios.context import Snapshot
 from aios_syscalls import Budget, CallId, Reply, Syscall
@@ -38,6 +38,55 @@ class Core(Protocol):
 
         Must free what the call holds when it is cancelled.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a call is taken to need before it runs."""
+
+    prompt: int = 0
+    """Tokens to read; 0 for what reads none."""
+    basis: object = None
+    """What the meter knows it by."""
+
+
+class Taken(NamedTuple):
+    """What a call has taken so far, in tokens."""
+
+    read: int | None = 0
+    """Of its prompt; None while that is not known."""
+    written: int = 0
+    context: int | None = None
+    """What the model counts in its context; None while nothing is known."""
+
+
+NOTHING_TAKEN = Taken()
+
+
+class Meter(Protocol):
+    """Measures the calls of a lane, for its scheduler."""
+
+    def estimate(self, pid: int, call: Syscall[Any]) -> Size:
+        """What a call of process `pid` is going to need."""
+
+    def took(self, pid: int, call: Syscall[Any], size: Size, outcome: Reply | Snapshot) -> Taken:
+        """What a call has taken, after a slice; the meter learns from it."""
+
+    def ended(self, pid: int) -> None:
+        """A process has ended."""
+
+
+class NoMeter:
+    """For calls that read and write no tokens."""
+
+    def estimate(self, pid: int, call: Syscall[Any]) -> Size:  # noqa: ARG002
+        return Size()
+
+    def took(self, pid: int, call: Syscall[Any], size: Size, outcome: Reply | Snapshot) -> Taken:  # noqa: ARG002
+        return NOTHING_TAKEN
+
+    def ended(self, pid: int) -> None:
+        pass
 
 
 class BudgetView(Protocol):

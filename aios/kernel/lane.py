@@ -10,14 +10,13 @@ from typing import Any, cast
 import anyio
 
 from aios.context import Snapshot
-from aios.kernel.core import Core, Turn
-from aios.kernel.prompt_lengths import Length, PromptLengths
-from aios.kernel.request import Request
+from aios.kernel.core import Core, Meter, NoMeter, Turn
+from aios.kernel.request import AcceptedCall, Request
 from aios.record import Kind
-from aios.scheduler import Quantum, Scheduler
-from aios_syscalls import Chat, ChatReply, Reply
+from aios.scheduler import Quantum, SchedulingPolicy
+from aios_syscalls import Reply
 
-Report = Callable[[Kind, Request, Mapping[str, Any]], None]
+Report = Callable[[Kind, AcceptedCall, Mapping[str, Any]], None]
 
 
 class Lane:
@@ -31,9 +30,10 @@ class Lane:
         self,
         name: str,
         core: Core,
-        scheduler: Scheduler,
+        scheduler: SchedulingPolicy,
         width: float = math.inf,
         quantum: Quantum | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self.name = name
         self.scheduler = scheduler
@@ -42,7 +42,7 @@ class Lane:
         self.quantum = quantum
         """What lengthens slices to what a switch costs here; None leaves them to the scheduler."""
         self._core = core
-        self._lengths = PromptLengths()
+        self._meter = meter or NoMeter()
         self._alarm = anyio.CancelScope()
         """Its deadline is when the scheduler wants to be asked again."""
 
@@ -51,24 +51,23 @@ class Lane:
         """How many requests wait for a slot."""
         return len(self.scheduler)
 
-    async def run(self, request: Request, report: Report) -> Reply:
-        """Run a request to its reply, slice by slice; raises what its core raises."""
-        if isinstance(request.call, Chat):
-            request.length = Length.of(request.call)
-            request.prompt = request.context = self._lengths.guess(request.pid, request.length)
+    async def run(self, accepted: AcceptedCall, report: Report) -> Reply:
+        """Run a call to its reply, slice by slice; raises what its core raises."""
+        request = Request(accepted, self._meter.estimate(accepted.call_id.pid, accepted.call))
+        request.context = request.prompt
         self.scheduler.add(request, _now())
         try:
             while True:
                 self._dispatch(_now())
                 await request.turn()
                 budget = self._budget(request)
-                report(Kind.STARTED, request, {"lane": self.name, **({"slice": budget} if self.quantum else {})})
+                report(Kind.STARTED, accepted, {"lane": self.name, **({"slice": budget} if self.quantum else {})})
                 outcome = await self._slice(request, budget)
                 self._count(request, outcome)
                 if isinstance(outcome, Reply):
                     return outcome
                 request.snapshot = outcome
-                report(Kind.PAUSED, request, {"lane": self.name, "tokens": outcome.tokens})
+                report(Kind.PAUSED, accepted, {"lane": self.name, "tokens": outcome.tokens})
                 self.scheduler.requeue(request, _now())
                 self._release(request)
         finally:
@@ -80,7 +79,7 @@ class Lane:
 
     def ended(self, pid: int) -> None:
         """A process has ended."""
-        self._lengths.ended(pid)
+        self._meter.ended(pid)
         self.scheduler.ended(pid, now := _now())
         self._dispatch(now)  # its place may be another's
 
@@ -94,7 +93,7 @@ class Lane:
 
     def _set_alarm(self, now: int) -> None:
         """Have it ring when the scheduler says, if there is a slot for whoever is ready then."""
-        at = self.scheduler.wake(now) if self.waiting and self.running < self.width else None
+        at = self.scheduler.next_wakeup(now) if self.waiting and self.running < self.width else None
         # A moment later, as seconds round to either side.
         deadline = math.inf if at is None else (at + 1) / 1_000_000
         if deadline != self._alarm.deadline:
@@ -106,21 +105,22 @@ class Lane:
 
     async def _slice(self, request: Request, budget: int | None) -> Reply | Snapshot:
         snapshot, request.snapshot = request.snapshot, None
+        accepted = request.accepted
         turn = Turn(
-            request.call,
+            accepted.call,
             request.pid,
             budget,
             snapshot,
-            request.emit,
-            request.program,
-            request.call_id,
+            accepted.emit,
+            accepted.program,
+            accepted.call_id,
             partial(self._crowded, request),
         )
-        with request.account.running():
+        with accepted.account.running():
             return await self._core.run(turn)
 
     def _crowded(self, request: Request, tokens: int) -> bool:
-        return self.scheduler.passed(request, tokens, _now())
+        return self.scheduler.would_preempt(request, tokens, _now())
 
     def _dispatch(self, now: int) -> None:
         while self.running < self.width and self.scheduler.ready(now):
@@ -128,30 +128,14 @@ class Lane:
             cast(Request, self.scheduler.next(now)).wake()
         self._set_alarm(now)
 
-    def _learn(self, request: Request, outcome: Reply | Snapshot) -> None:
-        """Take what the model has counted for the request's context, and for what prompts of such lengths have."""
-        if isinstance(outcome, ChatReply) and isinstance(request.call, Chat):
-            usage = outcome.usage
-            if usage.prompt_tokens and not usage.estimated:
-                request.context = usage.prompt_tokens
-                if not request.call.truncate:  # else it may not have read all
-                    self._lengths.observe(request.pid, request.length, usage.prompt_tokens)
-
     def _count(self, request: Request, outcome: Reply | Snapshot) -> None:
         """Tell the policy what a slice got; the prompt is read in the first, and what was cached did not cost."""
-        self._learn(request, outcome)
-        read, written = 0, request.written
-        if isinstance(outcome, ChatReply):
-            written = outcome.usage.completion_tokens
-            if not request.read:
-                read = outcome.usage.prompt_tokens - outcome.usage.cached_tokens
-        elif isinstance(outcome, Snapshot):
-            written = outcome.tokens
-            if not request.read:
-                read = request.prompt
+        taken = self._meter.took(request.pid, request.call, request.size, outcome)
+        request.context = request.context if taken.context is None else taken.context
+        read = 0 if request.read else request.prompt if taken.read is None else taken.read
         request.read = True
-        self.scheduler.served(request, max(0, read), max(0, written - request.written), _now())
-        request.written = written
+        self.scheduler.served(request, max(0, read), max(0, taken.written - request.written), _now())
+        request.written = taken.written
 
     def _release(self, request: Request) -> None:
         if request.running:

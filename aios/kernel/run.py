@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Protocol, Self, cast
 
@@ -17,7 +17,7 @@ from aios.kernel.lane import Lane, Report
 from aios.kernel.limits import Limits
 from aios.kernel.mailbox import MailLimits
 from aios.kernel.process import USER, Host, Process, Processes
-from aios.kernel.request import Request
+from aios.kernel.request import AcceptedCall
 from aios.record import Event, Journal, Kind, Observer
 from aios.scheduler import Fifo
 from aios_syscalls import (
@@ -26,13 +26,10 @@ from aios_syscalls import (
     Budget,
     CallId,
     Cancelled,
-    ChatReply,
-    EmbedReply,
     Expired,
     KernelBug,
     Overloaded,
     R,
-    RankReply,
     Reply,
     RunGraph,
     Syscall,
@@ -139,12 +136,18 @@ class Run:
         process = self._open(pid)
         if full := self._full(process):
             raise Overloaded(full)
-        account = FREE if call.family() == "process" else process.account
-        id, prepared = CallId(pid, n), self._prepare(call)
-        request = Request(self._kernel.new_number(), id, prepared, emit, process.program, account, process.tenant)
+        accepted = AcceptedCall(
+            number=self._kernel.new_number(),
+            call_id=CallId(pid, n),
+            call=self._prepare(call),
+            emit=emit,
+            program=process.program,
+            tenant=process.tenant,
+            account=FREE if call.family() == "process" else process.account,
+        )
         self._count(process, 1)
         try:
-            return cast(R, await self._run(request))
+            return cast(R, await self._run(accepted))
         finally:
             self._count(process, -1)
 
@@ -167,23 +170,23 @@ class Run:
     async def _run_graph(self, call: RunGraph, id: CallId) -> Reply:
         """Run a graph within its own call, whose place its first node under way takes."""
         process = self.processes.alive(id.pid)
-        depths, gang = call.depths(), self._kernel.new_number()
+        depths, graph_id = call.depths(), self._kernel.new_number()
 
         async def submit(node: str, call: Syscall[Any]) -> Reply:
             await anyio.lowlevel.checkpoint()
             process, own, depth = self._open(id.pid), id._replace(node=node), depths[node]
-            request = Request(
-                self._kernel.new_number(),
-                own,
-                self._prepare(call),
-                discard,
-                process.program,
-                process.account,
-                process.tenant,
-                gang,
-                depth,
+            accepted = AcceptedCall(
+                number=self._kernel.new_number(),
+                call_id=own,
+                call=self._prepare(call),
+                emit=discard,
+                program=process.program,
+                tenant=process.tenant,
+                account=process.account,
+                graph_id=graph_id,
+                critical_path_depth=depth,
             )
-            return await self._run(request, {"depth": depth})
+            return await self._run(accepted, {"depth": depth})
 
         def place() -> bool:
             if self._full(process, GRAPHS_SHARE):
@@ -221,33 +224,33 @@ class Run:
             for graph in process.graphs:
                 graph.advance()
 
-    async def _run(self, request: Request, told: Mapping[str, Any] | None = None) -> Reply:
+    async def _run(self, accepted: AcceptedCall, told: Mapping[str, Any] | None = None) -> Reply:
         """Run an accepted request, and report the one way in which it ends; `told` goes with its acceptance."""
-        call = request.call
+        call = accepted.call
         deadline = call.deadline_s
         if deadline is None and call.family() != "process":
             deadline = self._limits.deadline_s
-        self._report_request(Kind.ACCEPTED, request, {"name": call.name, "call": call, **(told or {})})
-        passage = _Passage(request, self.lanes, self._report_request)
+        self._report_call(Kind.ACCEPTED, accepted, {"name": call.name, "call": call, **(told or {})})
+        passage = _Passage(accepted, self.lanes, self._report_call)
         try:
             with anyio.move_on_after(deadline) as scope:
                 await self._kernel.journal.room()
-                request.account.admit()
+                accepted.account.admit()
                 reply = await self._kernel.route(passage)
             if scope.cancelled_caught:
                 raise Expired(f"{call.name} did not end within its deadline of {deadline:g} s")
         except AiosError as error:
             kind = Kind.EXPIRED if isinstance(error, Expired) else Kind.FAILED
-            self._report_request(kind, request, {"error": error.to_wire(), **passage.rest()})
+            self._report_call(kind, accepted, {"error": error.to_wire(), **passage.rest()})
             raise
         except Exception as error:
             failure = _unforeseen(call, error)
-            self._report_request(Kind.FAILED, request, {"error": failure.to_wire(), **passage.rest()})
+            self._report_call(Kind.FAILED, accepted, {"error": failure.to_wire(), **passage.rest()})
             raise failure from error
         except BaseException:
-            self._report_request(Kind.CANCELLED, request, passage.rest())
+            self._report_call(Kind.CANCELLED, accepted, passage.rest())
             raise
-        self._report_request(Kind.DONE, request, {**_outcome(reply), **passage.bill()})
+        self._report_call(Kind.DONE, accepted, {**reply.summary(), "reply": reply, **passage.bill()})
         return reply
 
     def _tell_lanes(self, event: Event) -> None:
@@ -260,8 +263,8 @@ class Run:
             for lane in self.lanes.values():
                 lane.ended(event.pid)
 
-    def _report_request(self, kind: Kind, request: Request, data: Mapping[str, Any]) -> None:
-        id = request.call_id
+    def _report_call(self, kind: Kind, accepted: AcceptedCall, data: Mapping[str, Any]) -> None:
+        id = accepted.call_id
         self._report(kind, id.pid, data, id.n, id.node)
 
     def _report(self, kind: Kind, pid: int, data: Mapping[str, Any], n: int = 0, node: str = "") -> None:
@@ -274,32 +277,20 @@ class Run:
 class _Passage:
     """A request on its way over lanes; see `RoutedCall`."""
 
-    def __init__(self, request: Request, lanes: Mapping[str, Lane], report: Report) -> None:
-        self.id, self.pid, self.program = request.call_id, request.pid, request.program
-        self.call, self.account = request.call, request.account
-        self._heard = _Heard(request.emit)
-        self.emit = request.emit if request.emit is discard else self._heard
-        self._request, self._lanes, self._report = request, lanes, report
+    def __init__(self, accepted: AcceptedCall, lanes: Mapping[str, Lane], report: Report) -> None:
+        self.id, self.pid, self.program = accepted.call_id, accepted.call_id.pid, accepted.program
+        self.call, self.account = accepted.call, accepted.account
+        self._heard = _Heard(accepted.emit)
+        self.emit = accepted.emit if accepted.emit is discard else self._heard
+        self._accepted, self._lanes, self._report = accepted, lanes, report
         self._usd: float | None = 0.0
         self._charged = False
 
     async def run(
         self, lane: str, call: Syscall[Any] | None = None, emit: Callable[[str], None] | None = None
     ) -> Reply:
-        # Each has a request of its own: two may be under way for one call.
-        own = self._request
-        request = Request(
-            own.id,
-            self.id,
-            call or self.call,
-            emit or self.emit,
-            self.program,
-            self.account,
-            own.tenant,
-            own.gang,
-            own.depth,
-        )
-        return await self._lanes[lane].run(request, self._tell)
+        own = replace(self._accepted, call=call or self.call, emit=emit or self.emit)
+        return await self._lanes[lane].run(own, self._tell)
 
     def charge(self, tokens: int, usd: float | None) -> None:
         self.account.charge(tokens, usd)
@@ -307,17 +298,17 @@ class _Passage:
         self._charged = True
 
     def routed(self, data: Mapping[str, Any]) -> None:
-        self._report(Kind.ROUTED, self._request, dict(data))
+        self._report(Kind.ROUTED, self._accepted, dict(data))
 
     def left(self, lane: str, data: Mapping[str, Any]) -> None:
-        self._report(Kind.LEFT, self._request, {"lane": lane, **data, **self.rest()})
+        self._report(Kind.LEFT, self._accepted, {"lane": lane, **data, **self.rest()})
 
     def rest(self) -> dict[str, Any]:
         """What there is to tell beside an event that brings no reply: the bill, and the text that was heard."""
         return {**self.bill(), **self._heard.take()}
 
-    def _tell(self, kind: Kind, request: Request, data: Mapping[str, Any]) -> None:
-        self._report(kind, request, {**data, **self._heard.take()} if kind is Kind.PAUSED else data)
+    def _tell(self, kind: Kind, accepted: AcceptedCall, data: Mapping[str, Any]) -> None:
+        self._report(kind, accepted, {**data, **self._heard.take()} if kind is Kind.PAUSED else data)
 
     def bill(self) -> dict[str, Any]:
         """What was charged since the last bill, if anything."""
@@ -362,12 +353,3 @@ def _unforeseen(call: Syscall[Any], error: Exception) -> AiosError:
     except BadRequest as refused:
         return refused
     return KernelBug(f"{call.name} met {type(error).__name__}: {error}; please report this")
-
-
-def _outcome(reply: Reply) -> dict[str, Any]:
-    if isinstance(reply, ChatReply | EmbedReply | RankReply):
-        usage = reply.usage
-        # Beside the reply, which the record of the run leaves out where it is large.
-        told = {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
-        return {"tokens": usage.completion_tokens, "model": reply.model, "usage": told, "reply": reply}
-    return {"reply": reply}

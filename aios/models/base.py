@@ -60,6 +60,9 @@ class Backend(Protocol):
     def refusal(self, call: LlmCall) -> str:
         """Why it can never serve `call`, to be read after its name; empty as far as that can be told in advance."""
 
+    def demote(self, pid: int) -> None:
+        """Nobody is about to need what is kept of process `pid`: it may go first."""
+
     async def __aenter__(self) -> Self: ...
 
     async def __aexit__(

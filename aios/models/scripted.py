@@ -94,6 +94,9 @@ class ScriptedModel:
         else:
             self._replies = iter(replies)
 
+    def demote(self, pid: int) -> None:
+        pass
+
     def refusal(self, call: LlmCall) -> str:
         """As `Backend.refusal`."""
         return self.refuses or (NO_VECTORS if isinstance(call, Embed) else "")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from aios.scheduler.admission import READ_US, AdmissionControl
 from aios.scheduler.atlas import Atlas
-from aios.scheduler.base import Job, Maker, Scheduler
+from aios.scheduler.base import Job, Maker, SchedulingPolicy
 from aios.scheduler.fair_gittins import FairGittins
 from aios.scheduler.fifo import Fifo, Resuming
 from aios.scheduler.gittins import Gittins
@@ -21,7 +21,7 @@ from aios.scheduler.srpt import SrptOracle
 from aios.scheduler.vtc import Vtc
 
 
-def _by_slice(make: Callable[[int], Scheduler]) -> Maker:
+def _by_slice(make: Callable[[int], SchedulingPolicy]) -> Maker:
     return lambda slice, slots=1, weights=None, learnt=None: make(slice)  # noqa: ARG005
 
 
@@ -56,7 +56,7 @@ __all__ = [
     "Quantum",
     "Resuming",
     "RoundRobin",
-    "Scheduler",
+    "SchedulingPolicy",
     "ServiceDistributions",
     "SrptOracle",
     "Vtc",

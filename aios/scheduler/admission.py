@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable
 from itertools import islice
 
-from aios.scheduler.base import Job, Scheduler
+from aios.scheduler.base import Job, SchedulingPolicy
 from aios.scheduler.programs import SPARE
 from aios.scheduler.resident_set import ResidentSet
 
@@ -38,7 +38,7 @@ class AdmissionControl:
 
     def __init__(
         self,
-        inner: Scheduler,
+        inner: SchedulingPolicy,
         capacity: int,
         read_us: float | Callable[[], float] = READ_US,
         takes: Callable[[int], int] = int,
@@ -47,7 +47,7 @@ class AdmissionControl:
         if capacity < 1:
             raise ValueError(f"a memory of {capacity} tokens has room for no context; give 1 or more")
         self.inner = inner
-        self.counts = bool(getattr(inner, "counts", False))
+        self.wants_per_step = inner.wants_per_step
         self.places = ResidentSet(capacity, read_us if callable(read_us) else lambda: read_us, takes, on_left)
         self._outside: dict[int, Job] = {}
         """Calls held back until their run comes in, LOOK of them, in the policy's order when it was last asked."""
@@ -89,21 +89,23 @@ class AdmissionControl:
         self.places.enter(job, now, due=self._due(job, now))
         return self.inner.next(now)
 
-    def wake(self, now: int = 0) -> int | None:
+    def next_wakeup(self, now: int = 0) -> int | None:
         """When the next call that is held back is due, or the next place is no longer worth keeping for it."""
         if not any(self._held):
-            return self.inner.wake(now)
+            return self.inner.next_wakeup(now)
         due = self._dues[0][0] if self._dues else None
-        return min((at for at in (due, self.places.over(now), self.inner.wake(now)) if at is not None), default=None)
+        return min(
+            (at for at in (due, self.places.over(now), self.inner.next_wakeup(now)) if at is not None), default=None
+        )
 
     def quantum(self, job: Job) -> int | None:
         return self.inner.quantum(job)
 
-    def passed(self, job: Job, tokens: int, now: int = 0) -> bool:
-        return bool(self._short) or self.inner.passed(job, tokens, now)
+    def would_preempt(self, job: Job, tokens: int, now: int = 0) -> bool:
+        return bool(self._short) or self.inner.would_preempt(job, tokens, now)
 
-    def due(self, job: Job) -> int | None:
-        return self.inner.due(job)
+    def deadline_of(self, job: Job) -> int | None:
+        return self.inner.deadline_of(job)
 
     def add(self, job: Job, now: int = 0) -> None:
         self._found = None
@@ -126,13 +128,13 @@ class AdmissionControl:
             held.pop(job.id, None)
         return self.inner.remove(job)
 
-    def hold(self, job: Job) -> None:
+    def suspend(self, job: Job) -> None:
         self._found = None
-        self.inner.hold(job)
+        self.inner.suspend(job)
 
-    def release(self, job: Job, now: int = 0) -> None:
+    def resume(self, job: Job, now: int = 0) -> None:
         self._found = None
-        self.inner.release(job, now)
+        self.inner.resume(job, now)
 
     def done(self, job: Job, now: int = 0) -> None:
         self._found = None
@@ -160,7 +162,7 @@ class AdmissionControl:
             job = self.inner.peek(now)
             if self._fits(job, now):
                 return job
-            due = self.inner.due(job)
+            due = self.inner.deadline_of(job)
             if due is not None and due <= now:
                 return None if self.places.running else job
             if self.inside(self.places.of(job).id):
@@ -170,7 +172,7 @@ class AdmissionControl:
                 self._first = self._first or job
             else:
                 self._behind[job.id] = job
-            self.inner.hold(job)
+            self.inner.suspend(job)
             if due is not None:
                 self._note(due, job)
         if self.places.running:
@@ -211,11 +213,11 @@ class AdmissionControl:
 
     def _release(self, held: dict[int, Job], job_id: int, now: int) -> Job:
         job = held.pop(job_id)
-        self.inner.release(job, now)
+        self.inner.resume(job, now)
         return job
 
     def _due(self, job: Job, now: int) -> bool:
-        due = self.inner.due(job)
+        due = self.inner.deadline_of(job)
         return due is not None and due <= now
 
     def _fits(self, job: Job, now: int) -> bool:

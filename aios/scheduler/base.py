@@ -43,20 +43,18 @@ class Job(Protocol):
         """Tokens that are in its context before it writes: its prompt, and what went before that. Just as far."""
 
     @property
-    def gang(self) -> int:
+    def graph_id(self) -> int:
         """Of the graph that it is a node of: an id that no other graph and no call has; 0 outside of graphs."""
 
     @property
-    def depth(self) -> int:
+    def critical_path_depth(self) -> int:
         """The nodes on the longest way from it to an end of its graph, itself included; 0 outside of graphs."""
 
 
 class Scheduler(Protocol):
-    """Decides which waiting job runs next, and for how long; is told what arrives, is served and ends.
+    """A queue of jobs: decides which waiting job runs next, and for how long.
 
-    A job is `add`ed, and then taken by `next` and `requeue`d in turn until it is `done`. `served` tells, after each
-    slice at the latest, what it got. `began` and `ended` frame the runs of programs; a run whose beginning nobody
-    told begins with its first job.
+    A job is `add`ed, and then taken by `next` and `requeue`d in turn until it is `done`.
     """
 
     @property
@@ -68,9 +66,6 @@ class Scheduler(Protocol):
 
     def ready(self, now: int = 0) -> bool:
         """Whether one waits that `next` would give."""
-
-    def wake(self, now: int = 0) -> int | None:
-        """When to ask again whether one is ready, if none is and none comes or stops before; None: no need."""
 
     def add(self, job: Job, now: int = 0) -> None:
         """A job arrives."""
@@ -84,35 +79,57 @@ class Scheduler(Protocol):
     def quantum(self, job: Job) -> int | None:
         """Tokens that the job taken may generate before it is paused, if others do not get the same."""
 
-    def passed(self, job: Job, tokens: int, now: int = 0) -> bool:
+    def would_preempt(self, job: Job, tokens: int, now: int = 0) -> bool:
         """Whether one that waits would go before the job taken, were that paused after so many tokens of its slice."""
-
-    def served(self, job: Job, prefill: int, decode: int, now: int = 0) -> None:
-        """A job has read so many tokens and written so many; what is read again to restore it does not count."""
 
     def requeue(self, job: Job, now: int = 0) -> None:
         """A job that used up its slice waits again."""
 
     def remove(self, job: Job) -> bool:
-        """Forget a waiting job, or one that is held back; whether it was one."""
-
-    def hold(self, job: Job) -> None:
-        """Leave a waiting job out until it is released: it does not wait, and keeps its place."""
-
-    def release(self, job: Job, now: int = 0) -> None:
-        """A job that was held back waits again, where it did."""
-
-    def due(self, job: Job) -> int | None:
-        """From when on a job that waits, or is held back, goes before all others, if the policy has such a cap."""
+        """Forget a waiting job, or one that is suspended; whether it was one."""
 
     def done(self, job: Job, now: int = 0) -> None:
         """A job that does not wait has ended, well or not."""
 
+
+class ProgramEvents(Protocol):
+    """What a policy about whole programs is told. A run whose beginning nobody told begins with its first job."""
+
+    @property
+    def wants_per_step(self) -> bool:
+        """Whether it is told of each token that is served, where that costs nothing, rather than of each slice."""
+
     def began(self, pid: int, program: str, tenant: str, now: int = 0) -> None:
         """A run of a program begins."""
 
+    def served(self, job: Job, prefill: int, decode: int, now: int = 0) -> None:
+        """A job has read so many tokens and written so many, told after each slice at the latest.
+
+        What is read again to restore it does not count.
+        """
+
     def ended(self, pid: int, now: int = 0) -> None:
-        """It has ended."""
+        """A run has ended."""
+
+
+class Suspendable(Protocol):
+    """Lets jobs be left out for a while, and says by when they must not be."""
+
+    def suspend(self, job: Job) -> None:
+        """Leave a waiting job out until it is resumed: it does not wait, and keeps its place."""
+
+    def resume(self, job: Job, now: int = 0) -> None:
+        """A job that was suspended waits again, where it did."""
+
+    def deadline_of(self, job: Job) -> int | None:
+        """From when on a job that waits, or is suspended, goes before all others, if the policy has such a cap."""
+
+    def next_wakeup(self, now: int = 0) -> int | None:
+        """When to ask again whether one is ready, if none is and none comes or stops before; None: no need."""
+
+
+class SchedulingPolicy(Scheduler, ProgramEvents, Suspendable, Protocol):
+    """What a lane needs of a policy: a queue that is told of programs, and can leave jobs out."""
 
 
 class Maker(Protocol):
@@ -125,7 +142,7 @@ class Maker(Protocol):
         slots: int = 1,
         weights: Mapping[str, float] | None = None,
         learnt: ServiceDistributions | None = None,
-    ) -> Scheduler:
+    ) -> SchedulingPolicy:
         """For slices of so many tokens, and a core of so many slots.
 
         Tenants weigh 1 unless weights are given; of programs nothing is known unless it was learnt before.
@@ -136,6 +153,7 @@ class PolicyBase:
     """The hooks of a policy that wants to hear nothing."""
 
     slice: int | None = None
+    wants_per_step: bool = False
 
     def __len__(self) -> int:
         raise NotImplementedError
@@ -143,16 +161,16 @@ class PolicyBase:
     def ready(self, now: int = 0) -> bool:  # noqa: ARG002
         return len(self) > 0
 
-    def wake(self, now: int = 0) -> int | None:  # noqa: ARG002
+    def next_wakeup(self, now: int = 0) -> int | None:  # noqa: ARG002
         return None
 
-    def due(self, job: Job) -> int | None:  # noqa: ARG002
+    def deadline_of(self, job: Job) -> int | None:  # noqa: ARG002
         return None
 
     def quantum(self, job: Job) -> int | None:  # noqa: ARG002
         return self.slice
 
-    def passed(self, job: Job, tokens: int, now: int = 0) -> bool:  # noqa: ARG002
+    def would_preempt(self, job: Job, tokens: int, now: int = 0) -> bool:  # noqa: ARG002
         return len(self) > 0
 
     def served(self, job: Job, prefill: int, decode: int, now: int = 0) -> None:
@@ -215,9 +233,9 @@ class ReadyQueue(PolicyBase):
         found = self._waiting.pop(job.id, None) or self._held.pop(job.id, None)
         return found is not None
 
-    def hold(self, job: Job) -> None:
+    def suspend(self, job: Job) -> None:
         self._held[job.id] = self._waiting.pop(job.id)
 
-    def release(self, job: Job, now: int = 0) -> None:  # noqa: ARG002
+    def resume(self, job: Job, now: int = 0) -> None:  # noqa: ARG002
         entry, _ = self._waiting[job.id] = self._held.pop(job.id)
         heapq.heappush(self._heap, entry)

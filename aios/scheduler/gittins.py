@@ -86,21 +86,21 @@ class Gittins(ProgramQueue):
         self.load.took(now)
         return job
 
-    def passed(self, job: Job, tokens: int, now: int = 0) -> bool:
-        if super().passed(job, tokens, now):
+    def would_preempt(self, job: Job, tokens: int, now: int = 0) -> bool:
+        if super().would_preempt(job, tokens, now):
             return True
         first = self._due.get(self.peek(now).id) if self._waiting else None
         return first is not None and first <= now
 
-    def due(self, job: Job) -> int | None:
+    def deadline_of(self, job: Job) -> int | None:
         return self._due.get(job.id)
 
     def remove(self, job: Job) -> bool:
         self._due.pop(job.id, None)
         return super().remove(job)
 
-    def release(self, job: Job, now: int = 0) -> None:
-        super().release(job, now)
+    def resume(self, job: Job, now: int = 0) -> None:
+        super().resume(job, now)
         heapq.heappush(self._dues, (self._due[job.id], job.id))
 
     def served(self, job: Job, prefill: int, decode: int, now: int = 0) -> None:

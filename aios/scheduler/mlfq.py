@@ -72,4 +72,4 @@ class Mlfq(ReadyQueue):
                 self._place(self._waiting[job_id][1], 0, now)
             else:
                 self._place(held[1], 0, now)
-                self.hold(held[1])
+                self.suspend(held[1])

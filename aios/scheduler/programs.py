@@ -76,7 +76,7 @@ class ProgramQueue(PolicyBase):
     def _order(self, job: Job) -> Turn:
         """Of its run's jobs, those with smaller ones go first."""
         # A paused job goes before its siblings: a context that is half done is worth more than two begun.
-        return -job.priority, job.id not in self._begun, job.gang or job.id, -job.depth, job.id
+        return -job.priority, job.id not in self._begun, job.graph_id or job.id, -job.critical_path_depth, job.id
 
     def peek(self, now: int = 0) -> Job:  # noqa: ARG002
         return self._waiting[self._first().jobs[0][-1]]
@@ -101,15 +101,15 @@ class ProgramQueue(PolicyBase):
         self.take(job)
         return True
 
-    def hold(self, job: Job) -> None:
+    def suspend(self, job: Job) -> None:
         self.take(job)
         self._held.add(job.id)
 
-    def release(self, job: Job, now: int = 0) -> None:
+    def resume(self, job: Job, now: int = 0) -> None:
         self._held.remove(job.id)
         self._wait(self.program(job, now), job)
 
-    def passed(self, job: Job, tokens: int, now: int = 0) -> bool:
+    def would_preempt(self, job: Job, tokens: int, now: int = 0) -> bool:
         if not self._waiting:
             return False
         program = self.program(job, now)

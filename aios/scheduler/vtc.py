@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from aios.scheduler.base import Job, PolicyBase, Scheduler
+from aios.scheduler.base import Job, PolicyBase, SchedulingPolicy
 
 PROMPT, OUTPUT = 1.0, 2.0
 """What a token read and a token written cost a tenant."""
@@ -19,7 +19,7 @@ class ServiceCounter:
 
     tenant: str
     weight: float
-    queue: Scheduler
+    queue: SchedulingPolicy
     counter: float = 0.0
     version: int = 0
     """Of its entry among the backlogged; others are outdated."""
@@ -37,7 +37,7 @@ class Vtc(PolicyBase):
     across tenants they would be a way to take others' share. With a slice, the bound holds between slices too.
     """
 
-    counts = True
+    wants_per_step = True
     """It wants service told step by step, where somebody can."""
 
     def __init__(
@@ -45,7 +45,7 @@ class Vtc(PolicyBase):
         slice: int | None,
         weights: Mapping[str, float] | None = None,
         *,
-        inner: Callable[[], Scheduler],
+        inner: Callable[[], SchedulingPolicy],
     ) -> None:
         self.slice = slice
         self._weights = dict(weights or {})
@@ -106,12 +106,12 @@ class Vtc(PolicyBase):
         self._settle(account)
         return job
 
-    def passed(self, job: Job, tokens: int, now: int = 0) -> bool:
+    def would_preempt(self, job: Job, tokens: int, now: int = 0) -> bool:
         account = self._account(job.tenant)
         own = account.counter + OUTPUT * tokens / account.weight
         if any(len(each.queue) and each.counter < own for each in self._accounts.values() if each is not account):
             return True
-        return account.queue.passed(job, tokens, now)
+        return account.queue.would_preempt(job, tokens, now)
 
     def served(self, job: Job, prefill: int, decode: int, now: int = 0) -> None:
         account = self._account(job.tenant)
@@ -134,22 +134,22 @@ class Vtc(PolicyBase):
             self._settle(account)
         return True
 
-    def hold(self, job: Job) -> None:
+    def suspend(self, job: Job) -> None:
         account = self._account(job.tenant)
-        account.queue.hold(job)
+        account.queue.suspend(job)
         account.held += 1
         self._waiting -= 1
 
-    def release(self, job: Job, now: int = 0) -> None:
+    def resume(self, job: Job, now: int = 0) -> None:
         account = self._account(job.tenant)
         if not len(account.queue):
             self._enter(account)  # it wanted service all the time, so there is nothing to lift
-        account.queue.release(job, now)
+        account.queue.resume(job, now)
         account.held -= 1
         self._waiting += 1
 
-    def due(self, job: Job) -> int | None:
-        return self._account(job.tenant).queue.due(job)
+    def deadline_of(self, job: Job) -> int | None:
+        return self._account(job.tenant).queue.deadline_of(job)
 
     def done(self, job: Job, now: int = 0) -> None:
         self._charged.pop(job.id, None)

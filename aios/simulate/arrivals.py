@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable
 
-from aios.scheduler import Scheduler
+from aios.scheduler import SchedulingPolicy
 from aios.simulate.log import SimulatedEvent, SimulationLog
 from aios.simulate.program import SimulatedProgram
 from aios.simulate.result import Ended, Result
@@ -19,7 +19,7 @@ class Arrivals:
     def __init__(
         self,
         programs: Iterable[SimulatedProgram],
-        policy: Scheduler,
+        policy: SchedulingPolicy,
         result: Result,
         log: SimulationLog,
         watch: SimulationWatch | None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import cast
 
-from aios.scheduler import Quantum, Scheduler
+from aios.scheduler import Quantum, SchedulingPolicy
 from aios.simulate.contexts import SimulatedMemory
 from aios.simulate.log import SimulatedEvent, SimulationLog
 from aios.simulate.result import Result
@@ -18,7 +18,7 @@ class SlotBatch:
 
     def __init__(
         self,
-        policy: Scheduler,
+        policy: SchedulingPolicy,
         slots: int,
         admit_every: int,
         contexts: SimulatedMemory | None,
@@ -39,7 +39,7 @@ class SlotBatch:
         """Tokens that those have to read before they write."""
         self.restored = 0
         """Tokens of theirs that come back from the host's memory."""
-        self.counts = watch is not None or bool(getattr(policy, "counts", False))
+        self.wants_per_step = watch is not None or policy.wants_per_step
         """Whether service is told step by step."""
         self._policy, self._contexts, self._quantum = policy, contexts, quantum
         self._result, self._log, self._watch = result, log, watch
@@ -91,7 +91,7 @@ class SlotBatch:
     def step(self, stride: int, now: int) -> None:
         """So many steps have gone by until now."""
         self.steps += stride
-        if self.counts:
+        if self.wants_per_step:
             for task in self.running:
                 if self._watch is not None:
                     self._watch.served(task, task.unread, stride)
@@ -112,7 +112,7 @@ class SlotBatch:
         if self._quantum is not None and task.left < task.call.output:
             self._quantum.observe(task.planned, (now - task.since) / 1e6)
         task.left -= task.planned
-        if not self.counts:
+        if not self.wants_per_step:
             policy.served(task, task.unread, task.planned, now)
             task.unread = 0
         if not task.left:

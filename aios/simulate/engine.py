@@ -6,7 +6,7 @@ import gc
 import math
 from collections.abc import Iterable
 
-from aios.scheduler import Quantum, Scheduler
+from aios.scheduler import Quantum, SchedulingPolicy
 from aios.simulate.arrivals import Arrivals
 from aios.simulate.batch import SlotBatch
 from aios.simulate.contexts import SimulatedMemory
@@ -30,7 +30,7 @@ class Simulation:
 
     def __init__(
         self,
-        policy: Scheduler,
+        policy: SchedulingPolicy,
         core: SimulatedCore,
         slots: int,
         *,
@@ -76,7 +76,7 @@ class Simulation:
             fresh = len(policy) > 0 and len(batch.running) < batch.slots and batch.fill(now)
             if not batch.running:
                 later = [arrivals.events[0][0]] if arrivals.events else []
-                if len(policy) and (wake := policy.wake(now)) is not None:
+                if len(policy) and (wake := policy.next_wakeup(now)) is not None:
                     later.append(wake)
                 if not later:
                     if len(policy):

@@ -25,8 +25,8 @@ class Task:
     """One call on its way; a Job to the policy."""
 
     __slots__ = (
-        "call", "cold", "context", "depth", "end", "gang", "id", "index", "left", "paused", "pid", "planned",
-        "priority", "program", "prompt", "ready", "run", "since", "tenant", "unread",
+        "call", "cold", "context", "critical_path_depth", "end", "graph_id", "id", "index", "left", "paused", "pid",
+        "planned", "priority", "program", "prompt", "ready", "run", "since", "tenant", "unread",
     )  # fmt: skip
 
     def __init__(self, id: int, run: SimulatedRun, index: int, call: Call, ready: int) -> None:
@@ -37,8 +37,8 @@ class Task:
         self.program = program.name
         self.tenant = program.tenant
         self.prompt = call.prompt
-        self.gang = run.pid if program.graph else 0
-        self.depth = run.depths[index] if program.graph else 0
+        self.graph_id = run.pid if program.graph else 0
+        self.critical_path_depth = run.depths[index] if program.graph else 0
         self.run = run
         self.index = index
         self.call = call

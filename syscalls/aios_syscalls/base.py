@@ -42,6 +42,10 @@ class Frozen(BaseModel, metaclass=_Checked):
 class Reply(Frozen):
     """What a finished syscall answers with."""
 
+    def summary(self) -> dict[str, Any]:
+        """What a record says of it beside itself, which is left out of a record where it is large."""
+        return {}
+
 
 class Effect(StrEnum):
     """What running a call twice would do; decides what may be retried after a crash."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_validator
 
@@ -134,6 +134,11 @@ class Usage(Frozen):
         )
 
 
+def _summary(model: str, usage: Usage) -> dict[str, Any]:
+    told = {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
+    return {"tokens": usage.completion_tokens, "model": model, "usage": told}
+
+
 class ChatReply(Reply):
     """A finished answer; `finish` says why it ended, `model` who gave it, `call` is its identity for `GiveFeedback`."""
 
@@ -149,6 +154,9 @@ class ChatReply(Reply):
     reasoning: str = ""
     """What the model thought before it answered, where it tells; never a part of the text."""
     call: str = ""
+
+    def summary(self) -> dict[str, Any]:
+        return _summary(self.model, self.usage)
 
     @property
     def message(self) -> Message:
@@ -205,6 +213,9 @@ class EmbedReply(Reply):
     model: str
     usage: Usage = Usage()
 
+    def summary(self) -> dict[str, Any]:
+        return _summary(self.model, self.usage)
+
 
 class Embed(Syscall[EmbedReply]):
     """Turn texts into vectors whose inner products tell how near they are in meaning."""
@@ -240,6 +251,9 @@ class RankReply(Reply):
     best: int
     model: str = ""
     usage: Usage = Usage()
+
+    def summary(self) -> dict[str, Any]:
+        return _summary(self.model, self.usage)
 
     @property
     def choice(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from aios.cores.chat_meter import ChatMeter
 from aios.cores.llm import LlmCore
 from aios.hosts.process import ProcessHost
 from aios.kernel import Lane, Limits, Run, by_family, lone_run
@@ -35,7 +36,7 @@ async def kernel_with(place: Path, programs: Mapping[str, str], limits: Limits =
     model = ScriptedModel(lambda _chat: "ok")
     async with SqliteJournal(place / "journal.db") as journal, ProcessHost(place / "logs", [directory]) as host:
         async with lone_run(
-            [Lane("llm", LlmCore(model), Fifo(), 4)], by_family, host, journal, limits=limits
+            [Lane("llm", LlmCore(model), Fifo(), 4, meter=ChatMeter())], by_family, host, journal, limits=limits
         ) as kernel:
             yield kernel
 

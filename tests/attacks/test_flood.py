@@ -16,6 +16,7 @@ import trio
 from anyio.lowlevel import checkpoint
 from trio.testing import MockClock
 
+from aios.cores.chat_meter import ChatMeter
 from aios.cores.llm import LlmCore
 from aios.frames import Frames
 from aios.hosts import pace
@@ -86,7 +87,7 @@ async def flood(agent: Agent, task: str) -> str:
 async def lane_waits(policy: str, beside: str) -> list[float]:
     """How long each call of the neighbour waits for its slot, beside one program more, or none."""
     mains = {"neighbour": now_and_then, "flood": flood, **{f"busy{number}": one_by_one for number in range(4)}}
-    lane, journal = Lane("llm", Ticking(), POLICIES[policy](16, 2), 2), MemoryJournal()
+    lane, journal = Lane("llm", Ticking(), POLICIES[policy](16, 2), 2, meter=ChatMeter()), MemoryJournal()
     limits = Limits(agent_time_limit_s=1e9)
     async with lone_run([lane], by_family, TaskHost(mains=mains), journal, limits=limits) as kernel:
         for number, program in enumerate(name for name in (beside, *list(mains)[2:]) if name):
@@ -149,7 +150,7 @@ Connect = Callable[[], Frames]
 @asynccontextmanager
 async def sessions() -> AsyncIterator[Connect]:
     """Makes channels of agents to a kernel whose model answers at once."""
-    lane = Lane("llm", LlmCore(ScriptedModel(lambda _chat: "ok", record=0)), Fifo(), 8)
+    lane = Lane("llm", LlmCore(ScriptedModel(lambda _chat: "ok", record=0)), Fifo(), 8, meter=ChatMeter())
     async with lone_run([lane], by_family, TaskHost(), MemoryJournal()) as kernel, anyio.create_task_group() as tasks:
 
         def connect() -> Frames:

@@ -16,6 +16,7 @@ from aios.bench.paired import Pairs, interval, ratio
 from aios.bench.sched_fit import Batch, core
 from aios.bench.sched_live import LiveTook, figures, run, simulate, workload
 from aios.context import Snapshot
+from aios.cores.chat_meter import ChatMeter
 from aios.cores.llm import LlmCore
 from aios.hosts.program import Main
 from aios.hosts.task import TaskHost
@@ -23,7 +24,7 @@ from aios.kernel import Lane, Run, by_family, lone_run
 from aios.models.base import NOBODY, Caller, Emit
 from aios.models.scripted import ScriptedModel
 from aios.record import MemoryJournal
-from aios.scheduler import Scheduler
+from aios.scheduler import SchedulingPolicy
 from aios.simulate import SimulatedCore
 from aios_syscalls import Chat, ChatReply, Usage
 
@@ -164,11 +165,11 @@ class Batched(ScriptedModel):
 @pytest.mark.parametrize("name", ["fifo", "round_robin", "gittins"])
 async def test_a_kernel_over_a_model_that_is_as_its_core_takes_what_the_simulator_says(name: str) -> None:
     @asynccontextmanager
-    async def over(scheduler: Scheduler, mains: Mapping[str, Main]) -> AsyncIterator[Run]:
+    async def over(scheduler: SchedulingPolicy, mains: Mapping[str, Main]) -> AsyncIterator[Run]:
         async with anyio.create_task_group() as tasks:
             model = Batched()
             tasks.start_soon(model.step)
-            lane = Lane("llm", LlmCore(model), scheduler, model.slots)
+            lane = Lane("llm", LlmCore(model), scheduler, model.slots, meter=ChatMeter())
             async with lone_run([lane], by_family, TaskHost(mains=mains), MemoryJournal()) as kernel:
                 yield kernel
             tasks.cancel_scope.cancel()

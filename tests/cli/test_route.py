@@ -14,6 +14,7 @@ from aios.cli.record import gantt
 from aios.cli.record.chrome import trace
 from aios.cli.record.runs import read
 from aios.config import journal_path
+from aios.cores.chat_meter import ChatMeter
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
 from aios.kernel import Lane, RoutedCall, lone_run
@@ -80,7 +81,7 @@ def record(route: Any, *calls: Chat, small: Any = "I am", delay_s: float = 0.0, 
     path = journal_path()
 
     async def run() -> None:
-        lanes = [Lane(f"llm:{model.name}", LlmCore(model), Fifo(), model.slots) for model in models]
+        lanes = [Lane(f"llm:{model.name}", LlmCore(model), Fifo(), model.slots, meter=ChatMeter()) for model in models]
         async with SqliteJournal(path) as journal:
             async with lone_run(lanes, route, TaskHost(), journal, budget=budget, facts=FACTS) as kernel:
                 for call in calls:

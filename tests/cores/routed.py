@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from aios.context import Snapshot
+from aios.cores.chat_meter import ChatMeter
 from aios.cores.llm import LlmCore
 from aios.hosts.program import Main
 from aios.hosts.task import TaskHost
@@ -23,7 +24,7 @@ from aios.routing.forecast import QueueLoad
 from aios.routing.retries import Retries
 from aios.routing.router import Profile, Router
 from aios.routing.strategies import Weights
-from aios.scheduler import Fifo, Scheduler
+from aios.scheduler import Fifo, SchedulingPolicy
 from aios_syscalls import AiosError, Budget, BudgetExceeded, CallId, Chat, ChatReply, Message
 
 
@@ -91,7 +92,7 @@ async def routed(
     weights: Weights | None = None,
     hedge: bool = False,
     budget: Budget | None = None,
-    policy: Callable[[], Scheduler] = Fifo,
+    policy: Callable[[], SchedulingPolicy] = Fifo,
     mains: Mapping[str, Main] | None = None,
 ) -> AsyncIterator[Routed]:
     """As in `aios.boot`, over given models. At the end every call has ended once and every slot is free."""
@@ -105,7 +106,7 @@ async def routed(
         router = Router(served, strategy, profiles=profiles, weights=weights or Weights(), load=load)
         for name, model in served.items():
             core = LlmCore(model, router.forecast.speeds[name])
-            lanes[name] = Lane(f"llm:{name}", core, policy(), model.slots)
+            lanes[name] = Lane(f"llm:{name}", core, policy(), model.slots, meter=ChatMeter())
         journal = MemoryJournal()
         dispatch = Dispatch(router, Retries(random.Random(7)), hedge=hedge)
         opening = lone_run(lanes.values(), dispatch, TaskHost(mains=mains), journal, budget=budget or Budget())

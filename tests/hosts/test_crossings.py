@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from aios.cores.chat_meter import ChatMeter
 from aios.frames import Frames
 from aios.hosts.process import ProcessHost
 from aios.kernel import Lane, Turn, by_family, lone_run
@@ -56,7 +57,7 @@ async def test_a_chain_of_ten_crosses_once(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(Frames, "receive", counted)
     path = tmp_path / "j.db"
     async with SqliteJournal(path) as journal, ProcessHost(tmp_path / "logs", [tmp_path]) as host:
-        async with lone_run([Lane("llm", Echo(), Fifo(), 4)], by_family, host, journal) as kernel:
+        async with lone_run([Lane("llm", Echo(), Fifo(), 4, meter=ChatMeter())], by_family, host, journal) as kernel:
             pid = (await kernel.submit(Spawn(program="chain"))).pid
             process = (await kernel.submit(Wait(pid=pid))).process
     text = "".join(f"{number}<" for number in range(9, 0, -1)) + "0" + ">" * 9

@@ -15,6 +15,7 @@ import anyio
 import psutil
 import pytest
 
+from aios.cores.chat_meter import ChatMeter
 from aios.hosts.process import ProcessHost
 from aios.hosts.wall import Walls
 from aios.kernel import Lane, Limits, Run, Turn, by_family, lone_run
@@ -408,7 +409,9 @@ class Large:
 async def kernel(place: Path) -> AsyncIterator[Run]:
     async with SqliteJournal(place / "j.db") as journal, ProcessHost(place / "logs", [place], UNWALLED) as host:
         limits = Limits(agent_time_limit_s=200)  # none of them comes near it, however slow the machine
-        async with lone_run([Lane("llm", Large(), Fifo(), 4)], by_family, host, journal, limits=limits) as kernel:
+        async with lone_run(
+            [Lane("llm", Large(), Fifo(), 4, meter=ChatMeter())], by_family, host, journal, limits=limits
+        ) as kernel:
             yield kernel
 
 

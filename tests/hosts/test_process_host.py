@@ -14,6 +14,7 @@ import anyio.lowlevel
 import psutil
 import pytest
 
+from aios.cores.chat_meter import ChatMeter
 from aios.hosts import output, zygote_client
 from aios.hosts import process as host_module
 from aios.hosts.process import ProcessHost
@@ -183,7 +184,7 @@ def hosted(tmp_path: Path) -> Hosted:
         host_ = ProcessHost(tmp_path / "logs", [tmp_path], walls)
         async with SqliteJournal(tmp_path / "j.db") as journal, host_ as host:
             opening = lone_run(
-                [Lane("llm", core or Echo(), Fifo(), 4)],
+                [Lane("llm", core or Echo(), Fifo(), 4, meter=ChatMeter())],
                 by_family,
                 host,
                 journal,

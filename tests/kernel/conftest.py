@@ -10,12 +10,13 @@ import anyio
 import pytest
 
 from aios.context import Snapshot
+from aios.cores.chat_meter import ChatMeter
 from aios.hosts.program import Main
 from aios.hosts.task import TaskHost
 from aios.kernel import Lane, Limits, Route, Run, Turn, by_family, lone_run
 from aios.kernel.account import UNLIMITED
 from aios.record import History, MemoryJournal
-from aios.scheduler import Fifo, Quantum, Scheduler
+from aios.scheduler import Fifo, Quantum, SchedulingPolicy
 from aios_syscalls import Budget, Chat, ChatReply, Message, Reply, Usage
 
 
@@ -85,7 +86,7 @@ def opened() -> Open:
     @asynccontextmanager
     async def open_kernel(
         core: Any,
-        scheduler: Scheduler | None = None,
+        scheduler: SchedulingPolicy | None = None,
         width: int = 1,
         limits: Limits | None = None,
         route: Route = by_family,
@@ -94,7 +95,7 @@ def opened() -> Open:
         quantum: Quantum | None = None,
         **mains: Main,
     ) -> AsyncIterator[Bench]:
-        lane = Lane("llm", core, Fifo() if scheduler is None else scheduler, width, quantum)
+        lane = Lane("llm", core, Fifo() if scheduler is None else scheduler, width, quantum, meter=ChatMeter())
         journal = MemoryJournal()
         opening = lone_run(
             [lane],

@@ -11,12 +11,13 @@ import anyio
 import pytest
 from trio.testing import MockClock
 
+from aios.cores.chat_meter import ChatMeter
 from aios.hosts.task import TaskHost
 from aios.kernel import Lane, Limits, RoutedCall, Turn, by_family, lone_run
 from aios.kernel.graph import fill
-from aios.kernel.request import Request
+from aios.kernel.request import AcceptedCall, Request
 from aios.record import Event, Kind, SqliteJournal
-from aios.scheduler import Fifo, ProgramFcfs, Scheduler
+from aios.scheduler import Fifo, ProgramFcfs, SchedulingPolicy
 from aios.sdk import Agent
 from aios_syscalls import (
     BadRequest,
@@ -149,7 +150,7 @@ async def test_nodes_are_calls_of_their_own_with_gang_and_depth(opened: Any, mon
 
     class Watching(Fifo):
         def add(self, job: Any, now: int = 0) -> None:
-            seen[job.call.messages[0].content] = (job.gang, job.depth)
+            seen[job.call.messages[0].content] = (job.graph_id, job.critical_path_depth)
             super().add(job)
 
     async with opened(Answers(), Watching(), width=4) as bench:
@@ -170,7 +171,7 @@ async def test_nodes_are_calls_of_their_own_with_gang_and_depth(opened: Any, mon
     [(ProgramFcfs, 3), (Fifo, 5)],
 )
 async def test_a_policy_of_programs_lets_the_longest_way_to_an_end_pass_those_that_came_before(
-    opened: Any, policy: Callable[[], Scheduler], place: int
+    opened: Any, policy: Callable[[], SchedulingPolicy], place: int
 ) -> None:
     core = Answers()
 
@@ -451,7 +452,7 @@ async def test_tools_and_chats_mix_over_their_own_lanes(tmp_path: Path) -> None:
         calls[passage.call.name].append(str(passage.id))
         return await by_family(passage)
 
-    lanes = [Lane("llm", Answers(delay_s=0), Fifo()), Lane("tool", Adds(), Fifo())]
+    lanes = [Lane("llm", Answers(delay_s=0), Fifo(), meter=ChatMeter()), Lane("tool", Adds(), Fifo())]
     first = Node(id="add", run=CallTool(tool="add", arguments={"a": 1, "b": 2}))
     second = Node(
         id="more",
@@ -489,8 +490,9 @@ def test_a_graph_that_cannot_be_is_refused_by_name(nodes: tuple[Node, ...], says
 
 
 def test_a_request_outside_of_graphs_has_no_gang() -> None:
-    request = Request(1, CallId(0, 1), node("a").run, lambda _text: None)
-    assert (request.gang, request.depth) == (0, 0)
+    accepted = AcceptedCall(number=1, call_id=CallId(0, 1), call=node("a").run, emit=lambda _text: None)
+    request = Request(accepted)
+    assert (request.graph_id, request.critical_path_depth) == (0, 0)
 
 
 def test_a_large_output_that_is_named_very_often_is_refused_before_it_is_joined() -> None:

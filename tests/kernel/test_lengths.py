@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from aios.context import Snapshot
+from aios.cores.prompt_lengths import Length, PromptLengths
 from aios.kernel import Turn
-from aios.kernel.prompt_lengths import Length, PromptLengths
 from aios.scheduler import Fifo, Job
 from aios_syscalls import Chat, ChatReply, Message, Reply, ToolSpec, ToolUse, Usage
 

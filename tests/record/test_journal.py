@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
+from aios.cores.chat_meter import ChatMeter
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
 from aios.kernel import Lane, by_family, lone_run
@@ -29,7 +30,7 @@ async def test_the_record_of_a_run_is_read_back_as_it_happened(tmp_path: Path, c
     seen: list[Event] = []
     async with SqliteJournal(path) as journal:
         opening = lone_run(
-            [Lane("llm", counting(), Fifo())],
+            [Lane("llm", counting(), Fifo(), meter=ChatMeter())],
             by_family,
             TaskHost(),
             journal,
@@ -77,7 +78,7 @@ async def test_a_journal_that_cannot_be_written_refuses_new_calls(tmp_path: Path
         async with SqliteJournal(path) as journal:
             with closing(sqlite3.connect(path)) as other:
                 other.execute("DROP TABLE event")
-            opening = lone_run([Lane("llm", counting(), Fifo())], by_family, TaskHost(), journal)
+            opening = lone_run([Lane("llm", counting(), Fifo(), meter=ChatMeter())], by_family, TaskHost(), journal)
             async with opening as kernel:
                 with pytest.raises(StorageFailed, match="cannot be written"):
                     while True:
@@ -189,7 +190,7 @@ async def test_a_large_payload_is_a_blob_that_equal_ones_share(tmp_path: Path) -
 async def test_what_a_caller_has_heard_is_recorded_with_the_slices(tmp_path: Path) -> None:
     model, heard = ScriptedModel("one two three four five six"), list[str]()
     chat = Chat(messages=(Message(role="user", content="count"),))
-    lane = Lane("llm", LlmCore(model), RoundRobin(2), 1)
+    lane = Lane("llm", LlmCore(model), RoundRobin(2), 1, meter=ChatMeter())
     journal = MemoryJournal()
     async with lone_run([lane], by_family, TaskHost(), journal) as kernel:
         await kernel.submit(chat, heard.append)
@@ -341,7 +342,7 @@ async def test_errors_are_kept_in_wire_form(tmp_path: Path, say: Any) -> None:
             raise Overloaded("full", retry_after_s=3)
 
     async with SqliteJournal(tmp_path / "j.db") as journal:
-        async with lone_run([Lane("llm", Full(), Fifo())], by_family, TaskHost(), journal) as kernel:
+        async with lone_run([Lane("llm", Full(), Fifo(), meter=ChatMeter())], by_family, TaskHost(), journal) as kernel:
             with pytest.raises(Overloaded):
                 await kernel.submit(say())
     history = History.of(read_events(tmp_path / "j.db"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aios.scheduler import Scheduler
+from aios.scheduler import SchedulingPolicy
 
 SECOND = 1_000_000
 
@@ -18,15 +18,15 @@ class Task:
     tenant: str = "user"
     prompt: int = 100
     context: int = 100
-    gang: int = 0
-    depth: int = 0
+    graph_id: int = 0
+    critical_path_depth: int = 0
 
 
-def drain(scheduler: Scheduler, now: int = 0) -> list[int]:
+def drain(scheduler: SchedulingPolicy, now: int = 0) -> list[int]:
     return [scheduler.next(now).id for _ in range(len(scheduler))]
 
 
-def run(scheduler: Scheduler, task: Task, decode: int, now: int = 0, end: int | None = None) -> None:
+def run(scheduler: SchedulingPolicy, task: Task, decode: int, now: int = 0, end: int | None = None) -> None:
     """A call from its arrival to its end, alone."""
     scheduler.add(task, now)
     assert scheduler.next(now).id == task.id

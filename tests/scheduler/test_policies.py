@@ -98,7 +98,7 @@ def test_nobody_is_paused_who_would_be_next_again(policy: str, others: list[tupl
     for number in range(100, 103):
         scheduler.add(Task(number, number % 3 + 1, prompt=0), now)
     job = scheduler.next(now)
-    passed = scheduler.passed(job, tokens, now)
+    passed = scheduler.would_preempt(job, tokens, now)
     scheduler.served(job, 0, tokens, now)
     scheduler.requeue(job, now)
     if not passed:
@@ -111,4 +111,4 @@ def test_alone_nobody_is_passed() -> None:
     for make in POLICIES.values():
         scheduler = make(8)
         scheduler.add(Task(1))
-        assert not scheduler.passed(scheduler.next(), 1_000)
+        assert not scheduler.would_preempt(scheduler.next(), 1_000)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aios.scheduler import POLICIES, Atlas, Gittins, Mlfq, Plas, Priority, ProgramFcfs, Scheduler, SrptOracle
+from aios.scheduler import POLICIES, Atlas, Gittins, Mlfq, Plas, Priority, ProgramFcfs, SchedulingPolicy, SrptOracle
 from aios.scheduler.histogram import EDGES, Histogram, Ranks, ServiceDistributions
 from tests.scheduler.jobs import SECOND, Task, drain, run
 
@@ -52,34 +52,39 @@ def test_program_fcfs_serves_the_run_that_arrived_first_whenever_its_calls_come(
 def test_within_a_run_the_node_with_the_longest_way_to_its_graphs_end_goes_first() -> None:
     scheduler = ProgramFcfs()
     for id, depth in [(11, 1), (12, 3), (13, 2), (14, 3)]:
-        scheduler.add(Task(id, gang=10, depth=depth))
+        scheduler.add(Task(id, graph_id=10, critical_path_depth=depth))
     assert drain(scheduler) == [12, 14, 13, 11]
 
 
 def test_a_paused_node_goes_before_deeper_ones_and_a_priority_before_both() -> None:
     scheduler = ProgramFcfs()
-    paused = Task(11, gang=10, depth=1)
+    paused = Task(11, graph_id=10, critical_path_depth=1)
     scheduler.add(paused)
     assert scheduler.next() == paused
-    scheduler.add(Task(12, gang=10, depth=5))
+    scheduler.add(Task(12, graph_id=10, critical_path_depth=5))
     scheduler.requeue(paused)
-    scheduler.hold(paused)
-    scheduler.add(Task(13, gang=10, depth=1, priority=1))
-    scheduler.release(paused)
+    scheduler.suspend(paused)
+    scheduler.add(Task(13, graph_id=10, critical_path_depth=1, priority=1))
+    scheduler.resume(paused)
     assert drain(scheduler) == [13, 11, 12]
 
 
 def test_the_nodes_of_a_graph_stay_together_in_the_order_in_which_graphs_and_calls_came() -> None:
     scheduler = ProgramFcfs()
-    for task in [Task(21, gang=20, depth=9), Task(15), Task(30, gang=10, depth=1), Task(31, gang=10, depth=2)]:
+    for task in [
+        Task(21, graph_id=20, critical_path_depth=9),
+        Task(15),
+        Task(30, graph_id=10, critical_path_depth=1),
+        Task(31, graph_id=10, critical_path_depth=2),
+    ]:
         scheduler.add(task)
     assert drain(scheduler) == [31, 30, 15, 21]
 
 
 def test_how_deep_a_node_is_says_nothing_between_runs() -> None:
     scheduler = Gittins(8)
-    scheduler.add(Task(1, pid=1, depth=0), 0)
-    scheduler.add(Task(3, pid=2, gang=2, depth=9), 1)
+    scheduler.add(Task(1, pid=1, critical_path_depth=0), 0)
+    scheduler.add(Task(3, pid=2, graph_id=2, critical_path_depth=9), 1)
     assert drain(scheduler, 1) == [1, 3]
 
 
@@ -216,7 +221,7 @@ def test_a_call_of_the_user_is_a_run_of_its_own_and_leaves_nothing() -> None:
     )
 )
 def test_every_policy_hands_out_each_job_once(policy: str, steps: list[tuple[str, int, int]]) -> None:
-    scheduler: Scheduler = POLICIES[policy](8, slots=2)
+    scheduler: SchedulingPolicy = POLICIES[policy](8, slots=2)
     waiting: dict[int, Task] = {}
     running: dict[int, Task] = {}
     for now, (verb, number, tenant) in enumerate(steps):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aios.scheduler import POLICIES, AdmissionControl, Fifo, Gittins, Job, RoundRobin, Scheduler
+from aios.scheduler import POLICIES, AdmissionControl, Fifo, Gittins, Job, RoundRobin, SchedulingPolicy
 from aios.scheduler.think_times import KNOWN, ThinkTimes
 from aios.simulate import A10G, Call, SimulatedProgram, Simulation, chain
 from aios.simulate.generate import generate, windowed
@@ -20,7 +20,7 @@ WORTH = 100
 """Microseconds that a context of a Room of 100 tokens is kept at read_us = 1, of a program not known."""
 
 
-def room(capacity: int = 100, inner: Scheduler | None = None) -> AdmissionControl:
+def room(capacity: int = 100, inner: SchedulingPolicy | None = None) -> AdmissionControl:
     return AdmissionControl(Fifo() if inner is None else inner, capacity, read_us=1)
 
 
@@ -28,7 +28,7 @@ def call(id: int, pid: int, context: int = 40, priority: int = 0) -> Task:
     return Task(id, pid, priority, context=context)
 
 
-def finish(scheduler: Scheduler, task: Task, now: int = 0, *, ends: bool = False) -> None:
+def finish(scheduler: SchedulingPolicy, task: Task, now: int = 0, *, ends: bool = False) -> None:
     """A running call has written nothing and is done, and maybe so is its run."""
     scheduler.served(task, task.context, 0, now)
     scheduler.done(task, now)
@@ -36,7 +36,7 @@ def finish(scheduler: Scheduler, task: Task, now: int = 0, *, ends: bool = False
         scheduler.ended(task.pid, now)
 
 
-def taken(scheduler: Scheduler, now: int = 0) -> list[int]:
+def taken(scheduler: SchedulingPolicy, now: int = 0) -> list[int]:
     """The calls that may go now, all of them taken."""
     found = []
     while scheduler.ready(now):
@@ -100,12 +100,12 @@ def test_it_says_when_to_look_again_for_whoever_waits_outside() -> None:
     for each in tasks:
         scheduler.add(each)
     assert taken(scheduler) == [1, 2]
-    assert scheduler.wake() is None
+    assert scheduler.next_wakeup() is None
     finish(scheduler, tasks[0], 10)
     assert taken(scheduler, 10) == []
-    assert scheduler.wake(10) == 10 + WORTH
+    assert scheduler.next_wakeup(10) == 10 + WORTH
     assert taken(scheduler, 10 + WORTH) == [3]
-    assert scheduler.wake(10 + WORTH) is None
+    assert scheduler.next_wakeup(10 + WORTH) is None
 
 
 def test_it_says_when_the_next_call_outside_is_due() -> None:
@@ -113,7 +113,7 @@ def test_it_says_when_the_next_call_outside_is_due() -> None:
     for id in (1, 2):
         scheduler.add(call(id, id, 60), id)
     assert taken(scheduler, 5) == [1]
-    assert scheduler.wake(5) == 1_002
+    assert scheduler.next_wakeup(5) == 1_002
 
 
 def test_nobody_loses_a_place_that_none_needs() -> None:
@@ -182,7 +182,7 @@ def test_an_idle_core_waits_no_longer_than_it_takes_to_read_again() -> None:
         scheduler.add(call(2, 2, 90), 11)
         assert taken(scheduler, 11) == []
         # Another 40 it would be kept through where others run.
-        assert scheduler.wake(11) == 10 + 60
+        assert scheduler.next_wakeup(11) == 10 + 60
         if comes_back:
             scheduler.add(call(3, 1, 70), 69)
             assert taken(scheduler, 69) == [3]
@@ -326,7 +326,7 @@ def test_a_context_that_is_dearer_to_read_again_is_kept_for_longer() -> None:
 @pytest.mark.parametrize("policy", sorted(POLICIES))
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(-1, 1)), min_size=1, max_size=12), st.integers(0, 12))
 def test_whoever_was_held_back_keeps_its_place(policy: str, given: list[tuple[int, int]], count: int) -> None:
-    def filled() -> Scheduler:
+    def filled() -> SchedulingPolicy:
         scheduler = POLICIES[policy](8)
         for id, (pid, priority) in enumerate(given, 1):
             scheduler.add(Task(id, pid, priority), id)
@@ -335,10 +335,10 @@ def test_whoever_was_held_back_keeps_its_place(policy: str, given: list[tuple[in
     scheduler, held = filled(), []
     for _ in range(min(count, len(given))):
         held.append(scheduler.peek(20))
-        scheduler.hold(held[-1])
+        scheduler.suspend(held[-1])
     assert len(scheduler) == len(given) - len(held)
     for each in reversed(held):
-        scheduler.release(each, 20)
+        scheduler.resume(each, 20)
     if policy in ("vtc", "fair_gittins"):  # one tenant, whose calls it charges for as they go
         assert Counter(drain(scheduler, 20)) == Counter(drain(filled(), 20))
     else:
@@ -351,7 +351,7 @@ def test_a_call_that_is_held_back_can_be_removed(policy: str) -> None:
     for id in (1, 2):
         scheduler.add(Task(id, id))
     held = scheduler.peek()
-    scheduler.hold(held)
+    scheduler.suspend(held)
     assert scheduler.remove(held)
     assert not scheduler.remove(held)
     scheduler.done(held)
@@ -420,7 +420,7 @@ def test_less_is_read_again_and_programs_are_through_sooner() -> None:
     programs = windowed(generate("tool", 9, 60, 1.0, A10G, 8), 4_096)
     size = 24_000
 
-    def simulated(scheduler: Scheduler) -> Simulation:
+    def simulated(scheduler: SchedulingPolicy) -> Simulation:
         simulation = Simulation(scheduler, A10G, 8, memory=size)
         simulation.run(programs)
         return simulation

@@ -80,14 +80,14 @@ def test_a_tenant_whose_calls_are_held_back_is_not_idle() -> None:
     scheduler = fair()
     held, other = Task(1, tenant="held"), Task(2, tenant="other")
     scheduler.add(held)
-    scheduler.hold(held)
+    scheduler.suspend(held)
     scheduler.add(other)
     assert scheduler.next() == other
     scheduler.served(other, 100, 50)
     scheduler.requeue(other)
     scheduler.add(Task(3, tenant="held"))
     assert scheduler.counter("held") == 0
-    scheduler.release(held)
+    scheduler.resume(held)
     assert drain(scheduler) == [1, 3, 2]
 
 

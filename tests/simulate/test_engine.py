@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from aios.scheduler import POLICIES, Fifo, Gittins, ProgramFcfs, RoundRobin, Scheduler
+from aios.scheduler import POLICIES, Fifo, Gittins, ProgramFcfs, RoundRobin, SchedulingPolicy
 from aios.simulate import A10G, Call, SimulatedCore, SimulatedProgram, Simulation, chain
 from aios.simulate.generate import KINDS, WORKLOADS, generate
 from aios.simulate.program import depths
@@ -132,7 +132,7 @@ def test_the_log_is_the_same_on_every_machine(policy: str) -> None:
 @pytest.mark.parametrize("memory", [None, 60_000])
 def test_everything_ends_under_every_policy(policy: str, memory: int | None) -> None:
     programs = generate("flood", 2, 30, 1.2, CORE, 4)
-    scheduler: Scheduler = POLICIES[policy](32, slots=4)
+    scheduler: SchedulingPolicy = POLICIES[policy](32, slots=4)
     result = Simulation(scheduler, CORE, 4, memory=memory, watch_us=1_000_000).run(programs)
     assert result.calls == sum(len(program.calls) for program in programs)
     assert len(result.ended) == len(programs)

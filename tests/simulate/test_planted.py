@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from aios.scheduler import POLICIES, Fifo, Gittins, Job, Priority, Resuming, RoundRobin, Scheduler, Vtc
+from aios.scheduler import POLICIES, Fifo, Gittins, Job, Priority, Resuming, RoundRobin, SchedulingPolicy, Vtc
 from aios.scheduler.programs import Program as Row
 from aios.simulate import A10G, Call, SimulatedProgram, Simulation, Task, engine
 from aios.simulate.batch import SlotBatch
@@ -30,7 +30,7 @@ class Credit(Vtc):
             self._enter(account)
 
 
-def share_after_idling(make: Callable[[], Scheduler]) -> float:
+def share_after_idling(make: Callable[[], SchedulingPolicy]) -> float:
     """Of the service that goes to a tenant in the 100 s after it was idle for 300, beside one that always waits."""
     busy = [SimulatedProgram(0, (Call(100, 100),), tenant="busy") for _ in range(400)]
     idler = [SimulatedProgram(300 * SECOND, (Call(100, 100),), tenant="idler") for _ in range(100)]
@@ -96,7 +96,7 @@ class Childish(Priority):
         self.push(job, level=-now - job.priority * self._age_us)
 
 
-def place_of_the_first(scheduler: Scheduler, now: int) -> int:
+def place_of_the_first(scheduler: SchedulingPolicy, now: int) -> int:
     """Which of 50 runs alike that arrived a second apart is served when all wait, counted from the first."""
     for number in range(50):
         scheduler.add(jobs.Task(number + 1, pid=number + 1), number * SECOND)
@@ -104,7 +104,7 @@ def place_of_the_first(scheduler: Scheduler, now: int) -> int:
 
 
 @pytest.mark.parametrize(("good", "bad"), [(Gittins(32), Hasty(32)), (Priority(32), Childish(32))])
-def test_who_waits_longer_goes_earlier(good: Scheduler, bad: Scheduler) -> None:
+def test_who_waits_longer_goes_earlier(good: SchedulingPolicy, bad: SchedulingPolicy) -> None:
     assert place_of_the_first(good, 50 * SECOND) == 0
     assert place_of_the_first(bad, 50 * SECOND) != 0
 
@@ -116,7 +116,7 @@ class Watching(Fifo):
         self.push(job, -time.monotonic())
 
 
-def digest(make: Callable[[], Scheduler], monkeypatch: pytest.MonkeyPatch) -> str:
+def digest(make: Callable[[], SchedulingPolicy], monkeypatch: pytest.MonkeyPatch) -> str:
     """Of a small workload's log, on a machine without clocks and random numbers."""
 
     def refuse(*_given: object) -> float:

@@ -14,13 +14,14 @@ from typing import Any
 import anyio
 
 from aios.bench.llm.workload import Script
+from aios.cores.chat_meter import ChatMeter
 from aios.cores.llm import LlmCore
 from aios.hosts.program import Main
 from aios.hosts.task import TaskHost
 from aios.kernel import Lane, Run, by_family, lone_run
 from aios.models.local.supervisor.client import LocalModel
 from aios.record import SqliteJournal
-from aios.scheduler import Fifo, Scheduler
+from aios.scheduler import Fifo, SchedulingPolicy
 from aios_syscalls import Chat, ChatReply
 
 DEADLINE_S = 3600.0
@@ -38,12 +39,14 @@ def loaded(path: Path, slots: int, context: int, **settings: Any) -> LocalModel:
 
 @asynccontextmanager
 async def kernel_over(
-    model: LocalModel, scheduler: Scheduler | None = None, mains: Mapping[str, Main] | None = None
+    model: LocalModel, scheduler: SchedulingPolicy | None = None, mains: Mapping[str, Main] | None = None
 ) -> AsyncIterator[Run]:
     """A kernel with a lane for a running model and a journal, as `aios run` has them; FIFO by default."""
     with tempfile.TemporaryDirectory() as directory:
         async with SqliteJournal(Path(directory) / "journal.db") as journal:
-            lane = Lane("llm", LlmCore(model), Fifo() if scheduler is None else scheduler, model.slots)
+            lane = Lane(
+                "llm", LlmCore(model), Fifo() if scheduler is None else scheduler, model.slots, meter=ChatMeter()
+            )
             async with lone_run([lane], by_family, TaskHost(mains=mains), journal) as kernel:
                 yield kernel
 

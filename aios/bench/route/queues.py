@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import anyio
 
+from aios.cores.chat_meter import ChatMeter
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
 from aios.kernel import Lane, lone_run
@@ -69,7 +70,9 @@ async def _latency(strategy: str, load: Workload) -> float:
 
     router = Router(models, strategy, load=load_of)
     for name, model in models.items():
-        lanes[name] = Lane(f"llm:{name}", LlmCore(model, router.forecast.speeds[name]), Fifo(), model.slots)
+        lanes[name] = Lane(
+            f"llm:{name}", LlmCore(model, router.forecast.speeds[name]), Fifo(), model.slots, meter=ChatMeter()
+        )
     dispatch = Dispatch(router, Retries(random.Random(load.seed)))
     taken: list[float] = []
     async with (

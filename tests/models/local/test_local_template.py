@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aios.kernel.prompt_lengths import Length, PromptLengths
+from aios.cores.prompt_lengths import Length, PromptLengths
 from aios.models.local.engine.llama import LlamaModel
 from aios.models.local.engine.template import Template, parse_tool_uses
 from aios_syscalls import BadRequest, Chat, Message, ModelFailed, ToolSpec, ToolUse

@@ -67,6 +67,9 @@ class LocalEmbedder:
         """What the worker said of the model when it was ready."""
         return self._worker.info
 
+    def demote(self, pid: int) -> None:
+        pass
+
     def refusal(self, call: LlmCall) -> str:
         """As `Backend.refusal`."""
         return "" if isinstance(call, Embed) else ONLY_VECTORS

@@ -39,9 +39,6 @@ class Length:
         return cls(len(chat.messages) + len(chat.tools), characters)
 
 
-NOTHING = Length()
-
-
 class PromptLengths:
     """Tokens of prompts: frame * (parts + FRAME) + token * characters, beyond what a run's last prompt had.
 
