@@ -1,4 +1,4 @@
-"""Memory as a resource: which calls wait outside until their run has a place in it."""
+"""Memory as a resource: which calls wait until their run's context has a place in it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,23 @@ READ_US = 1_000.0
 class AdmissionControl:
     """Any policy, for as many programs at once as have their contexts in `capacity`, in tokens (see `ResidentSet`).
 
-    A run comes in with a call that fits, and stays until it ends or is paused as a whole. Calls of those inside go in
-    the policy's order. Of those outside, the first in that order comes in first, and none of its priority passes it
-    for being smaller. Only what a running call writes beyond what is usual can exceed the capacity, and until it
-    pauses.
+    | state of a run | event                                          | next state                            |
+    |----------------|------------------------------------------------|---------------------------------------|
+    | absent         | a call comes that fits                         | resident; the call goes in the policy's order |
+    | absent         | a call comes that does not fit                 | waiting, or in the backlog behind LOOK others |
+    | backlog        | one of the LOOK that wait has come in          | waiting                               |
+    | waiting        | its call fits, and is first in the policy's order | resident                           |
+    | waiting        | its call is due by the policy's cap            | resident; whatever does not run is paused |
+    | resident       | it needs more than there is                    | resident; others are paused, the idle first |
+    | resident       | another needs the place, and no call of it runs | absent, its context dropped last of all tiers |
+    | resident       | it ends                                        | absent                                |
 
-    Where those inside need more, they pause others: first those between their calls, of these first whose time is
-    over, then those whose calls wait; the smallest first, and none that has a call running. A run from outside pauses
-    only those between their calls whose time is over, and any of less priority; and all that do not run, if its call
-    is due by the policy's cap, or if no call inside can go and none is about to come. A call that is due and does not
-    fit lets no other begin, so the cap holds but for the calls that run; a policy without one may let a run wait until
-    enough of those inside have ended. What is larger than the capacity runs alone.
+    No call passes a waiting one of its priority for being smaller. A resident run pauses first runs between their calls
+    whose time is over, then others between their calls, then those whose calls wait, the smallest first. A waiting run
+    pauses only those between their calls whose time is over, and any of less priority; all that do not run, if its
+    call is due, or if no resident call can go and none is about to come. A call that is due and does not fit lets no
+    other begin, so the cap holds but for the calls that run. Only what a running call writes beyond what is usual can
+    exceed the capacity, until it pauses. What is larger than the capacity runs alone.
 
     O(log n) where there is room. Without, each call is held back once as it comes; a look is O(those inside), and
     O(LOOK * log n) when the first outside fits: the policy then chooses among LOOK, which are joined by others in the
@@ -49,13 +55,13 @@ class AdmissionControl:
         self.inner = inner
         self.wants_per_step = inner.wants_per_step
         self.places = ResidentSet(capacity, read_us if callable(read_us) else lambda: read_us, takes, on_left)
-        self._outside: dict[int, Job] = {}
+        self._waiting: dict[int, Job] = {}
         """Calls held back until their run comes in, LOOK of them, in the policy's order when it was last asked."""
-        self._behind: dict[int, Job] = {}
+        self._backlog: dict[int, Job] = {}
         """The others, which come to be among these as they came."""
         self._short: dict[int, Job] = {}
         """Calls of runs inside held back until another stops."""
-        self._held = (self._short, self._outside, self._behind)
+        self._held = (self._short, self._waiting, self._backlog)
         self._first: Job | None = None
         """The first outside, for whose run there was no place; it is not passed."""
         self._found: tuple[int, Job | None] | None = None
@@ -70,9 +76,9 @@ class AdmissionControl:
     def __len__(self) -> int:
         return len(self.inner) + sum(map(len, self._held))
 
-    def inside(self, pid: int) -> bool:
+    def resident(self, pid: int) -> bool:
         """Whether a run's context has its place."""
-        return self.places.inside(pid)
+        return self.places.resident(pid)
 
     def ready(self, now: int = 0) -> bool:
         return self._choice(now) is not None
@@ -165,19 +171,19 @@ class AdmissionControl:
             due = self.inner.deadline_of(job)
             if due is not None and due <= now:
                 return None if self.places.running else job
-            if self.inside(self.places.of(job).id):
+            if self.resident(self.places.of(job).id):
                 self._short[job.id] = job
-            elif len(self._outside) < LOOK:
-                self._outside[job.id] = job
+            elif len(self._waiting) < LOOK:
+                self._waiting[job.id] = job
                 self._first = self._first or job
             else:
-                self._behind[job.id] = job
+                self._backlog[job.id] = job
             self.inner.suspend(job)
             if due is not None:
                 self._note(due, job)
         if self.places.running:
             return None
-        outside = () if self.places.over(now) else (self._outside, self._behind)
+        outside = () if self.places.over(now) else (self._waiting, self._backlog)
         for held in (self._short, *outside):
             if held:  # whoever is first, lest the core be idle for longer than it pays
                 return self._release(held, next(iter(held)), now)
@@ -186,11 +192,11 @@ class AdmissionControl:
     def _look_again(self, now: int) -> None:
         """Give back to the policy what is due, and LOOK from outside when the first of them fits, or is gone."""
         first = self._first
-        if first is not None and (first.id not in self._outside or self._fits(first, now)):
+        if first is not None and (first.id not in self._waiting or self._fits(first, now)):
             self._first = None
-            free = LOOK - len(self._outside)
-            for job_id in list(self._outside):
-                self._release(self._outside, job_id, now)
+            free = LOOK - len(self._waiting)
+            for job_id in list(self._waiting):
+                self._release(self._waiting, job_id, now)
             self._join(free, now)
         while self._dues and self._dues[0][0] <= now:
             job_id = heapq.heappop(self._dues)[1]
@@ -200,9 +206,9 @@ class AdmissionControl:
 
     def _join(self, count: int, now: int) -> bool:
         """Give back to the policy so many of those that it did not choose among, if those came in."""
-        joining = [] if self._first is not None else list(islice(self._behind, count))
+        joining = [] if self._first is not None else list(islice(self._backlog, count))
         for job_id in joining:
-            self._release(self._behind, job_id, now)
+            self._release(self._backlog, job_id, now)
         return bool(joining)
 
     def _note(self, due: int, job: Job) -> None:
@@ -223,7 +229,7 @@ class AdmissionControl:
     def _fits(self, job: Job, now: int) -> bool:
         first, due = self._first, self._due(job, now)
         passes = first is None or first is job or job.priority > first.priority
-        if not (passes or due or self.inside(self.places.of(job).id)):
+        if not (passes or due or self.resident(self.places.of(job).id)):
             return False
         return self.places.fits(job, now, due=due)
 

@@ -1,4 +1,4 @@
-"""Who has a place in memory: runs of programs, what their contexts take, and whose go when others need the place."""
+"""Which runs of programs keep their contexts in memory, what these take, and which are evicted first."""
 
 from __future__ import annotations
 
@@ -40,7 +40,16 @@ class Resident:
 
 
 class ResidentSet:
-    """Runs inside, whose contexts are kept, and those outside, whose are not.
+    """Runs that are resident, whose contexts are kept, and those that are not.
+
+    | state of a run   | event                                      | next state                             |
+    |------------------|--------------------------------------------|----------------------------------------|
+    | not resident     | a call of it enters                        | resident, running                      |
+    | resident         | its last call is done                      | idle, kept until a return does not pay |
+    | idle             | a call of it enters                        | resident, running                      |
+    | idle             | its time is over, and another needs the place | not resident                        |
+    | resident or idle | the capacity is exceeded, no call of it runs | not resident                         |
+    | any              | it ends                                    | forgotten                              |
 
     A context of c tokens takes `takes(c)` of `capacity`, which is c where tokens are all that it is counted in. It is
     what the run's last call had read and written, or its first is to read, and what its calls usually write.
@@ -51,7 +60,7 @@ class ResidentSet:
     et al., 2025). After that it goes when another needs the place, and not before. Where no call runs, to wait for the
     next has all of the memory do nothing, and pays for c * read_us.
 
-    `on_left` hears of each process that is outside from now on: what is kept of it may go first.
+    `on_left` hears of each process that is resident no more: what is kept of it may go first.
     """
 
     def __init__(
@@ -64,23 +73,23 @@ class ResidentSet:
         self.capacity = capacity
         self.pauses = ThinkTimes()
         self.used = 0
-        """Of the capacity, by all contexts inside."""
+        """Of the capacity, by all resident contexts."""
         self.running: set[int] = set()
         """The calls that have slots."""
         self._read_us, self._takes, self._on_left = read_us, takes, on_left
         self._all: dict[int, Resident] = {}
-        self._inside: dict[int, Resident] = {}
+        self._resident: dict[int, Resident] = {}
         self._written: dict[int, int] = {}
         """Tokens that each call in the lane has written."""
         self._answers = OutputLengths()
 
     def __len__(self) -> int:
-        """How many runs are inside, or have called and not ended."""
+        """How many runs are resident, or have called and not ended."""
         return len(self._all)
 
-    def inside(self, pid: int) -> bool:
+    def resident(self, pid: int) -> bool:
         """Whether a run's context has its place."""
-        return pid in self._inside
+        return pid in self._resident
 
     def of(self, job: Job) -> Resident:
         """The run that a call belongs to."""
@@ -116,7 +125,7 @@ class ResidentSet:
         before = place.size
         if job.id not in place.begun:
             place.begun[job.id] = self._needs(job)
-        self._inside[place.id] = place
+        self._resident[place.id] = place
         self.used += place.size - before
         place.running += 1
         self.running.add(job.id)
@@ -169,7 +178,7 @@ class ResidentSet:
 
     def over(self, now: int) -> int | None:
         """When the next of those between their calls has been kept for as long as it was to be, if any is."""
-        idle = (each for each in self._inside.values() if not each.calls)
+        idle = (each for each in self._resident.values() if not each.calls)
         times = (each.until if self.running else each.soon for each in idle)
         return min((each for each in times if each > now), default=None)
 
@@ -179,7 +188,7 @@ class ResidentSet:
         return self._read_us() * tokens * self.capacity / self._takes(tokens)
 
     def _more(self, place: Resident, job: Job) -> int:
-        """What a call takes beyond what its run has inside."""
+        """What a call takes beyond what its run has resident."""
         if job.id in place.begun:
             return 0
         return self._needs(job) - (0 if place.begun else place.rest)
@@ -188,13 +197,13 @@ class ResidentSet:
         return self._takes(job.context + max(self._answers.times(job.program), self._written[job.id]))
 
     def _idle(self) -> Iterator[Resident]:
-        """Those inside that have no call running."""
-        return (each for each in self._inside.values() if not each.running)
+        """Resident runs that have no call running."""
+        return (each for each in self._resident.values() if not each.running)
 
     def _pausable(self, job: Job, now: int, *, due: bool) -> Iterator[Resident]:
         """Those of them that may be paused for a call, which may be due by the policy's cap."""
         place = self.of(job)
-        anyone = due or place.id in self._inside
+        anyone = due or place.id in self._resident
         return (
             each
             for each in self._idle()
@@ -213,7 +222,7 @@ class ResidentSet:
             self._leave(each)
 
     def _leave(self, place: Resident) -> None:
-        if self._inside.pop(place.id, None) is not None:
+        if self._resident.pop(place.id, None) is not None:
             self.used -= place.size
             if place.id > 0:
                 self._on_left(place.id)

@@ -58,7 +58,7 @@ def test_who_does_not_fit_waits_outside_until_a_run_has_ended() -> None:
     assert taken(scheduler) == []
     scheduler.ended(1)
     assert taken(scheduler) == [3]
-    assert not scheduler.inside(1)
+    assert not scheduler.resident(1)
 
 
 def test_none_passes_the_first_outside_for_being_smaller_but_for_more_priority() -> None:
@@ -87,11 +87,11 @@ def test_a_context_is_kept_while_it_pays_and_then_goes_when_another_needs_the_pl
         scheduler.add(each)
     assert taken(scheduler) == [1, 2]
     finish(scheduler, call(1, 1), 1_000)
-    assert scheduler.inside(1)
+    assert scheduler.resident(1)
     scheduler.add(call(3, 3), 1_001)
     assert taken(scheduler, 1_000 + WORTH - 1) == []
     assert taken(scheduler, 1_000 + WORTH) == [3]
-    assert [scheduler.inside(pid) for pid in (1, 2, 3)] == [False, True, True]
+    assert [scheduler.resident(pid) for pid in (1, 2, 3)] == [False, True, True]
 
 
 def test_it_says_when_to_look_again_for_whoever_waits_outside() -> None:
@@ -123,7 +123,7 @@ def test_nobody_loses_a_place_that_none_needs() -> None:
     finish(scheduler, call(1, 1))
     scheduler.add(call(2, 2), 100 * WORTH)
     assert taken(scheduler, 100 * WORTH) == [2]
-    assert scheduler.inside(1)
+    assert scheduler.resident(1)
 
 
 def test_those_inside_pause_first_who_is_between_calls_then_who_waits_the_smallest_first() -> None:
@@ -137,11 +137,11 @@ def test_those_inside_pause_first_who_is_between_calls_then_who_waits_the_smalle
     scheduler.requeue(tasks[2])
     # 4 stays; it has room for 10 more, and 30 more are 3's place, of those between calls the smaller one.
     scheduler.served(tasks[4], 0, 20)
-    assert [scheduler.inside(pid) for pid in (1, 2, 3, 4)] == [True, True, False, True]
+    assert [scheduler.resident(pid) for pid in (1, 2, 3, 4)] == [True, True, False, True]
     scheduler.served(tasks[4], 0, 35)
-    assert [scheduler.inside(pid) for pid in (1, 2, 3, 4)] == [False, True, False, True]
+    assert [scheduler.resident(pid) for pid in (1, 2, 3, 4)] == [False, True, False, True]
     scheduler.served(tasks[4], 0, 20)
-    assert [scheduler.inside(pid) for pid in (1, 2, 3, 4)] == [False, False, False, True]
+    assert [scheduler.resident(pid) for pid in (1, 2, 3, 4)] == [False, False, False, True]
     assert scheduler.places.used == 95
 
 
@@ -153,7 +153,7 @@ def test_what_grew_beyond_the_memory_waits_until_another_stops() -> None:
     assert taken(scheduler) == [1, 2]
     scheduler.served(one, 40, 25)
     scheduler.requeue(one)
-    assert not scheduler.inside(1)
+    assert not scheduler.resident(1)
     assert taken(scheduler) == []
     finish(scheduler, two, ends=True)
     assert taken(scheduler) == [1]
@@ -168,7 +168,7 @@ def test_a_program_larger_than_the_memory_runs_alone() -> None:
     assert taken(scheduler) == [1]
     finish(scheduler, small)
     assert taken(scheduler, 10) == [2]
-    assert not scheduler.inside(1)
+    assert not scheduler.resident(1)
     finish(scheduler, large, ends=True)
     assert taken(scheduler) == [3]
 
@@ -198,7 +198,7 @@ def test_an_idle_core_lets_in_whoever_there_is_where_none_is_about_to_come() -> 
     finish(scheduler, call(1, 1, 60), 10)
     assert taken(scheduler, 10) == []
     assert taken(scheduler, 70) == [2]
-    assert not scheduler.inside(1)
+    assert not scheduler.resident(1)
 
 
 def test_whoever_has_more_priority_takes_the_place_of_who_does_not_run() -> None:
@@ -211,7 +211,7 @@ def test_whoever_has_more_priority_takes_the_place_of_who_does_not_run() -> None
     assert taken(scheduler, 1) == []
     scheduler.add(call(4, 4, priority=1), 1)
     assert taken(scheduler, 1) == [4]
-    assert [scheduler.inside(pid) for pid in (1, 2, 3, 4)] == [False, True, False, True]
+    assert [scheduler.resident(pid) for pid in (1, 2, 3, 4)] == [False, True, False, True]
 
 
 def test_the_policys_cap_holds_for_who_waits_outside() -> None:
@@ -381,9 +381,9 @@ class Checked(AdmissionControl):
         job = super().next(now)
         assert job is first
         places = self.places
-        assert places.used <= places.capacity or len(places._inside) == 1
-        assert places.used == sum(place.size for place in places._inside.values())
-        assert all(place.size == 0 for place in places._all.values() if place.id not in places._inside)
+        assert places.used <= places.capacity or len(places._resident) == 1
+        assert places.used == sum(place.size for place in places._resident.values())
+        assert all(place.size == 0 for place in places._all.values() if place.id not in places._resident)
         return job
 
 

@@ -1,6 +1,6 @@
-"""A database that can be made again: it is, where it is found damaged, gone, or of another form.
+"""A cache database: rebuilt from the version store when it is corrupt, missing or of an old schema.
 
-Whoever asks it does not notice, but for the time. Vectors are taken over, for they are dear.
+Whoever asks it notices nothing but the time that this takes. Vectors are taken over, since they are dear.
 """
 
 from __future__ import annotations
@@ -33,7 +33,17 @@ class _Unfit(sqlite3.DatabaseError):
 
 
 class RebuildableDatabase(ABC):
-    """The database at a path, for any number of threads and processes; what fills it is `_catch_up`."""
+    """The database at a path, for any number of threads and processes; what fills it is `_catch_up`.
+
+    | state   | event                                          | next state                                     |
+    |---------|------------------------------------------------|------------------------------------------------|
+    | sound   | a question or a change                         | sound                                          |
+    | sound   | SQLite finds its bytes wrong (`DAMAGED`)       | unfit                                          |
+    | sound   | the file is gone, replaced, or was tampered with | unfit                                        |
+    | missing | it is opened                                   | rebuilt                                        |
+    | unfit   | whoever noticed it first                       | rebuilt: a new file, the sound vectors taken over |
+    | rebuilt | the version store has been read through        | sound; the question is asked again             |
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -69,7 +69,7 @@ class Talks:
         self.engine.run(generation, None)
         while self.engine.busy:
             self.engine.step()
-        self._codes[pid] = generation.codes
+        self._codes[pid] = generation.tagged
         return self.engine.work.read_tokens - before
 
 

@@ -87,9 +87,9 @@ def test_a_longer_conversation_takes_the_place_of_the_shorter(make_engine: MakeE
     engine = make_engine(slots=2, disk_bytes=0)
     first = say([1, 2, 3])
     run(engine, first)
-    run(engine, say([], prefix=[*first.codes, 5, 6]))
+    run(engine, say([], prefix=[*first.tagged, 5, 6]))
     # The last token of the first answer is computed only now: alone, as the rest of it.
-    assert engine.statistics()["shared_tokens"] == len(first.codes) - 1
+    assert engine.statistics()["shared_tokens"] == len(first.tagged) - 1
     run(engine, say([1], prefix=[9] * 40))
     # The first place was taken over, so that the other was still empty.
     assert engine.statistics()["saved"] == 0

@@ -170,7 +170,7 @@ def test_what_a_model_wrote_is_told_from_what_it_was_asked() -> None:
 
     def alone(template: str) -> str:
         vocabulary = Letters(template)
-        return vocabulary.read([~code for code in Template(vocabulary).codes(chat) if code < 0])
+        return vocabulary.read([~code for code in Template(vocabulary).tagged(chat) if code < 0])
 
     plain = "{% for message in messages %}<|im_start|>{{ message.content }}{% endfor %}!"
     assert alone(plain) == "b<s>"
@@ -198,7 +198,7 @@ def test_a_prompts_tokens_are_guessed_by_its_length(template: Template) -> None:
         ]
         for turn in range(2):
             chat = Chat(messages=tuple(messages))
-            length, tokens = Length.of(chat), len(template.codes(chat))
+            length, tokens = Length.of(chat), len(template.tagged(chat))
             if number >= 20:
                 errors["going on" if turn else "learnt"].append(abs(lengths.guess(number, length) / tokens - 1))
                 errors["quarter"].append(abs(length.characters / 4 / tokens - 1))

@@ -153,7 +153,7 @@ def test_a_template_that_is_no_jinja_leaves_ranking() -> None:
     assert isinstance(template, PlainText)
     chat = Chat(messages=(system("Be."), user("One?")))
     with pytest.raises(ModelFailed, match="no valid Jinja: Encountered unknown tag 'nonsense'"):
-        template.codes(chat)
+        template.tagged(chat)
     with pytest.raises(ModelFailed, match="no valid Jinja"):
         template.tokens(chat)
     assert template.to_rank(chat) == [7, *map(ord, "Be.\n\nOne?")]

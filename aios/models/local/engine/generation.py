@@ -1,8 +1,8 @@
 """One answer in the making.
 
-How a token is computed shows in the last bits of its state (see engine.py), so it belongs to what the token is: its
-*code* is its id if it is computed together with its neighbours, as prompts are, or the complement of its id, ~id, if it
-is computed alone, as answers are. States of equal codes are equal.
+How a token is computed shows in the last bits of its state (see engine.py), so it belongs to what the token is. A
+*tagged token* is the token's id if it is computed together with its neighbours, as prompts are, or the complement of
+its id, ~id, if it is computed alone, as answers are. States of equal tagged tokens are equal.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from aios.models.local.engine.text import ShownText
 from aios_syscalls import Sampling
 
 Finish = Literal["stop", "length"]
+TaggedTokens = list[int]
+"""Ids, complemented where a token is computed alone."""
 
 
 class Generation:
     """All that an answer is but its state in the KV cache, from its start to its end, however often it is paused.
 
-    The prompt is given as codes. With `generated` it continues one that had got so far elsewhere. `room` is how many
-    tokens prompt and answer may have together. `exact`: its tokens are computed alone.
+    The prompt is given as tagged tokens. With `generated` it continues one that had got so far elsewhere. `room` is how
+    many tokens prompt and answer may have together. `exact`: its tokens are computed alone.
     """
 
     def __init__(
@@ -48,11 +50,11 @@ class Generation:
         self.id, self.pid = id, pid
         self.salt = salt
         """It shares beginnings with those of the same salt only."""
-        self.codes, self._runs = _in_runs(prompt)
+        self.tagged, self._runs = _in_runs(prompt)
         """Prompt and answer; where the prompt's runs of tokens end that are computed together, or each alone."""
-        self.tokens = [identity(code) for code in self.codes]
+        self.tokens = [identity(token) for token in self.tagged]
         """Their ids."""
-        self.start = len(self.codes)
+        self.start = len(self.tagged)
         """Where the answer begins."""
         self.text = text or ShownText()
         self.computed = 0
@@ -82,11 +84,11 @@ class Generation:
     @property
     def together(self) -> int:
         """How many tokens come next that are computed together; 0 if the next is computed alone."""
-        at, end = self.computed, len(self.codes)
+        at, end = self.computed, len(self.tagged)
         if at >= self.start:
             # Not the last token, if it is of the answer: it is what the next is drawn from, as everybody's.
             return 0 if self._exact or end - at == 1 else end - at
-        return 0 if self.codes[at] < 0 else self._run_end(at) - at
+        return 0 if self.tagged[at] < 0 else self._run_end(at) - at
 
     def begin(self, length: int) -> int:
         """How many of the first `length` tokens of the prompt may come from elsewhere.
@@ -94,7 +96,7 @@ class Generation:
         Not the last, whose logits are needed, nor all but one of a run that is computed together.
         """
         length = min(length, self.start - 1)
-        torn = length > 0 and min(self.codes[length - 1 : length + 1]) >= 0
+        torn = length > 0 and min(self.tagged[length - 1 : length + 1]) >= 0
         return length - (torn and self._run_end(length) - length == 1)
 
     def _run_end(self, at: int) -> int:
@@ -116,7 +118,7 @@ class Generation:
 
     def _take(self, token: int) -> str:
         self.tokens.append(token)
-        self.codes.append(~token if self._exact else token)
+        self.tagged.append(~token if self._exact else token)
         if self._grammar:
             self._grammar.accept(token)
         return self.text.add(self._model.piece(token))
@@ -128,15 +130,15 @@ class Generation:
 
 
 def _in_runs(prompt: Sequence[int]) -> tuple[list[int], list[int]]:
-    """The codes of a prompt, and where its runs end; a run of one token is computed alone, whatever it was to be."""
-    codes, ends = list[int](), list[int]()
-    for alone, run in groupby(prompt, lambda code: code < 0):
+    """A prompt's tagged tokens, and where its runs end; a run of one token is computed alone, whatever it was to be."""
+    tagged, ends = list[int](), list[int]()
+    for alone, run in groupby(prompt, lambda token: token < 0):
         tokens = list(run)
-        codes += [~tokens[0]] if len(tokens) == 1 and not alone else tokens
-        ends.append(len(codes))
-    return codes, ends
+        tagged += [~tokens[0]] if len(tokens) == 1 and not alone else tokens
+        ends.append(len(tagged))
+    return tagged, ends
 
 
-def identity(code: int) -> int:
-    """The id of a token, given its code."""
-    return code if code >= 0 else ~code
+def identity(token: int) -> int:
+    """The id of a tagged token."""
+    return token if token >= 0 else ~token

@@ -44,7 +44,7 @@ class TokenSequence:
     """Whose it is, until that is over."""
     slot: int | None = None
     shareable_prefix: Sequence[int] = field(default_factory=list)
-    """The codes of the tokens at its beginning that others may begin with; it is indexed under these."""
+    """The tagged tokens at its beginning that others may begin with; it is indexed under these."""
     used: int = 0
     """When, by the clock of uses; 0 is for those that go first."""
     pid: int = 0
@@ -54,7 +54,18 @@ class TokenSequence:
 
 
 class KVStore:
-    """Gives every running generation a sequence of the KV cache, with as much of its state as there is."""
+    """Gives every running generation a sequence of the KV cache, with as much of its state as there is.
+
+    | state of a sequence   | event                                  | next state                                 |
+    |-----------------------|----------------------------------------|--------------------------------------------|
+    | none                  | a prompt begins like a kept sequence   | resident, sharing or copying the beginning |
+    | none                  | a prompt begins like nothing kept      | resident, empty                            |
+    | resident, owned       | its generation pauses or ends          | resident, and others may begin with it     |
+    | resident, not running | a slot is needed, and its use is oldest | memory                                     |
+    | memory                | memory is needed                       | disk                                       |
+    | memory or disk        | its generation goes on, or a prompt begins with it | resident                       |
+    | any                   | invalidated, or dropped from the last tier | none: it is read again                 |
+    """
 
     def __init__(self, context: LlamaContext, tiers: Tiers) -> None:
         self.reuse = Reuse()
@@ -100,7 +111,7 @@ class KVStore:
     def share(self, generation: Generation) -> None:
         """Before a prompt is read: copy the longest beginning of it whose state is kept."""
         state = self._of[generation.id]
-        length, found = self._index[generation.salt].longest(generation.codes[: generation.start])
+        length, found = self._index[generation.salt].longest(generation.tagged[: generation.start])
         length = generation.begin(length)
         if length < SHARED:
             self.reuse.missed += 1
@@ -118,7 +129,7 @@ class KVStore:
     def publish(self, generation: Generation) -> None:
         """A prompt is read: let others begin with it, instead of with any that it goes on from."""
         state = self._of[generation.id]
-        self._learn(state, generation.codes[: generation.start])
+        self._learn(state, generation.tagged[: generation.start])
 
     def leave(self, generation: Generation) -> None:
         """A generation is over; its state stays for others until its place is needed."""
@@ -130,7 +141,7 @@ class KVStore:
         if generation.computed < SHARED:
             self._forget(state)
         else:
-            self._learn(state, generation.codes[: generation.computed])
+            self._learn(state, generation.tagged[: generation.computed])
 
     def demote(self, pid: int) -> None:
         """Nobody is about to need what is kept of a process: it goes first, but for a beginning that others have."""
@@ -146,7 +157,7 @@ class KVStore:
 
     def _take_over(self, state: TokenSequence, generation: Generation) -> bool:
         """Go on in the sequence of a finished state that the prompt begins with, if none has more of the prompt."""
-        index, prompt = self._index[generation.salt], generation.codes[: generation.start]
+        index, prompt = self._index[generation.salt], generation.tagged[: generation.start]
         found = [each for each in index.prefixes(prompt) if each.owner is None and each.slot is not None]
         best = max(found, key=lambda each: len(each.shareable_prefix), default=None)
         if best is None or best.slot is None or len(best.shareable_prefix) < index.longest(prompt)[0]:
@@ -204,13 +215,13 @@ class KVStore:
         else:
             self._unlearn(state)
 
-    def _learn(self, state: TokenSequence, codes: Sequence[int]) -> None:
+    def _learn(self, state: TokenSequence, tagged: Sequence[int]) -> None:
         index = self._index[state.salt]
-        for other in [each for each in index.prefixes(codes) if each.owner is None and each is not state]:
+        for other in [each for each in index.prefixes(tagged) if each.owner is None and each is not state]:
             state.shared = max(state.shared, other.shared)
             self._forget(other)
-        state.shareable_prefix = codes
-        index.insert(codes, state)
+        state.shareable_prefix = tagged
+        index.insert(tagged, state)
 
     def _unlearn(self, state: TokenSequence) -> None:
         """Nobody finds it any more; an owner whose state this was has none."""

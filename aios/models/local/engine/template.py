@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from jinja2 import TemplateError
 
 from aios.models.local.engine import probe
-from aios.models.local.engine.generation import identity
+from aios.models.local.engine.generation import TaggedTokens, identity
 from aios.models.local.engine.jinja import RENDER_ERRORS, parse
 from aios.models.local.engine.turns import END, REPLY, Form, Turn, arrange, function
 from aios_syscalls import BadRequest, Chat, Message, ModelFailed, ToolSpec, ToolUse
@@ -74,14 +74,14 @@ class Template:
 
     def tokens(self, chat: Chat) -> list[int]:
         """The prompt's token ids. Raises BadRequest for messages that the template refuses."""
-        return [identity(code) for code in self.codes(chat)]
+        return [identity(code) for code in self.tagged(chat)]
 
     def to_rank(self, chat: Chat) -> list[int]:
         """The ids of a prompt whose continuations are compared, not written."""
         return self.tokens(chat)
 
-    def codes(self, chat: Chat) -> list[int]:
-        """The prompt's codes: tokens of earlier replies are computed alone, as they were when they were written.
+    def tagged(self, chat: Chat) -> TaggedTokens:
+        """The prompt's tagged tokens: those of earlier replies are computed alone, as they were when they were written.
 
         What the caller spelled like a control token is read as plain text: it is taken out before the template runs
         and tokenized by itself, so that tokens merge differently around it, and nowhere else.
@@ -91,7 +91,7 @@ class Template:
         replies = sum(message.generated for message in chat.messages)
         # A template that moves or cuts replies may leave half of a pair.
         whole = re.sub(f"[^{REPLY}{END}]", "", text) == (REPLY + END) * replies
-        codes: list[int] = []
+        tagged: TaggedTokens = []
         alone = False
         for part in MARK.split(text):
             if part in (REPLY, END):
@@ -101,9 +101,9 @@ class Template:
                 tokens = self._vocabulary.tokenize(quoted[int(part[1:-1])])
             else:
                 tokens = self._vocabulary.tokenize(part, special=not alone)
-            codes += [~token for token in tokens] if alone else tokens
+            tagged += [~token for token in tokens] if alone else tokens
         begin = self._vocabulary.begin
-        return [begin, *codes] if begin is not None and codes[:1] != [begin] else codes
+        return [begin, *tagged] if begin is not None and tagged[:1] != [begin] else tagged
 
     def _render(self, messages: Sequence[Message], tools: Sequence[ToolSpec], quoted: list[str]) -> str:
         """The prompt as text, in the first form that the template takes and in which all that was said arrives."""
@@ -171,7 +171,7 @@ class PlainText(Template):
     def described(self) -> str:
         return self._reason.message
 
-    def codes(self, chat: Chat) -> list[int]:  # noqa: ARG002
+    def tagged(self, chat: Chat) -> list[int]:  # noqa: ARG002
         raise ModelFailed(self._reason.message)
 
     def to_rank(self, chat: Chat) -> list[int]:

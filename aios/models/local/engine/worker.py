@@ -53,7 +53,7 @@ REFILL_S = 0.002
 
 
 Prepared = tuple[list[int], Grammar | None]
-"""A prompt's codes, and what the answer must follow."""
+"""A prompt's tagged, and what the answer must follow."""
 
 
 class WorkerPipe:
@@ -278,15 +278,15 @@ class EngineWorker:
         self._read_along.discard(id)
 
     def _prompt(self, chat: Chat) -> list[int]:
-        """The codes of a chat that fit into a slot. Raises BadRequest if they do not."""
+        """The tagged of a chat that fit into a slot. Raises BadRequest if they do not."""
         room = self._shape.context
-        to_codes = self._template.codes if self._shape.exact else self._template.tokens
-        tokens = to_codes(chat)
+        to_tagged = self._template.tagged if self._shape.exact else self._template.tokens
+        tokens = to_tagged(chat)
         while chat.truncate and len(tokens) + min(chat.max_tokens, room // 2) > room:
             shorter = _without_oldest(chat)
             if shorter is None:
                 break
-            chat, tokens = shorter, to_codes(shorter)
+            chat, tokens = shorter, to_tagged(shorter)
         if len(tokens) >= room:
             last = "even its last message alone" if chat.truncate else "the prompt"
             raise BadRequest(
