@@ -17,6 +17,16 @@ from pydantic_core import from_json, to_json
 MAX_FRAME_BYTES = 32 * 1024 * 1024
 
 
+def encode(frame: bytes | dict[str, Any]) -> bytes:
+    """A frame as it is sent, given as an object or as JSON without a newline."""
+    return (to_json(frame) if isinstance(frame, dict) else frame) + b"\n"
+
+
+def send_blocking(sock: socket.socket, frame: dict[str, Any]) -> None:
+    """Send one object where there is no event loop; waits while the other side does not read. Raises OSError."""
+    sock.sendall(encode(frame))
+
+
 class Frames:
     """Both directions of a stream of frames.
 
@@ -44,7 +54,7 @@ class Frames:
 
     async def send(self, frame: bytes | dict[str, Any]) -> None:
         """Send one object, given as such or as JSON without a newline."""
-        line = (to_json(frame) if isinstance(frame, dict) else frame) + b"\n"
+        line = encode(frame)
         async with self._sending:
             with anyio.CancelScope(shield=self._whole):
                 await self._stream.send(line)

@@ -13,13 +13,13 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from aios.boot.run import check_root, protected, run_fingerprint, tool_box
 from aios.boot.walls import DryWall, agents_logs, wall_facts, walls
 from aios.config import Config, new_run_directory
 from aios.cores.tool import serve_tool
-from aios.frames import Frames
+from aios.frames import Frames, send_blocking
 from aios.hosts.process import LaunchedAgent, ProcessHost
 from aios.hosts.program import default_directories
 from aios.link.greeting import greeted, greeting
@@ -227,5 +227,5 @@ def _channel(place: Place, secret: str) -> socket.socket:
     sock = place.dial()
     if sock is None:
         raise NoKernel("the daemon has gone; see why: aios logs")
-    sock.sendall(to_json(greeting("process", secret=secret)) + b"\n")
+    send_blocking(sock, greeting("process", secret=secret))
     return sock

@@ -14,9 +14,8 @@ from types import FrameType
 from typing import Any
 
 import anyio
-from pydantic_core import to_json
 
-from aios.frames import Frames
+from aios.frames import Frames, send_blocking
 from aios.hosts import program
 from aios.hosts.failure import failure, own_place, single
 from aios.hosts.wall import Level
@@ -96,7 +95,7 @@ class _Process:
     def _send_blocking(self, frame: dict[str, Any]) -> None:
         with suppress(OSError):
             self._sock.settimeout(SEND_S)
-            self._sock.sendall(to_json(frame) + b"\n")
+            send_blocking(self._sock, frame)
 
     def _end(self, _signal: int, _frame: FrameType | None) -> None:
         """Cancel the program by its event loop, if that still turns; else raise SystemExit in whatever it does."""

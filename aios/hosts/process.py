@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import anyio
 import anyio.to_thread
-from anyio.abc import TaskGroup
 
 from aios.dumpable import set_dumpable
 from aios.hosts import namespaces
@@ -22,6 +20,7 @@ from aios.hosts.scratch import directory, remove
 from aios.hosts.serve import agent_frames, serve_agent
 from aios.hosts.wall import Level, Wall, Walls, homes, rung
 from aios.hosts.zygote_client import Child, ZygoteClient, ZygoteDied, how_it_ended
+from aios.tasks import background_tasks
 from aios_syscalls import AgentFailed, Overloaded
 from aios_syscalls.port import Port
 
@@ -35,7 +34,7 @@ ATTEMPTS = 3
 """To start an agent, each with a zygote of its own."""
 
 
-class ProcessHost:
+class ProcessHost(anyio.AsyncContextManagerMixin):
     """Runs each agent in a process forked by a zygote, over a socket that is its identity and its only channel.
 
     What agents print goes to `<logs>/<pid>.log`. A zygote that dies takes its agents along; the next agent gets
@@ -82,29 +81,28 @@ class ProcessHost:
                 with anyio.CancelScope(shield=True):
                     await zygote.end(child, 0, GRACE_S)
 
-    async def __aenter__(self) -> Self:
+    @asynccontextmanager
+    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
         # The kernel has keys, and the channel of every agent.
-        self._was_dumpable = set_dumpable(False)
+        was_dumpable = set_dumpable(False)
         self._scratch = directory()
         # That of agents too: it lies where TMPDIR is, which may be beside a program.
         closed = (*self._walls.closed, self._logs, self._scratch, *homes())
         self._closed = tuple(str(path.absolute()) for path in closed)
         self._renewing = anyio.Lock()
-        self._tasks: TaskGroup = anyio.create_task_group()
-        await self._tasks.__aenter__()
-        self.namespaces = await anyio.to_thread.run_sync(namespaces.available)
-        await self._living(self._is_apart(self._walls.level or "auto"))
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for zygote in self._zygotes.values():
-            zygote.stop()
-        await self._tasks.__aexit__(None, None, None)
-        set_dumpable(self._was_dumpable)
-        await anyio.to_thread.run_sync(remove, self._scratch)
+        try:
+            async with background_tasks() as self._tasks:
+                self.namespaces = await anyio.to_thread.run_sync(namespaces.available)
+                try:
+                    await self._living(self._is_apart(self._walls.level or "auto"))
+                    yield self
+                finally:
+                    for zygote in self._zygotes.values():
+                        zygote.stop()
+        finally:
+            set_dumpable(was_dumpable)
+            await anyio.to_thread.run_sync(remove, self._scratch)
 
     @asynccontextmanager
     async def _room(self, pid: int) -> AsyncIterator[Path]:

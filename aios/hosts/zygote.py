@@ -38,6 +38,7 @@ import anyio
 import anyio.lowlevel
 
 from aios.dumpable import libc
+from aios.frames import send_blocking
 from aios.hosts import child, dry_wall, farewell, namespaces, scratch, tree
 from aios.hosts.enclosure import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, enclose
 from aios.hosts.output import AgentLog
@@ -243,7 +244,7 @@ class Zygote:
             scratch.remove(self._scratch)
 
     def _tell(self, fact: dict[str, Any]) -> None:
-        self._control.sendall(json.dumps(fact).encode() + b"\n")
+        send_blocking(self._control, fact)
 
     # -- in the child
 

@@ -17,8 +17,9 @@ import anyio.to_thread
 from anyio.abc import UNIXSocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
+from aios.frames import encode
 from aios.hosts import tree
 from aios.hosts.wall import Wall
 from aios.python import module_command, without_relative
@@ -146,7 +147,7 @@ class ZygoteClient:
         raise ZygoteDied
 
     async def _order(self, order: dict[str, Any], channel: socket.socket | None = None) -> None:
-        line = to_json(order) + b"\n"
+        line = encode(order)
         async with self._ordering:
             await (self._control.send_fds(line, [channel.fileno()]) if channel else self._control.send(line))
 

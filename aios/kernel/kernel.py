@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from types import TracebackType
 from typing import Any, Self
 
 import anyio
@@ -16,12 +15,13 @@ from aios.kernel.limits import Limits
 from aios.kernel.process import Host
 from aios.kernel.run import Run, RunSettings
 from aios.record import Journal
+from aios.tasks import Signal, background_tasks
 from aios_syscalls import Cancelled
 
 DEFAULTS = Limits()
 
 
-class Kernel:
+class Kernel(anyio.AsyncContextManagerMixin):
     """Opens runs, whose calls share its lanes. Use as an async context manager, which runs leave before it ends.
 
     `route` leads each call to a lane.
@@ -37,7 +37,7 @@ class Kernel:
         self.closing = False
         self._numbers = itertools.count(1)
         self._calls = 0
-        self._idle = anyio.Event()
+        self._idle = Signal()
 
     @asynccontextmanager
     async def open(self, settings: RunSettings) -> AsyncIterator[Run]:
@@ -66,27 +66,23 @@ class Kernel:
     def count(self, calls: int) -> None:
         self._calls += calls
         if not self._calls:
-            self._idle.set()
+            self._idle.notify()
 
     async def idle(self) -> None:
         """Wait until no call is under way."""
         while self._calls:
-            self._idle = anyio.Event()
             await self._idle.wait()
 
-    async def __aenter__(self) -> Self:
-        self._watching = anyio.create_task_group()
-        await self._watching.__aenter__()
-        for lane in self.lanes.values():
-            self._watching.start_soon(lane.watch)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.closing = True
-        self._watching.cancel_scope.cancel()
-        await self._watching.__aexit__(None, None, None)
+    @asynccontextmanager
+    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        async with background_tasks() as watching:
+            for lane in self.lanes.values():
+                watching.start_soon(lane.watch)
+            try:
+                yield self
+            finally:
+                self.closing = True
+                watching.cancel_scope.cancel()
 
 
 @asynccontextmanager

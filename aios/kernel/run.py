@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from types import TracebackType
 from typing import Any, Protocol, Self, cast
 
 import anyio
@@ -20,6 +20,7 @@ from aios.kernel.process import USER, Host, Process, Processes
 from aios.kernel.request import AcceptedCall
 from aios.record import Event, Journal, Kind, Observer
 from aios.scheduler import Fifo
+from aios.tasks import background_tasks
 from aios_syscalls import (
     AiosError,
     BadRequest,
@@ -90,7 +91,7 @@ class Shared(Protocol):
         """So many calls more are under way, or fewer."""
 
 
-class Run:
+class Run(anyio.AsyncContextManagerMixin):
     """Queues the syscalls of its processes, runs them on lanes, and ends each exactly once; see `Kernel.open`.
 
     Use as an async context manager: leaving it ends every process. Nothing in it knows of any other run.
@@ -151,21 +152,21 @@ class Run:
         finally:
             self._count(process, -1)
 
-    async def __aenter__(self) -> Self:
+    @asynccontextmanager
+    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         self._began = anyio.current_time()
         self._report(Kind.RUN, USER, self._facts)
-        self._tasks = anyio.create_task_group()
-        self.processes.start(await self._tasks.__aenter__())
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._closing = True
-        with anyio.CancelScope(shield=True):
-            await self.processes.stop("the kernel stops")
-        await self._tasks.__aexit__(None, None, None)
-        self._report(Kind.CLOSED, USER, {})
+        try:
+            async with background_tasks() as tasks:
+                self.processes.start(tasks)
+                try:
+                    yield self
+                finally:
+                    self._closing = True
+                    with anyio.CancelScope(shield=True):
+                        await self.processes.stop("the kernel stops")
+        finally:
+            self._report(Kind.CLOSED, USER, {})
 
     async def _run_graph(self, call: RunGraph, id: CallId) -> Reply:
         """Run a graph within its own call, whose place its first node under way takes."""

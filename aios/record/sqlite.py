@@ -7,21 +7,20 @@ import logging
 import os
 import sqlite3
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import anyio
 import anyio.to_thread
-from anyio.abc import TaskGroup
 from pydantic_core import to_json
 
 from aios.record.database import cannot_write, now_us, open_to_write, transaction
 from aios.record.event import Event, Kind
 from aios.record.quota import make_room
 from aios.record.row import Row, row
+from aios.tasks import Signal, background_tasks
 from aios_syscalls import StorageFailed
 
 COMMIT = 4_000
@@ -54,7 +53,7 @@ FROM json_each(?)
 INSERT_BLOB = "INSERT INTO blob VALUES (?, 1, ?) ON CONFLICT (hash) DO UPDATE SET users = users + 1"
 
 
-class SqliteJournal:
+class SqliteJournal(anyio.AsyncContextManagerMixin):
     """Events of one kernel in the file of its home, committed in groups by a task of its own.
 
     A commit is on the disk (WAL, synchronous FULL). An event is at most one tick and one commit behind; leaving
@@ -83,8 +82,8 @@ class SqliteJournal:
         self._pids: deque[int] = deque()
         self._leasing = anyio.Lock()
         self._failure: StorageFailed | None = None
-        self._wake = anyio.Event()
-        self._written = anyio.Event()
+        self._wake = Signal()
+        self._written = Signal()
         self._closing = False
 
     def record(self, event: Event) -> None:
@@ -94,7 +93,7 @@ class SqliteJournal:
             self._taken += 1
             self._pending.append(event)
             if len(self._pending) == 1:
-                self._wake.set()
+                self._wake.notify()
 
     async def room(self) -> None:
         while self._full():
@@ -119,22 +118,21 @@ class SqliteJournal:
         waiting = len(self._pending) + self._writing
         return len(self._pending) > BACKLOG or waiting * self._row_bytes > BACKLOG_BYTES
 
-    async def __aenter__(self) -> Self:
+    @asynccontextmanager
+    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         self._db = await anyio.to_thread.run_sync(self._open)
-        self._tasks: TaskGroup = anyio.create_task_group()
-        await self._tasks.__aenter__()
-        self._tasks.start_soon(self._write_on)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._closing = True
-        self._wake.set()
-        self._tasks.cancel_scope.shield = True
-        await self._tasks.__aexit__(None, None, None)
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self._close)
+        try:
+            async with background_tasks() as tasks:
+                tasks.start_soon(self._write_on)
+                try:
+                    yield self
+                finally:
+                    self._closing = True
+                    self._wake.notify()
+                    tasks.cancel_scope.shield = True
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._close)
         if self._failure is not None:
             raise self._failure
 
@@ -188,7 +186,6 @@ class SqliteJournal:
         while not (self._closing and not self._pending):
             if not self._pending:
                 await self._wake.wait()
-                self._wake = anyio.Event()
             batch, self._pending[:COMMIT] = self._pending[:COMMIT], []
             self._writing = len(batch)
             try:
@@ -198,8 +195,7 @@ class SqliteJournal:
                 self._failure = cannot_write(self.path, error)
                 self._pending.clear()
             self._writing = 0
-            self._written.set()
-            self._written = anyio.Event()
+            self._written.notify()
             if not (self._closing or self._pending):
                 await anyio.sleep(TICK_S)
 

@@ -66,10 +66,10 @@ class Message(Frozen):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        if self.role != "assistant" and (self.generated or self.turn or self.reasoning):
-            raise ValueError("only an assistant's turn can be generated, name a reply, or have reasoning")
-        if self.generated and self.tool_uses:
+        if self.generated and (self.role != "assistant" or self.tool_uses):
             raise ValueError("only an assistant's plain text can be marked as generated")
+        if self.role != "assistant" and (self.turn or self.reasoning):
+            raise ValueError("only an assistant's turn can name a reply, or have reasoning")
         if self.parts:
             text = "".join(part.text for part in self.parts if isinstance(part, TextPart))
             if self.content not in ("", text):

@@ -7,6 +7,8 @@ from collections import deque
 
 import anyio
 
+from aios.tasks import Signal
+
 Entry = list[float]
 """When a request was sent and how many tokens it takes."""
 
@@ -31,7 +33,7 @@ class Rates:
         self._total = 0.0
         self._rest_until = -math.inf
         self._queue = anyio.Lock()
-        self._freed = anyio.Event()
+        self._freed = Signal()
         self.waiting = 0
 
     async def admit(self, tokens: int) -> Entry:
@@ -58,8 +60,7 @@ class Rates:
         if self._log and entry[0] >= self._log[0][0]:
             self._total += tokens - entry[1]
             entry[1] = float(tokens)
-            self._freed.set()
-            self._freed = anyio.Event()
+            self._freed.notify()
 
     def rest(self, seconds: float) -> None:
         """Send nothing for a while, as the server wishes."""

@@ -18,6 +18,7 @@ from typing import Self
 from aios_storage.disk.alike import only
 from aios_storage.disk.directory import Entry, Kind
 from aios_storage.disk.path import is_unicode, split
+from aios_storage.disk.retried import retried
 from aios_storage.disk.root import MAX_ENTRIES, MAX_READ, Root
 from aios_storage.guard.sealed import NOTHING
 from aios_storage.versions import fsck, leases, rows
@@ -149,21 +150,19 @@ class Files:
         real = self._unsealed(self.root.alike(path))
         with self.version_store.locked():
             self._changes.recover()
-            for last in (*[False] * (TRIES - 1), True):
-                head = self.head(real)
-                number = self.by_seq(head.seq).number if head else 0
-                try:
-                    with self.root.opened(real) as fd:
-                        before = _all(fd)
-                except NotFound:
-                    before = b""
-                # Another program may append too: what was read has to be what is recorded.
-                try:
-                    return self.transaction([Put(real, before + data, if_version=number, op="append")])[0]
-                except (Conflict, Exists):
-                    if last:
-                        raise
-        raise AssertionError("unreachable")
+            # Another program may append too: what was read has to be what is recorded.
+            return retried(lambda: self._append(real, data), (Conflict, Exists), TRIES)
+
+    def _append(self, real: str, data: bytes) -> Version:
+        """Add to a file as it is now. Raises Conflict or Exists where another program was quicker."""
+        head = self.head(real)
+        number = self.by_seq(head.seq).number if head else 0
+        try:
+            with self.root.opened(real) as fd:
+                before = _all(fd)
+        except NotFound:
+            before = b""
+        return self.transaction([Put(real, before + data, if_version=number, op="append")])[0]
 
     def move(self, path: str, target: str) -> Version | None:
         """Rename a file, with its history, or a directory and all in it, to a target that is not there."""
@@ -224,17 +223,17 @@ class Files:
 
     def _make(self, changes: Sequence[Change], touched: Sequence[str]) -> tuple[Version, ...]:
         """Record what others did to these paths, and make the changes unless somebody was quicker: then once more."""
-        for last in (*[False] * (TRIES - 1), True):
-            self._scanner.notice(touched, self._clock())
-            try:
-                return self._changes.make(changes, self.author, self._clock())
-            except Overtaken as error:
-                if last:
-                    raise Conflict(
-                        f"{error.path} is being changed by another program all the time; end that, or write elsewhere",
-                        field="path",
-                    ) from error
-        raise AssertionError("unreachable")
+        try:
+            return retried(lambda: self._make_once(changes, touched), (Overtaken,), TRIES)
+        except Overtaken as error:
+            raise Conflict(
+                f"{error.path} is being changed by another program all the time; end that, or write elsewhere",
+                field="path",
+            ) from error
+
+    def _make_once(self, changes: Sequence[Change], touched: Sequence[str]) -> tuple[Version, ...]:
+        self._scanner.notice(touched, self._clock())
+        return self._changes.make(changes, self.author, self._clock())
 
     # --- the past
 

@@ -31,15 +31,21 @@ def steady(fd: int, most: int, pause: Callable[[float], None] = time.sleep) -> t
 
     A file that goes on changing is taken as it was read last, and counts as not surely recorded.
     """
-    for last in (*[False] * (TRIES - 1), True):
-        before = os.fstat(fd)
-        data = directory.read(fd, 0, before.st_size + 1) if before.st_size <= most else None
-        key = digest(fd) if data is None else hashlib.sha256(data).digest()
-        after = os.fstat(fd)
-        same = FileStamp.of(before) == FileStamp.of(after) and (data is None or len(data) == after.st_size)
-        if same or last:
-            sure = same and time.time_ns() - after.st_mtime_ns > RACY_NS
-            size = after.st_size if data is None else len(data)
-            return key, data, FileStamp(size, after.st_mtime_ns, after.st_ino, sure)
+    for _ in range(TRIES - 1):
+        same, found = _read_once(fd, most)
+        if same:
+            return found
         pause(0.01)
-    raise AssertionError("unreachable")
+    return _read_once(fd, most)[1]
+
+
+def _read_once(fd: int, most: int) -> tuple[bool, tuple[bytes, bytes | None, FileStamp]]:
+    """What `steady` gives, and whether the file looked alike before and after."""
+    before = os.fstat(fd)
+    data = directory.read(fd, 0, before.st_size + 1) if before.st_size <= most else None
+    key = digest(fd) if data is None else hashlib.sha256(data).digest()
+    after = os.fstat(fd)
+    same = FileStamp.of(before) == FileStamp.of(after) and (data is None or len(data) == after.st_size)
+    sure = same and time.time_ns() - after.st_mtime_ns > RACY_NS
+    size = after.st_size if data is None else len(data)
+    return same, (key, data, FileStamp(size, after.st_mtime_ns, after.st_ino, sure))

@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from aios.context.tiers import PrivateDirectory, Tiers
 from aios.dumpable import set_dumpable
+from aios.frames import send_blocking
 from aios.models.local.engine.embedding import EmbeddingWorker
 from aios.models.local.engine.engine import Engine, StepOutput
 from aios.models.local.engine.generation import Generation
@@ -69,7 +70,7 @@ class WorkerPipe:
     def send(self, frame: dict[str, Any]) -> None:
         """Send one object, from any thread; waits while the other side does not read."""
         with self._sending:
-            self._sock.sendall(to_json(frame) + b"\n")
+            send_blocking(self._sock, frame)
 
     def wait(self, seconds: float) -> bool:
         """Whether something came within some time."""

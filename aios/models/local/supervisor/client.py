@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from random import Random
-from types import TracebackType
 from typing import Any, Literal, Self
 
 import anyio
-from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 from pydantic_core import PydanticSerializationError
 
@@ -23,6 +22,7 @@ from aios.models.local.supervisor.process import WorkerProcess
 from aios.models.local.supervisor.quarantine import Quarantine
 from aios.models.local.supervisor.residency import Residency
 from aios.models.local.supervisor.worker_supervisor import WorkerSupervisor, heartbeat_s
+from aios.tasks import background_tasks
 from aios_syscalls import BadRequest, Chat, ChatReply, Embed, KernelBug, LlmCall, ModelFailed, Rank, RankReply
 from aios_syscalls.errors import from_wire
 from aios_syscalls.port import discard
@@ -61,7 +61,7 @@ class LocalSnapshot(Snapshot):
             self._model.drop(self._call)
 
 
-class LocalModel:
+class LocalModel(anyio.AsyncContextManagerMixin):
     """A GGUF model in a worker process, `slots` generations of up to `context` tokens at once.
 
     Entering it loads the model: raises ModelFailed when that fails, BadRequest for settings that the model cannot have.
@@ -120,7 +120,6 @@ class LocalModel:
             timeout_s=timeout_s,
             on_progress=on_progress or (lambda _what, _share: None),
         )
-        self._tasks: TaskGroup
 
     local, wait_s = True, 0.0
 
@@ -328,22 +327,14 @@ class LocalModel:
             inbox.send_nowait({"id": id, "tokens": [], "text": "", "end": {"lost": reason}})
         return found
 
-    async def __aenter__(self) -> Self:
-        self._tasks = anyio.create_task_group()
-        await self._tasks.__aenter__()
-        try:
-            await self._tasks.start(self._supervisor.run)
-        except BaseException:
-            self._tasks.cancel_scope.cancel()
-            await self._tasks.__aexit__(None, None, None)
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._tasks.cancel_scope.cancel()
-        await self._tasks.__aexit__(None, None, None)
+    @asynccontextmanager
+    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        async with background_tasks() as tasks:
+            try:
+                await tasks.start(self._supervisor.run)
+                yield self
+            finally:
+                tasks.cancel_scope.cancel()
 
 
 def _send(worker: WorkerProcess, command: dict[str, Any]) -> None:

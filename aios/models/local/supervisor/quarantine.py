@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
-import anyio
+from aios.tasks import Signal
 
 LOSSES = 2
 """Workers that a call may lose before it is a suspect: the first death may have had any cause."""
@@ -24,7 +24,7 @@ class Quarantine:
         self._suspects: list[int] = []
         self._guilty: set[int] = set()
         self._running: set[int] = set()
-        self._changed = anyio.Event()
+        self._changed = Signal()
 
     @asynccontextmanager
     async def admit(self, id: int) -> AsyncIterator[int | None]:
@@ -72,5 +72,4 @@ class Quarantine:
             self._notify()
 
     def _notify(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
+        self._changed.notify()

@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 
 import anyio
 
+from aios.tasks import Signal
+
 TURN_S = 10.0
 """How long a model that is in use may stay while another waits for its memory."""
 SHARE = 4
@@ -24,7 +26,7 @@ class Residency:
         self.most_bytes = most_bytes
         self._places: list[MemoryTurn] = []
         self._queue: list[MemoryTurn] = []
-        self._changed = anyio.Event()
+        self._changed = Signal()
 
     def place(self) -> MemoryTurn:
         """A place for one more model, not in memory yet."""
@@ -75,8 +77,7 @@ class Residency:
         return None
 
     def _notify(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
+        self._changed.notify()
 
 
 class MemoryTurn:

@@ -15,6 +15,7 @@ from anyio.abc import TaskStatus
 from aios.models.local.file.memory import MEBIBYTE, mb
 from aios.models.local.supervisor.process import WorkerProcess
 from aios.models.local.supervisor.residency import MemoryTurn
+from aios.tasks import Signal
 from aios_syscalls import AiosError, ModelFailed
 from aios_syscalls.errors import from_wire
 
@@ -87,7 +88,7 @@ class WorkerSupervisor:
         """Whether a worker will come after all, if one waits: those who have begun do."""
         self._task_status: TaskStatus[None]
         self._started = False
-        self._changed = anyio.Event()
+        self._changed = Signal()
 
     @property
     def healthy(self) -> bool:
@@ -271,8 +272,7 @@ class WorkerSupervisor:
 
     def _set(self, worker: WorkerProcess | None, down: AiosError | None) -> None:
         self.worker, self._down = worker, down
-        self._changed.set()
-        self._changed = anyio.Event()
+        self._changed.notify()
 
 
 def heartbeat_s(timeout_s: float) -> float:
