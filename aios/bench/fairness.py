@@ -15,7 +15,7 @@ from aios.config import Config
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
 from aios.kernel import Kernel, Lane, by_family
-from aios.models.base import Backend
+from aios.models import Backend
 from aios.record import Event, History, Kind, SqliteJournal
 from aios.scheduler import Fifo, RoundRobin, Scheduler
 from aios_syscalls import Chat, Message

@@ -38,12 +38,12 @@ from aios.config import (
 )
 from aios.cores.file import FileCore
 from aios.cores.tool import ToolCore
+from aios.hosts import Main, default_directories, programs
 from aios.hosts.process import ProcessHost
-from aios.hosts.program import Main, default_directories, programs
 from aios.hosts.task import TaskHost
 from aios.kernel import Host, Kernel, Lane, Limits
 from aios.kernel.service_history import ServiceHistory
-from aios.models.base import Backend
+from aios.models import Backend
 from aios.owner import meaning
 from aios.private import private_directory
 from aios.record import Observer, SqliteJournal

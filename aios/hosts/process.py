@@ -16,13 +16,11 @@ from anyio.abc import TaskGroup
 
 from aios.dumpable import set_dumpable
 from aios.frames import Frames
-from aios.hosts import namespaces
 from aios.hosts import program as programs
 from aios.hosts.held import HeldBytes
-from aios.hosts.scratch import directory, remove
 from aios.hosts.session import NotAFrame, Session
-from aios.hosts.wall import Level, Wall, Walls, homes, rung
 from aios.hosts.zygote_client import Child, ZygoteClient, ZygoteDied, how_it_ended
+from aios.wall import Level, Wall, Walls, homes, make_scratch, namespaces_available, remove_scratch, rung
 from aios_syscalls import AgentFailed, AiosError, Overloaded
 from aios_syscalls.base import MAX_CALL_BYTES
 from aios_syscalls.port import Port
@@ -58,13 +56,13 @@ class ProcessHost:
 
     def find(self, program: str) -> str:
         try:
-            return programs.name(program, self._directories)
+            return programs.program_name(program, self._directories)
         except OSError as error:
             raise _too_many_open(error) from None
 
     async def run(self, program: str, task: str, port: Port, pid: int) -> str:
-        path, log = programs.find(program, self._directories), self._logs / f"{pid}.log"
-        level = self._walls.level_of(programs.name(program, self._directories), path, self.rung)
+        path, log = programs.find_program(program, self._directories), self._logs / f"{pid}.log"
+        level = self._walls.level_of(programs.program_name(program, self._directories), path, self.rung)
         real, notes = _without_links(path), str(noted_in(self._logs, pid)) if self._walls.dry else ""
         ours, theirs = _channel()
         # Not whole: an agent that does not read what it is sent must not outlive its cancellation.
@@ -86,14 +84,14 @@ class ProcessHost:
         self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
         # The kernel has keys, and the channel of every agent.
         self._was_dumpable = set_dumpable(False)
-        self._scratch = directory()
+        self._scratch = make_scratch()
         # That of agents too: it lies where TMPDIR is, which may be beside a program.
         closed = (*self._walls.closed, self._logs, self._scratch, *homes())
         self._closed = tuple(str(path.absolute()) for path in closed)
         self._renewing = anyio.Lock()
         self._tasks: TaskGroup = anyio.create_task_group()
         await self._tasks.__aenter__()
-        self.namespaces = await anyio.to_thread.run_sync(namespaces.available)
+        self.namespaces = await anyio.to_thread.run_sync(namespaces_available)
         await self._living(self._is_apart(self._walls.level or "auto"))
         return self
 
@@ -104,7 +102,7 @@ class ProcessHost:
             zygote.stop()
         await self._tasks.__aexit__(None, None, None)
         set_dumpable(self._was_dumpable)
-        await anyio.to_thread.run_sync(remove, self._scratch)
+        await anyio.to_thread.run_sync(remove_scratch, self._scratch)
 
     @asynccontextmanager
     async def _room(self, pid: int) -> AsyncIterator[Path]:
@@ -118,7 +116,7 @@ class ProcessHost:
                 room.rmdir()  # as most are left
             except OSError:
                 with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(remove, room)
+                    await anyio.to_thread.run_sync(remove_scratch, room)
 
     def _is_apart(self, level: Level) -> bool:
         return self.namespaces and level != "off"

@@ -20,8 +20,8 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from pydantic_core import from_json, to_json
 
 from aios.hosts import tree
-from aios.hosts.wall import Wall
 from aios.python import module_command, without_relative
+from aios.wall import Wall
 from aios_syscalls import Overloaded
 
 # An agent needs no key, token or home of the user's.

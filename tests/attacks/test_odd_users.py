@@ -12,7 +12,7 @@ import pytest
 
 from aios.bench.wall.honest import HONEST
 from aios.bench.wall.users import new_place, start, told, users
-from aios.hosts.wall import Walls
+from aios.wall.agent import Walls
 from aios_syscalls import Denied
 
 KERNEL = """
@@ -20,7 +20,7 @@ import json, os, sys, tempfile
 from pathlib import Path
 import anyio
 from aios.hosts.process import ProcessHost
-from aios.hosts.wall import Walls, rung
+from aios.wall.agent import Walls, rung
 from aios.kernel import Kernel, by_family
 from aios.record import SqliteJournal
 from aios_syscalls import Spawn, Wait
@@ -117,7 +117,7 @@ import json, os, sys
 from pathlib import Path
 import anyio
 from aios.hosts.process import ProcessHost
-from aios.hosts.wall import Walls, rung
+from aios.wall.agent import Walls, rung
 from aios.kernel import Kernel, by_family
 from aios.record import SqliteJournal
 from aios_syscalls import Receive, Send, Spawn, Wait

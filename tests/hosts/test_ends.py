@@ -16,11 +16,11 @@ import psutil
 import pytest
 
 from aios.hosts.process import ProcessHost
-from aios.hosts.wall import Walls
 from aios.kernel import Kernel, Lane, Limits, Turn, by_family
 from aios.python import code_command
 from aios.record import SqliteJournal
 from aios.scheduler import Fifo
+from aios.wall.agent import Walls
 from aios_syscalls import ChatReply, Kill, ProcessInfo, ProcessState, Reply, Spawn, Wait
 
 pytestmark = [pytest.mark.anyio, pytest.mark.whole]

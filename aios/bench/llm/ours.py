@@ -15,7 +15,7 @@ import anyio
 
 from aios.bench.llm.workload import Script
 from aios.cores.llm import LlmCore
-from aios.hosts.program import Main
+from aios.hosts import Main
 from aios.hosts.task import TaskHost
 from aios.kernel import Kernel, Lane, by_family
 from aios.models.local.supervisor.client import LocalModel

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aios.config import Config
-from aios.hosts import program as programs
+from aios.hosts import default_directories, find_program, passed_over
 from aios.project import Project
 from aios.terminal.output import me, say
 from aios_syscalls import BadRequest, Denied, NotFound
@@ -62,15 +62,15 @@ def check(jobs: Sequence[ProgramJob], config: Config, project: Project = Project
     Raises, before a model is loaded for it, NotFound for a program that there is not, and Denied for one that is only
     in a directory that a file names which is not trusted.
     """
-    directories = (*config.agents, *programs.default_directories())
+    directories = (*config.agents, *default_directories())
     for program in dict.fromkeys(job.program for job in jobs):
         try:
-            found = programs.find(program, directories)
+            found = find_program(program, directories)
         except NotFound:
             if _named_by(project, program):
                 raise Denied(f"the program {program!r} is named by {project.needed}", field="program") from None
             raise
-        if local := programs.passed_over(program, directories):
+        if local := passed_over(program, directories):
             here = os.path.relpath(local)
             say(f"{program} is {found}, not {here}, which is run by its path: {me()} run ./{here}")
 
