@@ -38,7 +38,7 @@ from aios.config import (
 )
 from aios.cores.file import FileCore
 from aios.cores.tool import ToolCore
-from aios.hosts import Main, default_directories, programs
+from aios.hosts import Main, default_directories, find_program, is_path, program_name, programs
 from aios.hosts.process import ProcessHost
 from aios.hosts.task import TaskHost
 from aios.kernel import Host, Kernel, Lane, Limits
@@ -87,6 +87,7 @@ async def boot(
     *,
     models: Sequence[Backend] | None = None,
     mains: Mapping[str, Main] | None = None,
+    starting: Iterable[str] = (),
     observers: Iterable[Observer] = (),
     progress: Progress | None = None,
     directory: Path | None = None,
@@ -95,13 +96,16 @@ async def boot(
 ) -> AsyncIterator[Run]:
     """A running kernel. `models` replace the configured ones; `mains` are programs that are functions.
 
+    The fingerprint has the programs that have names, and of those that are `starting` the ones given by their path.
+
     What belongs to the run alone goes to `directory`, whose name is the run's id, and its record to the journal of all
     runs; where the directory is not one of theirs, the record is in there too. What the router and the schedulers learn
     is kept for the next run, and used in this one, if they are to remember it and the models are those of the
     configuration.
     With `dry_wall` agents run without their walls, and what these would have refused is noted beside their logs.
 
-    Raises BadRequest for a configuration that cannot be, ModelFailed when a model does not load.
+    Raises BadRequest for a configuration that cannot be, NotFound for a path without a program, ModelFailed
+    when a model does not load.
     """
     directory = directory or new_run_directory()
     _keep_private(directory, models is None)
@@ -135,7 +139,7 @@ async def boot(
             budget=config.budget,
             budgets=config.budgets,
             observers=observers,
-            facts={**facts, "fingerprint": await _fingerprint(config)},
+            facts={**facts, "fingerprint": await _fingerprint(config, starting)},
         )
         await stack.enter_async_context(kernel)
         if totals is not None:
@@ -152,9 +156,10 @@ def _totals(config: Config, stack: AsyncExitStack) -> ServiceHistory | None:
     return totals
 
 
-async def _fingerprint(config: Config) -> dict[str, Any]:
-    known = programs((*config.agents, *default_directories()))
-    return await anyio.to_thread.run_sync(fingerprint, config, known)
+async def _fingerprint(config: Config, starting: Iterable[str]) -> dict[str, Any]:
+    directories = (*config.agents, *default_directories())
+    by_path = {program_name(each, directories): find_program(each, directories) for each in starting if is_path(each)}
+    return await anyio.to_thread.run_sync(fingerprint, config, {**programs(directories), **by_path})
 
 
 def _keep_private(directory: Path, kept: bool) -> None:
@@ -190,10 +195,6 @@ def _facts(
         "models": {name: model.slots for name, model in models.items()},
         "wall": wall,
     }
-
-
-def _wall(config: Config, host: ProcessHost) -> dict[str, Any]:
-    return {"level": config.wall.level or "auto", "rung": host.rung, "namespaces": host.namespaces}
 
 
 def library(config: Config) -> Library:

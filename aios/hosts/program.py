@@ -60,7 +60,7 @@ def find_program(program: str, directories: Sequence[Path]) -> Path:
     """The file of a program given by name or by path. Raises NotFound, naming what there is."""
     if not program.isprintable():
         raise NotFound(f"no agent program {program!r}: its name has characters that cannot be shown; rename the file")
-    if program.endswith(".py") or "/" in program:
+    if is_path(program):
         path = Path(program).absolute()
         if _is_file(path):
             return path
@@ -71,6 +71,11 @@ def find_program(program: str, directories: Sequence[Path]) -> Path:
     near = difflib.get_close_matches(program, known, 1)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known)) or 'none'}"
     raise NotFound(f"no agent program {program!r}; {hint}")
+
+
+def is_path(program: str) -> bool:
+    """Whether a program is given by its path, and not by its name."""
+    return program.endswith(".py") or "/" in program
 
 
 def _is_file(path: Path) -> bool:

@@ -103,8 +103,8 @@ def main():
         from aios.models.local.engine.walled import close_in
         close_in(Path(place, "models/m-00001-of-00002.gguf"))
     if kind == "owner":
-        from aios.wall.service import ServiceWall, put_up
-        put_up(ServiceWall.of(json.loads(wall)))
+        from aios.wall.service import ServiceWall, put_up_service
+        put_up_service(ServiceWall.of(json.loads(wall)))
     done = []
     for name, act in attempts(place, int(port), int(victim)):
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aios.config import Config
-from aios.hosts import default_directories, find_program, passed_over
+from aios.hosts import default_directories, find_program, is_path, passed_over
 from aios.project import Project
 from aios.terminal.output import me, say
 from aios_syscalls import BadRequest, Denied, NotFound
@@ -47,7 +47,7 @@ def _divided(word: str) -> tuple[str, str, str]:
 
 def sealing(jobs: Sequence[ProgramJob], config: Config) -> Config:
     """The configuration under which agents cannot change the files that the jobs run."""
-    files = [Path(job.program).absolute() for job in jobs if job.program.endswith(".py") or "/" in job.program]
+    files = [Path(job.program).absolute() for job in jobs if is_path(job.program)]
     return config.model_copy(update={"read_only": (*config.read_only, *dict.fromkeys(files))})
 
 
