@@ -10,6 +10,24 @@ from aios_syscalls.base import Effect, Frozen, Many, Reply, Syscall
 from aios_syscalls.call_id import PATTERN
 from aios_syscalls.json_value import JsonSchema
 
+__all__ = [
+    "Chat",
+    "ChatReply",
+    "Embed",
+    "EmbedReply",
+    "GiveFeedback",
+    "GiveFeedbackReply",
+    "LlmCall",
+    "Message",
+    "Rank",
+    "RankReply",
+    "Ranked",
+    "Sampling",
+    "ToolSpec",
+    "ToolUse",
+    "Usage",
+]
+
 
 class ToolUse(Frozen):
     """A model's wish to have a tool called."""
