@@ -8,8 +8,8 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from aios.hosts.service import ServiceWall
 from aios.python import module_command
+from aios.wall import ServiceWall
 from aios_storage import STORE_DIRECTORY, OwnedVectors, owner_address
 from aios_syscalls.errors import StorageFailed
 
@@ -21,7 +21,7 @@ def meaning(root: Path, embedder: str, *options: str) -> OwnedVectors:
 
 def launcher(root: Path, embedder: str) -> list[str]:
     """The command that runs a module behind the wall of this root's owner."""
-    return module_command("aios.hosts.walled", json.dumps(asdict(wall(root, embedder))))
+    return module_command("aios.wall.walled", json.dumps(asdict(wall(root, embedder))))
 
 
 def wall(root: Path, embedder: str) -> ServiceWall:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from aios.boot import boot
 from aios.config import Config
-from aios.hosts.program import Main
+from aios.hosts import Main
 from aios.models.scripted import Script, ScriptedModel
 from aios.record import MemoryJournal
 from aios.sdk import Agent

@@ -16,7 +16,7 @@ from aios.cores.chat_meter import ChatMeter
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
 from aios.kernel import Lane, by_family, lone_run
-from aios.models.base import Backend
+from aios.models import Backend
 from aios.record import Event, History, Kind, SqliteJournal
 from aios.scheduler import Fifo, RoundRobin, SchedulingPolicy
 from aios_syscalls import Chat, Message

@@ -20,7 +20,7 @@ from aios.bench.sched_fit import chat, measured
 from aios.bench.sched_runs import policy
 from aios.boot import make_models
 from aios.config import Config, LocalModelConfig
-from aios.hosts.program import Main
+from aios.hosts import Main
 from aios.kernel import Run
 from aios.models.local.supervisor.client import LocalModel
 from aios.scheduler import SchedulingPolicy

@@ -7,11 +7,7 @@ from aios.boot.remembered import learnt_answers, learnt_programs, memory
 from aios.boot.remote import DaemonRun, run_on_daemon
 from aios.boot.run import BootedRun, boot, check_root, library, open_run, run_fingerprint, tool_box
 from aios.boot.walls import DryWall, check_dry_wall, noted
-from aios.hosts.dry_wall import NotedAct
-from aios.hosts.namespaces import available as namespaces
-from aios.hosts.verdict import Kind as ActKind
-from aios.hosts.wall import describe as describe_rung
-from aios.hosts.wall import rung
+from aios.wall import ActKind, NotedAct, describe_rung, namespaces_available, rung
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -33,7 +29,7 @@ __all__ = [
     "make_model",
     "make_models",
     "memory",
-    "namespaces",
+    "namespaces_available",
     "noted",
     "open_run",
     "run_fingerprint",

@@ -12,7 +12,7 @@ from aios.cores.chat_meter import ChatMeter
 from aios.cores.llm import LlmCore
 from aios.kernel import Lane
 from aios.kernel.service_history import ServiceHistory
-from aios.models.base import Backend
+from aios.models import Backend
 from aios.models.local.file.memory import kept
 from aios.routing.speed import Speed
 from aios.scheduler import POLICIES, READ_US, AdmissionControl, Quantum, SchedulingPolicy, ServiceDistributions

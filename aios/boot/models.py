@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 from aios.artifacts import model_path
 from aios.config import MEBIBYTE, Config, LocalModelConfig, ModelConfig, RemoteModelConfig
-from aios.models.base import Backend
+from aios.models import Backend
 from aios.models.local.supervisor.residency import Residency
 from aios_syscalls import AiosError, ModelFailed
 

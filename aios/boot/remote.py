@@ -20,8 +20,8 @@ from aios.boot.walls import DryWall, agents_logs, wall_facts, walls
 from aios.config import Config, new_run_directory
 from aios.cores.tool import serve_tool
 from aios.frames import Frames, send_blocking
+from aios.hosts import default_directories
 from aios.hosts.process import LaunchedAgent, ProcessHost
-from aios.hosts.program import default_directories
 from aios.link.greeting import greeted, greeting
 from aios.link.order import RunOrder, kernel_part, run_part
 from aios.link.peer import Peer, unknown
@@ -70,6 +70,7 @@ async def run_on_daemon(
     observers: Iterable[Observer] = (),
     directory: Path | None = None,
     dry_wall: DryWall | None = None,
+    starting: Iterable[str] = (),
     place: Place | None = None,
     **_options: Any,
 ) -> AsyncIterator[DaemonRun]:
@@ -89,7 +90,7 @@ async def run_on_daemon(
             "wall": wall_facts(config, host, dry_wall),
             "directory": os.getcwd(),
             "python": sys.executable,
-            "fingerprint": await anyio.to_thread.run_sync(run_fingerprint, config),
+            "fingerprint": await anyio.to_thread.run_sync(run_fingerprint, config, starting),
         }
         order = RunOrder(
             id=directory.name, config=run_part(config, protected(config)), kernel=kernel_part(config), facts=facts

@@ -23,19 +23,20 @@ from aios.boot.walls import DryWall, agents_logs, wall_facts, walls
 from aios.config import Config, home, new_run_directory
 from aios.cores.file import FileCore
 from aios.cores.tool import ToolCore
+from aios.hosts import Main, default_directories, find_program, is_path, program_name, programs
 from aios.hosts.process import ProcessHost
-from aios.hosts.program import Main, default_directories, programs
 from aios.hosts.task import TaskHost
 from aios.kernel import Core, Host, Kernel, Lane, Limits, Run, RunSettings
-from aios.models.base import Backend
+from aios.models import Backend
 from aios.owner import meaning
 from aios.record import Observer
+from aios.routing.defaults import with_defaults
 from aios.scheduler import Fifo
 from aios.tools.builtin import BUILTIN
 from aios.tools.registry import ToolBox, load_tools
 from aios.tools.tool import Tool
 from aios_storage import Executed, Library, Root, Sealed
-from aios_syscalls import BadRequest, Chat, NotFound, Rank, Syscall
+from aios_syscalls import BadRequest, NotFound
 
 SEALED = ("__pycache__",)
 """Names of directories that no agent has to write to: what Python runs instead of a source."""
@@ -60,6 +61,7 @@ async def boot(
     *,
     models: Sequence[Backend] | None = None,
     mains: Mapping[str, Main] | None = None,
+    starting: Iterable[str] = (),
     observers: Iterable[Observer] = (),
     progress: Progress | None = None,
     directory: Path | None = None,
@@ -67,6 +69,8 @@ async def boot(
     dry_wall: DryWall | None = None,
 ) -> AsyncIterator[BootedRun]:
     """A kernel of its own for one run; see `boot_kernel`. `mains` are programs that are functions.
+
+    The fingerprint has the programs that have names, and of those that are `starting` the ones given by their path.
 
     What belongs to the run alone goes to `directory`, whose name is the run's id.
     With `dry_wall` agents run without their walls, and what these would have refused is noted beside their logs.
@@ -77,7 +81,7 @@ async def boot(
     kernel = boot_kernel(config, models=models, progress=progress, directory=directory, remember=remember)
     async with kernel as booted, _host(config, directory, mains, dry_wall) as host:
         facts: dict[str, Any] = {"wall": wall_facts(config, host, dry_wall)}
-        facts["fingerprint"] = await anyio.to_thread.run_sync(run_fingerprint, config)
+        facts["fingerprint"] = await anyio.to_thread.run_sync(run_fingerprint, config, starting)
         async with open_run(booted, config, directory, host, ToolCore(box), facts, observers) as run:
             yield run
 
@@ -114,7 +118,7 @@ async def open_run(
         budget=config.budget,
         budgets=config.budgets,
         tenant=tenant,
-        prepare=partial(_prepared, model, priority),
+        prepare=partial(with_defaults, model, priority),
         facts={"run": directory.name, "began": began, "os_pid": os.getpid(), **booted.facts, **facts},
         observers=observers,
     )
@@ -125,24 +129,19 @@ async def open_run(
         files.close()
 
 
-def _prepared(model: str | None, priority: int, call: Syscall[Any]) -> Syscall[Any]:
-    """A call with the run's model and priority, where it names none."""
-    changes: dict[str, Any] = {}
-    if model is not None and isinstance(call, Chat | Rank) and call.model is None:
-        changes["model"] = model
-    if priority and not call.priority:
-        changes["priority"] = priority
-    return call.model_copy(update=changes) if changes else call
-
-
 def tool_box(config: Config, directory: Path) -> ToolBox:
     """The tools of a run. Raises BadRequest for a file of tools that is not what it has to be."""
     return ToolBox([*BUILTIN, *_tools(config)], walls(config, directory))
 
 
-def run_fingerprint(config: Config) -> dict[str, Any]:
-    """See `fingerprint`, of the programs that a run can start by name. Blocks."""
-    return fingerprint(config, programs((*config.agents, *default_directories())))
+def run_fingerprint(config: Config, starting: Iterable[str] = ()) -> dict[str, Any]:
+    """See `fingerprint`, of the programs that have names and of those starting that are given by a path. Blocks.
+
+    Raises NotFound for a path without a program.
+    """
+    directories = (*config.agents, *default_directories())
+    by_path = {program_name(each, directories): find_program(each, directories) for each in starting if is_path(each)}
+    return fingerprint(config, {**programs(directories), **by_path})
 
 
 def _tools(config: Config) -> Iterator[Tool]:

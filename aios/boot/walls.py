@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from aios.config import Config, home, runs_directory
-from aios.hosts import dry_wall
+from aios.hosts import default_directories, find_program, program_name
 from aios.hosts.process import ProcessHost, noted_in
-from aios.hosts.program import default_directories, find, name
-from aios.hosts.wall import Walls
 from aios.kernel import Host
 from aios.regular import read_regular
+from aios.wall import NotedAct, Walls, read_notes
 from aios_syscalls import BadRequest
 
 MOST_NOTES = 16 * 1024 * 1024
@@ -64,13 +63,13 @@ def check_dry_wall(programs: Iterable[str], config: Config, dry: DryWall) -> Non
     directories = (*config.agents, *default_directories())
     chosen = walls(config, runs_directory(), dry)
     for program in programs:
-        chosen.level_of(name(program, directories), find(program, directories), "full")
+        chosen.level_of(program_name(program, directories), find_program(program, directories), "full")
 
 
-def noted(directory: Path, pid: int) -> list[dry_wall.NotedAct]:
+def noted(directory: Path, pid: int) -> list[NotedAct]:
     """What the wall of a process would have refused, of a run under DryWall, by the run's directory.
 
     Raises NotFound where nothing was noted, for the process did not come to start.
     """
     data = read_regular(noted_in(agents_logs(directory), pid), most=MOST_NOTES).data
-    return dry_wall.read(data.decode("utf-8", "replace").splitlines())
+    return read_notes(data.decode("utf-8", "replace").splitlines())

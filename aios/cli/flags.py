@@ -10,9 +10,9 @@ import typer
 
 
 def _programs(incomplete: str) -> list[str]:
-    from aios.hosts import program as programs
+    from aios.hosts import default_directories, programs
 
-    found = programs.programs(programs.default_directories())
+    found = programs(default_directories())
     return [name for name in found if name.startswith(incomplete)]
 
 

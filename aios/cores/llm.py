@@ -11,7 +11,7 @@ import anyio
 
 from aios.context import Snapshot
 from aios.kernel.core import Turn
-from aios.models.base import Backend, Caller, Embedder, Model, Ranker, guess_tokens
+from aios.models import Backend, Caller, Embedder, Model, Ranker, guess_tokens
 from aios_syscalls import Chat, ChatReply, Embed, LlmCall, Rank, Reply
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from aios.boot import BootedRun, Progress, boot
 from aios.config import Config
 from aios.estimate.plan import Cost
-from aios.models.base import guess_tokens
+from aios.models import guess_tokens
 from aios_syscalls import Chat, Message, ModelFailed
 from aios_syscalls.port import Port
 

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from aios.models.base import CHARS_PER_TOKEN, guess_tokens
+from aios.models import CHARS_PER_TOKEN, guess_tokens
 from aios_syscalls import BadRequest, Chat, Node, Output, RunGraph
 
 TOOL_TOKENS = 32

@@ -9,9 +9,7 @@ from typing import Literal, assert_never, cast
 
 from aios.fs import operations as ops
 from aios.fs.operations import AnyOperation, Operation
-from aios.sdk.agent import Agent
-from aios.sdk.summaries import compare, summarise
-from aios.sdk.versions import point
+from aios.sdk import Agent, compare, point, summarise
 from aios_syscalls import (
     AppendFile,
     BadRequest,

@@ -17,8 +17,7 @@ from aios.fs.operations import OPERATIONS, Operation
 from aios.fs.request import RequestRefused
 from aios.fs.slot_parsers import NoParse
 from aios.fs.slots import SlotCandidates
-from aios.sdk.agent import Agent
-from aios.sdk.tool_choice import rank_tools
+from aios.sdk import Agent, rank_tools
 from aios_syscalls import BadRequest, Message, ModelFailed, ToolSpec
 
 NONE = "none"

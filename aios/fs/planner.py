@@ -14,7 +14,7 @@ from aios.fs.parse import after, clause, parse, pieces
 from aios.fs.request import Known, ParsedRequest, RequestRefused, Why, candidates, mask
 from aios.fs.slot_parsers import Context
 from aios.fs.slots import SlotCandidates
-from aios.sdk.agent import Agent, gather
+from aios.sdk import Agent, gather
 from aios_syscalls import AiosError, CallerError, ListVersions
 
 LONGEST_REQUEST = 2000

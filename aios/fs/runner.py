@@ -9,7 +9,7 @@ from typing import Any, Literal
 from aios.fs import operations as ops
 from aios.fs.calls import perform, preview
 from aios.fs.operations import Operation, OperationPlan, Risk
-from aios.sdk.agent import Agent
+from aios.sdk import Agent
 from aios_syscalls import AiosError
 
 Confirm = Callable[[Operation, Sequence[str]], Awaitable[bool]]

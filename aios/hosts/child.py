@@ -18,9 +18,8 @@ import anyio
 from aios.frames import Frames, send_blocking
 from aios.hosts import program
 from aios.hosts.failure import failure, own_place, single
-from aios.hosts.wall import Level
-from aios.sdk import Agent
-from aios.sdk.socket_port import SocketPort
+from aios.sdk import Agent, SocketPort
+from aios.wall import Level
 from aios_syscalls import AgentFailed, AiosError
 
 SEND_S = 5.0

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from aios.hosts.refusal import refusal
-from aios.hosts.wall import Level
+from aios.wall import Level, refusal_hint
 from aios_syscalls import AgentFailed, AiosError
 
 LIBRARIES = (Path(__file__).parents[1],)
@@ -35,7 +34,7 @@ def failure(error: BaseException, name: str, program: Path | None = None, level:
     text = _text(alone, str)[:MAX_TEXT]
     told = f"{name} raised {type(alone).__name__}{where}" + (f": {text}" if text else "")
     told = f"{told} (and {more} more, in its log)" if more else told
-    return AgentFailed(told + refusal(alone, level))
+    return AgentFailed(told + refusal_hint(alone, level))
 
 
 def _text(value: object, how: Callable[[object], str]) -> str:

@@ -13,14 +13,12 @@ import anyio
 import anyio.to_thread
 
 from aios.dumpable import set_dumpable
-from aios.hosts import namespaces
 from aios.hosts import program as programs
 from aios.hosts.held import HeldBytes
-from aios.hosts.scratch import directory, remove
 from aios.hosts.serve import agent_frames, serve_agent
-from aios.hosts.wall import Level, Wall, Walls, homes, rung
 from aios.hosts.zygote_client import Child, ZygoteClient, ZygoteDied, how_it_ended
 from aios.tasks import background_tasks
+from aios.wall import Level, Wall, Walls, homes, make_scratch, namespaces_available, remove_scratch, rung
 from aios_syscalls import AgentFailed, Overloaded
 from aios_syscalls.port import Port
 
@@ -55,7 +53,7 @@ class ProcessHost(anyio.AsyncContextManagerMixin):
 
     async def find(self, program: str) -> str:
         try:
-            return programs.name(program, self._directories)
+            return programs.program_name(program, self._directories)
         except OSError as error:
             raise _too_many_open(error) from None
 
@@ -70,8 +68,8 @@ class ProcessHost(anyio.AsyncContextManagerMixin):
 
         Raises AgentFailed, and Overloaded where the system refuses a process.
         """
-        path, log = programs.find(program, self._directories), self._logs / f"{pid}.log"
-        level = self._walls.level_of(programs.name(program, self._directories), path, self.rung)
+        path, log = programs.find_program(program, self._directories), self._logs / f"{pid}.log"
+        level = self._walls.level_of(programs.program_name(program, self._directories), path, self.rung)
         real, notes = _without_links(path), str(noted_in(self._logs, pid)) if self._walls.dry else ""
         async with self._room(pid) as room:
             zygote, child = await self._start(channel, log, Wall(level, real, str(room), self._closed, notes))
@@ -86,14 +84,14 @@ class ProcessHost(anyio.AsyncContextManagerMixin):
         self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
         # The kernel has keys, and the channel of every agent.
         was_dumpable = set_dumpable(False)
-        self._scratch = directory()
+        self._scratch = make_scratch()
         # That of agents too: it lies where TMPDIR is, which may be beside a program.
         closed = (*self._walls.closed, self._logs, self._scratch, *homes())
         self._closed = tuple(str(path.absolute()) for path in closed)
         self._renewing = anyio.Lock()
         try:
             async with background_tasks() as self._tasks:
-                self.namespaces = await anyio.to_thread.run_sync(namespaces.available)
+                self.namespaces = await anyio.to_thread.run_sync(namespaces_available)
                 try:
                     await self._living(self._is_apart(self._walls.level or "auto"))
                     yield self
@@ -102,7 +100,7 @@ class ProcessHost(anyio.AsyncContextManagerMixin):
                         zygote.stop()
         finally:
             set_dumpable(was_dumpable)
-            await anyio.to_thread.run_sync(remove, self._scratch)
+            await anyio.to_thread.run_sync(remove_scratch, self._scratch)
 
     @asynccontextmanager
     async def _room(self, pid: int) -> AsyncIterator[Path]:
@@ -116,7 +114,7 @@ class ProcessHost(anyio.AsyncContextManagerMixin):
                 room.rmdir()  # as most are left
             except OSError:
                 with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(remove, room)
+                    await anyio.to_thread.run_sync(remove_scratch, room)
 
     def _is_apart(self, level: Level) -> bool:
         return self.namespaces and level != "off"

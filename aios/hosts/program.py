@@ -56,11 +56,11 @@ def programs(directories: Sequence[Path]) -> dict[str, Path]:
     return found
 
 
-def find(program: str, directories: Sequence[Path]) -> Path:
+def find_program(program: str, directories: Sequence[Path]) -> Path:
     """The file of a program given by name or by path. Raises NotFound, naming what there is."""
     if not program.isprintable():
         raise NotFound(f"no agent program {program!r}: its name has characters that cannot be shown; rename the file")
-    if program.endswith(".py") or "/" in program:
+    if is_path(program):
         path = Path(program).absolute()
         if _is_file(path):
             return path
@@ -73,6 +73,11 @@ def find(program: str, directories: Sequence[Path]) -> Path:
     raise NotFound(f"no agent program {program!r}; {hint}")
 
 
+def is_path(program: str) -> bool:
+    """Whether a program is given by its path, and not by its name."""
+    return program.endswith(".py") or "/" in program
+
+
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
@@ -80,13 +85,13 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def name(program: str, directories: Sequence[Path]) -> str:
+def program_name(program: str, directories: Sequence[Path]) -> str:
     """What to call a program: its short name where that finds it, else its path. Raises NotFound."""
-    path = find(program, directories)
+    path = find_program(program, directories)
     return path.stem if programs(directories).get(path.stem) == path else str(path)
 
 
-def summary(path: Path) -> str:
+def program_summary(path: Path) -> str:
     """The first line of a program's docstring, without running it."""
     try:
         if path.stat().st_size > MAX_CALL_BYTES:
@@ -99,7 +104,7 @@ def summary(path: Path) -> str:
     return text.partition("\n")[0]
 
 
-def load(path: Path) -> Main:
+def load_program(path: Path) -> Main:
     """A program's `main`. Raises BadRequest when there is none; what else the file itself raises passes through."""
     spec = importlib.util.spec_from_file_location(f"aios_agent_{path.stem}", path)
     if spec is None or spec.loader is None:
@@ -130,7 +135,7 @@ def _checked(main: object, path: Path) -> Main:
 
 async def run(path: Path, agent: Agent, task: str) -> str:
     """Run a program to its result. Raises BadRequest when that is no string, AgentFailed when it is too large."""
-    result: object = await load(path)(agent, task)
+    result: object = await load_program(path)(agent, task)
     if not isinstance(result, str):
         raise BadRequest(f"main of {path} returned {type(result).__name__}, not str{_hint(result)}", "program")
     text = result.encode("utf-8", "backslashreplace").decode()

@@ -25,7 +25,7 @@ class TaskHost:
         self._mains = mains or {}
 
     async def find(self, program: str) -> str:
-        return program if program in self._mains else programs.name(program, self._directories)
+        return program if program in self._mains else programs.program_name(program, self._directories)
 
     async def run(self, program: str, task: str, port: Port, pid: int) -> str:
         try:
@@ -41,4 +41,4 @@ class TaskHost:
         return await self._mains[program](agent, task)
 
     def _path(self, program: str) -> Path | None:
-        return None if program in self._mains else programs.find(program, self._directories)
+        return None if program in self._mains else programs.find_program(program, self._directories)

@@ -39,15 +39,15 @@ import anyio.lowlevel
 
 from aios.dumpable import libc
 from aios.frames import send_blocking
-from aios.hosts import child, dry_wall, farewell, namespaces, scratch, tree
-from aios.hosts.enclosure import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, enclose
+from aios.hosts import child, farewell, tree
 from aios.hosts.output import AgentLog
-from aios.hosts.wall import Level, Wall, put_up, search_path
+from aios.wall import Level, Wall, enclose, enter_namespaces, note_refusals, put_up, remove_scratch, search_path
 
 AGAIN_S = 0.25
 """After which an agent that was asked to end is interrupted where it stands."""
 LINGER_S = 2.0
 """For which the end of what an agent had started is waited for: a process in the system's own hands may not end."""
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 APART = "--apart"
 """Said to a zygote whose agents are to have namespaces of their own."""
 SWEEPS = 50
@@ -102,7 +102,7 @@ class Zygote:
 
     def _prepare(self) -> None:
         if self._apart:
-            namespaces.enter()  # first: it takes files of /proc that are closed afterwards
+            enter_namespaces()  # first: it takes files of /proc that are closed afterwards
         enclose()
         if sys.platform == "linux":
             libc().prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -241,7 +241,7 @@ class Zygote:
         for log in logs:
             log.drain()
         if self._scratch is not None:
-            scratch.remove(self._scratch)
+            remove_scratch(self._scratch)
 
     def _tell(self, fact: dict[str, Any]) -> None:
         send_blocking(self._control, fact)
@@ -262,7 +262,7 @@ class Zygote:
     def _wall_in(self, wall: Wall) -> Level:
         """Put the wall up, or watch in its place; the level that there is."""
         if wall.notes:
-            dry_wall.watch(wall)
+            note_refusals(wall)
             return "off"
         put_up(wall)
         return wall.level

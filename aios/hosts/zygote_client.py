@@ -21,8 +21,8 @@ from pydantic_core import from_json
 
 from aios.frames import encode
 from aios.hosts import tree
-from aios.hosts.wall import Wall
 from aios.python import module_command, without_relative
+from aios.wall import Wall
 from aios_syscalls import Overloaded
 
 # An agent needs no key, token or home of the user's.

@@ -8,7 +8,7 @@ from typing import cast
 import anyio
 
 from aios.kernel.core import RoutedCall
-from aios.models.base import guess_tokens
+from aios.models import guess_tokens
 from aios.routing.retries import MAX_AFTER_S
 from aios.routing.router import Router
 from aios_syscalls import AiosError, ChatReply, EmbedReply, LlmCall, ModelFailed, RankReply, Reply, Usage

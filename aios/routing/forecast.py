@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from aios.models.base import Backend, guess_tokens
+from aios.models import Backend, guess_tokens
 from aios.routing.prices import FREE, Price, cost
 from aios.routing.speed import Speed
 from aios.routing.strategies import Candidate

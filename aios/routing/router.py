@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from aios.models.base import Backend
+from aios.models import Backend
 from aios.routing.features import MAX_CHARS, QuestionText
 from aios.routing.forecast import REMEMBERED, Forecast, QueueLoad, keep
 from aios.routing.judge import Judge, Verdict, misfit

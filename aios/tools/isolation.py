@@ -32,9 +32,8 @@ from anyio.lowlevel import current_token
 from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
-from aios.hosts import scratch
-from aios.hosts.wall import Wall, Walls
 from aios.python import child_path, module_command
+from aios.wall import Wall, Walls, make_scratch, remove_scratch
 from aios_syscalls.errors import ToolFailed, from_wire
 
 T = TypeVar("T")
@@ -133,11 +132,11 @@ async def _send(to: ByteSendStream, request: bytes) -> None:
 @contextmanager
 def _scratch_directory() -> Iterator[Path]:
     """A directory of one call's own, which is gone after it, however its process ended."""
-    place = scratch.directory()
+    place = make_scratch()
     try:
         yield place
     finally:
-        scratch.remove(place)
+        remove_scratch(place)
 
 
 def _file_of(module: str) -> str:

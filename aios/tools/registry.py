@@ -15,9 +15,9 @@ from types import ModuleType
 from anyio import CapacityLimiter
 from pydantic import JsonValue
 
-from aios.hosts.wall import Walls
 from aios.tools.isolation import LOADED_SHA256
 from aios.tools.tool import Tool
+from aios.wall import Walls
 from aios_syscalls import BadRequest, Denied, Exists, NotFound, ToolSpec
 
 

@@ -14,9 +14,9 @@ from anyio import move_on_after
 from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
-from aios.hosts.wall import Walls
 from aios.tools.isolation import in_process, in_thread
 from aios.tools.signature import Signature
+from aios.wall import Walls
 from aios_syscalls import AiosError, ToolFailed, ToolSpec
 from aios_syscalls.base import MAX_REPLY_BYTES
 

@@ -14,10 +14,8 @@ from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
 from aios.dumpable import set_dumpable
-from aios.hosts.enclosure import enclose
-from aios.hosts.refusal import refusal
-from aios.hosts.wall import Level, Wall, put_up
 from aios.tools.registry import find_tool
+from aios.wall import Level, Wall, enclose, put_up, refusal_hint
 from aios_syscalls.errors import AiosError, ToolFailed, from_wire
 
 
@@ -57,7 +55,7 @@ def _enter(wall: Wall, name: str) -> None:
 
 def _with_hint(error: AiosError, name: str, level: Level) -> AiosError:
     """The same error; if the wall has caused it, with what the wall refused and how this tool gets more."""
-    hint = refusal(error, level)
+    hint = refusal_hint(error, level)
     if not hint:
         return error
     more = f'a tool with process=True has the same wall: [wall] programs = {{ "{name}" = "off" }} in your configuration'

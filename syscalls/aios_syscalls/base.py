@@ -9,6 +9,14 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from aios_syscalls.invalid import explain
 
+__all__ = [
+    "Effect",
+    "Frozen",
+    "R",
+    "Reply",
+    "Syscall",
+]
+
 MAX_CALL_BYTES = 1024 * 1024
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 

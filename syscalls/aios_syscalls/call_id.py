@@ -7,6 +7,10 @@ from typing import NamedTuple, Self
 
 from aios_syscalls.errors import BadRequest
 
+__all__ = [
+    "CallId",
+]
+
 PATTERN = r"^\d{1,18}\.\d{1,18}(:.+)?$"
 _PARTS = re.compile(r"(\d{1,18})\.(\d{1,18})(?::(.+))?", re.DOTALL | re.ASCII)
 

@@ -29,6 +29,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+__all__ = [
+    "AgentFailed",
+    "AiosError",
+    "BadRequest",
+    "BudgetExceeded",
+    "CallerError",
+    "Cancelled",
+    "Conflict",
+    "Denied",
+    "Exists",
+    "Expired",
+    "InputFailed",
+    "KernelBug",
+    "LoadError",
+    "ModelFailed",
+    "NoKernel",
+    "NotFound",
+    "Overloaded",
+    "StorageFailed",
+    "ToolFailed",
+    "WorldError",
+]
+
 MAX_MESSAGE = 20_000
 """Characters of a message: it may quote what somebody sent."""
 

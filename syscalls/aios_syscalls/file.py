@@ -14,6 +14,23 @@ from aios_syscalls.base import Effect, Frozen, Reply, Syscall
 from aios_syscalls.file_search import SearchCall
 from aios_syscalls.file_version import Point, VersionCall, WriteFileReply
 
+__all__ = [
+    "AppendFile",
+    "CopyFile",
+    "CreateFile",
+    "DeleteFile",
+    "FileCall",
+    "FileInfo",
+    "ListFiles",
+    "ListFilesReply",
+    "MoveFile",
+    "ReadFile",
+    "ReadFileReply",
+    "StatFile",
+    "StatFileReply",
+    "WriteFile",
+]
+
 
 class FileInfo(Frozen):
     """A directory entry; size in bytes, modified in seconds since the epoch."""

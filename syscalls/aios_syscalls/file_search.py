@@ -9,6 +9,32 @@ from pydantic import Field
 from aios_syscalls.base import Effect, Frozen, Many, Reply, Syscall
 from aios_syscalls.file_version import FileVersion, Point, WriteFileReply
 
+__all__ = [
+    "DeleteMatching",
+    "FileGroup",
+    "FileHit",
+    "FileQuery",
+    "FollowLink",
+    "GetFilesStatus",
+    "GetFilesStatusReply",
+    "GroupFiles",
+    "GroupFilesReply",
+    "JoinFiles",
+    "JoinFilesReply",
+    "LinkFiles",
+    "ListLinks",
+    "ListLinksReply",
+    "SavedQuery",
+    "SearchFiles",
+    "SearchFilesReply",
+    "ShareFile",
+    "ShareFileReply",
+    "UnlinkFiles",
+    "UnshareFile",
+    "UpdateMatching",
+    "UpdateMatchingReply",
+]
+
 Mode = Literal["hybrid", "semantic", "keyword"]
 
 

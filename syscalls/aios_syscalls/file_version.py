@@ -8,6 +8,34 @@ from pydantic import Field, StrictInt, model_validator
 
 from aios_syscalls.base import Effect, Frozen, Many, Reply, Syscall
 
+__all__ = [
+    "ChangeFiles",
+    "ChangeFilesReply",
+    "DiffFile",
+    "DiffFileReply",
+    "DropFile",
+    "FileVersion",
+    "ListTags",
+    "ListTagsReply",
+    "ListVersions",
+    "ListVersionsReply",
+    "LockFile",
+    "LockFileReply",
+    "Point",
+    "PutFile",
+    "RenameFile",
+    "RollbackFile",
+    "TagFiles",
+    "UndoFiles",
+    "UndoFilesReply",
+    "UndoneFile",
+    "UnlockFile",
+    "UntagFiles",
+    "WatchFiles",
+    "WatchFilesReply",
+    "WriteFileReply",
+]
+
 
 class Point(Frozen):
     """A point of a file's history: exactly one of a version's number, a time, or a tag."""

@@ -25,6 +25,15 @@ from aios_syscalls.errors import from_wire
 from aios_syscalls.llm import Chat, ChatReply
 from aios_syscalls.tool import CallTool, CallToolReply
 
+__all__ = [
+    "Fill",
+    "Node",
+    "Outcome",
+    "Output",
+    "RunGraph",
+    "RunGraphReply",
+]
+
 MAX_NODES = 256
 NODE_CALLS: Mapping[str, type[Chat | CallTool]] = {cls.name: cls for cls in (Chat, CallTool)}
 

@@ -10,6 +10,29 @@ from aios_syscalls.base import Effect, Frozen, Many, Reply, Syscall
 from aios_syscalls.call_id import PATTERN
 from aios_syscalls.json_value import JsonSchema
 
+__all__ = [
+    "Chat",
+    "ChatReply",
+    "Embed",
+    "EmbedReply",
+    "FilePart",
+    "GiveFeedback",
+    "GiveFeedbackReply",
+    "ImagePart",
+    "LlmCall",
+    "Message",
+    "NamedTool",
+    "Part",
+    "Rank",
+    "RankReply",
+    "Ranked",
+    "Sampling",
+    "TextPart",
+    "ToolSpec",
+    "ToolUse",
+    "Usage",
+]
+
 
 class ToolUse(Frozen):
     """A model's wish to have a tool called."""

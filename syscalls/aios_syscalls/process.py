@@ -10,6 +10,25 @@ from pydantic import Field, JsonValue, StrictInt
 from aios_syscalls.base import Effect, Frozen, Reply, Syscall
 from aios_syscalls.graph import RunGraph
 
+__all__ = [
+    "Budget",
+    "Kill",
+    "KillReply",
+    "ListProcesses",
+    "ListProcessesReply",
+    "ProcessCall",
+    "ProcessInfo",
+    "ProcessState",
+    "Receive",
+    "ReceiveReply",
+    "Send",
+    "SendReply",
+    "Spawn",
+    "SpawnReply",
+    "Wait",
+    "WaitReply",
+]
+
 
 class ProcessState(StrEnum):
     """As `ps` has them: running or waiting for a syscall while alive, then one of the other three."""

@@ -10,6 +10,14 @@ from aios_syscalls.base import Effect, Many, Reply, Syscall
 from aios_syscalls.json_value import JsonObject
 from aios_syscalls.llm import ToolSpec
 
+__all__ = [
+    "CallTool",
+    "CallToolReply",
+    "ListTools",
+    "ListToolsReply",
+    "ToolCall",
+]
+
 
 class CallToolReply(Reply):
     """What the tool returned, as JSON."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aios.hosts.program import default_directories, load, programs, summary
+from aios.hosts.program import default_directories, load_program, program_summary, programs
 from aios.models.scripted import ScriptedModel
 from aios.testing import run_agent
 from aios_syscalls import AgentFailed, Chat, ModelFailed
@@ -41,8 +41,8 @@ def test_every_program_loads_and_says_what_it_does() -> None:
     found = programs(default_directories())
     assert found.keys() >= PROGRAMS
     for name in PROGRAMS:
-        assert callable(load(found[name]))
-        assert summary(found[name]).endswith(".")
+        assert callable(load_program(found[name]))
+        assert program_summary(found[name]).endswith(".")
 
 
 # -- summarise

@@ -22,10 +22,10 @@ import anyio
 
 from aios.boot import boot
 from aios.config import Config, WallConfig
-from aios.hosts.wall import rung
 from aios.kernel import Run
 from aios.models.scripted import ScriptedModel
 from aios.python import code_command
+from aios.wall.agent import rung
 from aios_syscalls import Receive, Send, Spawn, Wait
 
 NAMES = (

@@ -138,7 +138,7 @@ def test_a_program_whose_name_cannot_be_shown_is_none(tmp_path: Path) -> None:
         (tmp_path / f"{name}.py").write_text("")
     assert list(program.programs([tmp_path])) == ["good"]
     with pytest.raises(NotFound, match="cannot be shown"):
-        program.find(str(tmp_path / "x\naios: all is well.py"), [tmp_path])
+        program.find_program(str(tmp_path / "x\naios: all is well.py"), [tmp_path])
 
 
 def test_what_is_counted_is_what_json_has() -> None:

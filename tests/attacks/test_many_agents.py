@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from aios.hosts.process import ProcessHost
-from aios.hosts.wall import Walls
 from aios.kernel import Run, by_family, lone_run
 from aios.record import SqliteJournal
+from aios.wall.agent import Walls
 from aios_syscalls import Overloaded, ProcessInfo, Receive, Send, Spawn, Wait
 
 pytestmark = pytest.mark.whole

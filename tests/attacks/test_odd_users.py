@@ -12,7 +12,7 @@ import pytest
 
 from aios.bench.wall.honest import HONEST
 from aios.bench.wall.users import new_place, start, told, users
-from aios.hosts.wall import Walls
+from aios.wall.agent import Walls
 from aios_syscalls import Denied
 
 KERNEL = """
@@ -20,8 +20,8 @@ import json, os, sys, tempfile
 from pathlib import Path
 import anyio
 from aios.hosts.process import ProcessHost
-from aios.hosts.wall import Walls, rung
 from aios.kernel import by_family, lone_run
+from aios.wall.agent import Walls, rung
 from aios.record import SqliteJournal
 from aios_syscalls import Spawn, Wait
 place, honest = Path(sys.argv[1]), json.loads(sys.argv[2])
@@ -117,8 +117,8 @@ import json, os, sys
 from pathlib import Path
 import anyio
 from aios.hosts.process import ProcessHost
-from aios.hosts.wall import Walls, rung
 from aios.kernel import by_family, lone_run
+from aios.wall.agent import Walls, rung
 from aios.record import SqliteJournal
 from aios_syscalls import Receive, Send, Spawn, Wait
 place = Path(sys.argv[1])

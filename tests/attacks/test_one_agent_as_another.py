@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from aios.bench.wall.users import new_place, start, told, users
-from aios.hosts import seccomp
 from aios.python import code_command
+from aios.wall import seccomp
 
 pytestmark = pytest.mark.whole
 
@@ -143,12 +143,12 @@ import ctypes, json, os, sys
 from pathlib import Path
 import anyio
 from aios.hosts.process import ProcessHost
-from aios.hosts.wall import Walls
 from aios.kernel import by_family, lone_run
+from aios.wall.agent import Walls
 from aios.record import SqliteJournal
 from aios_syscalls import Receive, Send, Spawn, Wait
 if sys.argv[2:]:  # a system without Landlock: the call to make a ruleset fails
-    from aios.hosts import seccomp
+    from aios.wall import seccomp
     ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)
     assert seccomp.install([seccomp.SeccompRule("landlock_create_ruleset", (444, 444))])
 place, word = Path(sys.argv[1]), ctypes.create_string_buffer(b"a secret", 16)
@@ -245,7 +245,7 @@ def test_the_filter_refuses_other_abis_of_the_same_machine() -> None:
         return
     code = f"""
 import ctypes, os
-from aios.hosts import seccomp
+from aios.wall import seccomp
 libc = ctypes.CDLL(None, use_errno=True)
 def number(call):
     libc.syscall(ctypes.c_long(call))

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from aios.bench.wall.users import new_place, start, told, users
-from aios.hosts import namespaces
 from aios.python import code_command
+from aios.wall import namespaces
 
 pytestmark = pytest.mark.whole
 
@@ -56,16 +56,17 @@ KERNEL = """
 import ctypes, json, os, socket, sys
 from pathlib import Path
 import anyio
-from aios.hosts import namespaces, seccomp
+from aios.wall import namespaces_available, seccomp
+from aios.hosts import process
 from aios.hosts.process import ProcessHost
-from aios.hosts.wall import Walls
 from aios.kernel import by_family, lone_run
+from aios.wall import Walls
 from aios.record import SqliteJournal
 from aios_syscalls import Spawn, Wait
 place, library = Path(sys.argv[1]), ctypes.CDLL(None)
 os.chdir(place)
 no_filters = seccomp.Condition(0, (seccomp.PR_SET_SECCOMP,), allows=False)
-available = namespaces.available()
+available = namespaces_available()
 library.prctl(38, 1, 0, 0, 0)
 assert seccomp.install([
     seccomp.SeccompRule("landlock_create_ruleset", (444, 444)),
@@ -90,7 +91,7 @@ async def found(*names):
 
 try:
     said = dict(zip(("walled", "unwalled"), anyio.run(found, "walled", "unwalled")))
-    namespaces.available = lambda: False
+    process.namespaces_available = lambda: False
     said["first alone"] = anyio.run(found, "walled")[0]
 finally:
     library.shmctl(segment, 0, None)
@@ -119,14 +120,14 @@ def test_without_the_first_wall_the_second_keeps_agents_off_the_machine(user: st
 def test_where_the_system_refuses_namespaces_that_is_found_out() -> None:
     """As in a container: the call is not permitted."""
     code = (
-        "import ctypes; from aios.hosts import namespaces, seccomp; ctypes.CDLL(None).prctl(38, 1, 0, 0, 0); "
-        "assert seccomp.install([seccomp.SeccompRule('unshare', (272, 97))]); print(namespaces.available())"
+        "import ctypes; from aios.wall import namespaces, seccomp; ctypes.CDLL(None).prctl(38, 1, 0, 0, 0); "
+        "assert seccomp.install([seccomp.SeccompRule('unshare', (272, 97))]); print(namespaces.namespaces_available())"
     )
     ended = subprocess.run(code_command(code), capture_output=True, text=True, check=True)
     assert ended.stdout == "False\n"
 
 
 def test_what_the_system_says_of_namespaces_it_keeps() -> None:
-    code = "from aios.hosts import namespaces; namespaces.enter()"
+    code = "from aios.wall import enter_namespaces; enter_namespaces()"
     ended = subprocess.run(code_command(code), capture_output=True, text=True, check=False)
-    assert (ended.returncode == 0) == namespaces.available()
+    assert (ended.returncode == 0) == namespaces.namespaces_available()

@@ -14,7 +14,7 @@ import pytest
 
 from aios.bench.wall import probes
 from aios.bench.wall.users import new_place, start, told, users
-from aios.hosts.wall import Rung, rung
+from aios.wall.agent import Rung, rung
 
 pytestmark = pytest.mark.whole
 
@@ -23,7 +23,7 @@ TRY = """
 import json, sys
 from pathlib import Path
 from aios.bench.wall import attempts
-from aios.hosts.wall import rung
+from aios.wall.agent import rung
 print(json.dumps({"rung": rung(), "found": getattr(attempts, sys.argv[2])(Path(sys.argv[1]))}))
 """
 OPEN_WITHOUT_LANDLOCK = ("files: ", "devices: ", "proc: ", "taking down: ", "passing: ")
@@ -107,8 +107,8 @@ def test_an_older_system_has_as_much_of_a_wall_as_it_can() -> None:
 def test_the_rung_is_what_the_system_has(
     version: int, filter: bool, expected: Rung, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aios.hosts.landlock.version", lambda: version)
-    monkeypatch.setattr("aios.hosts.seccomp.available", lambda: filter)
+    monkeypatch.setattr("aios.wall.landlock.version", lambda: version)
+    monkeypatch.setattr("aios.wall.seccomp.available", lambda: filter)
     assert rung() == expected
 
 

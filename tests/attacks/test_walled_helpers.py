@@ -21,9 +21,9 @@ import pytest
 from aios import owner
 from aios.artifacts import model_path
 from aios.bench.wall.users import own, start, told, users
-from aios.hosts import seccomp
-from aios.hosts.wall import rung
 from aios.models.local.supervisor.process import WorkerProcess
+from aios.wall import seccomp
+from aios.wall.agent import rung
 from tests.storage.walled import start as start_owner
 
 pytestmark = pytest.mark.whole
@@ -103,8 +103,8 @@ def main():
         from aios.models.local.engine.walled import close_in
         close_in(Path(place, "models/m-00001-of-00002.gguf"))
     if kind == "owner":
-        from aios.hosts.service import ServiceWall, put_up
-        put_up(ServiceWall.of(json.loads(wall)))
+        from aios.wall.service import ServiceWall, put_up_service
+        put_up_service(ServiceWall.of(json.loads(wall)))
     done = []
     for name, act in attempts(place, int(port), int(victim)):
         try:

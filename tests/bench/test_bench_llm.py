@@ -149,7 +149,7 @@ def test_an_environment_that_cannot_be_made_says_what_to_do(monkeypatch: pytest.
 async def test_a_peer_that_dies_says_why(tmp_path: Path) -> None:
     settings = {"model": str(tmp_path / "none.gguf"), "slots": 1, "context": 64, "threads": 1}
     with pytest.raises(ModelFailed, match=r"bare died.*none\.gguf"):
-        async with peers.Peer.started("bare", settings):
+        async with peers.PeerProcess.started("bare", settings):
             pytest.fail("it did not die")
 
 
@@ -170,7 +170,10 @@ async def test_a_server_that_is_gone_fails_its_clients_with_one_error() -> None:
 async def test_the_bare_loop_steps_and_the_class_answers(gguf: Path) -> None:
     settings = {"model": str(gguf), "slots": 3, "context": 128, "threads": 1}
     asked = [each.model_dump(mode="json") for each in chats(0, 2, 4, "Hi.")]
-    async with peers.Peer.started("bare", settings) as bare, peers.Peer.started("llama", settings) as llama:
+    async with (
+        peers.PeerProcess.started("bare", settings) as bare,
+        peers.PeerProcess.started("llama", settings) as llama,
+    ):
         answer = await bare.ask({"chats": asked, "steps": 3})
         assert len(answer["steps"]) == 3
         assert 10 < answer["depth"] < 60

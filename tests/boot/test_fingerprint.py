@@ -31,6 +31,22 @@ async def test_a_run_has_its_fingerprint_in_a_column_of_its_own(tmp_path: Path) 
     assert "fingerprint" not in first.data
 
 
+@pytest.mark.anyio
+async def test_a_program_that_is_started_by_its_path_is_in_the_fingerprint(tmp_path: Path) -> None:
+    program = tmp_path / "mine.py"
+    seen = []
+    for text in ("one", "two"):
+        program.write_text(f"async def main(agent, task): return {text!r}")
+        config, directory = Config(root=tmp_path, isolate=False), tmp_path / text
+        async with boot(config, models=[ScriptedModel([])], starting=[str(program)], directory=directory) as run:
+            pass
+        (found,) = runs(run.journal)
+        assert found.fingerprint
+        seen.append(found.fingerprint["programs"][str(program)])
+    assert seen[0] != seen[1]
+    assert None not in seen
+
+
 def test_what_differs_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program, model = tmp_path / "p.py", tmp_path / "m.gguf"
     program.write_text("one")

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,6 +90,16 @@ async def test_the_journal_has_what_was_seen() -> None:
     seen = [process.figures(9) for process in outcome.history.processes.values()]
     assert [process.figures(9) for process in written.processes.values()] == seen
     assert written.kinds == outcome.history.kinds
+
+
+@pytest.mark.anyio
+async def test_a_program_run_by_its_path_is_in_the_fingerprint(tmp_path: Path) -> None:
+    program = tmp_path / "mine.py"
+    program.write_text("async def main(agent, task): return task")
+    outcome, _ = await outcome_of(ProgramJob(str(program), "a"), config=Config(isolate=False), mains=None)
+    assert outcome.code is Code.OK
+    assert outcome.recorded.fingerprint
+    assert outcome.recorded.fingerprint["programs"][str(program)]
 
 
 @pytest.mark.anyio

@@ -13,12 +13,12 @@ import pytest
 from aios.bench.wall import probes
 from aios.bench.wall.honest import HONEST, NEIGHBOUR
 from aios.bench.wall.users import new_place, start, told, users
-from aios.hosts.dry_wall import MOST_ACTS, OTHERS, NotedAct, read
 from aios.hosts.process import ProcessHost, noted_in
-from aios.hosts.verdict import Act
-from aios.hosts.wall import Level, Walls, rung
 from aios.kernel import Run, by_family, lone_run
 from aios.record import SqliteJournal
+from aios.wall.agent import Level, Walls, rung
+from aios.wall.dry_wall import MOST_ACTS, OTHERS, NotedAct, read_notes
+from aios.wall.verdict import Act
 from aios_syscalls import Denied, ProcessInfo, Spawn, Wait
 
 pytestmark = [pytest.mark.anyio, pytest.mark.whole]
@@ -197,7 +197,7 @@ class Runner:
         pid = (await self._kernel.submit(Spawn(program=name))).pid
         process = (await self._kernel.submit(Wait(pid=pid))).process
         notes = noted_in(self._logs, pid)
-        return process, read(notes.read_text().splitlines()) if notes.exists() else []
+        return process, read_notes(notes.read_text().splitlines()) if notes.exists() else []
 
 
 class runner:
@@ -304,7 +304,7 @@ async def test_an_act_that_cannot_be_judged_goes_on_and_is_told(tmp_path: Path) 
 
 def test_lines_that_are_none_count_for_nothing() -> None:
     lines = ['["read", "/a"]', "[0, 3]", "[7, 3]", '[0, "x"]', "{}", '["fly", "/b"]', '["list", "/c"]', "[1, 2", "\0"]
-    assert read(lines) == [NotedAct(Act("read", "/a"), 3), NotedAct(Act("list", "/c"), 1)]
+    assert read_notes(lines) == [NotedAct(Act("read", "/a"), 3), NotedAct(Act("list", "/c"), 1)]
 
 
 async def test_only_the_users_own_programs_run_without_their_wall(

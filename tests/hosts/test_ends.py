@@ -17,11 +17,11 @@ import pytest
 
 from aios.cores.chat_meter import ChatMeter
 from aios.hosts.process import ProcessHost
-from aios.hosts.wall import Walls
 from aios.kernel import Lane, Limits, Run, Turn, by_family, lone_run
 from aios.python import code_command
 from aios.record import SqliteJournal
 from aios.scheduler import Fifo
+from aios.wall.agent import Walls
 from aios_syscalls import ChatReply, Kill, ProcessInfo, ProcessState, Reply, Spawn, Wait
 
 pytestmark = [pytest.mark.anyio, pytest.mark.whole]

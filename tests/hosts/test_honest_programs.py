@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from aios.bench.wall.honest import HONEST, NEIGHBOUR
-from aios.hosts import scratch
 from aios.hosts.process import ProcessHost
-from aios.hosts.wall import Walls, rung
 from aios.kernel import Run, by_family, lone_run
 from aios.record import SqliteJournal
+from aios.wall import scratch
+from aios.wall.agent import Walls, rung
 from aios_syscalls import Denied, ProcessInfo, Spawn, Wait
 
 pytestmark = pytest.mark.anyio
@@ -151,6 +151,6 @@ async def test_what_is_linked_from_a_scratch_directory_stays(tmp_path: Path) -> 
     (place / "a" / "b").mkdir(parents=True)
     for link in (place / "link", place / "a" / "link", place / "a" / "b" / "link"):
         link.symlink_to(tmp_path / "kept")
-    scratch.remove(place)
+    scratch.remove_scratch(place)
     assert not place.exists()
     assert (tmp_path / "kept" / "file").read_text() == "x"

@@ -19,10 +19,10 @@ from aios.hosts import output, zygote_client
 from aios.hosts import process as host_module
 from aios.hosts.process import ProcessHost
 from aios.hosts.session import Session
-from aios.hosts.wall import Walls
 from aios.kernel import Lane, Limits, Run, Turn, by_family, lone_run
 from aios.record import SqliteJournal
 from aios.scheduler import Fifo
+from aios.wall.agent import Walls
 from aios_syscalls import ChatReply, Kill, ProcessInfo, ProcessState, Reply, Spawn, Wait
 
 pytestmark = [pytest.mark.anyio, pytest.mark.whole]

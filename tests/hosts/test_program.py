@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aios.hosts.program import default_directories, find, load, passed_over, programs, summary
+from aios.hosts.program import default_directories, find_program, load_program, passed_over, program_summary, programs
 from aios_syscalls import BadRequest
 
 
@@ -22,7 +22,7 @@ def test_a_program_that_cannot_be_run_says_where_and_why(tmp_path: Path, text: s
     path = tmp_path / "broken.py"
     path.write_text(text)
     with pytest.raises(BadRequest, match=says):
-        load(path)
+        load_program(path)
 
 
 def program(path: Path, says: str = "Says something.") -> Path:
@@ -37,13 +37,13 @@ def test_shipped_programs_come_before_those_of_the_working_directory(
     monkeypatch.chdir(tmp_path)
     local, own = program(tmp_path / "agents" / "summarise.py"), program(tmp_path / "agents" / "mine.py")
     directories = default_directories()
-    assert find("summarise", directories) != local
-    assert find("./agents/summarise.py", directories) == local
-    assert find("mine", directories) == own
+    assert find_program("summarise", directories) != local
+    assert find_program("./agents/summarise.py", directories) == local
+    assert find_program("mine", directories) == own
     assert passed_over("summarise", directories) == local
     assert passed_over("mine", directories) is None
     assert passed_over("nothing", directories) is None
-    assert find("summarise", (tmp_path / "agents", *directories)) == local  # as configured
+    assert find_program("summarise", (tmp_path / "agents", *directories)) == local  # as configured
     assert passed_over("summarise", (tmp_path / "agents", *directories)) is None
 
 
@@ -65,6 +65,6 @@ def test_odd_files_among_the_programs_are_no_programs_or_say_what_they_are(tmp_p
         file.truncate(1 << 30)
     found = programs([tmp_path])
     assert set(found) == {"fine", "nul", "deep", "syntax", "huge"}
-    told = {name: summary(path) for name, path in found.items()}
+    told = {name: program_summary(path) for name, path in found.items()}
     assert told["fine"] == "Says something."
     assert all(told[name].startswith("(") for name in ("nul", "deep", "syntax", "huge"))

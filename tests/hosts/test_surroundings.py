@@ -13,9 +13,9 @@ import anyio
 import pytest
 
 from aios.hosts.process import ProcessHost
-from aios.hosts.wall import Level, Walls, rung
 from aios.kernel import by_family, lone_run
 from aios.record import SqliteJournal
+from aios.wall.agent import Level, Walls, rung
 from aios_syscalls import ProcessInfo, Receive, Send, Spawn, Wait
 
 pytestmark = pytest.mark.whole

@@ -17,8 +17,8 @@ import pytest
 from anyio import to_thread
 from pydantic import BaseModel, Field, JsonValue
 
-from aios.hosts.wall import Walls
 from aios.tools import Tool, ToolBox, load_tools, tool
+from aios.wall.agent import Walls
 from aios_syscalls import BadRequest, Denied, Exists, NotFound, ToolFailed
 from aios_syscalls.base import MAX_REPLY_BYTES
 

@@ -14,8 +14,8 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from aios.hosts.wall import Walls, rung
 from aios.tools import ToolBox, load_tools
+from aios.wall.agent import Walls, rung
 from aios_syscalls import ToolFailed
 
 pytestmark = [pytest.mark.anyio, pytest.mark.whole]

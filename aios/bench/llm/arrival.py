@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 
 from aios.bench.llm.ours import TimedStream, kernel_over, loaded, say, submit
-from aios.bench.llm.peers import Peer, cores
+from aios.bench.llm.peers import PeerProcess, cores
 from aios.bench.llm.workload import chats, gaps, long_chat, quantile
 from aios.kernel import Run
 from aios.models.local.supervisor.process import THREADS
@@ -32,7 +32,7 @@ async def measure(model: Path, rounds: int, sentences: int = SENTENCES) -> dict[
     highest, middle, quiet, chunks, first = [], [], [], [], []
     settings = {"model": str(model), "slots": WRITERS + 1, "context": CONTEXT, "threads": cores()}
     async with loaded(model, WRITERS + 1, CONTEXT) as local, kernel_over(local) as kernel:
-        async with Peer.started("bare", settings, environment=THREADS) as bare:
+        async with PeerProcess.started("bare", settings, environment=THREADS) as bare:
             for round in range(rounds):
                 writers = chats(round * WRITERS, WRITERS, 1000, SYSTEM)
                 long = long_chat(3000 + round, sentences, 4)

@@ -15,7 +15,7 @@ import httpx2
 
 from aios.bench.chart import Chart
 from aios.bench.llm.ours import TimedStream, kernel_over, loaded, say, submit
-from aios.bench.llm.peers import Peer, PeerServer, cores, xllamacpp
+from aios.bench.llm.peers import PeerProcess, PeerServer, cores, xllamacpp
 from aios.bench.llm.workload import chats
 from aios.kernel import Run
 from aios_syscalls import AiosError, Chat, ModelFailed
@@ -108,10 +108,10 @@ async def _contenders(stack: AsyncExitStack, model: Path, reasons: dict[str, str
 
     async def threads() -> RunClients:
         python = await anyio.to_thread.run_sync(xllamacpp)
-        return _threads(await stack.enter_async_context(Peer.started("xllamacpp", settings, python)))
+        return _threads(await stack.enter_async_context(PeerProcess.started("xllamacpp", settings, python)))
 
     async def llama(threads: int | None) -> RunClients:
-        return _llama(await stack.enter_async_context(Peer.started("llama", {**settings, "threads": threads})))
+        return _llama(await stack.enter_async_context(PeerProcess.started("llama", {**settings, "threads": threads})))
 
     starts: dict[str, Callable[[], Awaitable[RunClients]]] = {
         SERVER: server,
@@ -172,7 +172,7 @@ def _over_http(server: PeerServer) -> RunClients:
     return run
 
 
-def _threads(peer: Peer) -> RunClients:
+def _threads(peer: PeerProcess) -> RunClients:
     async def run(asked: Sequence[Sequence[Chat]]) -> tuple[int, float]:
         answer = await peer.ask({"clients": [[request(chat) for chat in chats] for chats in asked]})
         return answer["tokens"], answer["seconds"]
@@ -180,7 +180,7 @@ def _threads(peer: Peer) -> RunClients:
     return run
 
 
-def _llama(peer: Peer) -> RunClients:
+def _llama(peer: PeerProcess) -> RunClients:
     async def run(asked: Sequence[Sequence[Chat]]) -> tuple[int, float]:
         scripts = [
             {"opening": asks[:-1], "says": [asks[-1]["content"]], "tokens": chat.max_tokens}

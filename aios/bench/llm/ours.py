@@ -16,7 +16,7 @@ import anyio
 from aios.bench.llm.workload import Script
 from aios.cores.chat_meter import ChatMeter
 from aios.cores.llm import LlmCore
-from aios.hosts.program import Main
+from aios.hosts import Main
 from aios.hosts.task import TaskHost
 from aios.kernel import Lane, Run, by_family, lone_run
 from aios.models.local.supervisor.client import LocalModel

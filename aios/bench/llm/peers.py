@@ -146,7 +146,7 @@ def _lend_engine(environment: Environment) -> None:
     link.symlink_to(found.submodule_search_locations[0])
 
 
-class Peer:
+class PeerProcess:
     """A process that answers jobs, a line each. It is stopped whenever it is not asked, so it cannot disturb others."""
 
     def __init__(self, name: str, process: Process, talk: IO[bytes]) -> None:
@@ -162,7 +162,7 @@ class Peer:
         settings: Mapping[str, Any],
         python: Path | None = None,
         environment: Mapping[str, str] | None = None,
-    ) -> AsyncIterator[Peer]:
+    ) -> AsyncIterator[PeerProcess]:
         """`contender.py KIND` with these settings, ready. Raises ModelFailed when it does not get ready."""
         command = [str(python or sys.executable), str(CONTENDER), kind]
         # Ours needs what we import; the others shall see none of it.

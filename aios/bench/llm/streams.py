@@ -13,7 +13,7 @@ import anyio
 
 from aios.bench.chart import Chart
 from aios.bench.llm.ours import kernel_over, loaded, say
-from aios.bench.llm.peers import Peer, cores
+from aios.bench.llm.peers import PeerProcess, cores
 from aios.bench.llm.workload import chats
 from aios.kernel import Run
 from aios.models.local.supervisor.client import LocalModel
@@ -39,7 +39,7 @@ async def measure(model: Path, tokens: int, rounds: int, counts: Sequence[int] =
         lone = local.info.get("threads", {}).get("one", cores())
         settings = {"model": str(model), "slots": SLOTS, "context": CONTEXT, "threads": cores(), "lone": lone}
         # The same threads as the worker's, so that what differs is the engine's own work.
-        async with Peer.started("bare", settings, environment=THREADS) as bare:
+        async with PeerProcess.started("bare", settings, environment=THREADS) as bare:
             number = 0
             for round in range(rounds):
                 for count in counts:
@@ -81,7 +81,7 @@ async def _ours(model: LocalModel, kernel: Run, asked: Sequence[Chat], tokens: i
     return (end - begin) * len(asked) / (ended - began), range(round(begin), max(round(end), round(begin) + 1))
 
 
-async def _bare(bare: Peer, asked: Sequence[Chat], window: range) -> float:
+async def _bare(bare: PeerProcess, asked: Sequence[Chat], window: range) -> float:
     """The bare loop's tokens a second for the same tokens of each."""
     answer = await bare.ask({"chats": [chat.model_dump(mode="json") for chat in asked], "steps": window.stop})
     steps = answer["steps"][window.start :]

@@ -10,7 +10,7 @@ from typing import Any
 
 from aios.bench.chart import Chart
 from aios.bench.llm.ours import converse, kernel_over, loaded, say
-from aios.bench.llm.peers import Peer, cores
+from aios.bench.llm.peers import PeerProcess, cores
 from aios.bench.llm.workload import Script, sharing
 from aios_syscalls import AiosError
 
@@ -72,7 +72,7 @@ async def _ours(file: Path, scripts: Sequence[Script]) -> float:
 
 async def _again(file: Path, scripts: Sequence[Script]) -> float:
     settings = {"model": str(file), "context": CONTEXT, "threads": cores()}
-    async with Peer.started("llama", settings) as peer:
+    async with PeerProcess.started("llama", settings) as peer:
         answer = await peer.ask({"again": True, "scripts": [_plain(script) for script in scripts]})
     return float(answer["seconds"] / answer["calls"])
 

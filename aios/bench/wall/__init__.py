@@ -14,7 +14,7 @@ from aios.bench import Report, at_least, at_most
 from aios.bench.paired import median_interval
 from aios.bench.progress import progress
 from aios.bench.wall.users import new_place, start, told, users
-from aios.hosts.seccomp import MACHINES
+from aios.wall.seccomp import MACHINES
 from aios_syscalls import BadRequest, KernelBug
 
 Seen = Mapping[str, Any]

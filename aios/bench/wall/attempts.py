@@ -18,10 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aios.bench.wall.probes import LIBC, NUMBERS, PROBES, SECRET, Probe, ProbeTarget, call
-from aios.hosts import dry_wall, landlock, scratch, seccomp
-from aios.hosts.enclosure import enclose
-from aios.hosts.wall import Level, Wall, put_up, search_path
 from aios.python import code_command
+from aios.wall import Level, Wall, dry_wall, enclose, landlock, put_up, scratch, search_path, seccomp
 
 Found = dict[str, dict[str, str | None]]
 """By the kind of wall and the probe: the error that it ended with, None if it got through."""
@@ -69,7 +67,7 @@ def restore(target: ProbeTarget) -> None:
     with suppress(BlockingIOError):
         while True:  # once so many are unread that no more are taken, who sends one waits
             target.datagrams.recv(1)
-    scratch.remove(target.place / "scratch")
+    scratch.remove_scratch(target.place / "scratch")
     (target.place / "scratch").mkdir(mode=0o700)
     target.secret.chmod(0o600)
     target.secret.write_bytes(SECRET)
@@ -168,7 +166,7 @@ def _enter(target: ProbeTarget, kind: WallKind) -> None:
     closed = tuple(str(target.place / each) for each in CLOSED)
     wall = Wall(kind.level, str(target.place / "programs" / "agent.py"), str(room), closed, str(target.place / NOTES))
     if kind.dry:
-        dry_wall.watch(wall)
+        dry_wall.note_refusals(wall)
     else:
         put_up(wall)
 
@@ -192,7 +190,7 @@ def _make_older(kind: WallKind) -> None:
 def _noted(target: ProbeTarget) -> str | None:
     """What was noted of a probe, and is not for the next one."""
     notes = target.place / NOTES
-    acts = dry_wall.read(notes.read_text().splitlines())
+    acts = dry_wall.read_notes(notes.read_text().splitlines())
     notes.unlink()
     return "; ".join(f"{each.act.kind} {each.act.object}" for each in acts) or None
 

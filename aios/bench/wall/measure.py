@@ -16,9 +16,9 @@ import anyio
 from aios.bench.wall.attempts import KINDS, Found, tried
 from aios.bench.wall.honest import HONEST, NEIGHBOUR
 from aios.hosts.process import ProcessHost
-from aios.hosts.wall import Level, Walls, rung
 from aios.kernel import Run, by_family, lone_run
 from aios.record import SqliteJournal
+from aios.wall import Level, Walls, rung
 from aios_syscalls import Spawn, Wait
 
 NOTHING = "async def main(agent, task):\n    return task\n"

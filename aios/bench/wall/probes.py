@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aios.hosts import seccomp, wall_calls
+from aios.wall import seccomp, wall_calls
 
 COLUMN = {"x86_64": 0, "aarch64": 1}.get(platform.machine(), 0)
 SECRET = b"the-users-secret"

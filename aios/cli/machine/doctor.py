@@ -22,7 +22,7 @@ from typing import Literal
 import psutil
 
 from aios.artifacts import ARTIFACTS, Artifact, is_whole
-from aios.boot import describe_rung, learnt_answers, learnt_programs, memory, namespaces, rung
+from aios.boot import describe_rung, learnt_answers, learnt_programs, memory, namespaces_available, rung
 from aios.config import home
 from aios.python import child_path, module_command
 from aios_storage import openat2_supported
@@ -270,7 +270,9 @@ def _wall() -> Check:
         "none": "use Linux on x86-64 or aarch64, or run agents that you trust",
     }[found]
     second = (
-        "; and namespaces of users, network and IPC" if namespaces() else "; no second wall: namespaces are refused"
+        "; and namespaces of users, network and IPC"
+        if namespaces_available()
+        else "; no second wall: namespaces are refused"
     )
     return Check("wall around agents", found == "full", f"{found}: {describe_rung(found)}{second}", fix, optional=True)
 

@@ -12,15 +12,15 @@ from rich.table import Table
 from aios.artifacts import model_path
 from aios.boot import DEFAULT_MODEL, survey
 from aios.config import Config, LocalModelConfig, ModelConfig
-from aios.hosts import program as programs
+from aios.hosts import default_directories, program_summary, programs
 from aios.terminal.output import size
 from aios.terminal.table import grid, short
 
 
 def agents(config: Config) -> list[dict[str, str]]:
     """Every agent program that `aios run` finds by name."""
-    found = programs.programs((*config.agents, *programs.default_directories()))
-    return [{"name": name, "summary": programs.summary(path), "path": str(path)} for name, path in found.items()]
+    found = programs((*config.agents, *default_directories()))
+    return [{"name": name, "summary": program_summary(path), "path": str(path)} for name, path in found.items()]
 
 
 def models(config: Config, loaded: Mapping[str, Mapping[str, Any]] | None = None) -> list[dict[str, Any]]:
@@ -114,7 +114,7 @@ def toml(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 def shipped_texts() -> Path | None:
     """The text files that come with the agents; None where they are not installed."""
-    places = (directory / "texts" for directory in programs.default_directories())
+    places = (directory / "texts" for directory in default_directories())
     return next((place for place in places if place.is_dir()), None)
 
 

@@ -114,7 +114,8 @@ async def execute(jobs: Sequence[ProgramJob], config: Config, view: View, **opti
 async def _run(jobs: Sequence[ProgramJob], config: Config, outcome: RunOutcome, options: Mapping[str, Any]) -> None:
     """Boot, work, stop. An error is kept, not raised: what was done until then is worth showing."""
     try:
-        async with opened(config, observers=[outcome.observe], **options) as run:
+        starting = [job.program for job in jobs]
+        async with opened(config, starting=starting, observers=[outcome.observe], **options) as run:
             outcome.run = run
             try:
                 await _work(run, jobs)

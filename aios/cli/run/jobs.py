@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aios.config import Config
-from aios.hosts import program as programs
+from aios.hosts import default_directories, find_program, is_path, passed_over
 from aios.project import Project
 from aios.terminal.output import me, say
 from aios_syscalls import BadRequest, Denied, NotFound
@@ -47,7 +47,7 @@ def _divided(word: str) -> tuple[str, str, str]:
 
 def sealing(jobs: Sequence[ProgramJob], config: Config) -> Config:
     """The configuration under which agents cannot change the files that the jobs run."""
-    files = [Path(job.program).absolute() for job in jobs if job.program.endswith(".py") or "/" in job.program]
+    files = [Path(job.program).absolute() for job in jobs if is_path(job.program)]
     return config.model_copy(update={"read_only": (*config.read_only, *dict.fromkeys(files))})
 
 
@@ -62,15 +62,15 @@ def check(jobs: Sequence[ProgramJob], config: Config, project: Project = Project
     Raises, before a model is loaded for it, NotFound for a program that there is not, and Denied for one that is only
     in a directory that a file names which is not trusted.
     """
-    directories = (*config.agents, *programs.default_directories())
+    directories = (*config.agents, *default_directories())
     for program in dict.fromkeys(job.program for job in jobs):
         try:
-            found = programs.find(program, directories)
+            found = find_program(program, directories)
         except NotFound:
             if _named_by(project, program):
                 raise Denied(f"the program {program!r} is named by {project.needed}", field="program") from None
             raise
-        if local := programs.passed_over(program, directories):
+        if local := passed_over(program, directories):
             here = os.path.relpath(local)
             say(f"{program} is {found}, not {here}, which is run by its path: {me()} run ./{here}")
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from aios.context.tiers import Tiers
+from aios.context import Tiers
 from aios.models.local.engine.chunk_sizer import ChunkSizer
 from aios.models.local.engine.generation import Finish, Generation
 from aios.models.local.engine.kv_store import KVStore

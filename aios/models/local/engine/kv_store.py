@@ -11,8 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
-from aios.context.radix import RadixTree
-from aios.context.tiers import Tiers
+from aios.context import RadixTree, Tiers
 from aios.models.local.engine.generation import Generation
 from aios.models.local.engine.llama import LlamaContext
 

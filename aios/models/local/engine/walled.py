@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from aios.hosts.service import ServiceWall, put_up
 from aios.models.local.engine.quantize import cache_directory
+from aios.wall import ServiceWall, put_up_service
 
 SPLIT = re.compile(r"-\d{5}-of-(\d{5})\.gguf$")
 """The end of the name of one file of a model that is split into several, as llama.cpp names them."""
@@ -38,7 +38,7 @@ def close_in(model: Path) -> None:
         with suppress(OSError):  # whoever needs it says why there is none
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
     of_gpus = (*OF_GPUS, *_found(LIBRARIES), *_library_path()) if devices else ()
-    put_up(
+    put_up_service(
         ServiceWall(
             read=(*files_of(model), *of_gpus),
             write=tuple(map(str, places)),

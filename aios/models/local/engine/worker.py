@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 from pydantic_core import from_json
 
-from aios.context.tiers import PrivateDirectory, Tiers
+from aios.context import PrivateDirectory, Tiers
 from aios.dumpable import set_dumpable
 from aios.frames import send_blocking
 from aios.models.local.engine.embedding import EmbeddingWorker

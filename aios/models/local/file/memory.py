@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from aios.context.tiers import GRAIN
+from aios.context import GRAIN
 from aios.models.local.file.gguf import Header
 from aios_syscalls import ModelFailed
 

@@ -8,7 +8,7 @@
 | a Landlock domain of its own | both | /proc and ptrace of every process but its own children; from ABI 6 signals |
 
 The first three are put on the zygote, from which every agent inherits them; a domain is each agent's own
-(`landlock.py`), and part of its wall where it has one (`wall.py`). What the system does not have is left out; the rest
+(`landlock.py`), and part of its wall where it has one (`agent.py`). What the system does not have is left out; the rest
 holds without it.
 """
 
@@ -20,9 +20,9 @@ import sys
 from contextlib import suppress
 
 from aios.dumpable import libc, set_dumpable
-from aios.hosts import seccomp
+from aios.wall import seccomp
 
-PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 24, 36, 38
+PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
 CAPABILITIES_VERSION = 0x20080522
 KEPT_CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 10, 29})
 """What a program of root's needs for files and users: chown, dac_override, fowner, fsetid, kill, setgid, setuid,

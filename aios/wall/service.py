@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from aios.hosts import finders, landlock, readable, seccomp, wall_calls
-from aios.hosts.enclosure import enclose
-from aios.hosts.seccomp import Condition, SeccompRule
-from aios.hosts.wall import python_files, search_path
+from aios.wall import finders, landlock, readable, seccomp, wall_calls
+from aios.wall.agent import python_files, search_path
+from aios.wall.enclosure import enclose
+from aios.wall.seccomp import Condition, SeccompRule
 
 SOCK_STREAM, SOCK_TYPE_MASK = 1, 0xF
 NAMES = ("/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/gai.conf", "/etc/services", "/run/systemd/resolve")
@@ -63,7 +63,7 @@ class ServiceWall:
         return cls(**fields)
 
 
-def put_up(wall: ServiceWall) -> None:
+def put_up_service(wall: ServiceWall) -> None:
     """Put the wall around this process, for good, as far as the machine has it. Only before it has other threads.
 
     Raises OSError where the machine has a part of it and refuses to put it up.

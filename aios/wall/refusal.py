@@ -13,7 +13,7 @@ import socket
 import traceback
 from collections.abc import Iterator
 
-from aios.hosts.wall import FILE_BYTES, Level
+from aios.wall.agent import FILE_BYTES, Level
 
 MOST_CAUSES = 16
 """Errors in one chain that are looked at."""
@@ -24,7 +24,7 @@ PROGRAMS = ("subprocess.py", "popen_fork.py", "popen_spawn_posix.py", "util.py",
 """Files of the standard library and of trio, by their names."""
 
 
-def refusal(error: BaseException, level: Level) -> str:
+def refusal_hint(error: BaseException, level: Level) -> str:
     """A hint in brackets if the wall of this level has caused the error; else nothing."""
     if level == "off":
         return ""

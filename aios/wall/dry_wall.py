@@ -17,9 +17,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from aios.hosts import landlock
-from aios.hosts.verdict import Act, Kind, WallJudge
-from aios.hosts.wall import Wall, move_in, opened
+from aios.wall import landlock
+from aios.wall.agent import Wall, move_in, opened
+from aios.wall.verdict import Act, ActKind, WallJudge
 
 MOST_ACTS = 1_000
 """Different acts of one process that are noted; more of a kind are counted together."""
@@ -36,7 +36,7 @@ class NotedAct:
     count: int
 
 
-def watch(wall: Wall) -> None:
+def note_refusals(wall: Wall) -> None:
     """Note from now on, for good, what `wall` would refuse this process. Raises OSError."""
     move_in(wall)
     landlock.separate()
@@ -46,14 +46,14 @@ def watch(wall: Wall) -> None:
     sys.addaudithook(hook)
 
 
-def read(lines: Iterable[str]) -> list[NotedAct]:
+def read_notes(lines: Iterable[str]) -> list[NotedAct]:
     """What was noted, in the order in which it came first; a line that is cut off, or is none, counts for nothing."""
     acts: list[Act] = []
     counts: list[int] = []
     for line in lines:
         with suppress(ValueError):
             match json.loads(line):
-                case [str(kind), str(object)] if kind in get_args(Kind):
+                case [str(kind), str(object)] if kind in get_args(ActKind):
                     acts.append(Act(kind, object))  # type: ignore[arg-type]
                     counts.append(1)
                 case [int(number), int(count)] if 0 <= number < len(acts):

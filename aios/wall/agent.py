@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from aios.hosts import finders, landlock, pretended, readable, seccomp, wall_calls
+from aios.wall import finders, landlock, pretended, readable, seccomp, wall_calls
 from aios_syscalls import Denied
 
 Level = Literal["auto", "exec", "off"]
@@ -47,7 +47,7 @@ def rung() -> Rung:
     return "full" if landlock.version() >= FULL_FROM else "partial"
 
 
-def describe(rung: Rung) -> str:
+def describe_rung(rung: Rung) -> str:
     """What a rung means, in words."""
     return {
         "full": f"files by Landlock {landlock.version()}, network, programs and processes by seccomp",
@@ -85,7 +85,7 @@ class Walls:
         if told is None and rung != "full" and not self._is_own(path):
             raise Denied(
                 f"{path} lies outside your own directories, and the wall around agents is {rung} here "
-                f"({describe(rung)}); run it with --wall auto if that is enough, or --wall off"
+                f"({describe_rung(rung)}); run it with --wall auto if that is enough, or --wall off"
             )
         return told or "auto"
 

@@ -10,12 +10,12 @@ from itertools import count
 from pathlib import Path
 
 
-def directory() -> Path:
+def make_scratch() -> Path:
     """A new one that only this user can open."""
     return Path(os.path.realpath(tempfile.mkdtemp(prefix="aios-")))
 
 
-def remove(place: Path) -> None:
+def remove_scratch(place: Path) -> None:
     """Remove a directory and all that is in it; what cannot be removed stays. Only once nobody works in it any more.
 
     What lies deeper is brought up first, so that no path gets too long and no recursion too deep.

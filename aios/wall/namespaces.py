@@ -32,7 +32,7 @@ ASK_S = 10.0
 
 
 @functools.cache
-def available() -> bool:
+def namespaces_available() -> bool:
     """Whether a process of this user can have namespaces of its own here; asked of the system once, by a child."""
     if sys.platform != "linux":
         return False
@@ -49,7 +49,7 @@ def available() -> bool:
     return ended.returncode == 0
 
 
-def enter() -> None:
+def enter_namespaces() -> None:
     """Move this process, and all that it starts, into namespaces of its own. It has one thread. Raises OSError."""
     user, group = os.geteuid(), os.getegid()
     library = ctypes.CDLL(None, use_errno=True)
@@ -75,6 +75,6 @@ def _drop_all_capabilities(library: ctypes.CDLL) -> None:
 
 if __name__ == "__main__":
     try:
-        enter()
+        enter_namespaces()
     except OSError as error:
         sys.exit(str(error))

@@ -19,10 +19,10 @@ from types import FrameType
 from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from aios.hosts import wall_calls
-from aios.hosts.wall import LIMITS
+from aios.wall import wall_calls
+from aios.wall.agent import LIMITS
 
-Kind = Literal[
+ActKind = Literal[
     "read",
     "list",
     "write",
@@ -46,7 +46,7 @@ O_PATH = getattr(os, "O_PATH", 0)
 class Act(NamedTuple):
     """What would be refused, and of what: a path, an address, a command."""
 
-    kind: Kind
+    kind: ActKind
     object: str
 
 
@@ -307,7 +307,7 @@ def _entry(name: str) -> str:
     return os.path.join(_real(os.path.dirname(name)), os.path.basename(name))
 
 
-def _there(kind: Kind, name: str | None) -> Act | None:
+def _there(kind: ActKind, name: str | None) -> Act | None:
     return Act(kind, _entry(name)) if name and _is_there(name, follow=False) else None
 
 

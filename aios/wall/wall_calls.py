@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
-from aios.hosts.seccomp import Condition, SeccompRule
+from aios.wall.seccomp import Condition, SeccompRule
 
 CLONE_THREAD, CLONE_NAMESPACES = 0x00010000, 0x7E020080
 """Flags of clone(2); the second is every CLONE_NEW*."""

@@ -1,4 +1,4 @@
-"""Runs a module as `python -m` would, behind the wall of a service: `python -m aios.hosts.walled WALL MODULE ...`.
+"""Runs a module as `python -m` would, behind the wall of a service: `python -m aios.wall.walled WALL MODULE ...`.
 
 WALL is a ServiceWall as JSON. So a program that knows nothing of walls has one before any of its code is loaded.
 """
@@ -11,7 +11,7 @@ import runpy
 import sys
 import tempfile
 
-from aios.hosts.service import ServiceWall, put_up
+from aios.wall.service import ServiceWall, put_up_service
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     tempfile.gettempdir()
     if wall.temporary:
         os.environ["SQLITE_TMPDIR"] = wall.temporary
-    put_up(wall)
+    put_up_service(wall)
     sys.argv = sys.argv[2:]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
