@@ -16,7 +16,7 @@ from aios.kernel.limits import Limits
 from aios.kernel.process import Host
 from aios.kernel.run import Run, RunSettings
 from aios.record import Journal
-from aios_syscalls import Cancelled
+from aios_syscalls import AiosError, Cancelled
 
 DEFAULTS = Limits()
 
@@ -73,6 +73,12 @@ class Kernel:
         while self._calls:
             self._idle = anyio.Event()
             await self._idle.wait()
+
+    def drain(self, why: AiosError) -> None:
+        """Take no more calls, and end those that wait for a slot; those that hold one go on."""
+        self.closing = True
+        for lane in self.lanes.values():
+            lane.refuse_waiting(why)
 
     async def __aenter__(self) -> Self:
         self._watching = anyio.create_task_group()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from copy import copy
 from functools import partial
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from aios.kernel.prompt_lengths import Length, PromptLengths
 from aios.kernel.request import Request
 from aios.record import Kind
 from aios.scheduler import Quantum, Scheduler
-from aios_syscalls import Chat, ChatReply, Reply
+from aios_syscalls import AiosError, Chat, ChatReply, Reply
 
 Report = Callable[[Kind, Request, Mapping[str, Any]], None]
 
@@ -42,6 +43,7 @@ class Lane:
         self.quantum = quantum
         """What lengthens slices to what a switch costs here; None leaves them to the scheduler."""
         self._core = core
+        self._present: set[Request] = set()
         self._lengths = PromptLengths()
         self._alarm = anyio.CancelScope()
         """Its deadline is when the scheduler wants to be asked again."""
@@ -57,6 +59,7 @@ class Lane:
             request.length = Length.of(request.call)
             request.prompt = request.context = self._lengths.guess(request.pid, request.length)
         self.scheduler.add(request, _now())
+        self._present.add(request)
         try:
             while True:
                 self._dispatch(_now())
@@ -73,6 +76,11 @@ class Lane:
                 self._release(request)
         finally:
             self._leave(request)
+
+    def refuse_waiting(self, why: AiosError) -> None:
+        """End what waits for a turn now, also halfway through; what holds a slot goes on."""
+        for request in self._present:
+            request.refuse(copy(why))
 
     def began(self, pid: int, program: str, tenant: str) -> None:
         """A process begins, whose requests may come."""
@@ -159,6 +167,7 @@ class Lane:
             self.running -= 1
 
     def _leave(self, request: Request) -> None:
+        self._present.discard(request)
         self.scheduler.remove(request)
         self.scheduler.done(request, now := _now())
         self._release(request)

@@ -10,7 +10,7 @@ import anyio
 from aios.context import Snapshot
 from aios.kernel.account import FREE, Account
 from aios.kernel.prompt_lengths import NOTHING, Length
-from aios_syscalls import CallId, Syscall
+from aios_syscalls import AiosError, CallId, Syscall
 
 
 class Request:
@@ -31,6 +31,7 @@ class Request:
         "program",
         "prompt",
         "read",
+        "refused",
         "running",
         "snapshot",
         "tenant",
@@ -76,6 +77,8 @@ class Request:
         self.snapshot: Snapshot | None = None
         self.running = False
         """Whether it holds a slot of its lane."""
+        self.refused: AiosError | None = None
+        """Why it gets no turn any more."""
         self._turn: anyio.Event | None = None
 
     @property
@@ -89,8 +92,16 @@ class Request:
         if self._turn is not None:
             self._turn.set()
 
+    def refuse(self, why: AiosError) -> None:
+        """Its turn will not come, if it waits for one."""
+        if not self.running and self._turn is not None:
+            self.refused = why
+            self._turn.set()
+
     async def turn(self) -> None:
-        """Wait until it holds a slot; at once if it does."""
+        """Wait until it holds a slot; at once if it does. Raises what it is refused with meanwhile."""
         if not self.running:
             self._turn = anyio.Event()
             await self._turn.wait()
+            if self.refused is not None and not self.running:
+                raise self.refused
