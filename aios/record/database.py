@@ -25,6 +25,15 @@ DRIFT_S = 60.0
 OUTLINE = "('run','closed','spawned','exited')"
 """The kinds of events that tell which processes there were and how they ended."""
 
+# One statement for many rows: SQLite runs it without the interpreter's lock, while a statement a row would
+# hand the lock to and fro with the event loop thousands of times.
+INSERT = """
+INSERT INTO event (boot, seq, run, at, kind, pid, n, node, schema, checksum, data)
+SELECT ?, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
+       value ->> 8, value -> 9
+FROM json_each(?)
+"""
+
 SCHEMA = f"""
 CREATE TABLE boot (
     id      INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -74,15 +83,6 @@ PRAGMA user_version = {VERSION};
 """
 """`at`, `began` and `ended` are microseconds since the epoch; what came first is told by `seq` alone. `boot` counts the
 starts of kernels. A payload is a value of an event's data; equal ones are one blob, with the number of its users."""
-
-# One statement for many rows: SQLite runs it without the interpreter's lock, while a statement a row would
-# hand the lock to and fro with the event loop thousands of times.
-INSERT = """
-INSERT INTO event (boot, seq, run, at, kind, pid, n, node, schema, checksum, data)
-SELECT ?, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-       value ->> 8, value -> 9
-FROM json_each(?)
-"""
 
 
 def open_to_write(path: Path) -> sqlite3.Connection:
