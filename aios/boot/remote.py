@@ -179,7 +179,7 @@ class _Hosting:
             case {"exit_reason": int(pid)}:
                 return await self._agent(pid).exit_reason()
             case {"end": int(pid)}:
-                return await self._end(pid)
+                return await self._end(pid, at_once=question.get("at_once") is True)
             case {"tool": dict(call)}:
                 return from_json(outcome_to_json(await serve_tool(self._box, call_from_object(call))))["ok"]
             case _:
@@ -217,8 +217,10 @@ class _Hosting:
         with suppress(Cancelled):
             await self.daemon.tell({"exited": pid})
 
-    async def _end(self, pid: int) -> None:
+    async def _end(self, pid: int, *, at_once: bool) -> None:
         if hosted := self._agents.get(pid):
+            if at_once and hosted.agent is not None:
+                hosted.agent.grace_s = 0
             hosted.end.set()
             await hosted.ended.wait()
 

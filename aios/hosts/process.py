@@ -73,11 +73,12 @@ class ProcessHost(anyio.AsyncContextManagerMixin):
         real, notes = _without_links(path), str(noted_in(self._logs, pid)) if self._walls.dry else ""
         async with self._room(pid) as room:
             zygote, child = await self._start(channel, log, Wall(level, real, str(room), self._closed, notes))
+            agent = LaunchedAgent(program, {"name": path.stem, "program": real, "pid": pid}, log, zygote, child)
             try:
-                yield LaunchedAgent(program, {"name": path.stem, "program": real, "pid": pid}, log, zygote, child)
+                yield agent
             finally:
                 with anyio.CancelScope(shield=True):
-                    await zygote.end(child, 0, GRACE_S)
+                    await zygote.end(child, 0, agent.grace_s)
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
@@ -145,6 +146,8 @@ class LaunchedAgent:
     def __init__(self, program: str, order: dict[str, Any], log: Path, zygote: ZygoteClient, child: Child) -> None:
         self.program, self.order = program, order
         self.exited = child.exited
+        self.grace_s = GRACE_S
+        """For which it may run its `finally` blocks when it is ended."""
         self._log, self._zygote, self._child = log, zygote, child
 
     async def leave(self) -> None:

@@ -16,7 +16,7 @@ from aios.kernel.process import Host
 from aios.kernel.run import Run, RunSettings
 from aios.record import Journal
 from aios.tasks import Signal, background_tasks
-from aios_syscalls import Cancelled
+from aios_syscalls import AiosError, Cancelled
 
 DEFAULTS = Limits()
 
@@ -72,6 +72,12 @@ class Kernel(anyio.AsyncContextManagerMixin):
         """Wait until no call is under way."""
         while self._calls:
             await self._idle.wait()
+
+    def drain(self, why: AiosError) -> None:
+        """Take no more calls, and end those that wait for a slot; those that hold one go on."""
+        self.closing = True
+        for lane in self.lanes.values():
+            lane.refuse_waiting(why)
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from copy import copy
 from functools import partial
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from aios.kernel.core import Core, Meter, NoMeter, Turn
 from aios.kernel.request import AcceptedCall, Request
 from aios.record import Kind
 from aios.scheduler import Quantum, SchedulingPolicy
-from aios_syscalls import Reply
+from aios_syscalls import AiosError, Reply
 
 Report = Callable[[Kind, AcceptedCall, Mapping[str, Any]], None]
 
@@ -43,6 +44,7 @@ class Lane:
         """What lengthens slices to what a switch costs here; None leaves them to the scheduler."""
         self._core = core
         self._meter = meter or NoMeter()
+        self._present: set[Request] = set()
         self._alarm = anyio.CancelScope()
         """Its deadline is when the scheduler wants to be asked again."""
 
@@ -56,6 +58,7 @@ class Lane:
         request = Request(accepted, self._meter.estimate(accepted.call_id.pid, accepted.call))
         request.context = request.prompt
         self.scheduler.add(request, _now())
+        self._present.add(request)
         try:
             while True:
                 self._dispatch(_now())
@@ -72,6 +75,11 @@ class Lane:
                 self._release(request)
         finally:
             self._leave(request)
+
+    def refuse_waiting(self, why: AiosError) -> None:
+        """End what waits for a turn now, also halfway through; what holds a slot goes on."""
+        for request in self._present:
+            request.refuse(copy(why))
 
     def began(self, pid: int, program: str, tenant: str) -> None:
         """A process begins, whose requests may come."""
@@ -143,6 +151,7 @@ class Lane:
             self.running -= 1
 
     def _leave(self, request: Request) -> None:
+        self._present.discard(request)
         self.scheduler.remove(request)
         self.scheduler.done(request, now := _now())
         self._release(request)

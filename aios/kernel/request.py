@@ -11,7 +11,7 @@ import anyio
 from aios.context import Snapshot
 from aios.kernel.account import FREE, Account
 from aios.kernel.core import Size
-from aios_syscalls import CallId, Syscall
+from aios_syscalls import AiosError, CallId, Syscall
 
 UNKNOWN = Size()
 
@@ -50,6 +50,8 @@ class Request:
     snapshot: Snapshot | None = None
     running: bool = False
     """Whether it holds a slot of its lane."""
+    refused: AiosError | None = None
+    """Why it gets no turn any more."""
     _turn: anyio.Event | None = None
 
     @property
@@ -96,8 +98,16 @@ class Request:
         if self._turn is not None:
             self._turn.set()
 
+    def refuse(self, why: AiosError) -> None:
+        """Its turn will not come, if it waits for one."""
+        if not self.running and self._turn is not None:
+            self.refused = why
+            self._turn.set()
+
     async def turn(self) -> None:
-        """Wait until it holds a slot; at once if it does."""
+        """Wait until it holds a slot; at once if it does. Raises what it is refused with meanwhile."""
         if not self.running:
             self._turn = anyio.Event()
             await self._turn.wait()
+            if self.refused is not None and not self.running:
+                raise self.refused

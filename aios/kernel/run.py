@@ -98,7 +98,7 @@ class Run(anyio.AsyncContextManagerMixin):
     """
 
     def __init__(self, kernel: Shared, settings: RunSettings) -> None:
-        self.id = settings.id
+        self.id, self.host = settings.id, settings.host
         limits = settings.limits
         self.processes = Processes(
             settings.host,

@@ -80,9 +80,10 @@ class Place:
             try:
                 yield
             finally:
-                for path in (self.address, self.lock):
-                    with suppress(OSError):
-                        path.unlink()
+                # Not the lock: who has opened it meanwhile would lock a file that is gone, and somebody else a new one.
+                with suppress(OSError):
+                    self.address.unlink()
+                file.truncate(0)
 
     def owner(self) -> int | None:
         """The process that the lock file names, if it lives."""

@@ -5,7 +5,16 @@ from aios.record.event import Event, Kind, Observer
 from aios.record.history import ENDINGS, Bill, CallRecord, History, ProcessRecord, model_of
 from aios.record.journal import Journal
 from aios.record.memory import MemoryJournal
-from aios.record.reading import ALL_KINDS, OUTLINE_KINDS, RunRecord, read_events, run_of_process, runs
+from aios.record.reading import (
+    ALL_KINDS,
+    OUTLINE_KINDS,
+    LivingRun,
+    RunRecord,
+    living_runs,
+    read_events,
+    run_of_process,
+    runs,
+)
 from aios.record.sqlite import SqliteJournal
 from aios.record.stream import event_from_object, event_to_object
 
@@ -19,6 +28,7 @@ __all__ = [
     "History",
     "Journal",
     "Kind",
+    "LivingRun",
     "MemoryJournal",
     "Observer",
     "ProcessRecord",
@@ -27,6 +37,7 @@ __all__ = [
     "event_from_object",
     "event_to_object",
     "lives",
+    "living_runs",
     "model_of",
     "read_events",
     "run_of_process",

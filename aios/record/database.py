@@ -18,8 +18,21 @@ VERSION = 2
 """Of the tables; a file of another one is refused."""
 BUSY_S = 60.0
 """For how long a kernel waits for another's transaction."""
+BOOTS = "SELECT id, os_pid, began FROM boot WHERE ended IS NULL"
+"""The kernels that have not said that they ended."""
+DRIFT_S = 60.0
+"""By how much the wall clock may have been set forward while a kernel lived: one that lives is never taken for dead."""
 OUTLINE = "('run','closed','spawned','exited')"
 """The kinds of events that tell which processes there were and how they ended."""
+
+# One statement for many rows: SQLite runs it without the interpreter's lock, while a statement a row would
+# hand the lock to and fro with the event loop thousands of times.
+INSERT = """
+INSERT INTO event (boot, seq, run, at, kind, pid, n, node, schema, checksum, data)
+SELECT ?, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
+       value ->> 8, value -> 9
+FROM json_each(?)
+"""
 
 SCHEMA = f"""
 CREATE TABLE boot (
@@ -136,10 +149,19 @@ def now_us() -> int:
 
 
 def lives(os_pid: int, began: float) -> bool:
-    """Whether the operating-system process that had this number at a time, in seconds since the epoch, lives."""
+    """Whether the operating-system process that had this number at a time, in seconds since the epoch, lives.
+
+    One that has been killed, and that nobody has taken notice of yet, does not.
+    """
     with suppress(psutil.NoSuchProcess):
-        return psutil.Process(os_pid).create_time() <= began
+        process = psutil.Process(os_pid)
+        return process.create_time() <= began and process.status() != psutil.STATUS_ZOMBIE
     return False
+
+
+def died(os_pid: int, began: int) -> bool:
+    """Whether a kernel that has not said that it ended, and began at a time in microseconds, lives no more."""
+    return not lives(os_pid, began / 1_000_000 + DRIFT_S)
 
 
 @contextmanager

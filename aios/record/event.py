@@ -40,9 +40,10 @@ class Event(NamedTuple):
     `pid` and `n` are the call's identity, with `node` where it is a node of the graph that call `n` is; `n` is 0 where
     no call is meant. `run` is the id of the run that it belongs to.
 
-    Data: run {facts of it}, closed {}, spawned {parent program task}, exited {state result error}, accepted {name
-    call}, and of a graph's node {depth}, routed {strategy chosen reason candidates}, started {lane}, paused {lane
-    tokens}, left {lane why model}, done {tokens model reply}, failed and the like {error}. What was paid for is in
+    Data: run {facts of it}, closed {} or, where its kernel died under it, {error}, spawned {parent program task},
+    exited {state result error}, accepted {name call}, and of a graph's node {depth}, routed {strategy chosen reason
+    candidates}, started {lane}, paused {lane tokens}, left {lane why model}, done {tokens model reply}, failed and the
+    like {error}. What was paid for is in
     left and in the end: {usd usage}, usd None where nobody knows the price, usage {prompt_tokens completion_tokens}.
     What a caller who hears the text as it comes has heard since the last event of its call is in `text` of paused,
     left and the ends that bring no reply.

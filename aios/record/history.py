@@ -227,6 +227,8 @@ class History:
         self.facts: dict[str, Any] = {}
         self.closed = False
         """Whether it has ended as it should: its kernel did not die under it."""
+        self.died = False
+        """Whether its kernel died under it, and another has recorded that."""
         self.slices: dict[str, int] = {}
         """Lane -> tokens of its last slice, where that is measured rather than configured."""
         self.processes: dict[int, ProcessRecord] = {}
@@ -255,7 +257,8 @@ class History:
             case Kind.RUN:
                 self.facts = dict(data)
             case Kind.CLOSED:
-                self.closed = True
+                self.closed = "error" not in data
+                self.died = not self.closed
             case Kind.SPAWNED:
                 self.processes[event.pid] = ProcessRecord(
                     event.pid, data["parent"], data["program"], data["task"], event.at

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aios.record.database import OUTLINE, open_to_read
+from aios.record.database import BOOTS, OUTLINE, died, open_to_read
 from aios.record.event import EVENT_VERSION, Event, Kind
+from aios.record.open_calls import open_calls
 from aios.record.row import checksum
 from aios_syscalls import StorageFailed
 
@@ -20,7 +21,7 @@ OUTLINE_KINDS = frozenset({Kind.RUN, Kind.CLOSED, Kind.SPAWNED, Kind.EXITED})
 ALL_KINDS = frozenset(Kind)
 RUNS = """
 SELECT id, number, boot, began, ended, first, last, fingerprint, (SELECT at FROM event WHERE seq = run.last)
-FROM run ORDER BY number
+FROM run {} ORDER BY number
 """
 EVENTS = """
 SELECT seq, at, kind, pid, n, node, schema, checksum, data FROM event
@@ -52,10 +53,22 @@ class RunRecord:
         with open_to_read(self.path) as db:
             yield from self._read(db, kinds, payloads=payloads)
 
+    def open_events(self) -> Iterator[Event]:
+        """Its outline, and the events of calls that have not ended, long values cut. Raises StorageFailed."""
+        with open_to_read(self.path) as db:
+            calls = open_calls(db, [self.number], self.first, self.last).get(self.number, {})
+            seqs = json.dumps([seq for call in calls.values() for seq in call])
+            outline = f"SELECT seq FROM event WHERE run = {self.number:d} AND kind IN {OUTLINE}"
+            wanted = f"AND seq IN ({outline} UNION ALL SELECT value FROM json_each('{seqs}'))"
+            yield from self._rows(db, wanted, payloads=False)
+
     def _read(self, db: sqlite3.Connection, kinds: Collection[Kind], *, payloads: bool) -> Iterator[Event]:
+        yield from self._rows(db, _among(kinds), payloads=payloads)
+
+    def _rows(self, db: sqlite3.Connection, wanted: str, *, payloads: bool) -> Iterator[Event]:
         began = round(self.began * 1_000_000)
         for seq, at, kind, pid, n, node, schema, crc, text in db.execute(
-            EVENTS.format(_among(kinds)), (self.number, self.first, self.last)
+            EVENTS.format(wanted), (self.number, self.first, self.last)
         ):
             if crc != checksum(self.id, at, kind, pid, n, node, text.encode()):
                 raise ValueError(f"event {seq} of run {self.id} is not as it was written")
@@ -72,21 +85,51 @@ def runs(path: Path) -> list[RunRecord]:
     if not path.exists():
         return []
     with open_to_read(path) as db:
-        return [
-            RunRecord(
-                path,
-                id,
-                number,
-                boot,
-                began / 1_000_000,
-                (began if at is None else at) / 1_000_000,
-                first,
-                last,
-                json.loads(fingerprint) if fingerprint else None,
-                ended and ended / 1_000_000,
-            )
-            for id, number, boot, began, ended, first, last, fingerprint, at in db.execute(RUNS)
-        ]
+        return [_record(path, *values) for values in db.execute(RUNS.format(""))]
+
+
+@dataclass(frozen=True, slots=True)
+class LivingRun:
+    """A run that goes on, and the operating-system process of its kernel."""
+
+    record: RunRecord
+    os_pid: int
+
+
+def living_runs(path: Path) -> list[LivingRun]:
+    """The runs that go on, the oldest first; none where there is no file. Raises StorageFailed."""
+    if not path.exists():
+        return []
+    with open_to_read(path) as db:
+        kernels = {id: os_pid for id, os_pid, began in db.execute(BOOTS) if not died(os_pid, began)}
+        found = [_record(path, *values) for values in db.execute(RUNS.format("WHERE ended IS NULL"))]
+    return [LivingRun(run, kernels[run.boot]) for run in found if run.boot in kernels]
+
+
+def _record(
+    path: Path,
+    id: str,
+    number: int,
+    boot: int,
+    began: int,
+    ended: int | None,
+    first: int,
+    last: int,
+    fingerprint: str | None,
+    written: int | None,
+) -> RunRecord:
+    return RunRecord(
+        path,
+        id,
+        number,
+        boot,
+        began / 1_000_000,
+        (began if written is None else written) / 1_000_000,
+        first,
+        last,
+        json.loads(fingerprint) if fingerprint else None,
+        ended and ended / 1_000_000,
+    )
 
 
 def run_of_process(path: Path, pid: int) -> str | None:

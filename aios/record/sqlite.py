@@ -16,9 +16,10 @@ import anyio
 import anyio.to_thread
 from pydantic_core import to_json
 
-from aios.record.database import cannot_write, now_us, open_to_write, transaction
+from aios.record.database import INSERT, cannot_write, now_us, open_to_write, transaction
 from aios.record.event import Event, Kind
 from aios.record.quota import make_room
+from aios.record.recovery import recover
 from aios.record.row import Row, row
 from aios.tasks import Signal, background_tasks
 from aios_syscalls import StorageFailed
@@ -42,14 +43,6 @@ LEASE = 32
 
 log = logging.getLogger("aios.record")
 
-# One statement for many rows: SQLite runs it without the interpreter's lock, while a statement a row would
-# hand the lock to and fro with the event loop thousands of times.
-INSERT = """
-INSERT INTO event (boot, seq, run, at, kind, pid, n, node, schema, checksum, data)
-SELECT ?, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-       value ->> 8, value -> 9
-FROM json_each(?)
-"""
 INSERT_BLOB = "INSERT INTO blob VALUES (?, 1, ?) ON CONFLICT (hash) DO UPDATE SET users = users + 1"
 
 
@@ -60,6 +53,7 @@ class SqliteJournal(anyio.AsyncContextManagerMixin):
     the context waits for the last one. An event that JSON or SQLite does not take costs its own payload only; after
     a failed write nothing more is taken, since a gap would be a lie.
 
+    When it is opened, what dead kernels left open is recorded as ended (recovery.py).
     With `max_bytes` the oldest runs that have ended make room when it is opened; what is left may not be more.
     """
 
@@ -141,7 +135,8 @@ class SqliteJournal(anyio.AsyncContextManagerMixin):
         try:
             with transaction(db):
                 cursor = db.execute("INSERT INTO boot (began, os_pid) VALUES (?, ?)", (now_us(), os.getpid()))
-                self._boot = cursor.lastrowid
+                self._boot = cursor.lastrowid or 0
+            recover(db, self._boot)
             if self._max_bytes is not None:
                 make_room(db, self.path, self._max_bytes)
         except sqlite3.Error as error:

@@ -9,11 +9,12 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from typing import Any
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskGroup
 from pydantic import ValidationError
 
@@ -23,14 +24,19 @@ from aios.config import Config, load
 from aios.dumpable import set_dumpable
 from aios.frames import Frames
 from aios.hosts.held import HeldBytes
+from aios.kernel import Limits
 from aios.link.greeting import PROTOCOL, check_greeting
-from aios.link.order import RunOrder, differences, kernel_part
+from aios.link.order import KERNELS, RunOrder, differences, kernel_part
 from aios.link.peer import Peer, unknown
 from aios.link.place import Place
+from aios.models.base import Backend
 from aios.server.channels import Channels
 from aios.server.client_service import serve_client
+from aios.server.hosted import ClientHost
+from aios.server.log_file import begin_log
+from aios.server.open_files import allow_many_files
 from aios.server.run_service import RunService
-from aios_syscalls import AiosError, BadRequest, Conflict, Denied, Kill, NoKernel, NotFound
+from aios_syscalls import AiosError, BadRequest, Cancelled, Conflict, Denied, Kill, NoKernel, NotFound
 from aios_syscalls.invalid import explain
 
 GREETING_S = 10.0
@@ -46,9 +52,11 @@ log = logging.getLogger("aios.server")
 class Daemon:
     """Serves a home until it is told to end, or has been idle for too long."""
 
-    def __init__(self, config: Config, place: Place, idle_s: float | None = None) -> None:
+    def __init__(
+        self, config: Config, place: Place, idle_s: float | None = None, models: Sequence[Backend] | None = None
+    ) -> None:
         self.config, self.place = config, place
-        self._idle_s = idle_s
+        self._idle_s, self._models = idle_s, models
         self._began = time.time()
         self._booted: BootedKernel | None = None
         self._ready, self._stop = anyio.Event(), anyio.Event()
@@ -56,6 +64,7 @@ class Daemon:
         self._loading: dict[str, float] = {}
         self._channels, self._held = Channels(), HeldBytes.of_all()
         self._connections = 0
+        self._served, self._one_less = 0, anyio.Event()
         self._last_seen = 0.0
         self._draining = False
 
@@ -77,7 +86,9 @@ class Daemon:
     async def _keep_kernel(self) -> None:
         """The kernel, until the daemon is to stop; then what runs has a moment, and who is connected is sent off."""
         try:
-            async with boot_kernel(self.config, progress=self._loading.__setitem__) as self._booted:
+            async with boot_kernel(
+                self.config, models=self._models, progress=self._loading.__setitem__
+            ) as self._booted:
                 self._ready.set()
                 async with anyio.create_task_group() as self._serving:
                     await self._stop.wait()
@@ -90,14 +101,44 @@ class Daemon:
             self._ready.set()
 
     async def _drain(self, booted: BootedKernel) -> None:
-        kernel = booted.kernel
-        kernel.closing = True
+        """What waits is sent off now, what runs when its time is over."""
+        booted.kernel.drain(Cancelled("the daemon ends, and this call waited for its turn; start it anew: aios up"))
         with anyio.move_on_after(GRACE_S):
-            await kernel.idle()
+            await booted.kernel.idle()
+
+    async def _end_after_runs(self) -> bool:
+        """Take no more runs, and end when those under way have; who asked for it and hangs up takes it back."""
+        kernel = None if self._booted is None else self._booted.kernel
+        self._draining = True
+        try:
+            while self._served:
+                self._one_less = anyio.Event()
+                await self._one_less.wait()
+            if kernel is not None:
+                kernel.closing = True
+                await kernel.idle()
+            self._stop.set()
+        finally:
+            self._draining = self._stop.is_set()
+            if kernel is not None:
+                kernel.closing = self._draining
+        return True
+
+    async def _reload(self) -> dict[str, list[str]]:
+        """Take over what a configuration says that has changed; what is the kernel's own needs a new one."""
+        found = await anyio.to_thread.run_sync(load)
+        own = {name: getattr(self.config, name) for name in KERNELS}
+        names = [name for name in Config.model_fields if getattr(found, name) != getattr(self.config, name)]
+        self.config = found.model_copy(update=own)
+        if self._booted is not None:
+            self._booted.kernel.limits = Limits(**found.limits.model_dump())
+        taken = [name for name in names if name not in KERNELS]
+        return {"taken": taken, "left": [name for name in names if name in KERNELS]}
 
     async def _stop_on_signal(self) -> None:
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async for _ in signals:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async for number in signals:
+                log.info("told to end by %s", signal.Signals(number).name)
                 self._stop.set()
 
     async def _end_when_idle(self) -> None:
@@ -149,8 +190,8 @@ class Daemon:
         if frame is None:
             return
         purpose = check_greeting(frame)
-        if self._draining and purpose != "control":
-            raise NoKernel("the daemon is ending; start it anew: aios up", retry_after_s=5)
+        if self._draining and purpose not in ("control", "process"):  # a run that goes on still starts processes
+            raise NoKernel("the daemon is ending and takes no more runs; start it anew: aios up", retry_after_s=5)
         await self._serve(purpose, frame, frames)
 
     async def _serve(self, purpose: str, frame: dict[str, Any], frames: Frames) -> None:
@@ -179,8 +220,11 @@ class Daemon:
             try:
                 await serve(*arguments)
             finally:
+                self._served -= 1
+                self._one_less.set()
                 done.set()
 
+        self._served += 1
         self._serving.start_soon(run)
         await done.wait()
 
@@ -206,8 +250,13 @@ class Daemon:
             case {"status": True}:
                 return self._status()
             case {"kill": int(pid)}:
-                return await self._kill(pid)
+                return await self._kill(pid, at_once=question.get("at_once") is True)
+            case {"wait": True}:
+                return await self._end_after_runs()
+            case {"reload": True}:
+                return await self._reload()
             case {"stop": True}:
+                log.info("told to end")
                 self._stop.set()
                 return True
             case _:
@@ -220,7 +269,11 @@ class Daemon:
             "version": __version__,
             "os_pid": os.getpid(),
             "began": self._began,
-            "ready": self._ready.is_set(),
+            "ready": self._ready.is_set() and booted is not None and self._failure is None,
+            "ending": self._draining or self._stop.is_set(),
+            "home": str(self.place.directory.parent),
+            "socket": str(self.place.address),
+            "log": str(self.place.log),
             "loading": self._loading,
             "connections": self._connections,
             "kernel": kernel_part(self.config),
@@ -228,10 +281,12 @@ class Daemon:
             "runs": {id: sum(process.state.alive for process in run.processes) for id, run in runs.items()},
         }
 
-    async def _kill(self, pid: int) -> list[int]:
+    async def _kill(self, pid: int, *, at_once: bool) -> list[int]:
         run = (await self._kernel()).kernel.run_of(pid) if pid else None
         if run is None:
             raise NotFound(f"no process {pid} lives on this daemon; `aios ps` lists those that do")
+        if at_once and isinstance(run.host, ClientHost):
+            run.host.end_at_once(each.pid for each in run.processes if pid in (each.pid, *each.lineage))
         return list((await run.submit(Kill(pid=pid))).pids)
 
 
@@ -244,17 +299,25 @@ def _check_user(connection: socket.socket) -> None:
         raise Denied("the daemon serves its own user only")
 
 
-def main() -> int:
-    """Run the daemon in the foreground; `--idle` ends it when nobody needs it."""
+def main(models: Sequence[Backend] | None = None) -> int:
+    """Run the daemon in the foreground; `--idle` ends it when nobody needs it. `models` replace the configured ones."""
     set_dumpable(False)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    place = Place.of_home()
     os.chdir("/")
-    daemon = Daemon(load(), Place.of_home(), IDLE_S if "--idle" in sys.argv[1:] else None)
     try:
+        place.make()
+        begin_log(place.log)
+        allow_many_files()
+        daemon = Daemon(load(), place, IDLE_S if "--idle" in sys.argv[1:] else None, models)
+        log.info("aios %s begins as process %d", __version__, os.getpid())
         anyio.run(daemon.serve)
     except AiosError as error:
         log.error("%s", error.message)
         return 1
+    except Exception:
+        log.exception("the daemon dies of an error of its own; please report this")
+        return 1
+    log.info("the daemon has ended")
     return 0
 
 

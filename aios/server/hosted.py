@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -39,7 +39,13 @@ class ClientHost:
         finally:
             del self._agents[pid]
             with anyio.CancelScope(shield=True), suppress(Cancelled):
-                await self._client.ask({"end": pid})
+                await self._client.ask({"end": pid, "at_once": agent.at_once})
+
+    def end_at_once(self, pids: Iterable[int]) -> None:
+        """When these come to be ended, they get no time to end by themselves."""
+        for pid in pids:
+            if agent := self._agents.get(pid):
+                agent.at_once = True
 
     def exited(self, pid: int) -> None:
         """A process has ended, as the client says."""
@@ -66,6 +72,8 @@ class _ClientAgent:
         self.program = program
         self.order: Mapping[str, Any] = {}
         self.exited = anyio.Event()
+        self.at_once = False
+        """Whether it is to be killed rather than asked to end."""
         self._client, self._pid = client, pid
 
     async def leave(self) -> None:

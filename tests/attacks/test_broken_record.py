@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from pydantic_core import to_json
 
 from aios.record import Event, History, Kind, SqliteJournal, read_events
-from aios.record.database import SCHEMA
+from aios.record.database import INSERT, SCHEMA
 from aios.record.row import Row
-from aios.record.sqlite import INSERT
 from aios_syscalls import AgentFailed, ProcessState, Send
 from tests.attacks.hostile import ended, kernel_with, start
 

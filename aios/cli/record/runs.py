@@ -87,7 +87,7 @@ def state(history: History) -> str:
     states = {process.state for process in history.processes.values()}
     if going_on(history):
         return "running"
-    if "running" in states:
+    if history.died or "running" in states:
         return "broken off"
     return "failed" if states - {"done"} else "done"
 
