@@ -9,7 +9,7 @@ import pytest
 from trio.testing import MockClock
 
 from aios.record import Kind
-from aios.scheduler import Fifo, RoundRobin, Scheduler
+from aios.scheduler import Fifo, RoundRobin, SchedulingPolicy
 from aios_syscalls import Cancelled, Chat
 
 pytestmark = pytest.mark.anyio
@@ -19,7 +19,7 @@ VIRTUAL = pytest.mark.parametrize("anyio_backend", [("trio", {"clock": MockClock
 @VIRTUAL
 @pytest.mark.parametrize("scheduler", [Fifo(), RoundRobin(2)])
 async def test_what_waits_for_a_slot_is_refused_and_what_holds_one_goes_on(
-    opened: Any, counting: Any, say: Any, scheduler: Scheduler
+    opened: Any, counting: Any, say: Any, scheduler: SchedulingPolicy
 ) -> None:
     ended: dict[str, tuple[float, str]] = {}
     core = counting(tick_s=1)
