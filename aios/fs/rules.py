@@ -78,6 +78,13 @@ def _reading() -> Iterator[FormRule]:
 
 
 def _changing() -> Iterator[FormRule]:
+    """Changes of files."""
+    yield from _one_file()
+    yield from _matching_files()
+    yield from _sharing()
+
+
+def _one_file() -> Iterator[FormRule]:
     made = "(create | make | start | touch) [me] <a> [empty]"
     yield from _rules(ops.Create, f"(mkdir | {made} (folder | directory) [called | named]) {{path}}", kind="directory")
     yield from _rules(
@@ -113,6 +120,9 @@ def _changing() -> Iterator[FormRule]:
         " (to | into | as | in | called | named | under) {target}",
     )
     yield from _rules(ops.Delete, "(<remove> | bin) {path}", "throw {path} (away | out)")
+
+
+def _matching_files() -> Iterator[FormRule]:
     swap = "(replace | change | exchange) [the (word | words | text)] {find} (with | by | to | for) {by}"
     yield from _rules(
         ops.Replace,
@@ -130,6 +140,9 @@ def _changing() -> Iterator[FormRule]:
         f"[in | from | go through | look through] {{within}} [,] [and] <remove> {some} <about> {{query}}",
         f"<remove> {some} <about> {{query}}",
     )
+
+
+def _sharing() -> Iterator[FormRule]:
     yield from _rules(
         ops.Lock,
         "(lock | protect | freeze) {path} [for {seconds}]",
@@ -155,7 +168,19 @@ def _changing() -> Iterator[FormRule]:
     )
 
 
+CHANGES = "<a> (change | changes | difference | differences | diff) (in | of | to | for)"
+SPAN = "(between | from) [version | versions] {a} (and | to) [version] {b}"
+
+
 def _versions() -> Iterator[FormRule]:
+    """The past of files."""
+    yield from _looking_back()
+    yield from _differences()
+    yield from _told_differences()
+    yield from _going_back()
+
+
+def _looking_back() -> Iterator[FormRule]:
     yield from _rules(
         ops.ShowHistory,
         "[<told>] <a> [version] (history | versions | changes | log) (of | for | to) {path}",
@@ -172,14 +197,15 @@ def _versions() -> Iterator[FormRule]:
         f"{shown} (how | what) {{path}} (was | looked | said | contained) [like] {{at}}",
         "(how | what) did {path} (look | say | contain) [like] {at}",
     )
-    changes = "<a> (change | changes | difference | differences | diff) (in | of | to | for)"
-    span = "(between | from) [version | versions] {a} (and | to) [version] {b}"
+
+
+def _differences() -> Iterator[FormRule]:
     against = "[version | versions] {a} (and | with | to | against) [version] {b}"
     yield from _rules(
         ops.Diff,
-        f"[<told>] {changes} {{path}} {span}",
-        f"diff {{path}} {span}",
-        f"[<told>] what <changed> in {{path}} {span}",
+        f"[<told>] {CHANGES} {{path}} {SPAN}",
+        f"diff {{path}} {SPAN}",
+        f"[<told>] what <changed> in {{path}} {SPAN}",
         f"(diff | compare) {against} of {{path}}",
         "(diff | compare) {path} [between] (version | versions) {a} (and | with | to | against) [version] {b}",
         "(diff | compare) {path} (against | with | to | and) {a}",
@@ -187,7 +213,7 @@ def _versions() -> Iterator[FormRule]:
     yield from _rules(
         ops.Diff,
         "[<told>] (what | what's) <changed> in {path} since {a}",
-        f"[<told> | diff] [{changes}] {{path}} since {{a}}",
+        f"[<told> | diff] [{CHANGES}] {{path}} since {{a}}",
         "[<told>] how {path} <changed> since {a}",
         "how (did | has) {path} <changed> since {a}",
         start=("a",),
@@ -195,27 +221,33 @@ def _versions() -> Iterator[FormRule]:
     yield from _rules(
         ops.Diff,
         "[<told>] (what | what's) <changed> (in | about | with) {path}",
-        f"<told> {changes} {{path}}",
+        f"<told> {CHANGES} {{path}}",
         "diff {path}",
         "[<told>] how {path} <changed>",
         a=-1,
     )
+
+
+def _told_differences() -> Iterator[FormRule]:
     words = "(describe | explain | say | summarise | summarize | tell me in words) [in words | in plain words]"
-    yield from _rules(ops.Compare, f"{words} how {{path}} <changed> {span}", f"{words} {changes} {{path}} {span}")
+    yield from _rules(ops.Compare, f"{words} how {{path}} <changed> {SPAN}", f"{words} {CHANGES} {{path}} {SPAN}")
     yield from _rules(
         ops.Compare,
         f"{words} how {{path}} <changed> since {{a}}",
         f"{words} what <changed> in {{path}} since {{a}}",
-        f"{words} {changes} {{path}} since {{a}}",
+        f"{words} {CHANGES} {{path}} since {{a}}",
         start=("a",),
     )
     yield from _rules(
         ops.Compare,
-        f"{words} {changes} {{path}}",
+        f"{words} {CHANGES} {{path}}",
         f"{words} (how | what) {{path}} <changed>",
         f"{words} what <changed> in {{path}}",
         a=-1,
     )
+
+
+def _going_back() -> Iterator[FormRule]:
     yield from _rules(
         ops.Rollback,
         "<back> {path} back [to] {at}",
