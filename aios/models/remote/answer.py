@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from aios.models.remote.calls import ToolCalls
+from aios.models.remote.calls import StreamedToolCalls
 from aios.models.remote.finish import finish_of
 from aios.models.remote.lenient import Spoken
 from aios.models.remote.sse import WireFault
@@ -24,7 +24,7 @@ class ServerAnswer:
     """
 
     def __init__(self, end_name: str, prefix: str = "", offered: Collection[str] | None = None) -> None:
-        self.calls = ToolCalls(offered)
+        self.calls = StreamedToolCalls(offered)
         self.finish: str | None = None
         self.sure = False
         """Whether its end was named without another piece of text: one that comes with text may be one of many."""

@@ -156,7 +156,7 @@ def arguments_text(value: JsonValue) -> str:
         raise WireFault(f"it called a tool with arguments that are not JSON: {error}") from None
 
 
-class ToolCalls:
+class StreamedToolCalls:
     """Puts calls together from pieces. Which call a piece belongs to:
 
     - one without a name goes on with the call of its index, else of its id, else with the last one;
