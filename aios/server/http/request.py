@@ -1,0 +1,192 @@
+"""What both wires' requests come to, and the Chat that this becomes for a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from aios.server.door import ModelInfo
+from aios.server.http.fields import Object, fault, get, join, within
+from aios.server.http.settings import HttpSettings
+from aios_syscalls import BadRequest, Chat, FilePart, ImagePart, Message, NamedTool, Part, Sampling, TextPart, ToolSpec
+
+MAX_MESSAGES = 100_000
+MAX_TOOLS = 4096
+MAX_TOKENS = 2**31 - 1
+MAX_STOPS = 16
+MIN_TOP_P = 1e-6
+SEPARATOR = "\n"
+"""What stands between two blocks of text that become one: always the same, however the client cuts its text."""
+
+Choice = Literal["auto", "required", "none"] | NamedTool
+
+
+@dataclass(slots=True)
+class WireRequest:
+    """A chat as a client asks for it, before a model is chosen."""
+
+    body: Object
+    model: str
+    messages: Sequence[Message]
+    tools: Sequence[ToolSpec] = ()
+    tool_choice: Choice = "auto"
+    response_schema: dict[str, Any] | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    stop: tuple[str, ...] = ()
+    max_tokens: int | None = None
+    stream: bool = False
+    include_usage: bool = False
+    choices: int = 1
+    left_out: list[str] = field(default_factory=list)
+    """What no model here takes, each as place and kind."""
+
+    def chat(self, info: ModelInfo | None, settings: HttpSettings) -> Chat:
+        """The call for a model; what that does not take is left out. Raises BadRequest if that is not allowed."""
+        messages = self._taken(info.takes if info else frozenset())
+        if self.left_out and settings.strict:
+            raise BadRequest(f"{self.left_out[0]} is nothing that the model takes; leave it out", self.left_out[0])
+        context = info.context if info else None
+        return Chat(
+            messages=tuple(messages),
+            tools=tuple(self.tools),
+            tool_choice=self.tool_choice if self.tools else "auto",
+            response_schema=self.response_schema,
+            sampling=self.sampling,
+            stop=self.stop,
+            max_tokens=min(self.max_tokens or context or settings.max_tokens, context or MAX_TOKENS),
+            model=info.name if info else None,
+        )
+
+    def _taken(self, takes: Iterable[str]) -> Sequence[Message]:
+        if not any(message.attachments for message in self.messages if message.parts):
+            return self.messages
+        return [self._fitted(index, message, takes) for index, message in enumerate(self.messages)]
+
+    def _fitted(self, index: int, message: Message, takes: Iterable[str]) -> Message:
+        refused = {part.type for part in message.attachments if part.type not in takes}
+        if not refused:
+            return message
+        parts: list[Part] = []
+        for part in message.parts:
+            if part.type in refused:
+                self.left_out.append(f"messages.{index}:{part.type}")
+                parts.append(TextPart(text=omission(part.type)))
+            else:
+                parts.append(part)
+        kept = joined(parts)
+        return message.model_copy(update=contents(kept))
+
+
+def omission(kind: str) -> str:
+    """The line in the place of what a model cannot take."""
+    return f"[{kind} left out: this model takes text only]"
+
+
+def joined(parts: Iterable[Part]) -> list[Part]:
+    """The parts, with texts that stand side by side made one."""
+    found: list[Part] = []
+    for part in parts:
+        if isinstance(part, TextPart) and found and isinstance(found[-1], TextPart):
+            found[-1] = TextPart(text=found[-1].text + SEPARATOR + part.text)
+        else:
+            found.append(part)
+    return found
+
+
+def contents(parts: Sequence[Part]) -> dict[str, Any]:
+    """The fields of a Message with such parts: a text alone is no part."""
+    texts = [part.text for part in parts if isinstance(part, TextPart)]
+    if len(texts) == len(parts):
+        return {"content": SEPARATOR.join(texts), "parts": ()}
+    return {"content": "".join(texts), "parts": tuple(parts)}
+
+
+def media_part(media_type: str, data: bytes, name: str = "") -> ImagePart | FilePart:
+    """Bytes as a part of their kind."""
+    if media_type.startswith("image/"):
+        return ImagePart(media_type=media_type, data=data)
+    return FilePart(name=name, media_type=media_type or "application/octet-stream", data=data)
+
+
+def read_sampling(body: Object, most_temperature: float) -> Sampling:
+    """How the next token is drawn; what is not said is as `Sampling` has it."""
+    said: dict[str, Any] = {}
+    if (temperature := get(body, "temperature", float)) is not None:
+        within(temperature, 0, most_temperature, "temperature")
+        said["temperature"] = temperature
+    if (top_p := get(body, "top_p", float)) is not None:
+        within(top_p, 0, 1, "top_p")
+        said["top_p"] = max(top_p, MIN_TOP_P)
+    if (min_p := get(body, "min_p", float)) is not None:
+        within(min_p, 0, 1, "min_p")
+        said["min_p"] = min_p
+    if (top_k := get(body, "top_k", int)) is not None:
+        within(top_k, -1, MAX_TOKENS, "top_k")
+        said["top_k"] = max(0, top_k)
+    if (seed := get(body, "seed", int)) is not None:
+        said["seed"] = seed & (2**63 - 1)
+    return Sampling(**said) if said else PLAIN_SAMPLING
+
+
+PLAIN_SAMPLING = Sampling()
+
+
+def read_limit(body: Object, *names: str, least: int = 1) -> int | None:
+    """The most tokens of the answer, by the first of the fields that is there; more than any model has is as much."""
+    for name in names:
+        if (value := get(body, name, int)) is not None:
+            if value < least:
+                raise fault(name, f"is less than {least}; give the most tokens that the answer may have")
+            return max(1, min(value, MAX_TOKENS))
+    return None
+
+
+def read_stops(body: Object, name: str) -> tuple[str, ...]:
+    """Texts before which the answer ends: one or a list."""
+    value = body.get(name)
+    if value is None:
+        return ()
+    stops = [value] if isinstance(value, str) else value
+    if not isinstance(stops, list) or not all(isinstance(stop, str) for stop in stops):
+        raise fault(name, "is neither a text nor a list of texts")
+    kept = tuple(stop for stop in stops if stop)
+    if len(kept) > MAX_STOPS:
+        raise fault(name, f"has more than {MAX_STOPS} texts")
+    return kept
+
+
+def read_messages(body: Object) -> list[Any]:
+    """The list of messages, which has at least one."""
+    value = body.get("messages")
+    if not isinstance(value, list) or not value:
+        raise fault("messages", "is missing or empty; give a list with at least one message")
+    if len(value) > MAX_MESSAGES:
+        raise fault("messages", f"has {len(value)} entries, more than {MAX_MESSAGES}; join some")
+    return value
+
+
+def read_tools(body: Object) -> list[Any]:
+    """The list of tools as sent."""
+    tools = get(body, "tools", list) or []
+    if len(tools) > MAX_TOOLS:
+        raise fault("tools", f"has {len(tools)} entries, more than {MAX_TOOLS}; offer fewer")
+    return tools
+
+
+def named_tool(name: str, tools: Sequence[ToolSpec], at: str) -> NamedTool:
+    """The choice of one tool. Raises BadRequest where it is not offered."""
+    if all(tool.name != name for tool in tools):
+        raise fault(at, f"names {name[:80]!r}, which is not among the tools; offer it, or choose another")
+    return NamedTool(name=name)
+
+
+def schema_of(fields: Mapping[str, Any], name: str, at: str) -> dict[str, Any]:
+    """A JSON Schema; one that is left out is that of any object."""
+    schema = get(fields, name, dict, at)
+    return {"type": "object"} if schema is None else schema
+
+
+def place_of(at: str, index: int, name: str = "content") -> str:
+    """Where a block of a message stands."""
+    return join(join(at, name), index)
