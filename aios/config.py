@@ -293,6 +293,8 @@ class Config(Frozen):
     """By name; empty means the bundled SmolLM2."""
     model: str | None = None
     """The model that calls without one go to; None lets the router choose."""
+    aliases: dict[str, str] = {}
+    """Names under which clients of the daemon may ask for a model, such as {"gpt-5" = "smollm2-135m"}."""
     router: RouterConfig = RouterConfig()
     prices: dict[str, PriceConfig] = {}
     """Of remote models that have none of their own, by the server's name for them."""

@@ -45,7 +45,7 @@ class CleanCommand(TyperCommand):
 
 for module in (work, files, fs, record, inventory, trust):
     for command in module.COMMANDS:
-        app.command(cls=CleanCommand)(guarded(command))
+        app.command(command.__name__.rstrip("_"), cls=CleanCommand)(guarded(command))
 
 for name, commands, what in (
     ("files", upkeep.COMMANDS, "Look after an indexed directory."),

@@ -46,6 +46,11 @@ class Account:
         for each in self._chain():
             each._spent["calls"] += 1
 
+    def check(self) -> None:
+        """Raises BudgetExceeded when nothing at all is left."""
+        for resource in UNITS:
+            self._check(resource, 1 if resource in ("calls", "tokens") else 0)
+
     @contextmanager
     def holding(self, tokens: int, usd: float | None) -> Iterator[None]:
         """While a call runs that may take so much. Raises BudgetExceeded when that is more than is left.

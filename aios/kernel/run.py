@@ -152,6 +152,20 @@ class Run(anyio.AsyncContextManagerMixin):
         finally:
             self._count(process, -1)
 
+    def next_call(self, pid: int) -> str:
+        """What `ChatReply.call` will be of a call that process `pid` submits before anything is awaited."""
+        return str(CallId(pid, self.processes.alive(pid).submitted + 1))
+
+    def refusal(self, pid: int) -> AiosError | None:
+        """What a call of process `pid` would be refused with now, as far as that is known without it."""
+        try:
+            process = self._open(pid)
+            process.account.check()
+        except AiosError as error:
+            return error
+        full = self._full(process)
+        return Overloaded(full, retry_after_s=1) if full else None
+
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         self._began = anyio.current_time()

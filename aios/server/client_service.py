@@ -13,13 +13,13 @@ from aios.frames import Frames
 from aios.hosts.held import HeldBytes
 from aios.hosts.session import Session
 from aios.link.order import RunOrder
-from aios.server.sessions import SessionHost, client_process
+from aios.server.sessions import SessionHost, client_process, without_time_limit
 from aios_syscalls import AiosError
 
 
 async def serve_client(frames: Frames, order: RunOrder, program: str, booted: BootedKernel, held: HeldBytes) -> None:
     """A run with one process, which is the client, until it hangs up or is killed."""
-    config, host = order.configuration(), SessionHost()
+    config, host = without_time_limit(order.configuration()), SessionHost()
     directory = runs_directory() / order.id
     tools = ToolCore(tool_box(config, directory))
     opening = open_run(booted, config, directory, host, tools, order.facts, model=config.model, priority=order.priority)

@@ -29,14 +29,17 @@ from aios.link.greeting import PROTOCOL, check_greeting
 from aios.link.order import KERNELS, RunOrder, differences, kernel_part
 from aios.link.peer import Peer, unknown
 from aios.link.place import Place
-from aios.models.base import Backend
+from aios.models import Backend
+from aios.server.callers import Callers
 from aios.server.channels import Channels
 from aios.server.client_service import serve_client
+from aios.server.exec_service import serve_command
 from aios.server.hosted import ClientHost
 from aios.server.log_file import begin_log
 from aios.server.open_files import allow_many_files
 from aios.server.run_service import RunService
-from aios_syscalls import AiosError, BadRequest, Cancelled, Conflict, Denied, Kill, NoKernel, NotFound
+from aios.server.tokens import Tokens, home_token
+from aios_syscalls import AiosError, BadRequest, Cancelled, Conflict, Denied, KernelBug, Kill, NoKernel, NotFound
 from aios_syscalls.invalid import explain
 
 GREETING_S = 10.0
@@ -67,10 +70,13 @@ class Daemon:
         self._served, self._one_less = 0, anyio.Event()
         self._last_seen = 0.0
         self._draining = False
+        self._http: str | None = None
+        """Where HTTP is served, if it is."""
 
     async def serve(self, listening: Callable[[], None] = lambda: None) -> None:
         """Serve until the end; `listening` is called once connections are taken. Raises Conflict, StorageFailed."""
         self.place.make()
+        self._tokens = Tokens(home_token(self.place.token))
         with self.place.held(), closing(self.place.listen()) as sock:
             sock.setblocking(False)
             listening()
@@ -86,11 +92,11 @@ class Daemon:
     async def _keep_kernel(self) -> None:
         """The kernel, until the daemon is to stop; then what runs has a moment, and who is connected is sent off."""
         try:
-            async with boot_kernel(
-                self.config, models=self._models, progress=self._loading.__setitem__
-            ) as self._booted:
-                self._ready.set()
+            booting = boot_kernel(self.config, models=self._models, progress=self._loading.__setitem__)
+            async with booting as self._booted:
                 async with anyio.create_task_group() as self._serving:
+                    self._callers = Callers(self._booted, self._for_http(), self._tokens, self._serving)
+                    self._ready.set()
                     await self._stop.wait()
                     self._draining = True
                     await self._drain(self._booted)
@@ -99,6 +105,25 @@ class Daemon:
             self._failure = error
         finally:
             self._ready.set()
+
+    def _for_http(self) -> Config:
+        """What the runs of HTTP clients have: files of their own, which are nobody's project."""
+        root = self.place.directory / "files"
+        root.mkdir(mode=0o700, exist_ok=True)
+        return self.config.model_copy(update={"root": root, "tools": ()})
+
+    async def listen(self, port: int = 0, host: str = "127.0.0.1") -> str:
+        """The URL at which HTTP is served, from now on if it was not. Raises BadRequest, StorageFailed."""
+        if self._http is None:
+            await self._kernel()
+            from aios.server.http import make_app  # with what it needs: a tenth of a second
+            from aios.server.listener import bind, start, url_of
+
+            app = make_app(self._callers)
+            sock = bind(host, port)
+            self._http = url_of(sock)
+            start(app, sock, self._serving)
+        return self._http
 
     async def _drain(self, booted: BootedKernel) -> None:
         """What waits is sent off now, what runs when its time is over."""
@@ -147,10 +172,15 @@ class Daemon:
         self._last_seen = anyio.current_time()
         while True:
             await anyio.sleep(max(0.05, self._last_seen + self._idle_s - anyio.current_time()))
-            if not self._connections and anyio.current_time() >= self._last_seen + self._idle_s:
+            if self._is_busy():
+                self._last_seen = anyio.current_time()
+            elif anyio.current_time() >= self._last_seen + self._idle_s:
                 log.info("nobody has been connected for %g s; the daemon ends", self._idle_s)
                 self._stop.set()
                 return
+
+    def _is_busy(self) -> bool:
+        return bool(self._connections) or (self._ready.is_set() and self._booted is not None and self._callers.busy)
 
     async def _accept(self, sock: socket.socket, tasks: TaskGroup) -> None:
         while True:
@@ -175,6 +205,8 @@ class Daemon:
                         await frames.send({"error": error.to_wire()})
                 except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
                     pass
+                except Exception as error:  # of one connection, which is no other's business
+                    _as_ours(error)
         finally:
             self._connections -= 1
             self._last_seen = anyio.current_time()
@@ -209,16 +241,25 @@ class Daemon:
                 order, program = self._order(frame), str(frame.get("program") or "client")[:64]
                 await frames.send({"ok": {}})
                 await self._within_kernel(serve_client, frames, order, program, await self._kernel(), self._held)
+            case "command":
+                order, program, task = self._order(frame), str(frame.get("program"))[:64], str(frame.get("task", ""))
+                await frames.send({"ok": {}})
+                booted = await self._kernel()
+                served = serve_command, frames, order, program, task, booted, self._callers, self._tokens, self.listen
+                await self._within_kernel(*served)
             case _:
-                raise BadRequest(f"nobody connects for {purpose[:40]!r}; there are run, client, control")
+                raise BadRequest(f"nobody connects for {purpose[:40]!r}; there are run, client, command, control")
 
     async def _within_kernel(self, serve: Any, *arguments: Any) -> None:
         """Serve in the task group that ends with the kernel, not before it."""
         done = anyio.Event()
+        failures: list[AiosError] = []
 
         async def run() -> None:
             try:
                 await serve(*arguments)
+            except Exception as error:  # of one connection, which is no other's business
+                failures.append(_as_ours(error))
             finally:
                 self._served -= 1
                 self._one_less.set()
@@ -227,6 +268,8 @@ class Daemon:
         self._served += 1
         self._serving.start_soon(run)
         await done.wait()
+        if failures:
+            raise failures[0]
 
     def _order(self, frame: dict[str, Any]) -> RunOrder:
         try:
@@ -255,6 +298,8 @@ class Daemon:
                 return await self._end_after_runs()
             case {"reload": True}:
                 return await self._reload()
+            case {"listen": int(port)}:
+                return await self.listen(port)
             case {"stop": True}:
                 log.info("told to end")
                 self._stop.set()
@@ -288,6 +333,16 @@ class Daemon:
         if at_once and isinstance(run.host, ClientHost):
             run.host.end_at_once(each.pid for each in run.processes if pid in (each.pid, *each.lineage))
         return list((await run.submit(Kill(pid=pid))).pids)
+
+
+def _as_ours(error: Exception) -> AiosError:
+    """The error of ours that an exception is, or holds; what is none is a bug, and goes to the log."""
+    if isinstance(error, AiosError):
+        return error
+    if isinstance(error, ExceptionGroup):
+        return _as_ours(error.exceptions[0])
+    log.exception("serving a connection failed", exc_info=error)
+    return KernelBug(f"serving met {type(error).__name__}: {error}; please report this")
 
 
 def _check_user(connection: socket.socket) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import anyio
 
+from aios.config import Config
 from aios.kernel import USER, Run
 from aios_syscalls import Spawn
 from aios_syscalls.port import Port
@@ -50,6 +52,11 @@ class SessionHost:
     def session(self, pid: int) -> ClientSession:
         """That of a process which has been started."""
         return self._sessions.setdefault(pid, ClientSession(pid))
+
+
+def without_time_limit(config: Config) -> Config:
+    """A run's configuration for processes that are clients: they end when they leave."""
+    return config.model_copy(update={"limits": config.limits.model_copy(update={"agent_time_limit_s": math.inf})})
 
 
 @asynccontextmanager

@@ -55,7 +55,7 @@ def code_of(error_code: str) -> Code:
     return BY_ERROR.get(error_code, Code.ERROR)
 
 
-def guarded(command: Callable[P, Code | None]) -> Callable[P, None]:
+def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
     """A command whose return value is its exit code, and whose AiosError is told in one line."""
 
     @functools.wraps(command)

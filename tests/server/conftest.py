@@ -11,9 +11,10 @@ import anyio
 import httpx2
 import pytest
 
+from aios.cores.chat_meter import ChatMeter
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Lane, by_family
+from aios.kernel import Lane, Run, by_family, lone_run
 from aios.models.scripted import Script, ScriptedModel
 from aios.record import MemoryJournal
 from aios.scheduler import Fifo
@@ -53,7 +54,7 @@ class ScriptedPort:
 class ScriptedDoor:
     """A door that two tokens open; what it answers beside the kernel is set by the test."""
 
-    kernel: Kernel
+    kernel: Run
     model: ModelInfo = SCRIPTED
     refuses: AiosError | None = None
     fails: AiosError | None = None
@@ -107,8 +108,8 @@ def serve() -> Serve:
         **of_door: Any,
     ) -> AsyncIterator[Served]:
         model = replies if isinstance(replies, ScriptedModel) else ScriptedModel(replies)
-        lane = Lane("llm", LlmCore(model), Fifo(), model.slots)
-        async with Kernel([lane], by_family, TaskHost(), MemoryJournal()) as kernel:
+        lane = Lane("llm", LlmCore(model), Fifo(), model.slots, meter=ChatMeter())
+        async with lone_run([lane], by_family, TaskHost(), MemoryJournal()) as kernel:
             door = ScriptedDoor(kernel, **of_door)
             app = make_app(door, settings)
             transport = httpx2.ASGITransport(app)

@@ -228,4 +228,33 @@ def estimate(
         told.show(stdout(), call, found, costs, name)
 
 
-COMMANDS = (run, demo, bench, estimate)
+def exec_(
+    command: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="The command with its arguments.")],
+    agent: Annotated[str | None, typer.Option(metavar="NAME", help="What to call it; default: the command.")] = None,
+    priority: Annotated[int, typer.Option(min=-100, max=100, metavar="N", help="Larger runs first.")] = 0,
+    model: flags.Model = None,
+    config: flags.ConfigFile = None,
+    budget_tokens: flags.BudgetTokens = None,
+    budget_usd: flags.BudgetUsd = None,
+    budget_seconds: flags.BudgetSeconds = None,
+    budget_calls: flags.BudgetCalls = None,
+) -> int:
+    """Run any command as a process of the daemon's kernel: budgeted, on record, killed with its children.
+
+    Its environment leads OpenAI's and Anthropic's clients to the daemon, with a token of its own, and has no key of
+    yours. Its exit code is this command's.
+
+    For example: aios exec --budget-tokens 100000 -- claude -p "Tidy up this directory."
+    """
+    import anyio
+
+    from aios.cli.machine.settings import settings
+    from aios.cli.run.command import execute
+    from aios_syscalls import Budget
+
+    budget = Budget(tokens=budget_tokens, usd=budget_usd, seconds=budget_seconds, calls=budget_calls)
+    chosen = settings(config, model=model, budget=budget)
+    return anyio.run(execute, command, chosen, agent, priority)
+
+
+COMMANDS = (run, demo, bench, estimate, exec_)

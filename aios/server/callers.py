@@ -1,0 +1,188 @@
+"""The processes of clients that come over HTTP: one a session, in one run for each principal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+
+from aios.artifacts import model_path
+from aios.boot import BootedKernel, open_run, tool_box
+from aios.config import Config, LocalModelConfig, new_run_directory
+from aios.cores.tool import ToolCore
+from aios.kernel import USER, Run
+from aios.server.door import ClientKey, ModelInfo, ModelKind, Principal, killed
+from aios.server.sessions import ClientSession, SessionHost, client_process, without_time_limit
+from aios.server.tokens import Tokens
+from aios_syscalls import AiosError, Chat, Embed, Overloaded, R, Syscall
+from aios_syscalls.port import discard
+
+IDLE_S = 30 * 60.0
+"""After its last call, for which a session's process lives on."""
+KILLED_S = 60 * 60.0
+"""For which a session that was killed is told so."""
+MAX_SESSIONS = 64
+"""Living ones of one token."""
+
+
+@dataclass(eq=False)
+class _Member:
+    """A session of a principal's."""
+
+    session: ClientSession
+    last_call: float
+    under_way: int = 0
+
+
+@dataclass(eq=False)
+class _Membership:
+    """A principal's run, and its sessions."""
+
+    run: Run
+    host: SessionHost
+    parent: int
+    tasks: TaskGroup
+    opening: anyio.Lock = field(default_factory=anyio.Lock)
+    members: dict[ClientKey, _Member] = field(default_factory=dict)
+    killed: dict[ClientKey, float] = field(default_factory=dict)
+    """When sessions were that somebody has killed."""
+
+
+class Callers:
+    """Gives each session its process; see `Door`. `tasks` hold the runs of principals that have none yet."""
+
+    def __init__(self, booted: BootedKernel, config: Config, tokens: Tokens, tasks: TaskGroup) -> None:
+        self._booted, self._config, self._tokens, self._tasks = booted, config, tokens, tasks
+        self._models = [_info(name, booted.config) for name in booted.models]
+        self._memberships: dict[str, _Membership] = {}
+        self._opening = anyio.Lock()
+
+    def admit(self, secret: str) -> Principal | None:
+        return self._tokens.admit(secret)
+
+    def models(self) -> Sequence[ModelInfo]:
+        return self._models
+
+    def resolve(self, model: str, kind: ModelKind) -> ModelInfo | None:
+        named = self._config.aliases.get(model, model)
+        fit = [each for each in self._models if each.kind == kind]
+        found = next((each for each in fit if each.name == named), None)
+        if found is None and named != self._config.model and self._config.model:
+            found = next((each for each in fit if each.name == self._config.model), None)
+        return found or (fit[0] if len(fit) == 1 or (kind == "embed" and fit) else None)
+
+    async def caller(self, principal: Principal, client: ClientKey) -> SessionPort:
+        membership = await self._membership(principal)
+        async with membership.opening:
+            member = membership.members.get(client) or await self._admit(membership, client)
+        return SessionPort(membership.run, member)
+
+    async def count_tokens(self, chat: Chat) -> int | None:  # noqa: ARG002
+        return None
+
+    @property
+    def busy(self) -> bool:
+        """Whether any session has a call under way, or had one not long ago."""
+        return any(membership.members for membership in self._memberships.values())
+
+    @asynccontextmanager
+    async def member_run(self, principal: Principal, run: Run, host: SessionHost, parent: int) -> AsyncIterator[None]:
+        """While a principal's sessions are to be children of a process of its own."""
+        async with anyio.create_task_group() as tasks:
+            self._memberships[principal.name] = _Membership(run, host, parent, tasks)
+            try:
+                yield
+            finally:
+                del self._memberships[principal.name]
+                tasks.cancel_scope.cancel()
+
+    async def _membership(self, principal: Principal) -> _Membership:
+        async with self._opening:
+            if principal.name not in self._memberships:
+                await self._tasks.start(self._hold_run, principal)
+            return self._memberships[principal.name]
+
+    async def _hold_run(self, principal: Principal, *, task_status: TaskStatus[None]) -> None:
+        """The run of a principal that has no process of its own, as long as the daemon lives."""
+        host, directory = SessionHost(), new_run_directory()
+        config = without_time_limit(self._config)
+        tools = ToolCore(tool_box(config, directory))
+        facts = {"principal": principal.name}
+        opening = open_run(self._booted, config, directory, host, tools, facts, tenant=principal.name)
+        async with opening as opened, self.member_run(principal, opened.run, host, USER):
+            task_status.started()
+            await anyio.sleep_forever()
+
+    async def _admit(self, membership: _Membership, client: ClientKey) -> _Member:
+        """A new session. Raises Cancelled for one that was killed, Overloaded where there are too many."""
+        now = time.monotonic()
+        membership.killed = {key: at for key, at in membership.killed.items() if now < at + KILLED_S}
+        if client in membership.killed:
+            raise killed("the user has killed this session; start another one")
+        if len(membership.members) >= MAX_SESSIONS:
+            raise Overloaded(
+                f"{MAX_SESSIONS} sessions of this token live, which is the limit; wait, or end one: aios ps, aios kill",
+                retry_after_s=60,
+            )
+        parent = membership.members.get(ClientKey(client.program, client.session)) if client.agent else None
+        member: _Member = await membership.tasks.start(
+            self._hold_session, membership, client, parent.session.pid if parent else membership.parent
+        )
+        return member
+
+    async def _hold_session(
+        self, membership: _Membership, client: ClientKey, parent: int, *, task_status: TaskStatus[_Member]
+    ) -> None:
+        """A session's process, until it is killed or was idle for too long."""
+        task = client.agent or client.session or client.beginning
+        async with client_process(membership.run, membership.host, client.program, task, parent) as session:
+            member = membership.members[client] = _Member(session, time.monotonic())
+            task_status.started(member)
+            try:
+                await _idle_or_ended(member)
+            finally:
+                del membership.members[client]
+                if session.killed:
+                    membership.killed[client] = time.monotonic()
+
+
+class SessionPort:
+    """A session's way in, which notes when it was used; see `ClientPort`."""
+
+    def __init__(self, run: Run, member: _Member) -> None:
+        self._run, self._member = run, member
+        self._pid = member.session.pid
+
+    def next_call(self) -> str:
+        return self._run.next_call(self._pid)
+
+    def refusal(self, call: Chat | Embed) -> AiosError | None:  # noqa: ARG002 - as `ClientPort` has it
+        return self._run.refusal(self._pid)
+
+    async def submit(self, call: Syscall[R], emit: Callable[[str], None] = discard) -> R:
+        self._member.under_way += 1
+        try:
+            return await self._run.submit(call, emit, pid=self._pid)
+        finally:
+            self._member.under_way -= 1
+            self._member.last_call = time.monotonic()
+
+
+async def _idle_or_ended(member: _Member) -> None:
+    while True:
+        left = member.last_call + IDLE_S - time.monotonic() if not member.under_way else IDLE_S
+        if left <= 0:
+            return
+        with anyio.move_on_after(left):
+            await member.session.ended.wait()
+            return
+
+
+def _info(name: str, config: Config) -> ModelInfo:
+    """What clients may know of a model that is configured so."""
+    found = config.models.get(name) or LocalModelConfig(path=model_path())
+    return ModelInfo(name, "embed" if found.embed else "chat", found.context)
