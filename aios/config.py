@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -286,6 +287,22 @@ class WallConfig(Frozen):
     """By a program's name, or its path."""
 
 
+def _address(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"(127\.\d+\.\d+\.\d+|localhost|\[::1\]):\d{1,5}", value):
+        raise ValueError(f"{value!r} is no address of this machine's own; give one as 127.0.0.1:8417")
+    return value
+
+
+class DaemonConfig(Frozen):
+    """Where and how the daemon serves clients of OpenAI's and Anthropic's protocols."""
+
+    tcp: Annotated[str | None, AfterValidator(_address)] = None
+    """The loopback address at which it listens from the start, such as 127.0.0.1:8417; None: some port, when `aios
+    exec` or `aios token` ask for one."""
+    strict: bool = False
+    """Refuse a request with a picture or a file that the model cannot take, instead of leaving it out."""
+
+
 class Config(Frozen):
     """Everything that decides how a kernel is put together."""
 
@@ -295,6 +312,7 @@ class Config(Frozen):
     """The model that calls without one go to; None lets the router choose."""
     aliases: dict[str, str] = {}
     """Names under which clients of the daemon may ask for a model, such as {"gpt-5" = "smollm2-135m"}."""
+    daemon: DaemonConfig = DaemonConfig()
     router: RouterConfig = RouterConfig()
     prices: dict[str, PriceConfig] = {}
     """Of remote models that have none of their own, by the server's name for them."""

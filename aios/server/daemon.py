@@ -97,6 +97,8 @@ class Daemon:
                 async with anyio.create_task_group() as self._serving:
                     self._callers = Callers(self._booted, self._for_http(), self._tokens, self._serving)
                     self._ready.set()
+                    if self.config.daemon.tcp is not None:
+                        await self.listen()
                     await self._stop.wait()
                     self._draining = True
                     await self._drain(self._booted)
@@ -112,15 +114,16 @@ class Daemon:
         root.mkdir(mode=0o700, exist_ok=True)
         return self.config.model_copy(update={"root": root, "tools": ()})
 
-    async def listen(self, port: int = 0, host: str = "127.0.0.1") -> str:
+    async def listen(self) -> str:
         """The URL at which HTTP is served, from now on if it was not. Raises BadRequest, StorageFailed."""
         if self._http is None:
             await self._kernel()
-            from aios.server.http import make_app  # with what it needs: a tenth of a second
+            from aios.server.http import HttpSettings, make_app  # with what it needs: a tenth of a second
             from aios.server.listener import bind, start, url_of
 
-            app = make_app(self._callers)
-            sock = bind(host, port)
+            host, _, port = (self.config.daemon.tcp or "127.0.0.1:0").rpartition(":")
+            sock = bind(host.strip("[]"), int(port))
+            app = make_app(self._callers, HttpSettings(strict=self.config.daemon.strict))
             self._http = url_of(sock)
             start(app, sock, self._serving)
         return self._http
@@ -298,8 +301,8 @@ class Daemon:
                 return await self._end_after_runs()
             case {"reload": True}:
                 return await self._reload()
-            case {"listen": int(port)}:
-                return await self.listen(port)
+            case {"listen": True}:
+                return await self.listen()
             case {"stop": True}:
                 log.info("told to end")
                 self._stop.set()

@@ -16,7 +16,7 @@ from aios_syscalls import BadRequest, StorageFailed
 MAX_HEADERS = 64 * 1024
 
 
-class Listener(uvicorn.Server):
+class HttpListener(uvicorn.Server):
     """uvicorn, whose end is the daemon's to choose."""
 
     @contextmanager
@@ -51,7 +51,7 @@ def url_of(sock: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def start(app: Callable[..., Any], sock: socket.socket, tasks: TaskGroup) -> Listener:
+def start(app: Callable[..., Any], sock: socket.socket, tasks: TaskGroup) -> HttpListener:
     """Serve an application on a socket, in `tasks`."""
     config = uvicorn.Config(
         app,
@@ -63,6 +63,6 @@ def start(app: Callable[..., Any], sock: socket.socket, tasks: TaskGroup) -> Lis
         h11_max_incomplete_event_size=MAX_HEADERS,
         timeout_keep_alive=75,
     )
-    listener = Listener(config)
+    listener = HttpListener(config)
     tasks.start_soon(listener.serve, [sock])
     return listener

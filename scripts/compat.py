@@ -1,0 +1,131 @@
+"""Unmodified clients against a real daemon with a scripted model behind it: `scripts/compat DIRECTORY [NAME ...]`.
+
+DIRECTORY has `steps.json`, which says what the model answers, and a script NAME.sh for each client, which is called with
+the daemon's URL, a token and a model's name and ends with 0 if its client did its work.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from aios.models.scripted import ScriptedModel
+from aios_syscalls import Chat, ChatReply, ToolUse
+
+PATH = re.compile(r"(/\S*hello\.txt)")
+
+
+def answer(steps: Sequence[Mapping[str, Any]], chat: Chat) -> ChatReply:
+    """What the first step that matches says."""
+    for step in steps:
+        if _matches(step["match"], chat):
+            return _reply(step["reply"], chat)
+    return ChatReply(text="no step matches")
+
+
+def _matches(match: Mapping[str, Any], chat: Chat) -> bool:
+    last = [message.role for message in chat.messages if message.role != "system"][-1:]
+    names = [tool.name for tool in chat.tools]
+    text = "\n".join(message.content for message in chat.messages)
+    return (
+        match.get("tools", bool(names)) == bool(names)
+        and match.get("last", *last or ("",)) in last
+        and match.get("contains", "") in text
+        and ("offers" not in match or match["offers"] in names)
+        and match.get("json_schema", chat.response_schema is not None) == (chat.response_schema is not None)
+    )
+
+
+def _reply(reply: Mapping[str, Any], chat: Chat) -> ChatReply:
+    if "tool" not in reply:
+        return ChatReply(text=reply.get("text") or json.dumps(reply["json"]))
+    offered = {tool.name: tool for tool in chat.tools}
+    listed = reply["tool"] if isinstance(reply["tool"], list) else [reply["tool"]]
+    name = next((each for each in listed if each in offered), listed[0])
+    path = PATH.findall("\n".join(message.content for message in chat.messages))[-1:] or [""]
+    wanted = reply.get("arguments_by_tool", {}).get(name) or reply.get("arguments", {})
+    known = offered[name].parameters.get("properties", {}) if name in offered else {}
+    arguments = {_known(key, known): _filled(value, path[0]) for key, value in wanted.items()}
+    return ChatReply(text="", tool_uses=(ToolUse(id="use", name=name, arguments=arguments),), finish="tool_use")
+
+
+def _known(key: str, known: Mapping[str, Any]) -> str:
+    """Of the names `a|b`, the one that the tool has."""
+    names = key.split("|")
+    return next((name for name in names if name in known), names[0])
+
+
+def _filled(value: Any, path: str) -> Any:
+    return value.replace("$PATH", path) if isinstance(value, str) else value
+
+
+def serve(steps_file: str) -> int:
+    """The daemon, in this process."""
+    from aios.server.daemon import main
+
+    said = json.loads(Path(steps_file).read_text())
+    steps = [
+        *said["clients"]["sdk_tests.py"]["steps"][:-3],
+        *said["generic"],
+        *said["clients"]["sdk_tests.py"]["steps"],
+    ]
+    return main([ScriptedModel(lambda chat: answer(steps, chat), record=0)])
+
+
+def run(directory: Path, names: Sequence[str]) -> int:
+    """Each client alone and under `aios exec`; how many failed."""
+    failed = 0
+    with tempfile.TemporaryDirectory() as home:
+        environment = {**os.environ, "AIOS_HOME": home}
+        command = [sys.executable, __file__, "--serve", str(directory / "steps.json")]
+        with subprocess.Popen(command, env=environment) as daemon:
+            try:
+                url, token = _ready(environment)
+                for name in names:
+                    script = str(directory / f"{name}.sh")
+                    given = {**environment, "WIRE": os.environ.get("WIRE", "chat")}
+                    for before in ([], [_aios(), "exec", "--agent", name, "--"]):
+                        words = [*before, "bash", "-c", f'{script} "$0" "$1" scripted', url, token]
+                        began = time.monotonic()
+                        code = subprocess.run(words, env=given, check=False).returncode
+                        how = "under aios exec" if before else "alone"
+                        print(
+                            f"{name} {how}: {'passed' if not code else f'failed with {code}'}, {time.monotonic() - began:.1f} s",
+                            flush=True,
+                        )
+                        failed += bool(code)
+            finally:
+                daemon.terminate()
+    return failed
+
+
+def _aios() -> str:
+    return shutil.which("aios", path=str(Path(sys.executable).parent)) or "aios"
+
+
+def _ready(environment: Mapping[str, str]) -> tuple[str, str]:
+    """The daemon's URL and token."""
+    for _ in range(100):
+        said = subprocess.run(
+            [_aios(), "token", "--json"], env=environment, capture_output=True, text=True, check=False
+        )
+        if said.returncode == 0:
+            found = json.loads(said.stdout)
+            return found["url"], found["token"]
+        time.sleep(0.1)
+    raise SystemExit(f"the daemon did not come up: {said.stderr}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--serve"]:
+        sys.exit(serve(sys.argv[2]))
+    sys.exit(run(Path(sys.argv[1]).absolute(), sys.argv[2:] or ["claude-code", "opencode", "sdk", "comply"]))
