@@ -1,7 +1,7 @@
 """Unmodified clients against a real daemon with a scripted model behind it: `scripts/compat DIRECTORY [NAME ...]`.
 
-DIRECTORY has `steps.json`, which says what the model answers, and a script NAME.sh for each client, which is called with
-the daemon's URL, a token and a model's name and ends with 0 if its client did its work.
+DIRECTORY has `steps.json`, which says what the model answers, and a script NAME.sh for each client, which is called
+with the daemon's URL, a token and a model's name and ends with 0 if its client did its work.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ PATH = re.compile(r"(/\S*hello\.txt)")
 def answer(steps: Sequence[Mapping[str, Any]], chat: Chat) -> ChatReply:
     """What the first step that matches says."""
     for step in steps:
-        if _matches(step["match"], chat):
+        if _matches(step["match"], step["reply"], chat):
             return _reply(step["reply"], chat)
     return ChatReply(text="no step matches")
 
 
-def _matches(match: Mapping[str, Any], chat: Chat) -> bool:
+def _matches(match: Mapping[str, Any], reply: Mapping[str, Any], chat: Chat) -> bool:
     last = [message.role for message in chat.messages if message.role != "system"][-1:]
     names = [tool.name for tool in chat.tools]
     text = "\n".join(message.content for message in chat.messages)
@@ -42,7 +42,13 @@ def _matches(match: Mapping[str, Any], chat: Chat) -> bool:
         and match.get("contains", "") in text
         and ("offers" not in match or match["offers"] in names)
         and match.get("json_schema", chat.response_schema is not None) == (chat.response_schema is not None)
+        and _fits(reply, chat.response_schema)
     )
+
+
+def _fits(reply: Mapping[str, Any], schema: Mapping[str, Any] | None) -> bool:
+    """Whether a JSON answer has the fields that are asked for."""
+    return "json" not in reply or schema is None or reply["json"].keys() == schema.get("properties", {}).keys()
 
 
 def _reply(reply: Mapping[str, Any], chat: Chat) -> ChatReply:
@@ -73,11 +79,9 @@ def serve(steps_file: str) -> int:
     from aios.server.daemon import main
 
     said = json.loads(Path(steps_file).read_text())
-    steps = [
-        *said["clients"]["sdk_tests.py"]["steps"][:-3],
-        *said["generic"],
-        *said["clients"]["sdk_tests.py"]["steps"],
-    ]
+    clients = said["clients"]
+    own = [step for name in clients for step in clients[name]["steps"] if {"contains", "offers"} & step["match"].keys()]
+    steps = [*own, *said["generic"], *clients["sdk_tests.py"]["steps"]]
     return main([ScriptedModel(lambda chat: answer(steps, chat), record=0)])
 
 
@@ -97,11 +101,8 @@ def run(directory: Path, names: Sequence[str]) -> int:
                         words = [*before, "bash", "-c", f'{script} "$0" "$1" scripted', url, token]
                         began = time.monotonic()
                         code = subprocess.run(words, env=given, check=False).returncode
-                        how = "under aios exec" if before else "alone"
-                        print(
-                            f"{name} {how}: {'passed' if not code else f'failed with {code}'}, {time.monotonic() - began:.1f} s",
-                            flush=True,
-                        )
+                        how, took = "under aios exec" if before else "alone", time.monotonic() - began
+                        print(f"{name} {how}: {f'failed with {code}' if code else 'passed'}, {took:.1f} s", flush=True)
                         failed += bool(code)
             finally:
                 daemon.terminate()
