@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -47,10 +49,19 @@ class Children:
         return result
 
 
+@pytest.fixture(scope="session")
+def states(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Directories that are not there yet. pytest's own factory looks at all that it has made before it makes one."""
+    place = tmp_path_factory.mktemp("states")
+    return (place / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def no_memory_of_earlier_runs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def no_memory_of_earlier_runs(states: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """What kernels remember is not the user's, nor that of another test; where AIOS_HOME is set, that counts."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    state = next(states)
+    state.mkdir(0o700)
+    monkeypatch.setenv("XDG_STATE_HOME", str(state))
 
 
 @pytest.fixture(params=["asyncio", "trio"])
