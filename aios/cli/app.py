@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from aios.cli.commands import files, fs, inventory, record, route, trust, upkeep, work
+from aios.cli.commands import daemon, files, fs, inventory, record, route, trust, upkeep, work
 from aios.terminal.exit import EPILOG, guarded
 from aios.terminal.output import clean as safe
 
@@ -43,7 +43,7 @@ class CleanCommand(TyperCommand):
         return f"; if {safe(word)} is text, write -- before it: {ctx.command_path} -- {safe(word)}"
 
 
-for module in (work, files, fs, record, inventory, trust):
+for module in (work, daemon, files, fs, record, inventory, trust):
     for command in module.COMMANDS:
         app.command(cls=CleanCommand)(guarded(command))
 
