@@ -20,7 +20,7 @@ from aios.bench.paired import median_interval
 from aios.config import journal_path
 from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
-from aios.kernel import Kernel, Lane, by_family
+from aios.kernel import Lane, by_family, lone_run
 from aios.models.scripted import ScriptedModel
 from aios.python import module_command
 from aios.record import Event, History, Kind, SqliteJournal, runs
@@ -122,7 +122,7 @@ async def _run(home: Path, processes: int, size: int) -> None:
     lane = Lane("llm", LlmCore(ScriptedModel("ok", record=0)), Fifo(), 8)
     async with SqliteJournal(_journal(home)) as journal:
         host = TaskHost(mains={"caller": caller})
-        async with Kernel([lane], by_family, host, journal, facts=_facts("run")) as kernel:
+        async with lone_run([lane], by_family, host, journal, facts=_facts("run")) as kernel:
             for _ in range(processes):
                 pid = (await kernel.submit(Spawn(program="caller"))).pid
                 await kernel.submit(Wait(pid=pid))

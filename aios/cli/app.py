@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from aios.cli.commands import access, files, fs, inventory, record, route, trust, upkeep, work
+from aios.cli.commands import access, daemon, files, fs, inventory, record, route, trust, upkeep, work
 from aios.terminal.exit import EPILOG, guarded
 from aios.terminal.output import clean as safe
 
@@ -43,7 +43,7 @@ class CleanCommand(TyperCommand):
         return f"; if {safe(word)} is text, write -- before it: {ctx.command_path} -- {safe(word)}"
 
 
-for module in (work, access, files, fs, record, inventory, trust):
+for module in (work, daemon, access, files, fs, record, inventory, trust):
     for command in module.COMMANDS:
         app.command(command.__name__.rstrip("_"), cls=CleanCommand)(guarded(command))
 

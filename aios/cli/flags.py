@@ -38,6 +38,14 @@ Run = Annotated[
     str,
     typer.Argument(metavar="[RUN]", help="A run's id, its beginning, a PID in it, or `last`.", autocompletion=runs),
 ]
+LivingOrRun = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[RUN]",
+        help="A run's id, its beginning, a PID in it, or `last`; else what lives in all of them.",
+        autocompletion=runs,
+    ),
+]
 RunOrCall = Annotated[
     str,
     typer.Argument(

@@ -40,6 +40,7 @@ COMMANDS |= {
     "undo",
     "shell",
     "files",
+    *("up", "down", "restart", "reload", "status", "logs", "kill"),
 }
 IDENT = "20260102-030405-abcd"
 
@@ -163,7 +164,7 @@ def test_without_its_model_a_run_is_not_started() -> None:
 
 @pytest.mark.parametrize("command", ["ps", "trace"])
 def test_an_unknown_run_is_not_found(busy: Any, command: str) -> None:
-    assert aios(command).exit_code == 3
+    assert aios(command, "last").exit_code == 3
     busy.write()
     result = aios(command, "1999")
     assert result.exit_code == 3
@@ -172,7 +173,7 @@ def test_an_unknown_run_is_not_found(busy: Any, command: str) -> None:
 
 def test_ps_prints_the_table_of_the_last_run(busy: Any) -> None:
     busy.write()
-    result = aios("ps")
+    result = aios("ps", "last")
     assert result.exit_code == 0
     assert "3 processes: 2 done, 1 failed" in result.stdout
     run = json.loads(aios("ps", IDENT[:8], "--json").stdout)

@@ -28,16 +28,30 @@ def runs(
         stdout().print(runs.table(summaries))
 
 
-def ps(run: flags.Run = "last", as_json: flags.Json = False) -> None:
-    """Print the process table of a run."""
-    from aios.cli.record import outcome
+def ps(
+    run: flags.LivingOrRun = None,
+    tree: Annotated[bool, typer.Option("--tree", help="Below each process those that it has started.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Those that have ended too.")] = False,
+    as_json: flags.Json = False,
+) -> None:
+    """Print the processes that live, of the daemon and of every other kernel of yours; or the table of a run."""
+    from aios.cli.record import outcome, table
     from aios.cli.record.runs import read, resolve
     from aios.terminal.output import print_json, stdout
 
+    if run is None:
+        rows = table.rows(everything=everything)
+        if as_json:
+            print_json({"processes": [row.to_json() for row in rows]})
+        else:
+            table.show(stdout(), rows, tree=tree, everything=everything)
+        return
     found = resolve(run)
     history = read(found, calls=False, payloads=False)
     if as_json:
         print_json(outcome.to_json(history, found.path))
+    elif tree:
+        table.show(stdout(), table.of_run(found, history), tree=True, everything=True)
     else:
         outcome.show_table(stdout(), history)
 

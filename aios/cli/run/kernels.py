@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 from aios.boot import BootedRun, DaemonRun, boot, run_on_daemon
 from aios.config import Config
+from aios.link.control import ask_daemon
+from aios.link.launch import start_daemon
+from aios.link.place import Place
 from aios.terminal.output import say
 from aios_syscalls import Conflict, NoKernel
 
@@ -25,12 +28,25 @@ async def opened(config: Config, choice: Choice | None = None, **options: Any) -
             yield await stack.enter_async_context(boot(config, **options))
 
 
+async def running_daemon() -> None:
+    """See to it that a daemon runs: one that is started here ends when nobody has needed it for a while."""
+    place = Place.of_home()
+    try:
+        await ask_daemon(place, {"status": True})
+    except NoKernel:
+        started = start_daemon(place, idle=True)
+        await started.ready(lambda _status: None)
+        say("a daemon was started, which ends when nobody has needed it for 15 minutes; end it with: aios down")
+
+
 async def _on_daemon(
     stack: AsyncExitStack, config: Config, choice: Choice | None, options: dict[str, Any]
 ) -> DaemonRun | None:
     """A run on the daemon; None where there is to be none."""
     if choice == "embedded" or not config.isolate:
         return None
+    if choice == "daemon":
+        await running_daemon()
     try:
         return await stack.enter_async_context(run_on_daemon(config, **options))
     except NoKernel:
