@@ -18,10 +18,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from aios.models import ONLY_VECTORS
 from aios.models.scripted import ScriptedModel
-from aios_syscalls import Chat, ChatReply, ToolUse
+from aios_syscalls import Chat, ChatReply, Embed, EmbedReply, LlmCall, ToolUse, Usage
 
 PATH = re.compile(r"(/\S*hello\.txt)")
+
+
+class FixedVectors(ScriptedModel):
+    """Embeds every text alike, and does nothing else."""
+
+    def refusal(self, call: LlmCall) -> str:
+        return "" if isinstance(call, Embed) else ONLY_VECTORS
+
+    async def embed(self, call: Embed) -> EmbedReply:
+        """As `Embedder.embed`."""
+        vectors = ((1.0, 0.0),) * len(call.texts)
+        return EmbedReply(vectors=vectors, dimension=2, model=self.name, usage=Usage(prompt_tokens=len(call.texts)))
 
 
 def answer(steps: Sequence[Mapping[str, Any]], chat: Chat) -> ChatReply:
@@ -61,7 +74,12 @@ def _reply(reply: Mapping[str, Any], chat: Chat) -> ChatReply:
     wanted = reply.get("arguments_by_tool", {}).get(name) or reply.get("arguments", {})
     known = offered[name].parameters.get("properties", {}) if name in offered else {}
     arguments = {_known(key, known): _filled(value, path[0]) for key, value in wanted.items()}
-    return ChatReply(text="", tool_uses=(ToolUse(id="use", name=name, arguments=arguments),), finish="tool_use")
+    return ChatReply(
+        text="",
+        tool_uses=(ToolUse(id="use", name=name, arguments=arguments),),
+        finish="tool_use",
+        usage=Usage(prompt_tokens=1_000, completion_tokens=8),
+    )
 
 
 def _known(key: str, known: Mapping[str, Any]) -> str:
@@ -80,9 +98,13 @@ def serve(steps_file: str) -> int:
 
     said = json.loads(Path(steps_file).read_text())
     clients = said["clients"]
-    own = [step for name in clients for step in clients[name]["steps"] if {"contains", "offers"} & step["match"].keys()]
+    own = [step for name in clients for step in clients[name]["steps"] if _is_of_one_client(step["match"])]
     steps = [*own, *said["generic"], *clients["sdk_tests.py"]["steps"]]
-    return main([ScriptedModel(lambda chat: answer(steps, chat), record=0)])
+    return main([ScriptedModel(lambda chat: answer(steps, chat), record=0), FixedVectors("", "vectors")])
+
+
+def _is_of_one_client(match: Mapping[str, Any]) -> bool:
+    return bool({"contains", "offers", "json_schema"} & match.keys()) or match == {"last": "tool"}
 
 
 def run(directory: Path, names: Sequence[str]) -> int:
