@@ -74,12 +74,9 @@ def _reply(reply: Mapping[str, Any], chat: Chat) -> ChatReply:
     wanted = reply.get("arguments_by_tool", {}).get(name) or reply.get("arguments", {})
     known = offered[name].parameters.get("properties", {}) if name in offered else {}
     arguments = {_known(key, known): _filled(value, path[0]) for key, value in wanted.items()}
-    return ChatReply(
-        text="",
-        tool_uses=(ToolUse(id="use", name=name, arguments=arguments),),
-        finish="tool_use",
-        usage=Usage(prompt_tokens=1_000, completion_tokens=8),
-    )
+    use = ToolUse(id="use", name=name, arguments=arguments)
+    usage = Usage(prompt_tokens=1_000, completion_tokens=8)
+    return ChatReply(text="", tool_uses=(use,), finish="tool_use", usage=usage)
 
 
 def _known(key: str, known: Mapping[str, Any]) -> str:
