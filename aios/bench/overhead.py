@@ -135,6 +135,11 @@ async def _load(path: Path, calls: int) -> dict[str, float]:
     return {"noop_latency_p50_ms": latency * 1e3, "noop_throughput_per_s": throughput}
 
 
+async def noop_throughput(path: Path, calls: int) -> float:
+    """Calls a second of 64 agents on a model that answers at once."""
+    return (await _load(path, calls))["noop_throughput_per_s"]
+
+
 async def _bare(path: Path, calls: int) -> dict[str, float]:
     """The least that could be called a kernel: frozen call, deque, event, one row a call in batches."""
     queue: deque[tuple[Chat, anyio.Event]] = deque()

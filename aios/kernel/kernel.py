@@ -36,7 +36,8 @@ class Kernel(anyio.AsyncContextManagerMixin):
         """Those that are open, by their ids."""
         self.closing = False
         self._numbers = itertools.count(1)
-        self._calls = 0
+        self.calls = 0
+        """Under way, of all runs."""
         self._idle = Signal()
 
     @asynccontextmanager
@@ -59,18 +60,18 @@ class Kernel(anyio.AsyncContextManagerMixin):
         return next(self._numbers)
 
     def full(self) -> str:
-        if self._calls < self.limits.calls:
+        if self.calls < self.limits.calls:
             return ""
-        return f"{self._calls} syscalls are under way, the kernel's limit; try again later"
+        return f"{self.calls} syscalls are under way, the kernel's limit; try again later"
 
     def count(self, calls: int) -> None:
-        self._calls += calls
-        if not self._calls:
+        self.calls += calls
+        if not self.calls:
             self._idle.notify()
 
     async def idle(self) -> None:
         """Wait until no call is under way."""
-        while self._calls:
+        while self.calls:
             await self._idle.wait()
 
     def drain(self, why: AiosError) -> None:

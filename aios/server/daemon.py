@@ -324,6 +324,7 @@ class Daemon:
             "log": str(self.place.log),
             "loading": self._loading,
             "connections": self._connections,
+            "calls": 0 if booted is None else booted.kernel.calls,
             "kernel": kernel_part(self.config),
             "models": {} if booted is None else {name: model.slots for name, model in booted.models.items()},
             "runs": {id: sum(process.state.alive for process in run.processes) for id, run in runs.items()},

@@ -34,7 +34,9 @@ def bind(host: str, port: int) -> socket.socket:
         raise BadRequest(
             f"{host} is no loopback address, and the daemon serves this machine only; give 127.0.0.1", "tcp"
         )
-    sock = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM)
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    # Named as TCP, or asyncio would not send at once what is small: each answer would wait 40 ms for the client.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((str(address), port))
