@@ -158,7 +158,11 @@ class ScriptedModel:
         if "usage" in reply.model_fields_set:
             usage = reply.usage
         model = reply.model or self.name
-        return ChatReply(text="".join(pieces), tool_uses=uses, finish=finish, model=model, usage=usage), pieces
+        text = "".join(pieces)
+        told = ChatReply(
+            text=text, tool_uses=uses, finish=finish, model=model, usage=usage, reasoning=reply.reasoning, call=reply.call
+        )
+        return told, pieces
 
     async def __aenter__(self) -> Self:
         return self

@@ -173,3 +173,9 @@ class LiveRequest:
             self.sent += event["body"]
             self.complete = not event.get("more_body", False)
         self.news.set()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The server is asyncio's."""
+    return "asyncio"
