@@ -29,7 +29,7 @@ def check_error(response: httpx2.Response) -> dict[str, Any]:
     """The error of a response, which is in the shape of its path's protocol."""
     body = response.json()
     anthropic = "/messages" in response.url.path
-    check(*("anthropic", "ErrorResponse") if anthropic else ("openai_chat", "ErrorResponse"), body)
+    check("anthropic" if anthropic else "openai_chat", "ErrorResponse", body)
     if anthropic:
         assert body["request_id"] == response.headers["request-id"]
     error: dict[str, Any] = body["error"]
