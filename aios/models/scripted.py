@@ -161,7 +161,11 @@ class ScriptedModel:
         if "usage" in reply.model_fields_set:
             usage = reply.usage
         model = reply.model or self.name
-        return ChatReply(text="".join(pieces), tool_uses=uses, finish=finish, model=model, usage=usage), pieces
+        text = "".join(pieces)
+        told = reply.model_copy(
+            update={"text": text, "tool_uses": uses, "finish": finish, "model": model, "usage": usage}
+        )
+        return told, pieces
 
     async def __aenter__(self) -> Self:
         return self

@@ -105,6 +105,8 @@ class Router:
         ModelFailed when those that could are unhealthy, BudgetExceeded when what is left pays for none of them.
         """
         able = self._able(call) if call.model is None else self._named(call.model, call)
+        if len(self._models) == 1 and left == UNLIMITED:
+            return Decision(tuple(able), False, None)  # there is nothing to forecast, and nothing to tell
         candidates = self._affordable(self.forecast.of(able, call, pid, program), call, left)
         ordered, judged = candidates, False
         if call.model is not None:

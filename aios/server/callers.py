@@ -76,7 +76,9 @@ class Callers:
         return found or (fit[0] if len(fit) == 1 or (kind == "embed" and fit) else None)
 
     async def caller(self, principal: Principal, client: ClientKey) -> SessionPort:
-        membership = await self._membership(principal)
+        membership = self._memberships.get(principal.name) or await self._membership(principal)
+        if (known := membership.members.get(client)) is not None:
+            return SessionPort(membership.run, known)
         async with membership.opening:
             member = membership.members.get(client) or await self._admit(membership, client)
         return SessionPort(membership.run, member)

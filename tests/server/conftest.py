@@ -16,7 +16,7 @@ from aios.cores.llm import LlmCore
 from aios.hosts.task import TaskHost
 from aios.kernel import Lane, Run, by_family, lone_run
 from aios.models.scripted import Script, ScriptedModel
-from aios.record import MemoryJournal
+from aios.record import Event, MemoryJournal
 from aios.scheduler import Fifo
 from aios.server.door import ClientKey, ModelInfo, ModelKind, Principal
 from aios.server.http import HttpSettings, make_app
@@ -55,7 +55,7 @@ class ScriptedDoor:
     """A door that two tokens open; what it answers beside the kernel is set by the test."""
 
     kernel: Run
-    model: ModelInfo = SCRIPTED
+    model_info: ModelInfo = SCRIPTED
     refuses: AiosError | None = None
     fails: AiosError | None = None
     tokens: int | None = None
@@ -65,12 +65,12 @@ class ScriptedDoor:
         return {TOKEN: Principal("alice"), "other-token": Principal("bob")}.get(secret)
 
     def models(self) -> Sequence[ModelInfo]:
-        return (self.model, EMBEDDER)
+        return (self.model_info, EMBEDDER)
 
     def resolve(self, model: str, kind: ModelKind) -> ModelInfo | None:
         if kind == "embed":
             return EMBEDDER
-        return None if model == "routed" else self.model
+        return None if model == "routed" else self.model_info
 
     async def caller(self, principal: Principal, client: ClientKey) -> ScriptedPort:
         self.clients.append((principal, client))
@@ -91,6 +91,7 @@ class Served:
     door: ScriptedDoor
     model: ScriptedModel
     lane: Lane
+    events: list[Event]
 
     async def post(self, path: str, body: Any, **headers: str) -> httpx2.Response:
         return await self.client.post(path, json=body, headers=headers)
@@ -108,14 +109,15 @@ def serve() -> Serve:
         **of_door: Any,
     ) -> AsyncIterator[Served]:
         model = replies if isinstance(replies, ScriptedModel) else ScriptedModel(replies)
+        journal = MemoryJournal()
         lane = Lane("llm", LlmCore(model), Fifo(), model.slots, meter=ChatMeter())
-        async with lone_run([lane], by_family, TaskHost(), MemoryJournal()) as kernel:
+        async with lone_run([lane], by_family, TaskHost(), journal) as kernel:
             door = ScriptedDoor(kernel, **of_door)
             app = make_app(door, settings)
             transport = httpx2.ASGITransport(app)
             headers = {"Authorization": f"Bearer {TOKEN}"}
             async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as client:
-                yield Served(client, app, door, model, lane)
+                yield Served(client, app, door, model, lane, journal.events)
 
     return open_app
 
@@ -174,3 +176,9 @@ class LiveRequest:
             self.sent += event["body"]
             self.complete = not event.get("more_body", False)
         self.news.set()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The server is asyncio's."""
+    return "asyncio"

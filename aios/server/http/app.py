@@ -13,24 +13,22 @@ from starlette.routing import Route as Path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aios.server.door import Door
-from aios.server.http.chat_reply import ChatWire, openai_error
+from aios.server.http.chat_reply import ChatWire
 from aios.server.http.endpoints import (
     ChatRoute,
     CountRoute,
     EmbeddingsRoute,
-    ErrorBody,
     HttpServing,
     ModelsRoute,
     RequestState,
     ResponsesRoute,
     unforeseen,
 )
+from aios.server.http.error_body import error_body
 from aios.server.http.gate import check_sender, headers_of, take_path_token
 from aios.server.http.messages_reply import MessagesWire
 from aios.server.http.refusal import HttpRefusal
 from aios.server.http.settings import HttpSettings
-
-ANTHROPIC_PATHS = ("/v1/messages", "/v1/complete")
 
 
 def make_app(door: Door, settings: HttpSettings | None = None) -> ASGIApp:
@@ -52,15 +50,15 @@ class _Front:
         self._app.router.redirect_slashes = False
 
     def _routes(self) -> list[Path]:
-        serving, openai = self._serving, self._openai_error
+        serving = self._serving
         return [
             Path("/v1/chat/completions", ChatRoute(serving, self._chat)),
             Path("/v1/messages", ChatRoute(serving, self._messages)),
             Path("/v1/messages/count_tokens", CountRoute(serving, self._messages)),
             Path("/v1/embeddings", EmbeddingsRoute(serving)),
-            Path("/v1/models", ModelsRoute(serving, openai)),
-            Path("/v1/models/{model:path}", ModelsRoute(serving, openai)),
-            Path("/v1/responses", ResponsesRoute(serving, openai, "GET", "POST")),
+            Path("/v1/models", ModelsRoute(serving)),
+            Path("/v1/models/{model:path}", ModelsRoute(serving)),
+            Path("/v1/responses", ResponsesRoute(serving, "GET", "POST")),
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,16 +73,9 @@ class _Front:
             check_sender(scope["aios.headers"], self._serving.settings)
         except HttpRefusal as refusal:
             state = RequestState(self._serving, scope, receive, send)
-            await state.refuse(refusal, self._error_of(scope, state.headers))
+            await state.refuse(refusal)
             return
         await self._app(scope, receive, send)
-
-    def _openai_error(self, refusal: HttpRefusal, id: str) -> Any:  # noqa: ARG002 - as `ErrorBody` has it
-        return openai_error(refusal)
-
-    def _error_of(self, scope: Scope, headers: Any) -> ErrorBody:
-        anthropic = scope["path"].startswith(ANTHROPIC_PATHS) or b"anthropic-version" in headers
-        return self._messages.error if anthropic else self._openai_error
 
     async def _no_route(self, request: Request, _error: Exception) -> Response:
         why = f"there is nothing at {request.url.path[:200]}; the paths begin with /v1"
@@ -95,7 +86,7 @@ class _Front:
 
     def _refusal(self, request: Request, refusal: HttpRefusal) -> Response:
         state = RequestState(self._serving, request.scope, request.receive, _nowhere)
-        body = self._error_of(request.scope, state.headers)(refusal, state.id)
+        body = error_body(request.scope, refusal, state.id)
         headers = {name.decode(): value.decode() for name, value in state.ids()}
         return Response(to_json(body), refusal.status, headers, "application/json")
 

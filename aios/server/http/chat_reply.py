@@ -18,14 +18,6 @@ from aios_syscalls import ChatReply, Usage
 
 FINGERPRINT = "aios"
 FINISH: Mapping[str, str] = {"stop": "stop", "length": "length", "tool_use": "tool_calls"}
-TYPES: Mapping[int, tuple[str, str | None]] = {
-    401: ("authentication_error", "invalid_api_key"),
-    402: ("insufficient_quota", "insufficient_quota"),
-    403: ("permission_error", None),
-    404: ("invalid_request_error", "not_found"),
-    429: ("rate_limit_error", "rate_limit_exceeded"),
-    504: ("timeout_error", "timeout"),
-}
 
 
 class ChatWire:
@@ -59,17 +51,6 @@ class ChatWire:
             "the input exceeds the context window. Shorten the messages."
         )
         return HttpRefusal(400, why, "messages", "context_length_exceeded")
-
-    def error(self, refusal: HttpRefusal, id: str) -> dict[str, Any]:  # noqa: ARG002 - as `Wire` has it
-        return openai_error(refusal)
-
-
-def openai_error(refusal: HttpRefusal) -> dict[str, Any]:
-    """The error object of every OpenAI route."""
-    other = "server_error" if refusal.status >= 500 else "invalid_request_error"
-    kind, code = TYPES.get(refusal.status, (other, None))
-    told = {"message": refusal.message, "type": kind, "param": refusal.field or None}
-    return {"error": {**told, "code": refusal.code or code}}
 
 
 def finish_reason(reply: ChatReply) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio
@@ -13,25 +13,25 @@ from starlette.types import Receive, Scope, Send
 
 from aios.server.door import ClientPort, Door, ModelInfo, Principal
 from aios.server.http.body import BodyParser, Disconnected, read_body
-from aios.server.http.chat_reply import openai_error
 from aios.server.http.client_key import client_key
 from aios.server.http.context_fit import ContextFit
 from aios.server.http.embeddings import EmbeddingsRequest, embeddings_body, read_embeddings
+from aios.server.http.error_body import error_body
 from aios.server.http.gate import Headers, admitted
+from aios.server.http.leaving import CancelledOnLeave
 from aios.server.http.models import list_body, model_body
 from aios.server.http.refusal import HttpRefusal, refused
 from aios.server.http.request import WireRequest
-from aios.server.http.running import StreamedCalls, choices_of, gone, submit_all, submit_while_there
+from aios.server.http.running import StreamedCalls, choices_of, submit_all
 from aios.server.http.settings import HttpSettings
 from aios.server.http.turns import SentTurns, TurnsOf
 from aios.server.http.wire import ReplyContext, Wire
-from aios_syscalls import AiosError, Chat, Embed, EmbedReply, KernelBug, NotFound
+from aios_syscalls import AiosError, Chat, ChatReply, Embed, EmbedReply, KernelBug, NotFound
 
 JSON = (b"content-type", b"application/json")
 EVENTS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
 MAX_TOLD = 20
 """Places of what was left out that a header names."""
-ErrorBody = Callable[[HttpRefusal, str], Mapping[str, Any]]
 
 
 class HttpServing:
@@ -65,10 +65,10 @@ class RequestState:
         await self.send({"type": "http.response.start", **start})
         await self.send({"type": "http.response.body", "body": body})
 
-    async def refuse(self, refusal: HttpRefusal, error: ErrorBody) -> None:
+    async def refuse(self, refusal: HttpRefusal) -> None:
         """Send the answer of a request that is not served."""
         headers = [(name.encode(), value.encode("latin-1")) for name, value in refusal.headers.items()]
-        await self.answer(refusal.status, to_json(error(refusal, self.id)), headers)
+        await self.answer(refusal.status, to_json(error_body(self.scope, refusal, self.id)), headers)
 
     def ids(self) -> list[tuple[bytes, bytes]]:
         """The headers that name the request."""
@@ -79,8 +79,8 @@ class RequestState:
 class Route:
     """A route's ASGI application: what it cannot serve is told in its wire's shape."""
 
-    def __init__(self, serving: HttpServing, error: ErrorBody, *methods: str) -> None:
-        self.serving, self.error, self.methods = serving, error, methods
+    def __init__(self, serving: HttpServing, *methods: str) -> None:
+        self.serving, self.methods = serving, methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = RequestState(self.serving, scope, receive, send)
@@ -91,10 +91,10 @@ class Route:
             await self.serve(state)
         except HttpRefusal as refusal:
             if not state.started:
-                await state.refuse(refusal, self.error)
+                await state.refuse(refusal)
         except AiosError as error:
             if not state.started:
-                await state.refuse(refused(error), self.error)
+                await state.refuse(refused(error))
         except Disconnected:
             pass
 
@@ -107,7 +107,7 @@ class ChatRoute(Route):
     """A route on which a model answers a conversation."""
 
     def __init__(self, serving: HttpServing, wire: Wire) -> None:
-        super().__init__(serving, wire.error, "POST")
+        super().__init__(serving, "POST")
         self.wire = wire
 
     async def serve(self, state: RequestState) -> None:
@@ -127,11 +127,15 @@ class ChatRoute(Route):
 
     async def _whole(self, state: RequestState, port: ClientPort, chat: Chat, context: ReplyContext) -> None:
         began = time.monotonic()
-        replies = await submit_all(port, choices_of(chat, context.request.choices), state.receive)
-        if replies is None:
-            return
+        with CancelledOnLeave(state.receive):
+            replies = await submit_all(port, choices_of(chat, context.request.choices))
+            await self._reply(state, context, replies, time.monotonic() - began)
+
+    async def _reply(
+        self, state: RequestState, context: ReplyContext, replies: Sequence[ChatReply], waited_s: float
+    ) -> None:
         context.model = replies[0].model or context.model
-        body = self.wire.whole(context, replies, time.monotonic() - began)
+        body = self.wire.whole(context, replies, waited_s)
         calls = ",".join(reply.call for reply in replies)
         await state.answer(
             200, body, [(b"x-aios-call", calls.encode("latin-1", "replace")), *_left_out(context.request)]
@@ -140,28 +144,26 @@ class ChatRoute(Route):
     async def _stream(self, state: RequestState, port: ClientPort, chat: Chat, context: ReplyContext) -> None:
         calls = StreamedCalls(port, choices_of(chat, context.request.choices), self.serving.settings)
         whole, early = False, None
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_leave_when_gone, state.receive, tasks.cancel_scope)
-            calls.run(tasks)
-            await calls.settle()
-            early = calls.failure
-            if early is None:
-                state.started = True
-                told = [(b"x-aios-call", calls.ids.encode("latin-1", "replace")), *_left_out(context.request)]
-                headers = [*EVENTS, *state.ids(), *told]
-                await state.send({"type": "http.response.start", "status": 200, "headers": headers})
-                whole = await calls.send_all(self.wire.stream(context), state.send)
-            tasks.cancel_scope.cancel()
+        with CancelledOnLeave(state.receive):
+            async with anyio.create_task_group() as tasks:
+                calls.start(tasks)
+                await calls.settle()
+                early = calls.failure
+                if early is None:
+                    await self._begin(state, calls, context)
+                    whole = await calls.send_all(self.wire.stream(context), state.send)
+                tasks.cancel_scope.cancel()
         if early is not None:
             raise early
         # Without its last part the server resets the connection: no client may take half an answer for a whole one.
         if whole:
             await state.send({"type": "http.response.body", "body": b"", "more_body": False})
 
-
-async def _leave_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
-    await gone(receive)
-    scope.cancel()
+    async def _begin(self, state: RequestState, calls: StreamedCalls, context: ReplyContext) -> None:
+        state.started = True
+        told = [(b"x-aios-call", calls.ids.encode("latin-1", "replace")), *_left_out(context.request)]
+        headers = [*EVENTS, *state.ids(), *told]
+        await state.send({"type": "http.response.start", "status": 200, "headers": headers})
 
 
 async def _read(state: RequestState, read: Callable[[dict[str, Any]], Any]) -> Any:
@@ -192,7 +194,7 @@ class CountRoute(Route):
     """`POST /v1/messages/count_tokens`: answered by the tokenizer, never by a model."""
 
     def __init__(self, serving: HttpServing, wire: Wire) -> None:
-        super().__init__(serving, wire.error, "POST")
+        super().__init__(serving, "POST")
         self.wire = wire
 
     async def serve(self, state: RequestState) -> None:
@@ -207,7 +209,7 @@ class EmbeddingsRoute(Route):
     """`POST /v1/embeddings`."""
 
     def __init__(self, serving: HttpServing) -> None:
-        super().__init__(serving, lambda refusal, _: openai_error(refusal), "POST")
+        super().__init__(serving, "POST")
 
     async def serve(self, state: RequestState) -> None:
         principal = state.admit()
@@ -215,22 +217,20 @@ class EmbeddingsRoute(Route):
         info = self.serving.door.resolve(request.model, "embed")
         port = await self.serving.door.caller(principal, client_key(state.headers, request.body, None))
         replies: list[EmbedReply] = []
-        for texts in request.batches():
-            call = Embed(texts=texts, model=info.name if info else None)
-            if (error := port.refusal(call)) is not None:
-                raise error
-            reply = await submit_while_there(port, call, state.receive)
-            if reply is None:
-                return
-            replies.append(reply)
-        await state.answer(200, embeddings_body(request, replies), [])
+        with CancelledOnLeave(state.receive):
+            for texts in request.batches():
+                call = Embed(texts=texts, model=info.name if info else None)
+                if (error := port.refusal(call)) is not None:
+                    raise error
+                replies.append(await port.submit(call))
+            await state.answer(200, embeddings_body(request, replies), [])
 
 
 class ModelsRoute(Route):
     """`GET /v1/models` and one of them, in both wires' shapes at once."""
 
-    def __init__(self, serving: HttpServing, error: ErrorBody) -> None:
-        super().__init__(serving, error, "GET", "HEAD")
+    def __init__(self, serving: HttpServing) -> None:
+        super().__init__(serving, "GET", "HEAD")
 
     async def serve(self, state: RequestState) -> None:
         state.admit()

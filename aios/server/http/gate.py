@@ -59,8 +59,8 @@ def _is_ours(host: str, settings: HttpSettings) -> bool:
 
 def _parted(host: str) -> tuple[str, str]:
     if host.startswith("["):
-        name, _, rest = host.partition("]")
-        return f"{name}]", rest.removeprefix(":")
+        name, end, rest = host.partition("]")
+        return name + end, rest.removeprefix(":")
     name, _, port = host.partition(":")
     return name, port
 

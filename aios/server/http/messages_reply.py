@@ -17,15 +17,6 @@ from aios.server.http.wire import ReplyContext, ReplyStream, about_call, whole_u
 from aios_syscalls import ChatReply, Usage
 
 STOP: Mapping[str, str] = {"stop": "end_turn", "length": "max_tokens", "tool_use": "end_turn"}
-TYPES: Mapping[int, str] = {
-    401: "authentication_error",
-    402: "billing_error",
-    403: "permission_error",
-    404: "not_found_error",
-    429: "rate_limit_error",
-    503: "overloaded_error",
-    504: "timeout_error",
-}
 
 
 class MessagesWire:
@@ -50,11 +41,6 @@ class MessagesWire:
 
     def too_long(self, tokens: int, most: int) -> HttpRefusal:
         return HttpRefusal(400, f"prompt is too long: {tokens} tokens > {most} maximum", "messages")
-
-    def error(self, refusal: HttpRefusal, id: str) -> dict[str, Any]:
-        other = "api_error" if refusal.status >= 500 else "invalid_request_error"
-        told = {"type": TYPES.get(refusal.status, other), "message": refusal.message}
-        return {"type": "error", "error": told, "request_id": f"req_{id}"}
 
 
 def stop_reason(reply: ChatReply) -> str:

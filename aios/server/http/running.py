@@ -1,4 +1,4 @@
-"""Runs the calls of one request while its client is there: whole, or as a stream that is kept alive."""
+"""Runs the calls of one request: whole, or as a stream that is kept alive."""
 
 from __future__ import annotations
 
@@ -7,41 +7,55 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import anyio
-from starlette.types import Receive, Send
+from anyio.abc import TaskGroup
+from starlette.types import Send
 
 from aios.server.door import ClientPort
 from aios.server.http.events import COMMENT
 from aios.server.http.settings import HttpSettings
 from aios.server.http.wire import ReplyStream
-from aios_syscalls import AiosError, Chat, ChatReply, Syscall
-from aios_syscalls.base import R
+from aios_syscalls import AiosError, Chat, ChatReply
 
 
-async def gone(receive: Receive) -> None:
-    """Wait until the client has left; what else it sends is not looked at."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+def choices_of(chat: Chat, count: int) -> list[Chat]:
+    """The calls for several choices: with a seed, each has its own."""
+    if count == 1:
+        return [chat]
+    sampling = chat.sampling
+    seeds = [None if sampling.seed is None else (sampling.seed + at) % 2**63 for at in range(count)]
+    return [chat.model_copy(update={"sampling": sampling.model_copy(update={"seed": seed})}) for seed in seeds]
 
 
-async def submit_while_there(port: ClientPort, call: Syscall[R], receive: Receive) -> R | None:
-    """The reply to a call; None when the client has left, which cancels it. Raises AiosError."""
-    reply: R | None = None
-    error: AiosError | None = None
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_cancel_when_gone, receive, tasks.cancel_scope)
+async def submit_all(port: ClientPort, calls: Sequence[Chat]) -> list[ChatReply]:
+    """The replies of several calls at once. Raises the first AiosError, which ends the others."""
+    if len(calls) == 1:
+        return [await _submit(port, calls[0])]
+    replies: dict[int, ChatReply] = {}
+    errors: list[AiosError] = []
+
+    async def one(index: int) -> None:
         try:
-            reply = await port.submit(call)
-        except AiosError as failure:
-            error = failure
-        tasks.cancel_scope.cancel()
-    if error is not None:
-        raise error
-    return reply
+            replies[index] = await _submit(port, calls[index])
+        except AiosError as error:
+            errors.append(error)
+            tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        for index in range(len(calls)):
+            tasks.start_soon(one, index)
+    if errors:
+        raise errors[0]
+    return [replies[index] for index in range(len(calls))]
 
 
-async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
-    await gone(receive)
-    scope.cancel()
+async def _submit(port: ClientPort, call: Chat) -> ChatReply:
+    id = port.next_call()
+    return identified(await port.submit(call), id)
+
+
+def identified(reply: ChatReply, id: str) -> ChatReply:
+    """The reply with the identity of its call, where it does not tell that itself."""
+    return reply if reply.call or not id else reply.model_copy(update={"call": id})
 
 
 @dataclass(slots=True, eq=False)
@@ -74,8 +88,13 @@ class StreamedCalls:
         """Of the calls, as far as known."""
         return ",".join(each.id for each in self.calls if each.id)
 
-    def run(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Start every call."""
+    @property
+    def failure(self) -> AiosError | None:
+        """The error of the first call that has failed."""
+        return next((each.error for each in self.calls if each.error is not None), None)
+
+    def start(self, tasks: TaskGroup) -> None:
+        """Submit every call."""
         for each in self.calls:
             tasks.start_soon(self._run, each)
 
@@ -93,11 +112,6 @@ class StreamedCalls:
             each.error = error
         self._news.set()
 
-    @property
-    def failure(self) -> AiosError | None:
-        """The error of the first call that has failed."""
-        return next((each.error for each in self.calls if each.error is not None), None)
-
     async def settle(self) -> None:
         """Wait until there is something to send, or a call has failed; not for longer than headers may wait."""
         with anyio.move_on_after(self._settings.grace_s):
@@ -107,7 +121,8 @@ class StreamedCalls:
         """Send every event to the last; False when a call failed, whose stream must not seem whole."""
         await _send(send, stream.begin())
         while True:
-            self._news = self._news if not self._news.is_set() else anyio.Event()
+            if self._news.is_set():
+                self._news = anyio.Event()
             if self.failure is not None:
                 return False
             if events := self._events(stream):
@@ -119,12 +134,13 @@ class StreamedCalls:
     async def _next(self, send: Send) -> None:
         """Wait for news, with a comment now and then."""
         while not self._news.is_set():
-            with anyio.move_on_after(self._settings.keep_alive_s):
+            with anyio.move_on_after(self._settings.keep_alive_s) as waiting:
                 await self._news.wait()
-                return
-            await _send(send, COMMENT)
+            if waiting.cancelled_caught:
+                await _send(send, COMMENT)
 
     def _events(self, stream: ReplyStream) -> bytes:
+        """All that there is to send now: several events go out in one piece where the client is slower than they."""
         events: list[bytes] = []
         for choice, each in enumerate(self.calls):
             while each.pieces:
@@ -134,9 +150,8 @@ class StreamedCalls:
             if each.reply is not None and not each.ended:
                 each.ended = True
                 events.append(stream.end(choice, each.reply, each.reply.text[each.sent :], self._waited(each)))
-        replies: list[ChatReply] = [each.reply for each in self.calls if each.reply is not None]
-        if len(replies) == len(self.calls):
-            events.append(stream.finish(replies))
+        if all(each.ended for each in self.calls):
+            events.append(stream.finish([each.reply for each in self.calls if each.reply is not None]))
         return b"".join(events)
 
     def _waited(self, each: StreamedCall) -> float:
@@ -146,44 +161,3 @@ class StreamedCalls:
 
 async def _send(send: Send, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": True})
-
-
-def choices_of(chat: Chat, count: int) -> list[Chat]:
-    """The calls for several choices: with a seed, each has its own."""
-    if count == 1:
-        return [chat]
-    sampling = chat.sampling
-    seeds = [None if sampling.seed is None else (sampling.seed + at) % 2**63 for at in range(count)]
-    return [chat.model_copy(update={"sampling": sampling.model_copy(update={"seed": seed})}) for seed in seeds]
-
-
-async def submit_all(port: ClientPort, calls: Sequence[Chat], receive: Receive) -> list[ChatReply] | None:
-    """The replies of several calls at once; None when the client has left. Raises the first AiosError."""
-    replies: dict[int, ChatReply] = {}
-    errors: list[AiosError] = []
-
-    async def one(index: int, scope: anyio.CancelScope) -> None:
-        id = port.next_call()
-        try:
-            replies[index] = identified(await port.submit(calls[index]), id)
-        except AiosError as error:
-            errors.append(error)
-            scope.cancel()
-
-    async with anyio.create_task_group() as watching:
-        watching.start_soon(_cancel_when_gone, receive, watching.cancel_scope)
-        if len(calls) == 1:
-            await one(0, watching.cancel_scope)
-        else:
-            async with anyio.create_task_group() as tasks:
-                for index in range(len(calls)):
-                    tasks.start_soon(one, index, tasks.cancel_scope)
-        watching.cancel_scope.cancel()
-    if errors:
-        raise errors[0]
-    return [replies[index] for index in range(len(calls))] if len(replies) == len(calls) else None
-
-
-def identified(reply: ChatReply, id: str) -> ChatReply:
-    """The reply with the identity of its call, where it does not tell that itself."""
-    return reply if reply.call or not id else reply.model_copy(update={"call": id})

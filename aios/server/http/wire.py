@@ -59,9 +59,6 @@ class Wire(Protocol):
     def too_long(self, tokens: int, most: int) -> HttpRefusal:
         """The refusal of a prompt that does not fit, in words at which clients shorten it."""
 
-    def error(self, refusal: HttpRefusal, id: str) -> dict[str, Any]:
-        """The body of a refusal."""
-
 
 def whole_uses(reply: ChatReply) -> Sequence[ToolUse]:
     """The tool calls to send: none of an answer that was cut, since one cut call would be run as if it were whole."""
