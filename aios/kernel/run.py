@@ -161,8 +161,10 @@ class Run:
         self._closing = True
         with anyio.CancelScope(shield=True):
             await self.processes.stop("the kernel stops")
-        await self._tasks.__aexit__(None, None, None)
-        self._report(Kind.CLOSED, USER, {})
+        try:
+            await self._tasks.__aexit__(None, None, None)
+        finally:  # also where whoever holds the run is cancelled
+            self._report(Kind.CLOSED, USER, {})
 
     async def _run_graph(self, call: RunGraph, id: CallId) -> Reply:
         """Run a graph within its own call, whose place its first node under way takes."""

@@ -45,6 +45,7 @@ IDLE_S = 15 * 60.0
 """After which a daemon that a command started ends, when nobody has been connected."""
 GRACE_S = 2.0
 """For which what runs may go on when the daemon is told to end."""
+LAST_WORDS_S = 0.1
 
 log = logging.getLogger("aios.server")
 
@@ -105,6 +106,7 @@ class Daemon:
         booted.kernel.drain(Cancelled("the daemon ends, and this call waited for its turn; start it anew: aios up"))
         with anyio.move_on_after(GRACE_S):
             await booted.kernel.idle()
+            await anyio.sleep(LAST_WORDS_S)  # for the answers to be sent
 
     async def _end_after_runs(self) -> bool:
         """Take no more runs, and end when those under way have; who asked for it and hangs up takes it back."""
@@ -180,14 +182,13 @@ class Daemon:
             self._last_seen = anyio.current_time()
 
     async def _greet(self, frames: Frames, connection: socket.socket) -> None:
-        _check_user(connection)
-        frame: Any = None
-        with anyio.move_on_after(GREETING_S):
+        check_user(connection)
+        with anyio.move_on_after(GREETING_S) as greeting:
             try:
                 frame = await frames.receive()
             except (ValueError, anyio.DelimiterNotFound):
                 raise BadRequest("the first frame is not JSON; connect with: aios, or aios.connect()") from None
-        if frame is None:
+        if greeting.cancelled_caught:
             return
         purpose = check_greeting(frame)
         if self._draining and purpose not in ("control", "process"):  # a run that goes on still starts processes
@@ -265,6 +266,7 @@ class Daemon:
     def _status(self) -> dict[str, Any]:
         booted = self._booted
         runs = {} if booted is None else booted.kernel.runs
+        lanes = [] if booted is None else [*booted.kernel.lanes.values()]
         return {
             "version": __version__,
             "os_pid": os.getpid(),
@@ -276,6 +278,8 @@ class Daemon:
             "log": str(self.place.log),
             "loading": self._loading,
             "connections": self._connections,
+            "running": sum(lane.running for lane in lanes),
+            "waiting": sum(lane.waiting for lane in lanes),
             "kernel": kernel_part(self.config),
             "models": {} if booted is None else {name: model.slots for name, model in booted.models.items()},
             "runs": {id: sum(process.state.alive for process in run.processes) for id, run in runs.items()},
@@ -290,7 +294,7 @@ class Daemon:
         return list((await run.submit(Kill(pid=pid))).pids)
 
 
-def _check_user(connection: socket.socket) -> None:
+def check_user(connection: socket.socket) -> None:
     """Raises Denied for a client of another user, which the directory's mode should have kept out."""
     if not hasattr(socket, "SO_PEERCRED"):
         return
