@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,18 @@ import psutil
 import pytest
 from typer.testing import CliRunner, Result
 
+from aios.artifacts import model_path
 from aios.boot.remote import DaemonRun, run_on_daemon
 from aios.cli.app import app
 from aios.config import Config, journal_path
 from aios.link.control import ask_daemon
+from aios.link.greeting import greeted
 from aios.link.launch import daemon_environment
+from aios.link.order import RunOrder, run_part
 from aios.link.place import Place
 from aios.record import History, SqliteJournal, runs
-from aios_syscalls import Cancelled, NoKernel, Spawn
+from aios.sdk.socket_port import SocketPort
+from aios_syscalls import Cancelled, Chat, Message, NoKernel, Spawn
 
 pytestmark = pytest.mark.whole
 
@@ -36,6 +40,8 @@ async def main(agent, task):
     finally:
         print("tidied up", flush=True)
 """
+MODEL = model_path()
+"""Where it lies for the user: these tests have a home of their own."""
 REMOTE = '[models.far]\nkind = "openai"\nbase_url = "http://127.0.0.1:9/v1"\nmodel = "x"\n'
 
 
@@ -137,6 +143,67 @@ def test_what_a_killed_daemon_left_open_ends_on_record_and_its_clients_hear_of_i
         assert "broken off" in aios("runs").stdout
 
 
+def test_a_hundred_streams_of_a_killed_daemon_are_cut_and_all_on_record_with_their_ends(tmp_path: Path) -> None:
+    cut: list[int] = []
+
+    async def stream(number: int, begun: list[int]) -> None:
+        order = RunOrder(id=f"r{number}", config=run_part(Config(root=tmp_path), []))
+        frames, _ = await greeted(Place.of_home(), "client", order=order.model_dump(mode="json"), program="tester")
+        async with frames, anyio.create_task_group() as tasks:
+            await frames.receive()
+            port = SocketPort(frames)
+            tasks.start_soon(port.listen)
+            message = Message(role="user", content="Tell me everything.")
+            try:
+                await port.submit(Chat(messages=(message,), max_tokens=100_000), lambda _text: begun.append(number))
+            except Cancelled:
+                cut.append(number)
+
+    async def streams() -> None:
+        begun: list[int] = []
+        async with anyio.create_task_group() as tasks:
+            for number in range(100):
+                tasks.start_soon(stream, number, begun)
+            with anyio.fail_after(60):
+                while len(set(begun)) < 100:
+                    await anyio.sleep(0.05)
+            process.kill()
+
+    with scripted_daemon() as process:
+        anyio.run(streams)
+        process.wait()
+    assert sorted(cut) == [*range(100)]
+    anyio.run(_open_journal)
+    found = [History.of(run.events()) for run in runs(journal_path())]
+    assert len(found) == 100
+    assert all(history.died and history.ended_once() for history in found)
+    assert [call.state for history in found for call in history.calls.values() if call.name == "llm.chat"] == (
+        ["unknown"] * 100
+    )
+
+
+def test_two_commands_at_once_start_one_daemon(home: Path) -> None:
+    (home / "config").mkdir(parents=True)
+    (home / "config" / "config.toml").write_text(REMOTE)
+    command = [sys.executable, "-P", "-m", "aios", "up", "--json"]
+    try:
+        both = [subprocess.Popen(command, env=daemon_environment(), stdout=subprocess.PIPE) for _ in range(2)]
+        told = [json.loads(each.communicate()[0]) for each in both]
+        assert len({each["os_pid"] for each in told}) == 1
+        assert sorted(each["new"] for each in told) == [False, True]
+    finally:
+        aios("down")
+
+
+def test_a_daemon_has_nothing_that_depends_on_the_directory_it_is_started_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIOS_HOME", "my home")
+    environment = daemon_environment()
+    assert environment["AIOS_HOME"] == str(tmp_path / "my home")
+    assert all(os.path.isabs(each) for each in environment["PYTHONPATH"].split(os.pathsep))
+
+
 def test_the_run_of_one_that_is_told_to_end_has_its_own_end_on_record(talker: Path) -> None:
     async def tell(run: DaemonRun) -> None:
         process.send_signal(signal.SIGTERM)
@@ -170,6 +237,41 @@ def test_kill_ends_a_process_and_with_9_leaves_it_no_time(talker: Path) -> None:
         printed = anyio.run(with_run, talker, kill)
     assert "tidied up" in printed["asked"]
     assert "tidied up" not in printed["at once"]
+
+
+def test_what_a_killed_daemon_had_started_ends_by_itself_in_the_midst_of_its_work(home: Path, tmp_path: Path) -> None:
+    (home / "config").mkdir(parents=True)
+    (home / "config" / "config.toml").write_text(f"[models.tiny]\npath = '{MODEL}'\nslots = 1\n")
+
+    async def work() -> dict[psutil.Process, list[str]]:
+        frames, _ = await greeted(Place.of_home(), "client", order=order.model_dump(mode="json"), program="tester")
+        async with frames, anyio.create_task_group() as tasks:
+            await frames.receive()
+            port = SocketPort(frames)
+            tasks.start_soon(port.listen)
+            words: list[str] = []
+            tasks.start_soon(_talk, port, words)
+            while not words:
+                await anyio.sleep(0.02)
+            found = {each: each.cmdline() for each in daemon.children(recursive=True)}
+            daemon.kill()
+        return found
+
+    order = RunOrder(id="r", config=run_part(Config(root=tmp_path), []))
+    try:
+        daemon = psutil.Process(json.loads(aios("up", "--json").stdout)["os_pid"])
+        children = anyio.run(work)
+    finally:
+        aios("down")
+    assert any("aios.models.local.engine.worker" in command for command in children.values())
+    _, alive = psutil.wait_procs([*children], 20)
+    assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
+
+
+async def _talk(port: SocketPort, words: list[str]) -> None:
+    message = Message(role="user", content="Tell me a story.")
+    with suppress(Cancelled):
+        await port.submit(Chat(messages=(message,), max_tokens=1_500), words.append)
 
 
 def test_the_log_gives_way_to_a_new_one_with_all_that_goes_to_standard_error(tmp_path: Path) -> None:
