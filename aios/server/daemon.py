@@ -67,7 +67,7 @@ class Daemon:
         self._connections = 0
         self._served, self._one_less = 0, anyio.Event()
         self._last_seen = 0.0
-        self._draining = False
+        self._draining, self._waiters = False, 0
 
     async def serve(self, listening: Callable[[], None] = lambda: None) -> None:
         """Serve until the end; `listening` is called once connections are taken. Raises Conflict, StorageFailed."""
@@ -79,10 +79,18 @@ class Daemon:
                 tasks.start_soon(self._stop_on_signal)
                 tasks.start_soon(self._end_when_idle)
                 tasks.start_soon(self._accept, sock, tasks)
-                await self._keep_kernel()
+                with anyio.CancelScope() as loading:
+                    tasks.start_soon(self._give_up_loading, loading)
+                    await self._keep_kernel()
                 tasks.cancel_scope.cancel()
         if self._failure is not None:
             raise self._failure
+
+    async def _give_up_loading(self, scope: anyio.CancelScope) -> None:
+        """Models that take long to load keep no daemon from ending."""
+        await self._stop.wait()
+        if not self._ready.is_set():
+            scope.cancel()
 
     async def _keep_kernel(self) -> None:
         """The kernel, until the daemon is to stop; then what runs has a moment, and who is connected is sent off."""
@@ -112,6 +120,7 @@ class Daemon:
         """Take no more runs, and end when those under way have; who asked for it and hangs up takes it back."""
         kernel = None if self._booted is None else self._booted.kernel
         self._draining = True
+        self._waiters += 1
         try:
             while self._served:
                 self._one_less = anyio.Event()
@@ -121,7 +130,8 @@ class Daemon:
                 await kernel.idle()
             self._stop.set()
         finally:
-            self._draining = self._stop.is_set()
+            self._waiters -= 1
+            self._draining = self._stop.is_set() or self._waiters > 0
             if kernel is not None:
                 kernel.closing = self._draining
         return True

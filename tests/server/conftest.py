@@ -64,9 +64,15 @@ Serving = Callable[..., AbstractAsyncContextManager[ServedHome]]
 def serving() -> Serving:
     @asynccontextmanager
     async def serve(
-        replies: Any = "fine", *, slots: int = 1, delay_s: float = 0.0, idle_s: float | None = None
+        replies: Any = "fine",
+        *,
+        slots: int = 1,
+        delay_s: float = 0.0,
+        idle_s: float | None = None,
+        model: ScriptedModel | None = None,
     ) -> AsyncIterator[ServedHome]:
-        model = ScriptedModel(replies, slots=slots, delay_s=delay_s)
+        loads = model is not None
+        model = model or ScriptedModel(replies, slots=slots, delay_s=delay_s)
         place, listening, ended = Place.of_home(), anyio.Event(), anyio.Event()
         daemon = Daemon(Config(), place, idle_s, models=_only(model))
 
@@ -78,7 +84,7 @@ def serving() -> Serving:
             tasks.start_soon(run)
             await listening.wait()
             served = ServedHome(daemon, place, model, ended)
-            while not (await served.ask(status=True))["ready"]:
+            while not loads and not (await served.ask(status=True))["ready"]:
                 await anyio.lowlevel.checkpoint()
             yield served
             tasks.cancel_scope.cancel()

@@ -8,7 +8,7 @@ import signal
 import socket
 import struct
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import anyio
 import anyio.lowlevel
@@ -19,6 +19,7 @@ from aios.frames import Frames
 from aios.link.control import ask_daemon
 from aios.link.greeting import PROTOCOL, greeted, greeting
 from aios.link.place import MAX_ADDRESS, Place
+from aios.models.scripted import ScriptedModel
 from aios.record import History, runs
 from aios.server import daemon as daemon_module
 from aios.server.daemon import Daemon, check_user
@@ -195,6 +196,23 @@ async def test_who_asks_to_wait_and_hangs_up_takes_that_back(serving: Any, chat:
         await until(lambda: _not_ending(served))
         async with served.client(tmp_path) as (port, _, _):
             assert (await port.submit(chat())).text == "fine"
+
+
+class SlowToLoad(ScriptedModel):
+    """Never comes to be ready."""
+
+    async def __aenter__(self) -> Self:
+        await anyio.sleep_forever()
+        return self
+
+
+async def test_models_that_take_long_to_load_do_not_keep_it_from_ending(serving: Any) -> None:
+    async with serving(model=SlowToLoad("fine")) as served:
+        status = await served.ask(status=True)
+        assert (status["ready"], status["models"]) == (False, {})
+        await served.ask(stop=True)
+        with anyio.fail_after(20):
+            await served.ended.wait()
 
 
 async def test_one_that_a_command_has_started_ends_when_nobody_needs_it(serving: Any, tmp_path: Path) -> None:
