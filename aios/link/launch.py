@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,8 @@ def start_daemon(place: Place, *, idle: bool = False) -> StartedDaemon:
             env=daemon_environment(),
             start_new_session=True,
         )
+        # It outlives who starts it; should it not, somebody has to take notice of its end.
+        threading.Thread(target=process.wait, daemon=True).start()
         return StartedDaemon(place, process, begins)
     finally:
         os.close(log)

@@ -18,13 +18,11 @@ import psutil
 
 from aios.config import home
 from aios.private import private_directory
-from aios.record import lives
+from aios.record import NO_LOCKS, lives
 from aios_syscalls import Conflict, StorageFailed
 
 MAX_ADDRESS = 107
 """Bytes that the path of a Unix socket may have."""
-NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
-"""What file systems without locks say."""
 
 
 @dataclass(frozen=True, slots=True)

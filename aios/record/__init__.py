@@ -1,6 +1,6 @@
 """The record of what happens in a kernel: its events, the journal that keeps them, the history that they tell."""
 
-from aios.record.database import lives
+from aios.record.database import NO_LOCKS, lives
 from aios.record.event import Event, Kind, Observer
 from aios.record.history import ENDINGS, Bill, CallRecord, History, ProcessRecord, model_of
 from aios.record.journal import Journal
@@ -21,6 +21,7 @@ from aios.record.stream import event_from_object, event_to_object
 __all__ = [
     "ALL_KINDS",
     "ENDINGS",
+    "NO_LOCKS",
     "OUTLINE_KINDS",
     "Bill",
     "CallRecord",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -18,6 +19,8 @@ VERSION = 2
 """Of the tables; a file of another one is refused."""
 BUSY_S = 60.0
 """For how long a kernel waits for another's transaction."""
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+"""What file systems without locks of whole files say; those of SQLite's own kind they may have all the same."""
 BOOTS = "SELECT id, os_pid, began FROM boot WHERE ended IS NULL"
 """The kernels that have not said that they ended."""
 DRIFT_S = 60.0
@@ -168,7 +171,11 @@ def died(os_pid: int, began: int) -> bool:
 def _alone(path: Path) -> Iterator[None]:
     """While no other kernel makes the tables: SQLite does not wait for one that changes the file's mode."""
     with open(path.with_name(path.name + "-lock"), "wb", opener=_private) as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
         yield
 
 

@@ -48,6 +48,7 @@ IDLE_S = 15 * 60.0
 """After which a daemon that a command started ends, when nobody has been connected."""
 GRACE_S = 2.0
 """For which what runs may go on when the daemon is told to end."""
+LAST_WORDS_S = 0.1
 
 log = logging.getLogger("aios.server")
 
@@ -69,7 +70,7 @@ class Daemon:
         self._connections = 0
         self._served, self._one_less = 0, anyio.Event()
         self._last_seen = 0.0
-        self._draining = False
+        self._draining, self._waiters = False, 0
         self._http: str | None = None
         """Where HTTP is served, if it is."""
 
@@ -84,10 +85,18 @@ class Daemon:
                 tasks.start_soon(self._stop_on_signal)
                 tasks.start_soon(self._end_when_idle)
                 tasks.start_soon(self._accept, sock, tasks)
-                await self._keep_kernel()
+                with anyio.CancelScope() as loading:
+                    tasks.start_soon(self._give_up_loading, loading)
+                    await self._keep_kernel()
                 tasks.cancel_scope.cancel()
         if self._failure is not None:
             raise self._failure
+
+    async def _give_up_loading(self, scope: anyio.CancelScope) -> None:
+        """Models that take long to load keep no daemon from ending."""
+        await self._stop.wait()
+        if not self._ready.is_set():
+            scope.cancel()
 
     async def _keep_kernel(self) -> None:
         """The kernel, until the daemon is to stop; then what runs has a moment, and who is connected is sent off."""
@@ -133,11 +142,13 @@ class Daemon:
         booted.kernel.drain(Cancelled("the daemon ends, and this call waited for its turn; start it anew: aios up"))
         with anyio.move_on_after(GRACE_S):
             await booted.kernel.idle()
+            await anyio.sleep(LAST_WORDS_S)  # for the answers to be sent
 
     async def _end_after_runs(self) -> bool:
         """Take no more runs, and end when those under way have; who asked for it and hangs up takes it back."""
         kernel = None if self._booted is None else self._booted.kernel
         self._draining = True
+        self._waiters += 1
         try:
             while self._served:
                 self._one_less = anyio.Event()
@@ -147,7 +158,8 @@ class Daemon:
                 await kernel.idle()
             self._stop.set()
         finally:
-            self._draining = self._stop.is_set()
+            self._waiters -= 1
+            self._draining = self._stop.is_set() or self._waiters > 0
             if kernel is not None:
                 kernel.closing = self._draining
         return True
@@ -215,14 +227,13 @@ class Daemon:
             self._last_seen = anyio.current_time()
 
     async def _greet(self, frames: Frames, connection: socket.socket) -> None:
-        _check_user(connection)
-        frame: Any = None
-        with anyio.move_on_after(GREETING_S):
+        check_user(connection)
+        with anyio.move_on_after(GREETING_S) as greeting:
             try:
                 frame = await frames.receive()
             except (ValueError, anyio.DelimiterNotFound):
                 raise BadRequest("the first frame is not JSON; connect with: aios, or aios.connect()") from None
-        if frame is None:
+        if greeting.cancelled_caught:
             return
         purpose = check_greeting(frame)
         if self._draining and purpose not in ("control", "process"):  # a run that goes on still starts processes
@@ -313,6 +324,7 @@ class Daemon:
     def _status(self) -> dict[str, Any]:
         booted = self._booted
         runs = {} if booted is None else booted.kernel.runs
+        lanes = [] if booted is None else [*booted.kernel.lanes.values()]
         return {
             "version": __version__,
             "os_pid": os.getpid(),
@@ -325,6 +337,8 @@ class Daemon:
             "loading": self._loading,
             "connections": self._connections,
             "calls": 0 if booted is None else booted.kernel.calls,
+            "running": sum(lane.running for lane in lanes),
+            "waiting": sum(lane.waiting for lane in lanes),
             "kernel": kernel_part(self.config),
             "models": {} if booted is None else {name: model.slots for name, model in booted.models.items()},
             "runs": {id: sum(process.state.alive for process in run.processes) for id, run in runs.items()},
@@ -349,7 +363,7 @@ def _as_ours(error: Exception) -> AiosError:
     return KernelBug(f"serving met {type(error).__name__}: {error}; please report this")
 
 
-def _check_user(connection: socket.socket) -> None:
+def check_user(connection: socket.socket) -> None:
     """Raises Denied for a client of another user, which the directory's mode should have kept out."""
     if not hasattr(socket, "SO_PEERCRED"):
         return

@@ -32,14 +32,15 @@ class ClientHost:
 
     async def run(self, program: str, task: str, port: Port, pid: int) -> str:
         agent = self._agents[pid] = _ClientAgent(self._client, program, pid)
-        try:
-            async with self._channels.expected() as arrival:
+        async with self._channels.expected() as arrival:
+            try:
                 agent.order = await self._client.ask({"start": pid, "program": program, "secret": arrival.secret})
                 return await serve_agent(agent, task, await _frames(arrival, program), port, self._held)
-        finally:
-            del self._agents[pid]
-            with anyio.CancelScope(shield=True), suppress(Cancelled):
-                await self._client.ask({"end": pid, "at_once": agent.at_once})
+            finally:
+                # Before its channel is closed, which it would take for the end of the kernel.
+                del self._agents[pid]
+                with anyio.CancelScope(shield=True), suppress(Cancelled):
+                    await self._client.ask({"end": pid, "at_once": agent.at_once})
 
     def end_at_once(self, pids: Iterable[int]) -> None:
         """When these come to be ended, they get no time to end by themselves."""

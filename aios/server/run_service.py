@@ -21,7 +21,7 @@ from aios.server.hosted import ClientHost, ClientTools
 from aios_syscalls import AiosError, Cancelled
 from aios_syscalls.wire import call_from_object, outcome_to_json
 
-GOODBYE_S = 10.0
+GOODBYE_S = 2.0
 """For which a client may stay connected after the end of its run."""
 
 

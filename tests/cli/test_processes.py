@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -14,6 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from aios.cli.app import app
+from aios.cli.daemon.logs import last_lines
 from aios.cli.record import table
 from aios.config import journal_path
 from aios.record import SqliteJournal
@@ -141,6 +143,22 @@ def test_the_end_of_a_long_log_is_read_and_nothing_else(story: Any) -> None:
     log.write_text("".join(f"line {number} {'x' * 100}\n" for number in range(5_000)))
     lines = aios("logs", "90", "-n", "1500").stdout.splitlines()
     assert (len(lines), lines[0].split()[1], lines[-1].split()[1]) == (1_500, "3500", "4999")
+
+
+def test_a_log_is_followed_line_by_line_also_into_the_file_that_takes_its_place(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("one\ntwo\nthr")
+    lines = last_lines(log, 2, follow=True)
+    assert next(lines) == "two"
+    with open(log, "a") as file:
+        file.write("ee\nfour\n")
+    assert [next(lines), next(lines)] == ["three", "four"]
+    with open(log, "a") as file:
+        file.write("five")
+    log.rename(tmp_path / "log.1")
+    log.write_text("six\n")
+    assert [next(lines), next(lines)] == ["five", "six"]
+    lines.close()
 
 
 def test_without_any_log_of_the_daemon_the_first_step_is_told() -> None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 import anyio
+import anyio.to_thread
 
 from aios.link.control import ask_daemon
 from aios.link.launch import daemon_command, daemon_environment, start_daemon
@@ -37,7 +38,11 @@ def up() -> tuple[dict[str, Any], bool]:
 
 async def _up(place: Place) -> tuple[dict[str, Any], bool]:
     with suppress(NoKernel):
-        return await ask_daemon(place, {"status": True}), False
+        status = await ask_daemon(place, {"status": True})
+        if not status["ending"]:
+            return status, False
+        say(f"waits for the daemon that ends, process {status['os_pid']}")
+        await anyio.to_thread.run_sync(_await_end, status["os_pid"], status["began"])
     started = start_daemon(place)
     began = time.monotonic()
 
@@ -63,6 +68,11 @@ def down(*, wait: bool = False) -> int:
     """End the daemon, with `wait` once all its runs have ended; which process it was. Raises NoKernel, Expired."""
     place = Place.of_home()
     os_pid, began = anyio.run(_tell_to_end, place, wait)
+    _await_end(os_pid, began)
+    return os_pid
+
+
+def _await_end(os_pid: int, began: float) -> None:
     until = time.monotonic() + END_S
     while lives(os_pid, began):
         if time.monotonic() > until:
@@ -71,7 +81,6 @@ def down(*, wait: bool = False) -> int:
                 f"or end it: kill -9 {os_pid}"
             )
         time.sleep(LOOK_S)
-    return os_pid
 
 
 async def _tell_to_end(place: Place, wait: bool) -> tuple[int, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,7 +33,7 @@ def log_of(pid: int | None) -> Path:
     return path
 
 
-def last_lines(path: Path, count: int, follow: bool = False) -> Iterator[str]:
+def last_lines(path: Path, count: int, follow: bool = False) -> Generator[str, None, None]:
     """The last lines of a file; with `follow` then each that is added, also once another file has taken its place."""
     try:
         file = open(path, "rb")  # noqa: SIM115 - another may take its place

@@ -19,6 +19,7 @@ def lines(status: Mapping[str, Any]) -> Iterator[str]:
     yield _line("models", ", ".join(f"{name} ({slots} slots)" for name, slots in status["models"].items()) or "none")
     processes = sum(status["runs"].values())
     yield _line("runs", f"{len(status['runs'])}, with {processes} living process{'es' * (processes != 1)}")
+    yield _line("calls", f"{status['running']} on models, {status['waiting']} waiting")
     yield _line("connected", str(status["connections"] - 1))  # without who asks
     yield _line("socket", status["socket"])
     yield _line("log", status["log"])
