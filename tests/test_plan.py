@@ -23,7 +23,7 @@ def room(module: str) -> str:
 
 def arrows() -> dict[str, set[str]]:
     """Which rooms each room imports."""
-    graph = grimp.build_graph(*ROOTS, cache_dir=None)
+    graph = grimp.build_graph(*ROOTS, cache_dir=None, exclude_type_checking_imports=True)
     found: dict[str, set[str]] = {room(module): set() for module in graph.modules}
     for module in graph.modules:
         found[room(module)] |= {room(imported) for imported in graph.find_modules_directly_imported_by(module)}

@@ -5,7 +5,7 @@ An agent is one file with `async def main(agent: Agent, task: str) -> str`.
 
 from aios.sdk.agent import Agent
 from aios.sdk.conversation import Conversation
-from aios.sdk.gather import gather
+from aios.sdk.gathering import gather
 from aios.sdk.graph import Future, Graph
 from aios.sdk.socket_port import SocketPort
 from aios.sdk.solve import solve

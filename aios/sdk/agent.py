@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from aios.sdk.file_calls import FileCalls
-from aios.sdk.gather import gather
+from aios.sdk.gathering import gather
 from aios.sdk.llm_calls import LlmCalls
 from aios.sdk.process_calls import ProcessCalls
 from aios.sdk.tool_calls import ToolCalls

@@ -1,7 +1,8 @@
 """The port of an agent that runs in a process of its own.
 
 Agent to kernel: {id, call, stream}, {cancel: id}, at the end {result} or {error}.
-Kernel to agent: first {program, task, pid}; then {id, text} any number of times, {id, ok} or {id, error} once.
+Kernel to agent: first {program, task, pid}; then {id, text} any number of times, {id, ok} or {id, error} once; {closed:
+error} where nothing more is answered.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import Any
 import anyio
 
 from aios.frames import Frames
-from aios_syscalls import BadRequest, Cancelled, R, Syscall
+from aios_syscalls import AiosError, BadRequest, Cancelled, R, Syscall
 from aios_syscalls.base import MAX_CALL_BYTES
+from aios_syscalls.errors import from_wire
 from aios_syscalls.port import discard
 from aios_syscalls.wire import call_to_json, reply_from_object
 
@@ -35,6 +37,8 @@ class SocketPort:
         self._frames = frames
         self._ids = itertools.count(1)
         self._pending: dict[int, _Pending] = {}
+        self._closed: AiosError = Cancelled("the kernel has gone")
+        """Why nothing more is answered, once that is so."""
 
     async def submit(self, call: Syscall[R], emit: Callable[[str], None] = discard) -> R:
         data = call_to_json(call)
@@ -51,11 +55,11 @@ class SocketPort:
                 await self._frames.send({"cancel": id})
             raise
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            raise Cancelled("the kernel has gone") from None
+            raise self._closed from None
         finally:
             del self._pending[id]
         if pending.outcome is None:
-            raise Cancelled("the kernel has gone")
+            raise self._closed
         return reply_from_object(call, pending.outcome)
 
     async def listen(self) -> None:
@@ -64,6 +68,9 @@ class SocketPort:
             try:
                 frame = await self._frames.receive()
             except anyio.EndOfStream:
+                break
+            if "closed" in frame:
+                self._closed = from_wire(frame["closed"])
                 break
             pending = self._pending.get(frame["id"])
             if pending is None:

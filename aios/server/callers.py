@@ -18,7 +18,7 @@ from aios.kernel import USER, Run
 from aios.server.door import ClientKey, ModelInfo, ModelKind, Principal, killed
 from aios.server.sessions import ClientSession, SessionHost, client_process, without_time_limit
 from aios.server.tokens import Tokens
-from aios_syscalls import AiosError, Chat, Embed, Overloaded, R, Syscall
+from aios_syscalls import AiosError, Cancelled, Chat, Embed, Overloaded, R, Syscall
 from aios_syscalls.port import discard
 
 IDLE_S = 30 * 60.0
@@ -35,7 +35,8 @@ class _Member:
 
     session: ClientSession
     last_call: float
-    under_way: int = 0
+    under_way: set[anyio.CancelScope] = field(default_factory=set)
+    """The calls that end with the session."""
 
 
 @dataclass(eq=False)
@@ -83,6 +84,11 @@ class Callers:
             member = membership.members.get(client) or await self._admit(membership, client)
         return SessionPort(membership.run, member)
 
+    def leave(self, principal: Principal, client: ClientKey) -> None:
+        membership = self._memberships.get(principal.name)
+        if membership is not None and (member := membership.members.get(client)) is not None:
+            member.session.left.set()
+
     async def count_tokens(self, chat: Chat) -> int | None:  # noqa: ARG002
         return None
 
@@ -124,7 +130,7 @@ class Callers:
         now = time.monotonic()
         membership.killed = {key: at for key, at in membership.killed.items() if now < at + KILLED_S}
         if client in membership.killed:
-            raise killed("the user has killed this session; start another one")
+            raise _killed()
         if len(membership.members) >= MAX_SESSIONS:
             raise Overloaded(
                 f"{MAX_SESSIONS} sessions of this token live, which is the limit; wait, or end one: aios ps, aios kill",
@@ -148,6 +154,8 @@ class Callers:
                 await _idle_or_ended(member)
             finally:
                 del membership.members[client]
+                for scope in member.under_way:
+                    scope.cancel()
                 if session.killed:
                     membership.killed[client] = time.monotonic()
 
@@ -166,12 +174,18 @@ class SessionPort:
         return self._run.refusal(self._pid)
 
     async def submit(self, call: Syscall[R], emit: Callable[[str], None] = discard) -> R:
-        self._member.under_way += 1
-        try:
-            return await self._run.submit(call, emit, pid=self._pid)
-        finally:
-            self._member.under_way -= 1
-            self._member.last_call = time.monotonic()
+        with anyio.CancelScope() as scope:
+            self._member.under_way.add(scope)
+            try:
+                return await self._run.submit(call, emit, pid=self._pid)
+            finally:
+                self._member.under_way.discard(scope)
+                self._member.last_call = time.monotonic()
+        raise _killed()
+
+
+def _killed() -> Cancelled:
+    return killed("the user has killed this session; start another one")
 
 
 async def _idle_or_ended(member: _Member) -> None:

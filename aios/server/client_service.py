@@ -14,7 +14,7 @@ from aios.hosts.held import HeldBytes
 from aios.hosts.session import Session
 from aios.link.order import RunOrder
 from aios.server.sessions import SessionHost, client_process, without_time_limit
-from aios_syscalls import AiosError
+from aios_syscalls import AiosError, Cancelled
 
 
 async def serve_client(frames: Frames, order: RunOrder, program: str, booted: BootedKernel, held: HeldBytes) -> None:
@@ -30,6 +30,9 @@ async def serve_client(frames: Frames, order: RunOrder, program: str, booted: Bo
             with suppress(anyio.EndOfStream, AiosError):
                 await Session(frames, opened.run.port(session.pid), anyio.Event(), HeldBytes(within=held)).serve()
             tasks.cancel_scope.cancel()
+        if session.killed:
+            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+                await frames.send({"closed": Cancelled(f"process {session.pid} was killed").to_wire()})
 
 
 async def _hang_up(ended: anyio.Event, scope: anyio.CancelScope) -> None:

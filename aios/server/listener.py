@@ -53,7 +53,7 @@ def url_of(sock: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def start(app: Callable[..., Any], sock: socket.socket, tasks: TaskGroup) -> HttpListener:
+def start(app: Callable[..., Any], sock: socket.socket, tasks: TaskGroup) -> None:
     """Serve an application on a socket, in `tasks`."""
     config = uvicorn.Config(
         app,
@@ -65,6 +65,9 @@ def start(app: Callable[..., Any], sock: socket.socket, tasks: TaskGroup) -> Htt
         h11_max_incomplete_event_size=MAX_HEADERS,
         timeout_keep_alive=75,
     )
-    listener = HttpListener(config)
-    tasks.start_soon(listener.serve, [sock])
-    return listener
+    tasks.start_soon(_serve, HttpListener(config), sock)
+
+
+async def _serve(listener: HttpListener, sock: socket.socket) -> None:
+    with sock:
+        await listener.serve([sock])

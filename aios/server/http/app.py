@@ -13,6 +13,7 @@ from starlette.routing import Route as Path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aios.server.door import Door
+from aios.server.http.calls import CallsRoute, SessionRoute
 from aios.server.http.chat_reply import ChatWire
 from aios.server.http.endpoints import (
     ChatRoute,
@@ -58,6 +59,8 @@ class _Front:
             Path("/v1/embeddings", EmbeddingsRoute(serving)),
             Path("/v1/models", ModelsRoute(serving)),
             Path("/v1/models/{model:path}", ModelsRoute(serving)),
+            Path("/aios/v1/calls", CallsRoute(serving, "POST")),
+            Path("/aios/v1/session", SessionRoute(serving, "POST", "DELETE")),
             Path("/v1/responses", ResponsesRoute(serving, "GET", "POST")),
         ]
 
