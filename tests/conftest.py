@@ -64,6 +64,12 @@ def no_memory_of_earlier_runs(states: Iterator[Path], monkeypatch: pytest.Monkey
     monkeypatch.setenv("XDG_STATE_HOME", str(state))
 
 
+@pytest.fixture
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that failed is tried again at once: for tests of what comes after its last failure."""
+    monkeypatch.setattr("aios.routing.retries.BASE_S", 0.0)
+
+
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)

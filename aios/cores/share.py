@@ -13,6 +13,8 @@ from aios_storage import Files, Shares
 from aios_syscalls import AiosError, NotFound
 
 HOST = "127.0.0.1"
+POLL_S = 0.05
+"""Between looks whether it is to end, for which the end of the kernel waits."""
 
 
 class LinkServer:
@@ -30,7 +32,7 @@ class LinkServer:
             if self._server is None:
                 self._server = http.server.ThreadingHTTPServer((HOST, 0), _handler(self.fetch))
                 self._server.daemon_threads = True
-                threading.Thread(target=self._server.serve_forever, name="shares", daemon=True).start()
+                threading.Thread(target=self._server.serve_forever, args=(POLL_S,), name="shares", daemon=True).start()
             port = self._server.server_address[1]
         return f"http://{HOST}:{port}/{token}/{quote(path.rpartition('/')[2])}"
 

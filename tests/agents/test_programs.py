@@ -14,7 +14,7 @@ from aios.models.scripted import ScriptedModel
 from aios.testing import run_agent
 from aios_syscalls import AgentFailed, Chat, ModelFailed
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_backoff")]
 
 SHOP = "Maria Lopez opened a shop in Lisbon on 2 May 2023. It sells bread, and the rent is 900 euros a month.\n"
 BOAT = "# The boat\n\nThe boat left the harbour at noon, with four sailors and a cat on board. It carried 30 tonnes.\n"

@@ -10,7 +10,7 @@ from aios.sdk import Agent
 from aios.testing import ScriptedModel, run_agent
 from aios_syscalls import AgentFailed, Denied, ModelFailed
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_backoff")]
 
 PROGRAM = '''"""Shout what the model says of a file."""
 async def main(agent, task):

@@ -30,7 +30,7 @@ from aios_syscalls import (
 )
 from aios_syscalls.port import discard
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_backoff")]
 
 
 class Never:

@@ -40,6 +40,7 @@ async def test_a_long_file_is_read_part_by_part_and_then_as_a_whole(tmp_path: Pa
 
 
 @pytest.mark.anyio
+@pytest.mark.usefixtures("no_backoff")
 async def test_what_has_no_sentence_comes_to_an_end_and_says_how_much_was_read(tmp_path: Path) -> None:
     config = Config(root=tmp_path, isolate=False, files=FilesConfig(embedder="none"))
     async with boot(config, models=[ScriptedModel([])], directory=tmp_path / "run") as run:

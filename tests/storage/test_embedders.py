@@ -145,7 +145,7 @@ def server(answer: Any, status: int = 200) -> Iterator[tuple[str, list[dict[str,
         def log_message(self, format: str, *args: Any) -> None: ...
 
     with HTTPServer(("127.0.0.1", 0), Handler) as listening:
-        thread = threading.Thread(target=listening.serve_forever)
+        thread = threading.Thread(target=listening.serve_forever, args=(0.02,))
         thread.start()
         try:
             yield f"http://127.0.0.1:{listening.server_port}/v1", asked

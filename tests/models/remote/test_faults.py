@@ -43,7 +43,7 @@ pytestmark = pytest.mark.anyio
 
 KEY = "sk-far-0123456789/secret"
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
-STALL_S = 0.5
+STALL_S = 0.3
 """The timeout of a call that never ends by itself."""
 PROMPT_S = 5.0
 """The timeout of a call that ends by itself, long before."""
@@ -211,10 +211,10 @@ FAULTS = (
         timeout_s=STALL_S,
     ),
     status("429", "429", 429, " [secret]; try again later"),
-    status("429", "429_retry_after", 429, " [secret]; try again later", "Retry-After: 0.4", retry_after_s=0.4),
+    status("429", "429_retry_after", 429, " [secret]; try again later", "Retry-After: 0.04", retry_after_s=0.04),
     status("5xx", "500", 500, " [secret]; try again later"),
     status("5xx", "502", 502, " [secret]; try again later"),
-    status("5xx", "503", 503, " [secret]; try again later", "Retry-After: 0.2", retry_after_s=0.2),
+    status("5xx", "503", 503, " [secret]; try again later", "Retry-After: 0.02", retry_after_s=0.02),
     redirect(302),
     redirect(308),
     Fault("invalid_json", "invalid_json", sse(HEL, "{nonsense"), piece(b"{nonsense"), "body: Invalid JSON"),
