@@ -44,6 +44,8 @@ class RunService:
             try:
                 await self._serve(booted)
             finally:
+                self._events.close()
+                self._seen.close()
                 self._closed.set()
                 with anyio.move_on_after(GOODBYE_S, shield=True):
                     await self._client.gone.wait()
@@ -106,6 +108,6 @@ class RunService:
                 raise ValueError("the client said what it has nothing to say of")
 
     async def _tell_events(self) -> None:
-        with suppress(Cancelled):
+        with suppress(Cancelled), self._seen:
             async for event in self._seen:
                 await self._client.tell({"event": event_to_object(event)})

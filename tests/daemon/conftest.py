@@ -14,6 +14,7 @@ import pytest
 
 from aios.config import Config, new_run_directory
 from aios.frames import Frames
+from aios.kernel import Kernel
 from aios.link.control import ask_daemon
 from aios.link.greeting import greeted
 from aios.link.order import RunOrder, run_part
@@ -39,6 +40,13 @@ class ServedHome:
     place: Place
     model: ScriptedModel
     ended: anyio.Event
+
+    @property
+    def kernel(self) -> Kernel:
+        """The daemon's own."""
+        booted = self.daemon._booted
+        assert booted is not None
+        return booted.kernel
 
     async def ask(self, **question: Any) -> Any:
         return await ask_daemon(self.place, question)
