@@ -133,7 +133,7 @@ class Daemon:
             self._waiters -= 1
             self._draining = self._stop.is_set() or self._waiters > 0
             if kernel is not None:
-                kernel.closing = self._draining
+                kernel.closing = self._stop.is_set()
         return True
 
     async def _reload(self) -> dict[str, list[str]]:
