@@ -161,7 +161,7 @@ class Daemon:
             self._waiters -= 1
             self._draining = self._stop.is_set() or self._waiters > 0
             if kernel is not None:
-                kernel.closing = self._draining
+                kernel.closing = self._stop.is_set()
         return True
 
     async def _reload(self) -> dict[str, list[str]]:
@@ -306,18 +306,20 @@ class Daemon:
         match question:
             case {"status": True}:
                 return self._status()
+            case {"kill": int(pid), "at_once": True}:
+                return await self._kill(pid, at_once=True)
             case {"kill": int(pid)}:
-                return await self._kill(pid, at_once=question.get("at_once") is True)
-            case {"wait": True}:
-                return await self._end_after_runs()
-            case {"reload": True}:
-                return await self._reload()
+                return await self._kill(pid)
             case {"listen": True}:
                 return await self.listen()
             case {"stop": True}:
                 log.info("told to end")
                 self._stop.set()
                 return True
+            case {"wait": True}:
+                return await self._end_after_runs()
+            case {"reload": True}:
+                return await self._reload()
             case _:
                 raise unknown(question)
 
@@ -344,7 +346,7 @@ class Daemon:
             "runs": {id: sum(process.state.alive for process in run.processes) for id, run in runs.items()},
         }
 
-    async def _kill(self, pid: int, *, at_once: bool) -> list[int]:
+    async def _kill(self, pid: int, *, at_once: bool = False) -> list[int]:
         run = (await self._kernel()).kernel.run_of(pid) if pid else None
         if run is None:
             raise NotFound(f"no process {pid} lives on this daemon; `aios ps` lists those that do")

@@ -46,10 +46,9 @@ async def _up(place: Place) -> tuple[dict[str, Any], bool]:
     started = start_daemon(place)
     began = time.monotonic()
 
-    def told(status: Mapping[str, Any]) -> None:
+    def told(_status: Mapping[str, Any]) -> None:
         if time.monotonic() > began + PATIENCE_S:
-            names = ", ".join(status["loading"]) or "its models"
-            say(f"the daemon loads {names}; Ctrl-C leaves it to that", once=True)
+            say("the daemon loads its models; see how far it is with: aios status, Ctrl-C leaves it to that", once=True)
 
     status = await started.ready(told)
     return status, status["os_pid"] == started.process.pid

@@ -31,7 +31,7 @@ def state(status: Mapping[str, Any]) -> str:
         return "ending"
     if status["ready"]:
         return "ready"
-    return "loading " + (", ".join(f"{name} {part:.0%}" for name, part in status["loading"].items()) or "models")
+    return ", ".join(f"{what} {part:.0%}" for what, part in status["loading"].items()) or "loading"
 
 
 def to_json(status: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ pytestmark = pytest.mark.anyio
 
 KEY = "sk-far-0123456789/secret"
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
-STALL_S = 0.3
+STALL_S = 0.5
 """The timeout of a call that never ends by itself."""
 PROMPT_S = 5.0
 """The timeout of a call that ends by itself, long before."""
