@@ -60,6 +60,9 @@ class Backend(Protocol):
     def refusal(self, call: LlmCall) -> str:
         """Why it can never serve `call`, to be read after its name; empty as far as that can be told in advance."""
 
+    async def count_tokens(self, chat: Chat) -> int | None:
+        """The tokens that it would read of a chat, told without waiting for a slot; None where that is not known."""
+
     def demote(self, pid: int) -> None:
         """Nobody is about to need what is kept of process `pid`: it may go first."""
 

@@ -94,6 +94,9 @@ class ScriptedModel:
         else:
             self._replies = iter(replies)
 
+    async def count_tokens(self, chat: Chat) -> int | None:  # noqa: ARG002
+        return None
+
     def demote(self, pid: int) -> None:
         pass
 

@@ -89,8 +89,10 @@ class Callers:
         if membership is not None and (member := membership.members.get(client)) is not None:
             member.session.left.set()
 
-    async def count_tokens(self, chat: Chat) -> int | None:  # noqa: ARG002
-        return None
+    async def count_tokens(self, chat: Chat) -> int | None:
+        name = chat.model or self._config.model or next((each.name for each in self._models if each.kind == "chat"), "")
+        model = self._booted.models.get(name)
+        return None if model is None else await model.count_tokens(chat)
 
     @property
     def busy(self) -> bool:

@@ -126,6 +126,9 @@ class RemoteModel(Endpoint):
         self._context, self._tools, self._schemas = context, tools, schemas
         self._resume, self._priority, self._program_field = resume, priority, program_field
 
+    async def count_tokens(self, chat: Chat) -> int | None:  # noqa: ARG002
+        return None
+
     def demote(self, pid: int) -> None:
         pass
 
@@ -364,6 +367,9 @@ class RemoteEmbedder(Endpoint):
 
     def __init__(self, base_url: str, model: str, **settings: Unpack[Settings]) -> None:
         super().__init__(base_url, openai_wire.EMBED_PATH, model, openai_wire.headers, **settings)
+
+    async def count_tokens(self, chat: Chat) -> int | None:  # noqa: ARG002
+        return None
 
     def demote(self, pid: int) -> None:
         pass

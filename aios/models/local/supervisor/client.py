@@ -21,6 +21,7 @@ from aios.models.local.file.memory import MEBIBYTE
 from aios.models.local.supervisor.process import WorkerProcess
 from aios.models.local.supervisor.quarantine import Quarantine
 from aios.models.local.supervisor.residency import Residency
+from aios.models.local.supervisor.tokenizer import Tokenizer
 from aios.models.local.supervisor.worker_supervisor import WorkerSupervisor, heartbeat_s
 from aios.tasks import background_tasks
 from aios_syscalls import BadRequest, Chat, ChatReply, Embed, KernelBug, LlmCall, ModelFailed, Rank, RankReply
@@ -109,6 +110,7 @@ class LocalModel(anyio.AsyncContextManagerMixin):
         self._ids = 0
         self._inboxes: dict[int, MemoryObjectSendStream[dict[str, Any]]] = {}
         self._quarantine = Quarantine()
+        self._tokenizer = Tokenizer(path)
         self._place = (residency or Residency()).place()
         self._supervisor = WorkerSupervisor(
             self.name,
@@ -188,6 +190,11 @@ class LocalModel(anyio.AsyncContextManagerMixin):
         if call.worker is not None and call.worker is self._supervisor.worker:
             call.worker.send({"drop": call.id})
         self._end(call)
+
+    async def count_tokens(self, chat: Chat) -> int | None:
+        """As `Backend.count_tokens`, in a process that has the vocabulary alone."""
+        check_depth(chat)
+        return await self._tokenizer.count(chat)
 
     def demote(self, pid: int) -> None:
         """Nobody is about to need what is kept of a process: it may go before all else."""
@@ -334,6 +341,7 @@ class LocalModel(anyio.AsyncContextManagerMixin):
                 await tasks.start(self._supervisor.run)
                 yield self
             finally:
+                await self._tokenizer.close()
                 tasks.cancel_scope.cancel()
 
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 from aios.models.base import ONLY_VECTORS
 from aios.models.local.supervisor.client import LocalModel
 from aios.models.local.supervisor.residency import Residency
-from aios_syscalls import BadRequest, Embed, EmbedReply, LlmCall, Usage
+from aios_syscalls import BadRequest, Chat, Embed, EmbedReply, LlmCall, Usage
 
 
 class LocalEmbedder:
@@ -66,6 +66,9 @@ class LocalEmbedder:
     def info(self) -> dict[str, Any]:
         """What the worker said of the model when it was ready."""
         return self._worker.info
+
+    async def count_tokens(self, chat: Chat) -> int | None:  # noqa: ARG002
+        return None
 
     def demote(self, pid: int) -> None:
         pass

@@ -59,7 +59,7 @@ class WorkerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                env=_environment(),
+                env=worker_environment(),
                 start_new_session=True,
                 pass_fds=[theirs.fileno()],
             )
@@ -145,7 +145,7 @@ def _absolute(path: Path) -> str:
     return os.path.abspath(path)
 
 
-def _environment() -> dict[str, str]:
+def worker_environment() -> dict[str, str]:
     kept = {name: value for name in INHERITED if (value := os.environ.get(name)) is not None}
     if libraries := kept.get("LD_LIBRARY_PATH"):
         kept["LD_LIBRARY_PATH"] = without_relative(libraries)
