@@ -28,27 +28,28 @@ class Disconnected(Exception):
     """The client has left before its request was whole."""
 
 
-async def read_body(receive: Receive, headers: Headers, most: int) -> bytes:
-    """The body as it came. Raises HttpRefusal for one that is too large, Disconnected."""
+async def read_body(receive: Receive, headers: Headers, most: int, within_s: float) -> bytes:
+    """The body as it came. Raises HttpRefusal for one that is too large or too slow, Disconnected."""
     declared = headers.get(b"content-length", b"0")
     if not declared.isdigit() or len(declared) > 18:
         raise HttpRefusal(400, "the Content-Length is not a number", connection="close")
     if int(declared) > most:
         raise _too_large(most)
-    event = await receive()
-    body = _piece(event)
-    if not event.get("more_body"):
-        if len(body) > most:
-            raise _too_large(most)
-        return body
-    pieces, size = [body], len(body)
-    while event.get("more_body"):
+    with anyio.move_on_after(within_s):
+        return await _whole(receive, most)
+    raise HttpRefusal(408, f"the body has not come within {within_s:g} s; send it faster", connection="close")
+
+
+async def _whole(receive: Receive, most: int) -> bytes:
+    pieces, size, more = [], 0, True
+    while more:
         event = await receive()
         pieces.append(_piece(event))
         size += len(pieces[-1])
         if size > most:
             raise _too_large(most)
-    return b"".join(pieces)
+        more = event.get("more_body", False)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _piece(event: Any) -> bytes:

@@ -167,7 +167,8 @@ class ChatRoute(Route):
 
 
 async def _read(state: RequestState, read: Callable[[dict[str, Any]], Any]) -> Any:
-    body = await read_body(state.receive, state.headers, state.serving.settings.max_body)
+    settings = state.serving.settings
+    body = await read_body(state.receive, state.headers, settings.max_body, settings.body_s)
     return await state.serving.parser.parse(body, state.headers, read)
 
 
