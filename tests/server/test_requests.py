@@ -154,6 +154,18 @@ async def test_a_tool_is_chosen(serve: Serve, openai: Any, anthropic: Any, choic
     assert (one.tool_choice, other.tool_choice) == (choice, choice)
 
 
+async def test_a_chosen_tool_that_is_skipped_leaves_the_choice_open(serve: Serve) -> None:
+    tools = [{"type": "web_search_20250305", "name": "web"}, {"name": "add", "input_schema": ADD["parameters"]}]
+    assert (await messages(serve, tools=tools, tool_choice={"type": "tool", "name": "web"})).tool_choice == "auto"
+
+
+async def test_an_answer_without_a_limit_has_one_where_nobody_counts(serve: Serve) -> None:
+    for info, most in ((ModelInfo("scripted"), 4096), (ModelInfo("scripted", context=200_000), 4096)):
+        assert (await asked(serve, "/v1/messages", {"max_tokens": None}, model_info=info)).max_tokens == most
+    short = ModelInfo("scripted", context=1000)
+    assert (await asked(serve, "/v1/messages", {"max_tokens": None}, model_info=short)).max_tokens == 1000
+
+
 async def test_a_format_is_a_schema(serve: Serve) -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
     named = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema, "strict": True}}

@@ -198,7 +198,7 @@ def _choice(body: Object, tools: Sequence[ToolSpec]) -> Choice:
         case "auto" | "required" | "none" as choice:
             return choice  # type: ignore[no-any-return]
         case {"type": "function", "function": {"name": str(name)}}:
-            return named_tool(name, tools, "tool_choice.function.name")
+            return named_tool(name, tools, (), "tool_choice.function.name")
         case {"type": "allowed_tools"} | {"type": "custom"}:
             return "auto"
         case _:

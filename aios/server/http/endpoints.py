@@ -41,7 +41,7 @@ class HttpServing:
         self.door, self.settings = door, settings
         self.parser = BodyParser(settings.max_body)
         self.turns = SentTurns()
-        self.fit = ContextFit(door)
+        self.fit = ContextFit(door, settings.max_tokens)
 
 
 class RequestState:
@@ -151,6 +151,7 @@ class ChatRoute(Route):
                 early = calls.failure
                 if early is None:
                     await self._begin(state, calls, context)
+                    tasks.start_soon(calls.keep_alive, state.send)
                     whole = await calls.send_all(self.wire.stream(context), state.send)
                 tasks.cancel_scope.cancel()
         if early is not None:

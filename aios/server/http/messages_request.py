@@ -233,7 +233,8 @@ def _choice(body: Object, tools: Sequence[ToolSpec]) -> Choice:
         case "none":
             return "none"
         case "tool":
-            return named_tool(need(choice, "name", str, "tool_choice"), tools, "tool_choice.name")
+            name = need(choice, "name", str, "tool_choice")
+            return named_tool(name, tools, read_tools(body), "tool_choice.name")
         case _:
             raise fault("tool_choice.type", "is none of auto, any, none and tool")
 

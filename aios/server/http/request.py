@@ -174,11 +174,13 @@ def read_tools(body: Object) -> list[Any]:
     return tools
 
 
-def named_tool(name: str, tools: Sequence[ToolSpec], at: str) -> NamedTool:
-    """The choice of one tool. Raises BadRequest where it is not offered."""
-    if all(tool.name != name for tool in tools):
-        raise fault(at, f"names {name[:80]!r}, which is not among the tools; offer it, or choose another")
-    return NamedTool(name=name)
+def named_tool(name: str, tools: Sequence[ToolSpec], offered: Iterable[Any], at: str) -> Choice:
+    """The choice of one tool; of one that is `offered` but skipped, none in particular. Raises BadRequest."""
+    if any(tool.name == name for tool in tools):
+        return NamedTool(name=name)
+    if any(isinstance(tool, dict) and tool.get("name") == name for tool in offered):
+        return "auto"
+    raise fault(at, f"names {name[:80]!r}, which is not among the tools; offer it, or choose another")
 
 
 def schema_of(fields: Mapping[str, Any], name: str, at: str) -> dict[str, Any]:

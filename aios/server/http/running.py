@@ -81,6 +81,7 @@ class StreamedCalls:
         self._port, self._settings = port, settings
         self.calls = [StreamedCall(call) for call in calls]
         self._news = anyio.Event()
+        self._sends = 0
         self._began = anyio.current_time()
 
     @property
@@ -126,17 +127,18 @@ class StreamedCalls:
             if self.failure is not None:
                 return False
             if events := self._events(stream):
+                self._sends += 1
                 await _send(send, events)
             if all(each.ended for each in self.calls):
                 return True
-            await self._next(send)
+            await self._news.wait()
 
-    async def _next(self, send: Send) -> None:
-        """Wait for news, with a comment now and then."""
-        while not self._news.is_set():
-            with anyio.move_on_after(self._settings.keep_alive_s) as waiting:
-                await self._news.wait()
-            if waiting.cancelled_caught:
+    async def keep_alive(self, send: Send) -> None:
+        """Send a comment whenever nothing else was sent for a while."""
+        while True:
+            sent = self._sends
+            await anyio.sleep(self._settings.keep_alive_s)
+            if sent == self._sends:
                 await _send(send, COMMENT)
 
     def _events(self, stream: ReplyStream) -> bytes:
