@@ -58,6 +58,28 @@ async def test_texts_side_by_side_are_joined_by_one_rule(serve: Serve, ask: Any)
     assert turns(await ask(serve, messages=[listed])) == [("user", "a\nb\n\n\nc")]
 
 
+@pytest.mark.parametrize("ask", [chat, messages])
+async def test_very_many_texts_are_joined_too(serve: Serve, ask: Any) -> None:
+    listed = {"role": "user", "content": [{"type": "text", "text": "a"}] * 100_000}
+    assert turns(await ask(serve, messages=[listed])) == [("user", "\n".join(["a"] * 100_000))]
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+@pytest.mark.parametrize("field", ["messages", "content", "tool_calls", "tools", "stop", "stop_sequences"])
+async def test_a_million_entries_are_400_or_ignored(serve: Serve, path: str, field: str) -> None:
+    many: list[Any] = [{}] * 1_000_000
+    body: dict[str, Any] = {"model": "any", "messages": [HI]}
+    match field:
+        case "content" | "tool_calls":
+            body["messages"] = [{"role": "assistant", "content": "", field: many}]
+        case _:
+            body[field] = many
+    ignored = {("/v1/messages", "tool_calls"), ("/v1/messages", "stop"), ("/v1/chat/completions", "stop_sequences")}
+    async with serve() as served:
+        response = await served.post(path, body)
+    assert response.status_code == (200 if (path, field) in ignored else 400)
+
+
 @pytest.mark.parametrize("content", [None, "", []], ids=repr)
 async def test_a_tool_call_needs_no_content_beside_it(serve: Serve, content: Any) -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}

@@ -18,7 +18,6 @@ from aios.server.http.request import (
     joined,
     named_tool,
     omission,
-    place_of,
     read_limit,
     read_messages,
     read_sampling,
@@ -39,8 +38,8 @@ def read_messages_request(body: Object, turns: TurnsOf) -> WireRequest:
     tools, deferred = _tools(body)
     reader = _TurnReader(turns, deferred)
     messages = list(_system(body))
-    for index, message in enumerate(read_messages(body)):
-        messages.extend(reader.read(message, f"messages.{index}"))
+    for message, at in read_messages(body):
+        messages.extend(reader.read(message, at))
     if not messages:
         raise fault("messages", "has no content; give some message a text")
     tools += [deferred[name] for name in reader.loaded]
@@ -85,18 +84,14 @@ class _TurnReader:
     loaded: dict[str, None] = field(default_factory=dict)
     """Deferred tools that a tool's result has brought in, in that order."""
 
-    def read(self, message: Any, at: str) -> Iterable[Message]:
-        fields = check(message, dict, at)
+    def read(self, fields: Object, at: str) -> Iterable[Message]:
         role = need(fields, "role", str, at)
         if role not in ROLES:
             raise fault(join(at, "role"), f"is none of {', '.join(ROLES)}")
-        content = fields.get("content")
-        blocks = content if isinstance(content, list) else [] if content is None else None
-        if blocks is None:
-            blocks = [{"type": "text", "text": check(content, str, join(at, "content"))}]
-        placed = [
-            (check(block, dict, place), place) for index, block in enumerate(blocks) if (place := place_of(at, index))
-        ]
+        content, place = fields.get("content"), join(at, "content")
+        content = [] if content is None or content == "" else content
+        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else check(content, list, place)
+        placed = objects(blocks, place)
         return [self._assistant(placed, at)] if role == "assistant" else self._turn(role, placed, at)
 
     def _assistant(self, blocks: Sequence[tuple[Object, str]], at: str) -> Message:

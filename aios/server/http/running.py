@@ -65,13 +65,17 @@ class StreamedCall:
     call: Chat
     id: str = ""
     pieces: deque[str] = field(default_factory=deque)
-    sent: int = 0
-    """Characters."""
+    sent: list[str] = field(default_factory=list)
     reply: ChatReply | None = None
     error: AiosError | None = None
     ended: bool = False
     """Whether its end was sent."""
     first_at: float | None = None
+
+    def rest(self, text: str) -> str:
+        """What of the whole text no piece has had; nothing where the pieces were not its beginning."""
+        sent = "".join(self.sent)
+        return text[len(sent) :] if text.startswith(sent) else ""
 
 
 class StreamedCalls:
@@ -147,11 +151,11 @@ class StreamedCalls:
         for choice, each in enumerate(self.calls):
             while each.pieces:
                 text = each.pieces.popleft()
-                each.sent += len(text)
+                each.sent.append(text)
                 events.append(stream.piece(choice, text))
             if each.reply is not None and not each.ended:
                 each.ended = True
-                events.append(stream.end(choice, each.reply, each.reply.text[each.sent :], self._waited(each)))
+                events.append(stream.end(choice, each.reply, each.rest(each.reply.text), self._waited(each)))
         if all(each.ended for each in self.calls):
             events.append(stream.finish([each.reply for each in self.calls if each.reply is not None]))
         return b"".join(events)
