@@ -71,9 +71,8 @@ class BodyParser:
         self._most = most
         self._threads = anyio.CapacityLimiter(THREADS)
 
-    async def parse(self, body: bytes, headers: Headers, read: Callable[[dict[str, Any]], T]) -> T:
+    async def parse(self, body: bytes, encoding: str, read: Callable[[dict[str, Any]], T]) -> T:
         """What `read` makes of the body. Raises HttpRefusal, and what `read` raises."""
-        encoding = _checked(headers)
         if len(body) < LARGE and not encoding:
             return read(_object(body))
 
@@ -83,8 +82,8 @@ class BodyParser:
         return await anyio.to_thread.run_sync(work, limiter=self._threads)
 
 
-def _checked(headers: Headers) -> str:
-    """The encoding of the body, if it has one. Raises HttpRefusal for a body that is not JSON."""
+def encoding_of(headers: Headers) -> str:
+    """How the body is packed, empty if it is not. Raises HttpRefusal for one that is not JSON by its type."""
     kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if kind != b"application/json":
         raise HttpRefusal(415, "the Content-Type is not application/json; send the body as JSON and say so")

@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from starlette.types import Receive, Scope, Send
 
 from aios.server.door import ClientPort, Door, ModelInfo, Principal
-from aios.server.http.body import BodyParser, Disconnected, read_body
+from aios.server.http.body import BodyParser, Disconnected, encoding_of, read_body
 from aios.server.http.client_key import client_key
 from aios.server.http.context_fit import ContextFit
 from aios.server.http.embeddings import EmbeddingsRequest, embeddings_body, read_embeddings
@@ -76,7 +76,7 @@ class RequestState:
         return [(b"request-id", id), (b"x-request-id", id)]
 
 
-class Route:
+class HttpRoute:
     """A route's ASGI application: what it cannot serve is told in its wire's shape."""
 
     def __init__(self, serving: HttpServing, *methods: str) -> None:
@@ -103,7 +103,7 @@ class Route:
         raise NotImplementedError
 
 
-class ChatRoute(Route):
+class ChatRoute(HttpRoute):
     """A route on which a model answers a conversation."""
 
     def __init__(self, serving: HttpServing, wire: Wire) -> None:
@@ -168,9 +168,9 @@ class ChatRoute(Route):
 
 
 async def _read(state: RequestState, read: Callable[[dict[str, Any]], Any]) -> Any:
-    settings = state.serving.settings
+    settings, encoding = state.serving.settings, encoding_of(state.headers)
     body = await read_body(state.receive, state.headers, settings.max_body, settings.body_s)
-    return await state.serving.parser.parse(body, state.headers, read)
+    return await state.serving.parser.parse(body, encoding, read)
 
 
 def _chat(serving: HttpServing, request: WireRequest) -> tuple[Chat, ModelInfo | None]:
@@ -192,7 +192,7 @@ def _left_out(request: WireRequest) -> list[tuple[bytes, bytes]]:
     return [(b"x-aios-left-out", ", ".join(request.left_out[:MAX_TOLD]).encode("latin-1", "replace"))]
 
 
-class CountRoute(Route):
+class CountRoute(HttpRoute):
     """`POST /v1/messages/count_tokens`: answered by the tokenizer, never by a model."""
 
     def __init__(self, serving: HttpServing, wire: Wire) -> None:
@@ -207,7 +207,7 @@ class CountRoute(Route):
         await state.answer(200, to_json({"input_tokens": tokens}), _left_out(request))
 
 
-class EmbeddingsRoute(Route):
+class EmbeddingsRoute(HttpRoute):
     """`POST /v1/embeddings`."""
 
     def __init__(self, serving: HttpServing) -> None:
@@ -228,7 +228,7 @@ class EmbeddingsRoute(Route):
             await state.answer(200, embeddings_body(request, replies), [])
 
 
-class ModelsRoute(Route):
+class ModelsRoute(HttpRoute):
     """`GET /v1/models` and one of them, in both wires' shapes at once."""
 
     def __init__(self, serving: HttpServing) -> None:
@@ -247,7 +247,7 @@ class ModelsRoute(Route):
         await state.answer(200, to_json(model_body(found)), [])
 
 
-class ResponsesRoute(Route):
+class ResponsesRoute(HttpRoute):
     """`/v1/responses`, which is not served: a client that would upgrade is told so that it posts at once."""
 
     async def serve(self, state: RequestState) -> None:
