@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route as Path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aios.server.door import Door
@@ -49,16 +49,16 @@ class _Front:
         )
         self._app.router.redirect_slashes = False
 
-    def _routes(self) -> list[Route]:
+    def _routes(self) -> list[Path]:
         serving = self._serving
         return [
-            Route("/v1/chat/completions", ChatRoute(serving, self._chat)),
-            Route("/v1/messages", ChatRoute(serving, self._messages)),
-            Route("/v1/messages/count_tokens", CountRoute(serving, self._messages)),
-            Route("/v1/embeddings", EmbeddingsRoute(serving)),
-            Route("/v1/models", ModelsRoute(serving)),
-            Route("/v1/models/{model:path}", ModelsRoute(serving)),
-            Route("/v1/responses", ResponsesRoute(serving, "GET", "POST")),
+            Path("/v1/chat/completions", ChatRoute(serving, self._chat)),
+            Path("/v1/messages", ChatRoute(serving, self._messages)),
+            Path("/v1/messages/count_tokens", CountRoute(serving, self._messages)),
+            Path("/v1/embeddings", EmbeddingsRoute(serving)),
+            Path("/v1/models", ModelsRoute(serving)),
+            Path("/v1/models/{model:path}", ModelsRoute(serving)),
+            Path("/v1/responses", ResponsesRoute(serving, "GET", "POST")),
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

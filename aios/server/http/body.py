@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 LARGE = 256 * 1024
 """Bytes of a body from which on it is parsed in a thread."""
+BODY_S = 60.0
+"""For which a body may take to come."""
 THREADS = 4
 """Bodies that are parsed at once."""
 GZIP, ZLIB, RAW = 31, 15, -15
@@ -28,7 +30,7 @@ class Disconnected(Exception):
     """The client has left before its request was whole."""
 
 
-async def read_body(receive: Receive, headers: Headers, most: int, within_s: float) -> bytes:
+async def read_body(receive: Receive, headers: Headers, most: int, within_s: float = BODY_S) -> bytes:
     """The body as it came. Raises HttpRefusal for one that is too large or too slow, Disconnected."""
     declared = headers.get(b"content-length", b"0")
     if not declared.isdigit() or len(declared) > 18:

@@ -76,7 +76,7 @@ class RequestState:
         return [(b"request-id", id), (b"x-request-id", id)]
 
 
-class HttpRoute:
+class Route:
     """A route's ASGI application: what it cannot serve is told in its wire's shape."""
 
     def __init__(self, serving: HttpServing, *methods: str) -> None:
@@ -103,7 +103,7 @@ class HttpRoute:
         raise NotImplementedError
 
 
-class ChatRoute(HttpRoute):
+class ChatRoute(Route):
     """A route on which a model answers a conversation."""
 
     def __init__(self, serving: HttpServing, wire: Wire) -> None:
@@ -192,7 +192,7 @@ def _left_out(request: WireRequest) -> list[tuple[bytes, bytes]]:
     return [(b"x-aios-left-out", ", ".join(request.left_out[:MAX_TOLD]).encode("latin-1", "replace"))]
 
 
-class CountRoute(HttpRoute):
+class CountRoute(Route):
     """`POST /v1/messages/count_tokens`: answered by the tokenizer, never by a model."""
 
     def __init__(self, serving: HttpServing, wire: Wire) -> None:
@@ -207,7 +207,7 @@ class CountRoute(HttpRoute):
         await state.answer(200, to_json({"input_tokens": tokens}), _left_out(request))
 
 
-class EmbeddingsRoute(HttpRoute):
+class EmbeddingsRoute(Route):
     """`POST /v1/embeddings`."""
 
     def __init__(self, serving: HttpServing) -> None:
@@ -228,7 +228,7 @@ class EmbeddingsRoute(HttpRoute):
             await state.answer(200, embeddings_body(request, replies), [])
 
 
-class ModelsRoute(HttpRoute):
+class ModelsRoute(Route):
     """`GET /v1/models` and one of them, in both wires' shapes at once."""
 
     def __init__(self, serving: HttpServing) -> None:
@@ -247,7 +247,7 @@ class ModelsRoute(HttpRoute):
         await state.answer(200, to_json(model_body(found)), [])
 
 
-class ResponsesRoute(HttpRoute):
+class ResponsesRoute(Route):
     """`/v1/responses`, which is not served: a client that would upgrade is told so that it posts at once."""
 
     async def serve(self, state: RequestState) -> None:
