@@ -88,10 +88,11 @@ class _TurnReader:
         role = need(fields, "role", str, at)
         if role not in ROLES:
             raise fault(join(at, "role"), f"is none of {', '.join(ROLES)}")
-        content, place = fields.get("content"), join(at, "content")
-        content = [] if content is None or content == "" else content
-        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else check(content, list, place)
-        placed = objects(blocks, place)
+        content = fields.get("content")
+        if isinstance(content, str) and role != "assistant":
+            return [Message(role=role, content=content)] if content else []
+        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        placed = [] if blocks is None else objects(check(blocks, list, join(at, "content")), join(at, "content"))
         return [self._assistant(placed, at)] if role == "assistant" else self._turn(role, placed, at)
 
     def _assistant(self, blocks: Sequence[tuple[Object, str]], at: str) -> Message:

@@ -85,6 +85,9 @@ def omission(kind: str) -> str:
 
 def joined(parts: Iterable[Part]) -> list[Part]:
     """The parts, with texts that stand side by side made one."""
+    parts = list(parts)
+    if len(parts) < 2:
+        return parts
     found: list[Part] = []
     for is_text, run in groupby(parts, key=lambda part: isinstance(part, TextPart)):
         if is_text:
