@@ -8,6 +8,7 @@ import json
 import zlib
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 
@@ -208,6 +209,18 @@ async def test_a_body_over_the_limit_is_413_however_it_comes(serve: Serve, path:
         within = await served.client.post(path, content=json.dumps(CHAT).ljust(1000), headers=JSON)
     assert (whole.status_code, chunked.status_code, within.status_code) == (413, 413, 200)
     check_error(whole)
+
+
+@both
+async def test_a_body_that_does_not_come_is_408(serve: Serve, path: str) -> None:
+    async def never() -> Any:
+        yield b"{"
+        await anyio.sleep_forever()
+
+    async with serve(settings=HttpSettings(body_s=0.01)) as served:
+        response = await served.client.post(path, content=never(), headers=JSON)
+    assert response.status_code == 408
+    check_error(response)
 
 
 def _raw(data: bytes) -> bytes:

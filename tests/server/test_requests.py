@@ -58,6 +58,28 @@ async def test_texts_side_by_side_are_joined_by_one_rule(serve: Serve, ask: Any)
     assert turns(await ask(serve, messages=[listed])) == [("user", "a\nb\n\n\nc")]
 
 
+@pytest.mark.parametrize("ask", [chat, messages])
+async def test_very_many_texts_are_joined_too(serve: Serve, ask: Any) -> None:
+    listed = {"role": "user", "content": [{"type": "text", "text": "a"}] * 100_000}
+    assert turns(await ask(serve, messages=[listed])) == [("user", "\n".join(["a"] * 100_000))]
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+@pytest.mark.parametrize("field", ["messages", "content", "tool_calls", "tools", "stop", "stop_sequences"])
+async def test_a_million_entries_are_400_or_ignored(serve: Serve, path: str, field: str) -> None:
+    many: list[Any] = [{}] * 1_000_000
+    body: dict[str, Any] = {"model": "any", "messages": [HI]}
+    match field:
+        case "content" | "tool_calls":
+            body["messages"] = [{"role": "assistant", "content": "", field: many}]
+        case _:
+            body[field] = many
+    ignored = {("/v1/messages", "tool_calls"), ("/v1/messages", "stop"), ("/v1/chat/completions", "stop_sequences")}
+    async with serve() as served:
+        response = await served.post(path, body)
+    assert response.status_code == (200 if (path, field) in ignored else 400)
+
+
 @pytest.mark.parametrize("content", [None, "", []], ids=repr)
 async def test_a_tool_call_needs_no_content_beside_it(serve: Serve, content: Any) -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
@@ -152,6 +174,18 @@ async def test_a_tool_is_chosen(serve: Serve, openai: Any, anthropic: Any, choic
     one = await chat(serve, tools=[{"type": "function", "function": ADD}], tool_choice=openai)
     other = await messages(serve, tools=[{"name": "add", "input_schema": ADD["parameters"]}], tool_choice=anthropic)
     assert (one.tool_choice, other.tool_choice) == (choice, choice)
+
+
+async def test_a_chosen_tool_that_is_skipped_leaves_the_choice_open(serve: Serve) -> None:
+    tools = [{"type": "web_search_20250305", "name": "web"}, {"name": "add", "input_schema": ADD["parameters"]}]
+    assert (await messages(serve, tools=tools, tool_choice={"type": "tool", "name": "web"})).tool_choice == "auto"
+
+
+async def test_an_answer_without_a_limit_has_one_where_nobody_counts(serve: Serve) -> None:
+    for info, most in ((ModelInfo("scripted"), 4096), (ModelInfo("scripted", context=200_000), 4096)):
+        assert (await asked(serve, "/v1/messages", {"max_tokens": None}, model_info=info)).max_tokens == most
+    short = ModelInfo("scripted", context=1000)
+    assert (await asked(serve, "/v1/messages", {"max_tokens": None}, model_info=short)).max_tokens == 1000
 
 
 async def test_a_format_is_a_schema(serve: Serve) -> None:

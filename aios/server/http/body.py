@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 LARGE = 256 * 1024
 """Bytes of a body from which on it is parsed in a thread."""
+BODY_S = 60.0
+"""For which a body may take to come."""
 THREADS = 4
 """Bodies that are parsed at once."""
 GZIP, ZLIB, RAW = 31, 15, -15
@@ -28,27 +30,28 @@ class Disconnected(Exception):
     """The client has left before its request was whole."""
 
 
-async def read_body(receive: Receive, headers: Headers, most: int) -> bytes:
-    """The body as it came. Raises HttpRefusal for one that is too large, Disconnected."""
+async def read_body(receive: Receive, headers: Headers, most: int, within_s: float = BODY_S) -> bytes:
+    """The body as it came. Raises HttpRefusal for one that is too large or too slow, Disconnected."""
     declared = headers.get(b"content-length", b"0")
     if not declared.isdigit() or len(declared) > 18:
         raise HttpRefusal(400, "the Content-Length is not a number", connection="close")
     if int(declared) > most:
         raise _too_large(most)
-    event = await receive()
-    body = _piece(event)
-    if not event.get("more_body"):
-        if len(body) > most:
-            raise _too_large(most)
-        return body
-    pieces, size = [body], len(body)
-    while event.get("more_body"):
+    with anyio.move_on_after(within_s):
+        return await _whole(receive, most)
+    raise HttpRefusal(408, f"the body has not come within {within_s:g} s; send it faster", connection="close")
+
+
+async def _whole(receive: Receive, most: int) -> bytes:
+    pieces, size, more = [], 0, True
+    while more:
         event = await receive()
         pieces.append(_piece(event))
         size += len(pieces[-1])
         if size > most:
             raise _too_large(most)
-    return b"".join(pieces)
+        more = event.get("more_body", False)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _piece(event: Any) -> bytes:
@@ -70,9 +73,8 @@ class BodyParser:
         self._most = most
         self._threads = anyio.CapacityLimiter(THREADS)
 
-    async def parse(self, body: bytes, headers: Headers, read: Callable[[dict[str, Any]], T]) -> T:
+    async def parse(self, body: bytes, encoding: str, read: Callable[[dict[str, Any]], T]) -> T:
         """What `read` makes of the body. Raises HttpRefusal, and what `read` raises."""
-        encoding = _checked(headers)
         if len(body) < LARGE and not encoding:
             return read(_object(body))
 
@@ -82,8 +84,8 @@ class BodyParser:
         return await anyio.to_thread.run_sync(work, limiter=self._threads)
 
 
-def _checked(headers: Headers) -> str:
-    """The encoding of the body, if it has one. Raises HttpRefusal for a body that is not JSON."""
+def encoding_of(headers: Headers) -> str:
+    """How the body is packed, empty if it is not. Raises HttpRefusal for one that is not JSON by its type."""
     kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if kind != b"application/json":
         raise HttpRefusal(415, "the Content-Type is not application/json; send the body as JSON and say so")

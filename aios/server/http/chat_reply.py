@@ -60,6 +60,8 @@ def finish_reason(reply: ChatReply) -> str:
 
 def usage_of(replies: Sequence[ChatReply]) -> dict[str, Any]:
     """The tokens of an answer's choices, whose prompt is one."""
+    if len(replies) == 1:
+        return openai_usage(replies[0].usage)
     prompt = max((reply.usage.prompt_tokens for reply in replies), default=0)
     cached = max((reply.usage.cached_tokens for reply in replies), default=0)
     written = sum(reply.usage.completion_tokens for reply in replies)

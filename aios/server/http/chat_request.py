@@ -16,7 +16,6 @@ from aios.server.http.request import (
     joined,
     named_tool,
     omission,
-    place_of,
     read_limit,
     read_messages,
     read_sampling,
@@ -49,7 +48,7 @@ def read_chat(body: Object, turns: TurnsOf, max_choices: int = 16) -> WireReques
     return WireRequest(
         body,
         need(body, "model", str),
-        [_message(message, f"messages.{index}", turns, left_out) for index, message in enumerate(read_messages(body))],
+        [_message(message, at, turns, left_out) for message, at in read_messages(body)],
         tools,
         _choice(body, tools),
         _response_schema(body),
@@ -63,8 +62,7 @@ def read_chat(body: Object, turns: TurnsOf, max_choices: int = 16) -> WireReques
     )
 
 
-def _message(message: Any, at: str, turns: TurnsOf, left_out: list[str]) -> Message:
-    fields = check(message, dict, at)
+def _message(fields: Object, at: str, turns: TurnsOf, left_out: list[str]) -> Message:
     role = ROLES.get(need(fields, "role", str, at))
     if role is None:
         raise fault(join(at, "role"), f"is none of {', '.join(ROLES)}")
@@ -85,11 +83,7 @@ def _parts(content: Any, at: str, left_out: list[str]) -> list[Part]:
         return []
     if not isinstance(content, list):
         raise fault(join(at, "content"), "is neither a text nor a list of parts")
-    found = [
-        _part(check(part, dict, place), place, left_out)
-        for index, part in enumerate(content)
-        if (place := place_of(at, index))
-    ]
+    found = [_part(part, place, left_out) for part, place in objects(content, join(at, "content"))]
     return joined(part for part in found if part is not None)
 
 
@@ -198,7 +192,7 @@ def _choice(body: Object, tools: Sequence[ToolSpec]) -> Choice:
         case "auto" | "required" | "none" as choice:
             return choice  # type: ignore[no-any-return]
         case {"type": "function", "function": {"name": str(name)}}:
-            return named_tool(name, tools, "tool_choice.function.name")
+            return named_tool(name, tools, (), "tool_choice.function.name")
         case {"type": "allowed_tools"} | {"type": "custom"}:
             return "auto"
         case _:

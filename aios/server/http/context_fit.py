@@ -16,6 +16,8 @@ BYTES_PER_TOKEN = 4
 """Of a prompt whose tokens nobody has counted."""
 FRAME = 64
 """Tokens of a message or tool beside its text, at most."""
+PREAMBLE = 1024
+"""Tokens that a template puts in front, at most."""
 
 TooLong = Callable[[int, int], HttpRefusal]
 
@@ -23,8 +25,10 @@ TooLong = Callable[[int, int], HttpRefusal]
 class ContextFit:
     """Counts prompts where that could matter, and cuts the answer's limit to what is left."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, unlimited: int) -> None:
         self._door = door
+        self._unlimited = unlimited
+        """The limit of an answer whose request names none, where nobody can tell what is left for it."""
 
     async def count(self, chat: Chat) -> int:
         """Tokens of the prompt, guessed where the model's tokenizer is not known."""
@@ -41,17 +45,21 @@ class ContextFit:
             return chat, 0
         tokens = await self._door.count_tokens(chat)
         if tokens is None:
-            return chat, 0
+            return _limited(chat, self._unlimited) if unlimited else chat, 0
         most = context - min(RESERVE, int(context * RESERVED_SHARE))
         if tokens > most:
             raise refuse(tokens, most)
         left = context - tokens
-        return chat if chat.max_tokens <= left else chat.model_copy(update={"max_tokens": left}), tokens
+        return _limited(chat, left), tokens
+
+
+def _limited(chat: Chat, most: int) -> Chat:
+    return chat if chat.max_tokens <= most else chat.model_copy(update={"max_tokens": most})
 
 
 def _at_most(chat: Chat) -> int:
     """Tokens that the prompt has at most: no token has less than a byte."""
-    return _bytes(chat) + FRAME * (2 + len(chat.messages) + len(chat.tools))
+    return PREAMBLE + _bytes(chat) + FRAME * (len(chat.messages) + len(chat.tools))
 
 
 def _bytes(chat: Chat) -> int:

@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from starlette.types import Receive, Scope, Send
 
 from aios.server.door import ClientPort, Door, ModelInfo, Principal
-from aios.server.http.body import BodyParser, Disconnected, read_body
+from aios.server.http.body import BodyParser, Disconnected, encoding_of, read_body
 from aios.server.http.client_key import client_key
 from aios.server.http.context_fit import ContextFit
 from aios.server.http.embeddings import EmbeddingsRequest, embeddings_body, read_embeddings
@@ -41,7 +41,7 @@ class HttpServing:
         self.door, self.settings = door, settings
         self.parser = BodyParser(settings.max_body)
         self.turns = SentTurns()
-        self.fit = ContextFit(door)
+        self.fit = ContextFit(door, settings.max_tokens)
 
 
 class RequestState:
@@ -151,6 +151,7 @@ class ChatRoute(Route):
                 early = calls.failure
                 if early is None:
                     await self._begin(state, calls, context)
+                    tasks.start_soon(calls.keep_alive, state.send)
                     whole = await calls.send_all(self.wire.stream(context), state.send)
                 tasks.cancel_scope.cancel()
         if early is not None:
@@ -167,8 +168,9 @@ class ChatRoute(Route):
 
 
 async def _read(state: RequestState, read: Callable[[dict[str, Any]], Any]) -> Any:
-    body = await read_body(state.receive, state.headers, state.serving.settings.max_body)
-    return await state.serving.parser.parse(body, state.headers, read)
+    settings, encoding = state.serving.settings, encoding_of(state.headers)
+    body = await read_body(state.receive, state.headers, settings.max_body, settings.body_s)
+    return await state.serving.parser.parse(body, encoding, read)
 
 
 def _chat(serving: HttpServing, request: WireRequest) -> tuple[Chat, ModelInfo | None]:

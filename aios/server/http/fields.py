@@ -60,8 +60,14 @@ def within(value: float, low: float, high: float, at: str) -> None:
         raise fault(at, f"is not within {low:g} and {high:g}")
 
 
+MAX_ENTRIES = 100_000
+"""Of a list of objects."""
+
+
 def objects(value: Sequence[Any], at: str) -> list[tuple[Object, str]]:
     """The objects of a list, each with its place."""
+    if len(value) > MAX_ENTRIES:
+        raise fault(at, f"has {len(value)} entries, more than {MAX_ENTRIES}; join some")
     return [(check(item, dict, place), place) for index, item in enumerate(value) if (place := join(at, index))]
 
 

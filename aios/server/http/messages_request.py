@@ -18,7 +18,6 @@ from aios.server.http.request import (
     joined,
     named_tool,
     omission,
-    place_of,
     read_limit,
     read_messages,
     read_sampling,
@@ -39,8 +38,8 @@ def read_messages_request(body: Object, turns: TurnsOf) -> WireRequest:
     tools, deferred = _tools(body)
     reader = _TurnReader(turns, deferred)
     messages = list(_system(body))
-    for index, message in enumerate(read_messages(body)):
-        messages.extend(reader.read(message, f"messages.{index}"))
+    for message, at in read_messages(body):
+        messages.extend(reader.read(message, at))
     if not messages:
         raise fault("messages", "has no content; give some message a text")
     tools += [deferred[name] for name in reader.loaded]
@@ -85,18 +84,15 @@ class _TurnReader:
     loaded: dict[str, None] = field(default_factory=dict)
     """Deferred tools that a tool's result has brought in, in that order."""
 
-    def read(self, message: Any, at: str) -> Iterable[Message]:
-        fields = check(message, dict, at)
+    def read(self, fields: Object, at: str) -> Iterable[Message]:
         role = need(fields, "role", str, at)
         if role not in ROLES:
             raise fault(join(at, "role"), f"is none of {', '.join(ROLES)}")
         content = fields.get("content")
-        blocks = content if isinstance(content, list) else [] if content is None else None
-        if blocks is None:
-            blocks = [{"type": "text", "text": check(content, str, join(at, "content"))}]
-        placed = [
-            (check(block, dict, place), place) for index, block in enumerate(blocks) if (place := place_of(at, index))
-        ]
+        if isinstance(content, str) and role != "assistant":
+            return [Message(role=role, content=content)] if content else []
+        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        placed = [] if blocks is None else objects(check(blocks, list, join(at, "content")), join(at, "content"))
         return [self._assistant(placed, at)] if role == "assistant" else self._turn(role, placed, at)
 
     def _assistant(self, blocks: Sequence[tuple[Object, str]], at: str) -> Message:
@@ -233,7 +229,8 @@ def _choice(body: Object, tools: Sequence[ToolSpec]) -> Choice:
         case "none":
             return "none"
         case "tool":
-            return named_tool(need(choice, "name", str, "tool_choice"), tools, "tool_choice.name")
+            name = need(choice, "name", str, "tool_choice")
+            return named_tool(name, tools, read_tools(body), "tool_choice.name")
         case _:
             raise fault("tool_choice.type", "is none of auto, any, none and tool")
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Literal
 
 from aios.server.door import ModelInfo
-from aios.server.http.fields import Object, fault, get, join, within
+from aios.server.http.fields import Object, fault, get, objects, within
 from aios.server.http.settings import HttpSettings
 from aios_syscalls import BadRequest, Chat, FilePart, ImagePart, Message, NamedTool, Part, Sampling, TextPart, ToolSpec
 
-MAX_MESSAGES = 100_000
 MAX_TOOLS = 4096
 MAX_TOKENS = 2**31 - 1
 MAX_STOPS = 16
@@ -85,12 +85,15 @@ def omission(kind: str) -> str:
 
 def joined(parts: Iterable[Part]) -> list[Part]:
     """The parts, with texts that stand side by side made one."""
+    parts = list(parts)
+    if len(parts) < 2:
+        return parts
     found: list[Part] = []
-    for part in parts:
-        if isinstance(part, TextPart) and found and isinstance(found[-1], TextPart):
-            found[-1] = TextPart(text=found[-1].text + SEPARATOR + part.text)
+    for is_text, run in groupby(parts, key=lambda part: isinstance(part, TextPart)):
+        if is_text:
+            found.append(TextPart(text=SEPARATOR.join(part.text for part in run if isinstance(part, TextPart))))
         else:
-            found.append(part)
+            found.extend(run)
     return found
 
 
@@ -156,14 +159,12 @@ def read_stops(body: Object, name: str) -> tuple[str, ...]:
     return kept
 
 
-def read_messages(body: Object) -> list[Any]:
-    """The list of messages, which has at least one."""
+def read_messages(body: Object) -> list[tuple[Object, str]]:
+    """The messages with their places, of which there is at least one."""
     value = body.get("messages")
     if not isinstance(value, list) or not value:
         raise fault("messages", "is missing or empty; give a list with at least one message")
-    if len(value) > MAX_MESSAGES:
-        raise fault("messages", f"has {len(value)} entries, more than {MAX_MESSAGES}; join some")
-    return value
+    return objects(value, "messages")
 
 
 def read_tools(body: Object) -> list[Any]:
@@ -174,19 +175,16 @@ def read_tools(body: Object) -> list[Any]:
     return tools
 
 
-def named_tool(name: str, tools: Sequence[ToolSpec], at: str) -> NamedTool:
-    """The choice of one tool. Raises BadRequest where it is not offered."""
-    if all(tool.name != name for tool in tools):
-        raise fault(at, f"names {name[:80]!r}, which is not among the tools; offer it, or choose another")
-    return NamedTool(name=name)
+def named_tool(name: str, tools: Sequence[ToolSpec], offered: Iterable[Any], at: str) -> Choice:
+    """The choice of one tool; of one that is `offered` but skipped, none in particular. Raises BadRequest."""
+    if any(tool.name == name for tool in tools):
+        return NamedTool(name=name)
+    if any(isinstance(tool, dict) and tool.get("name") == name for tool in offered):
+        return "auto"
+    raise fault(at, f"names {name[:80]!r}, which is not among the tools; offer it, or choose another")
 
 
 def schema_of(fields: Mapping[str, Any], name: str, at: str) -> dict[str, Any]:
     """A JSON Schema; one that is left out is that of any object."""
     schema = get(fields, name, dict, at)
     return {"type": "object"} if schema is None else schema
-
-
-def place_of(at: str, index: int, name: str = "content") -> str:
-    """Where a block of a message stands."""
-    return join(join(at, name), index)

@@ -65,13 +65,17 @@ class StreamedCall:
     call: Chat
     id: str = ""
     pieces: deque[str] = field(default_factory=deque)
-    sent: int = 0
-    """Characters."""
+    sent: list[str] = field(default_factory=list)
     reply: ChatReply | None = None
     error: AiosError | None = None
     ended: bool = False
     """Whether its end was sent."""
     first_at: float | None = None
+
+    def rest(self, text: str) -> str:
+        """What of the whole text no piece has had; nothing where the pieces were not its beginning."""
+        sent = "".join(self.sent)
+        return text[len(sent) :] if text.startswith(sent) else ""
 
 
 class StreamedCalls:
@@ -81,6 +85,7 @@ class StreamedCalls:
         self._port, self._settings = port, settings
         self.calls = [StreamedCall(call) for call in calls]
         self._news = anyio.Event()
+        self._sends = 0
         self._began = anyio.current_time()
 
     @property
@@ -126,17 +131,18 @@ class StreamedCalls:
             if self.failure is not None:
                 return False
             if events := self._events(stream):
+                self._sends += 1
                 await _send(send, events)
             if all(each.ended for each in self.calls):
                 return True
-            await self._next(send)
+            await self._news.wait()
 
-    async def _next(self, send: Send) -> None:
-        """Wait for news, with a comment now and then."""
-        while not self._news.is_set():
-            with anyio.move_on_after(self._settings.keep_alive_s) as waiting:
-                await self._news.wait()
-            if waiting.cancelled_caught:
+    async def keep_alive(self, send: Send) -> None:
+        """Send a comment whenever nothing else was sent for a while."""
+        while True:
+            sent = self._sends
+            await anyio.sleep(self._settings.keep_alive_s)
+            if sent == self._sends:
                 await _send(send, COMMENT)
 
     def _events(self, stream: ReplyStream) -> bytes:
@@ -145,11 +151,11 @@ class StreamedCalls:
         for choice, each in enumerate(self.calls):
             while each.pieces:
                 text = each.pieces.popleft()
-                each.sent += len(text)
+                each.sent.append(text)
                 events.append(stream.piece(choice, text))
             if each.reply is not None and not each.ended:
                 each.ended = True
-                events.append(stream.end(choice, each.reply, each.reply.text[each.sent :], self._waited(each)))
+                events.append(stream.end(choice, each.reply, each.rest(each.reply.text), self._waited(each)))
         if all(each.ended for each in self.calls):
             events.append(stream.finish([each.reply for each in self.calls if each.reply is not None]))
         return b"".join(events)

@@ -21,6 +21,8 @@ class HttpSettings:
     strict: bool = False
     """Refuse a request with parts that the model cannot take, instead of leaving them out."""
     max_body: int = 32 * MIB
+    body_s: float = 60.0
+    """For which the body of a request may take to come."""
     max_choices: int = 16
     """Of one request: its `n`."""
     max_tokens: int = 4096
