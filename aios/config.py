@@ -92,6 +92,8 @@ class RemoteModelConfig(RoutedConfig):
     """Tokens that the model holds, if known; the router sends it nothing longer."""
     tools: bool = True
     """Whether the model calls tools; if not, the router sends it no chat with tools."""
+    takes: tuple[Literal["image", "file"], ...] = ()
+    """What the model takes beside text; the router sends it no chat with anything else."""
     schemas: bool | Literal["json_object"] = True
     """The same of response schemas; `json_object` sends one the way of llama-cpp-python's server."""
     stream: bool = True

@@ -104,6 +104,7 @@ def _remote(name: str, config: RemoteModelConfig) -> Backend:
         protocol=config.kind,
         context=config.context,
         tools=config.tools,
+        takes=config.takes,
         schemas=config.schemas,
         stream=config.stream,
         logprobs=config.logprobs,

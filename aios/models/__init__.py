@@ -12,6 +12,7 @@ from aios.models.base import (
     Emit,
     Model,
     Ranker,
+    attachments_refusal,
     guess_tokens,
     too_long,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "Emit",
     "Model",
     "Ranker",
+    "attachments_refusal",
     "guess_tokens",
     "too_long",
 ]

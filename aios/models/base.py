@@ -125,6 +125,19 @@ def _properties(tool: ToolSpec) -> Collection[Any]:
     return found if isinstance(found, dict) else ()
 
 
+def attachments_refusal(call: LlmCall, takes: Collection[str] = ()) -> str:
+    """A refusal of a chat with pictures or files that a model does not take; empty if there are none."""
+    if not isinstance(call, Chat):
+        return ""
+    for number, message in enumerate(call.messages):
+        for part in message.attachments:
+            if part.type not in takes:
+                return (
+                    f"takes no {part.type}s, and message {number} has one; leave it out, or say in words what it shows"
+                )
+    return ""
+
+
 def too_long(call: Chat | Rank, context: int) -> str:
     """A refusal of a conversation that surely has no room in `context` tokens; empty if it may have.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -12,13 +12,14 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from aios.artifacts import model_path
 from aios.boot import BootedKernel, open_run, tool_box
-from aios.config import Config, LocalModelConfig, new_run_directory
+from aios.config import Config, LocalModelConfig, RemoteModelConfig, new_run_directory
 from aios.cores.tool import ToolCore
 from aios.kernel import USER, Run
+from aios.models import Backend
 from aios.server.door import ClientKey, ModelInfo, ModelKind, Principal, killed
 from aios.server.sessions import ClientSession, SessionHost, client_process, without_time_limit
 from aios.server.tokens import Tokens
-from aios_syscalls import AiosError, Cancelled, Chat, Embed, Overloaded, R, Syscall
+from aios_syscalls import AiosError, BadRequest, Cancelled, Chat, Embed, Overloaded, R, Syscall
 from aios_syscalls.port import discard
 
 IDLE_S = 30 * 60.0
@@ -79,10 +80,10 @@ class Callers:
     async def caller(self, principal: Principal, client: ClientKey) -> SessionPort:
         membership = self._memberships.get(principal.name) or await self._membership(principal)
         if (known := membership.members.get(client)) is not None:
-            return SessionPort(membership.run, known)
+            return SessionPort(membership.run, known, self._booted.models)
         async with membership.opening:
             member = membership.members.get(client) or await self._admit(membership, client)
-        return SessionPort(membership.run, member)
+        return SessionPort(membership.run, member, self._booted.models)
 
     def leave(self, principal: Principal, client: ClientKey) -> None:
         membership = self._memberships.get(principal.name)
@@ -165,15 +166,26 @@ class Callers:
 class SessionPort:
     """A session's way in, which notes when it was used; see `ClientPort`."""
 
-    def __init__(self, run: Run, member: _Member) -> None:
-        self._run, self._member = run, member
+    def __init__(self, run: Run, member: _Member, models: Mapping[str, Backend]) -> None:
+        self._run, self._member, self._models = run, member, models
         self._pid = member.session.pid
 
     def next_call(self) -> str:
         return self._run.next_call(self._pid)
 
-    def refusal(self, call: Chat | Embed) -> AiosError | None:  # noqa: ARG002 - as `ClientPort` has it
-        return self._run.refusal(self._pid)
+    def refusal(self, call: Chat | Embed) -> AiosError | None:
+        return self._run.refusal(self._pid) or self._refusal_of_all(call)
+
+    def _refusal_of_all(self, call: Chat | Embed) -> BadRequest | None:
+        """Why no model that the call may go to can ever serve it; None where one may."""
+        named = {name: model for name, model in self._models.items() if name == call.model}
+        reasons = {name: model.refusal(call) for name, model in (named or self._models).items()}
+        if not reasons or not all(reasons.values()):
+            return None
+        told = "; ".join(f"{name!r} {why}" for name, why in reasons.items())
+        return BadRequest(
+            f"no model can serve this: {told}; change the request, or configure a model that can", "model"
+        )
 
     async def submit(self, call: Syscall[R], emit: Callable[[str], None] = discard) -> R:
         with anyio.CancelScope() as scope:
@@ -203,4 +215,5 @@ async def _idle_or_ended(member: _Member) -> None:
 def _info(name: str, config: Config) -> ModelInfo:
     """What clients may know of a model that is configured so."""
     found = config.models.get(name) or LocalModelConfig(path=model_path())
-    return ModelInfo(name, "embed" if found.embed else "chat", found.context)
+    takes = frozenset(found.takes) if isinstance(found, RemoteModelConfig) else frozenset()
+    return ModelInfo(name, "embed" if found.embed else "chat", found.context, takes)

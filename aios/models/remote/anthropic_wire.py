@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
@@ -11,7 +12,7 @@ from pydantic_core import from_json, to_json
 
 from aios.models.remote.anthropic_stream import AnthropicStreamParser
 from aios.models.remote.shape import BodyShape
-from aios_syscalls import BadRequest, Chat, Message, NamedTool, Sampling, ToolSpec
+from aios_syscalls import BadRequest, Chat, ImagePart, Message, NamedTool, Part, Sampling, TextPart, ToolSpec
 
 __all__ = ["PATH", "AnthropicStreamParser", "headers", "request_body"]
 
@@ -126,13 +127,23 @@ def _role(message: Message) -> str:
 
 
 def _blocks(message: Message) -> list[dict[str, Any]]:
-    blocks = [_text(message.content)] if message.content.strip() else []
+    if message.attachments:
+        blocks = [_part(part) for part in message.parts if not isinstance(part, TextPart) or part.text.strip()]
+    else:
+        blocks = [_text(message.content)] if message.content.strip() else []
     if message.role == "tool":
         result = {"type": "tool_result", "tool_use_id": message.tool_use_id}
         return [result | ({"content": blocks} if blocks else {})]
     return blocks + [
         {"type": "tool_use", "id": use.id, "name": use.name, "input": use.arguments} for use in message.tool_uses
     ]
+
+
+def _part(part: Part) -> dict[str, Any]:
+    if isinstance(part, TextPart):
+        return _text(part.text)
+    source = {"type": "base64", "media_type": part.media_type, "data": b64encode(part.data).decode()}
+    return {"type": "image" if isinstance(part, ImagePart) else "document", "source": source}
 
 
 def _text(text: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from aios.models.base import (
     ONLY_VECTORS,
     Caller,
     Emit,
+    attachments_refusal,
     guess_tokens,
     too_long,
 )
@@ -116,6 +117,7 @@ class RemoteModel(Endpoint):
         resume: Resume | None = None,
         priority: Literal["high_first", "low_first"] | None = None,
         program_field: str | None = None,
+        takes: Collection[Literal["image", "file"]] = (),
         **settings: Unpack[Settings],
     ) -> None:
         wire = anthropic_wire if protocol == "anthropic" else openai_wire
@@ -123,7 +125,7 @@ class RemoteModel(Endpoint):
         self._protocol, self._stream = protocol, stream
         if logprobs and protocol == "openai":
             self._extra = {"logprobs": True, "top_logprobs": 2} | self._extra
-        self._context, self._tools, self._schemas = context, tools, schemas
+        self._context, self._tools, self._schemas, self._takes = context, tools, schemas, takes
         self._resume, self._priority, self._program_field = resume, priority, program_field
 
     async def count_tokens(self, chat: Chat) -> int | None:  # noqa: ARG002
@@ -138,6 +140,8 @@ class RemoteModel(Endpoint):
             return NO_VECTORS
         if isinstance(call, Rank):
             return NO_LIKELIHOODS
+        if why := attachments_refusal(call, self._takes):
+            return why
         if call.tools and not self._tools:
             return "calls no tools, as configured"
         if call.response_schema is not None and not self._schemas:

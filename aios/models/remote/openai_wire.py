@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from pydantic_core import to_json
 from aios.models.remote.openai_stream import OpenAiStreamParser
 from aios.models.remote.shape import BodyShape
 from aios.models.remote.vectors import read_vectors
-from aios_syscalls import BadRequest, Chat, Embed, Message, NamedTool, ToolSpec
+from aios_syscalls import BadRequest, Chat, Embed, FilePart, ImagePart, Message, NamedTool, Part, TextPart, ToolSpec
 
 __all__ = ["PATH", "OpenAiStreamParser", "embed_body", "headers", "read_vectors", "request_body"]
 
@@ -78,7 +79,8 @@ def _choice(choice: str | NamedTool) -> str | dict[str, Any]:
 
 
 def _message(message: Message) -> dict[str, Any]:
-    fields: dict[str, Any] = {"role": message.role, "content": message.content}
+    parts = [_part(part) for part in message.parts] if message.attachments else message.content
+    fields: dict[str, Any] = {"role": message.role, "content": parts}
     if message.tool_uses:
         fields["tool_calls"] = [
             {
@@ -91,6 +93,21 @@ def _message(message: Message) -> dict[str, Any]:
     if message.tool_use_id is not None:
         fields["tool_call_id"] = message.tool_use_id
     return fields
+
+
+def _part(part: Part) -> dict[str, Any]:
+    match part:
+        case TextPart(text=text):
+            return {"type": "text", "text": text}
+        case ImagePart(media_type=media_type, data=data):
+            return {"type": "image_url", "image_url": {"url": data_url(media_type, data)}}
+        case FilePart(name=name, media_type=media_type, data=data):
+            return {"type": "file", "file": {"filename": name or "file", "file_data": data_url(media_type, data)}}
+
+
+def data_url(media_type: str, data: bytes) -> str:
+    """Bytes as a URL that holds them (RFC 2397)."""
+    return f"data:{media_type};base64,{b64encode(data).decode()}"
 
 
 def _tool(spec: ToolSpec) -> dict[str, Any]:

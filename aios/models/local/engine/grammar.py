@@ -19,7 +19,7 @@ from aios.models.local.engine.schema.errors import SchemaRefused
 from aios.models.local.engine.schema.nodes import Nodes, SchemaNode
 from aios.models.local.engine.schema.rules import TooLarge
 from aios.models.local.file.depth import DEEPEST, is_too_deep
-from aios_syscalls import BadRequest, Chat, ToolSpec
+from aios_syscalls import BadRequest, Chat, NamedTool, ToolSpec
 
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 """The layout of a llama_token_data."""
@@ -68,13 +68,28 @@ class Grammar:
             self._sampler = None
 
 
+def must_call(chat: Chat) -> bool:
+    """Whether the answer has to be a tool's call."""
+    return chat.tool_choice == "required" or isinstance(chat.tool_choice, NamedTool)
+
+
+def callable_tools(chat: Chat) -> list[ToolSpec]:
+    """The tools that the answer may call. Raises BadRequest for a chosen one that there is not."""
+    if not isinstance(chat.tool_choice, NamedTool):
+        return [] if chat.tool_choice == "none" else list(chat.tools)
+    name = chat.tool_choice.name
+    if not (found := [tool for tool in chat.tools if tool.name == name]):
+        raise BadRequest(f"the tool {name!r} is chosen, and is none of the chat's tools; add it", "tool_choice")
+    return found
+
+
 def compile_grammar(model: LlamaModel, chat: Chat) -> Grammar | None:
     """The grammar that a chat's answer must follow, if any. Raises BadRequest.
 
     With a schema and tools of free choice, the answer is one or the other.
     """
-    forced = chat.tool_choice == "required"
-    if forced and not chat.tools:
+    forced, tools = must_call(chat), callable_tools(chat)
+    if forced and not tools:
         raise BadRequest("a tool call is required but there are no tools; add some, or choose 'auto'", "tool_choice")
     for field, given in (("response_schema", chat.response_schema), ("grammar", chat.grammar)):
         if forced and given is not None:
@@ -83,7 +98,6 @@ def compile_grammar(model: LlamaModel, chat: Chat) -> Grammar | None:
         return Grammar(model, chat.grammar, "grammar")
     if not forced and chat.response_schema is None:
         return None
-    tools = [tool for tool in chat.tools if chat.tool_choice != "none"]
     schemas = [] if chat.response_schema is None else [chat.response_schema]
     field = "tools" if forced else "response_schema"
     return Grammar(model, to_gbnf(schemas, field, tools), field)

@@ -30,7 +30,7 @@ from aios.frames import send_blocking
 from aios.models.local.engine.embedding import EmbeddingWorker
 from aios.models.local.engine.engine import Engine, StepOutput
 from aios.models.local.engine.generation import Generation
-from aios.models.local.engine.grammar import Grammar, compile_grammar
+from aios.models.local.engine.grammar import Grammar, compile_grammar, must_call
 from aios.models.local.engine.heartbeat import Heartbeat
 from aios.models.local.engine.llama import LlamaModel, ModelShape, offloaded
 from aios.models.local.engine.preparing import Bell, Preparing
@@ -362,7 +362,7 @@ def _without_oldest(chat: Chat) -> Chat | None:
 
 def _is_light(chat: Chat) -> bool:
     """Whether a chat is made ready in no time: without a grammar, and with messages that are read in a moment."""
-    bound = chat.response_schema is not None or chat.grammar is not None or chat.tool_choice == "required"
+    bound = chat.response_schema is not None or chat.grammar is not None or must_call(chat)
     return not bound and sum(len(message.content) for message in chat.messages) < LONG
 
 

@@ -15,7 +15,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 from pydantic_core import PydanticSerializationError
 
 from aios.context import Snapshot
-from aios.models.base import NO_VECTORS, NOBODY, Caller, Emit, too_long
+from aios.models.base import NO_VECTORS, NOBODY, Caller, Emit, attachments_refusal, too_long
 from aios.models.local.file.depth import check_depth
 from aios.models.local.file.memory import MEBIBYTE
 from aios.models.local.supervisor.process import WorkerProcess
@@ -147,7 +147,7 @@ class LocalModel(anyio.AsyncContextManagerMixin):
 
     def refusal(self, call: LlmCall) -> str:
         """As `Backend.refusal`: it can do everything but embed, or read more than a slot holds."""
-        return NO_VECTORS if isinstance(call, Embed) else too_long(call, self._context)
+        return NO_VECTORS if isinstance(call, Embed) else attachments_refusal(call) or too_long(call, self._context)
 
     async def generate(
         self,
