@@ -78,10 +78,11 @@ async def run_on_daemon(
 
     Raises NoKernel where none runs, and Conflict where its kernel is made otherwise than `config` says.
     """
+    place = place or Place.of_home()
+    place.check()
     directory = directory or new_run_directory()
     box = tool_box(config, directory)
     check_root(config.root)
-    place = place or Place.of_home()
     directories = (*config.agents, *default_directories())
     host = ProcessHost(agents_logs(directory), directories, walls(config, directory, dry_wall))
     async with AsyncExitStack() as stack:

@@ -19,7 +19,7 @@ import psutil
 from aios.config import home
 from aios.private import private_directory
 from aios.record import NO_LOCKS, lives
-from aios_syscalls import Conflict, StorageFailed
+from aios_syscalls import Conflict, NoKernel, StorageFailed
 
 MAX_ADDRESS = 107
 """Bytes that the path of a Unix socket may have."""
@@ -113,6 +113,11 @@ class Place:
                 f"the daemon cannot listen at {self.address}: {error.strerror}; set AIOS_HOME elsewhere"
             ) from error
         return sock
+
+    def check(self) -> None:
+        """Raises NoKernel where no daemon listens."""
+        if not _answers(self):
+            raise NoKernel(f"no daemon runs at {self.directory.parent}; start one: aios up")
 
     def dial(self) -> socket.socket | None:
         """A connection to the daemon; None where none listens."""

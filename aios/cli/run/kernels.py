@@ -14,6 +14,8 @@ from aios.link.place import Place
 from aios.terminal.output import say
 from aios_syscalls import Conflict, NoKernel
 
+OWN = frozenset({"models", "mains"})
+"""Options that only a kernel of its own can have."""
 Choice = Literal["daemon", "embedded"]
 """Where the user wants a run; without a choice on the daemon, if one runs."""
 
@@ -43,7 +45,7 @@ async def _on_daemon(
     stack: AsyncExitStack, config: Config, choice: Choice | None, options: dict[str, Any]
 ) -> DaemonRun | None:
     """A run on the daemon; None where there is to be none."""
-    if choice == "embedded" or not config.isolate:
+    if choice == "embedded" or not config.isolate or options.keys() & OWN:
         return None
     if choice == "daemon":
         await running_daemon()
