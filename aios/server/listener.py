@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,13 @@ class HttpListener(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+class _OnlyTroubles(logging.Filter):
+    """Keeps what an operator would want to know: not that it started, nor that an answer was broken off on purpose."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.WARNING and "without completing response" not in record.getMessage()
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -65,6 +73,7 @@ def start(app: Callable[..., Any], sock: socket.socket, tasks: TaskGroup) -> Non
         h11_max_incomplete_event_size=MAX_HEADERS,
         timeout_keep_alive=75,
     )
+    logging.getLogger("uvicorn.error").addFilter(_OnlyTroubles())
     tasks.start_soon(_serve, HttpListener(config), sock)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -293,3 +294,16 @@ def test_the_log_gives_way_to_a_new_one_with_all_that_goes_to_standard_error(tmp
     assert log.read_text().endswith("line 299 of the log\na crash")
     assert all(path.stat().st_size <= 1100 for path in tmp_path.glob("log*"))
     assert log.stat().st_mode & 0o077 == 0
+
+
+def test_a_detached_run_goes_on_when_its_command_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "later.py").write_text("async def main(agent, task):\n    return f'{task} in {agent.pid}'\n")
+    words = ["run", "-d", "later.py=done", "--root", str(tmp_path), "--wall", "off"]
+    monkeypatch.setattr(sys, "argv", ["aios", *words])
+    with scripted_daemon():
+        told = aios(*words)
+        assert told.exit_code == 0, told.output
+        (output,) = (tmp_path / "home" / "state" / "runs").glob("*/output")
+        runner = int(re.findall(r"is process (\d+)", told.output + told.stderr)[0])
+        psutil.wait_procs([psutil.Process(runner)] if psutil.pid_exists(runner) else [], timeout=60)
+        assert "done in " in output.read_text()

@@ -36,6 +36,7 @@ def run(
     budget_seconds: flags.BudgetSeconds = None,
     budget_calls: flags.BudgetCalls = None,
     daemon: flags.Daemon = None,
+    detach: Annotated[bool, typer.Option("-d", "--detach", help="Go on in the background, on the daemon.")] = False,
     as_json: flags.Json = False,
 ) -> Code:
     """Run agent programs to their end.
@@ -63,9 +64,24 @@ def run(
     )
     jobs = cycle(parse(programs, task), processes)
     check(jobs, found.config, found.project)
+    if detach:
+        return _detach()
     options: dict[str, Any] = {"dry_wall": dry_walls(jobs, found)} if dry_wall else {}
     choice = None if daemon is None else "daemon" if daemon else "embedded"
     return _execute(jobs, sealing(jobs, found.config), as_json, choice=choice, **options)
+
+
+def _detach() -> Code:
+    import anyio
+
+    from aios.cli.run.detached import own_words, start_runner
+    from aios.cli.run.kernels import running_daemon
+    from aios.terminal.output import say
+
+    anyio.run(running_daemon)
+    os_pid, output = start_runner(own_words())
+    say(f"the run goes on: aios ps; it prints to {output}; its runner, which kill ends, is process {os_pid}")
+    return Code.OK
 
 
 def demo(
