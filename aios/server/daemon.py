@@ -9,7 +9,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from typing import Any
 
@@ -27,6 +27,7 @@ from aios.link.greeting import PROTOCOL, check_greeting
 from aios.link.order import RunOrder, differences, kernel_part
 from aios.link.peer import Peer, unknown
 from aios.link.place import Place
+from aios.models.base import Backend
 from aios.server.channels import Channels
 from aios.server.client_service import serve_client
 from aios.server.run_service import RunService
@@ -44,10 +45,13 @@ log = logging.getLogger("aios.server")
 
 
 class Daemon:
-    """Serves a home until it is told to end, or has been idle for too long."""
+    """Serves a home until it is told to end, or has been idle for too long. `models` replace the configured ones."""
 
-    def __init__(self, config: Config, place: Place, idle_s: float | None = None) -> None:
+    def __init__(
+        self, config: Config, place: Place, idle_s: float | None = None, models: Sequence[Backend] | None = None
+    ) -> None:
         self.config, self.place = config, place
+        self._models = models
         self._idle_s = idle_s
         self._began = time.time()
         self._booted: BootedKernel | None = None
@@ -77,7 +81,8 @@ class Daemon:
     async def _keep_kernel(self) -> None:
         """The kernel, until the daemon is to stop; then what runs has a moment, and who is connected is sent off."""
         try:
-            async with boot_kernel(self.config, progress=self._loading.__setitem__) as self._booted:
+            progress = self._loading.__setitem__
+            async with boot_kernel(self.config, models=self._models, progress=progress) as self._booted:
                 self._ready.set()
                 async with anyio.create_task_group() as self._serving:
                     await self._stop.wait()
