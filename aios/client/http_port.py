@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -28,33 +28,30 @@ SILENT_S = 60.0
 @asynccontextmanager
 async def connected_over_http(order: Any, name: str, url: str, token: str) -> AsyncIterator[tuple[int, Port]]:
     """A process of the daemon at a URL, and its port."""
+    body = to_json(greeting("client", order=order, program=name))
     async with _http_client(url, token) as client:
-        body = to_json(greeting("client", order=order, program=name))
-        timeout = httpx2.Timeout(None, connect=CONNECT_S, read=SILENT_S)
-        try:
-            response = await client.send(
-                client.build_request("POST", SESSION, content=body, timeout=timeout), stream=True
-            )
-        except httpx2.TransportError as error:
-            raise NoKernel(f"no daemon answers at {url} ({error}); start one: aios up") from None
-        try:
-            async with aclosing(_lines(response)) as said:
-                session, pid = await _opened(said, url)
-                port = HttpPort(client, session)
-                async with listening(port.listen, said):
-                    yield pid, port
-        finally:
-            with anyio.CancelScope(shield=True):
-                await response.aclose()
+        port = HttpPort(client, url)
+        async with listening(port.listen, body):
+            yield await port.opened(), port
 
 
 class HttpPort:
     """Submits each call as a request of its own; `listen` must run meanwhile."""
 
-    def __init__(self, client: httpx2.AsyncClient, session: str) -> None:
-        self._client, self._session = client, session
+    def __init__(self, client: httpx2.AsyncClient, url: str) -> None:
+        self._client, self._url = client, url
+        self.session, self._pid = "", 0
+        """The session's secret id, once it is opened."""
+        self._opened = anyio.Event()
         self._ended: AiosError | None = None
         self._under_way: set[anyio.CancelScope] = set()
+
+    async def opened(self) -> int:
+        """The process. Raises what the daemon refuses it with, NoKernel where none is."""
+        await self._opened.wait()
+        if not self.session:
+            raise self._ended or daemon_gone()
+        return self._pid
 
     async def submit(self, call: Syscall[R], emit: Callable[[str], None] = discard) -> R:
         data = call_to_json(call)
@@ -63,7 +60,7 @@ class HttpPort:
         if self._ended is not None:
             raise self._ended.with_traceback(None)
         stream = b"false" if emit is discard else b"true"
-        body = b'{"session":%b,"stream":%b,"call":%b}' % (to_json(self._session), stream, data)
+        body = b'{"session":%b,"stream":%b,"call":%b}' % (to_json(self.session), stream, data)
         with anyio.CancelScope() as scope:
             self._under_way.add(scope)
             try:
@@ -72,37 +69,57 @@ class HttpPort:
                 self._under_way.discard(scope)
         raise self._ended or daemon_gone()
 
-    async def listen(self, said: AsyncIterator[Any]) -> None:
-        """Wait for the session's end, which is that of its calls."""
+    async def listen(self, body: bytes) -> None:
+        """Open the session and wait for its end, which is that of its calls."""
+        timeout = httpx2.Timeout(None, connect=CONNECT_S, read=SILENT_S)
         error: AiosError = daemon_gone()
         try:
-            async for frame in said:
-                if "error" in frame:
-                    error = from_wire(frame["error"])
-        except (httpx2.TransportError, ValueError):
-            pass
+            async with self._client.stream("POST", SESSION, content=body, timeout=timeout) as response:
+                await _read_lines(response, self._hear)
+        except httpx2.TransportError as failure:
+            if not self.session:
+                error = NoKernel(f"no daemon answers at {self._url} ({failure}); start one: aios up")
+        except ValueError:
+            error = self._stranger()
         finally:
-            self._ended = error
+            self._ended = self._ended or error
+            self._opened.set()
             for scope in self._under_way:
                 scope.cancel()
 
+    def _hear(self, frame: dict[str, Any]) -> None:
+        if "error" in frame:
+            self._ended = from_wire(frame["error"])
+            return
+        self.session, self._pid = str(frame["session"]), int(frame["pid"])
+        self._opened.set()
+
+    def _stranger(self) -> NoKernel:
+        return NoKernel(f"what answers at {self._url} is no daemon of aios; give the URL of: aios token --url")
+
     async def _outcome(self, body: bytes, emit: Callable[[str], None]) -> dict[str, Any]:
+        outcome: dict[str, Any] = {}
+
+        def hear(frame: dict[str, Any]) -> None:
+            if "text" in frame:
+                emit(frame["text"])
+            else:
+                outcome.update(frame)
+
         try:
-            async with (
-                self._client.stream("POST", CALLS, content=body) as response,
-                aclosing(_lines(response)) as frames,
-            ):
-                async for frame in frames:
-                    if "text" not in frame:
-                        return dict(frame)
-                    emit(frame["text"])
+            async with self._client.stream("POST", CALLS, content=body) as response:
+                await _read_lines(response, hear)
         except (httpx2.TransportError, ValueError):
             pass  # it hung up, which is the daemon's end too
-        raise self._ended or daemon_gone()
+        if not outcome:
+            raise self._ended or daemon_gone()
+        return outcome
 
 
 def _http_client(url: str, token: str) -> httpx2.AsyncClient:
     """A client of this URL alone: no proxy of the environment's, no redirection, as many connections as calls."""
+    if not str(url).startswith(("http://", "https://")):
+        raise BadRequest(f"the url {url!r:.80} is none of http or https; give that of: aios token --url", "url")
     try:
         return httpx2.AsyncClient(
             base_url=url.rstrip("/"),
@@ -115,27 +132,22 @@ def _http_client(url: str, token: str) -> httpx2.AsyncClient:
         raise BadRequest(f"url and token cannot be used: {error}; see: aios token --url", "url") from None
 
 
-async def _opened(said: AsyncIterator[Any], url: str) -> tuple[str, int]:
-    """The session and its process. Raises what the daemon refuses with, NoKernel for what is no daemon."""
-    try:
-        frame = await anext(said)
-        if "error" in frame:
-            raise from_wire(frame["error"])
-        return str(frame["session"]), int(frame["pid"])
-    except (StopAsyncIteration, httpx2.TransportError, ValueError, KeyError, TypeError):
-        raise NoKernel(f"what answers at {url} is no daemon of aios; give the URL of: aios token --url") from None
-
-
-async def _lines(response: httpx2.Response) -> AsyncGenerator[Any]:
-    """The JSON of each line; an empty one is nothing. Raises ValueError."""
+async def _read_lines(response: httpx2.Response, hear: Callable[[dict[str, Any]], None]) -> None:
+    """Hand on the JSON of each line; an empty one is nothing. Raises ValueError for what is none of ours."""
     parts: list[bytes] = []
-    async with aclosing(response.aiter_raw()) as pieces:
-        async for piece in pieces:
+    wrong: Exception | None = None
+    with anyio.CancelScope() as scope:
+        async for piece in response.aiter_raw():
             *lines, rest = piece.split(b"\n")
-            for line in lines:
-                whole, parts = b"".join([*parts, line]), []
-                if whole:
-                    yield from_json(whole)
+            try:
+                for line in lines:
+                    whole, parts = b"".join([*parts, line]), []
+                    if whole:
+                        hear(from_json(whole))
+            except (ValueError, KeyError, TypeError) as error:
+                # Not raised here: the generators below would be left where they are, which Trio warns of.
+                wrong = error
+                scope.cancel()
             parts.append(rest)
-    if whole := b"".join(parts):
-        yield from_json(whole)
+    if wrong is not None or any(parts):
+        raise ValueError("a line that is none of ours") from wrong

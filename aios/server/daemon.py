@@ -139,6 +139,8 @@ class Daemon:
                         await frames.send({"error": error.to_wire()})
                 except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
                     pass
+                except Exception:
+                    log.exception("serving a connection failed; please report this")
         finally:
             self._connections -= 1
             self._last_seen = anyio.current_time()
@@ -177,17 +179,21 @@ class Daemon:
                 raise BadRequest(f"nobody connects for {purpose[:40]!r}; there are run, client, control")
 
     async def _within_kernel(self, serve: Any, *arguments: Any) -> None:
-        """Serve in the task group that ends with the kernel, not before it."""
-        done = anyio.Event()
+        """Serve in the task group that ends with the kernel, not before it; an error is this connection's alone."""
+        done, failures = anyio.Event(), list[Exception]()
 
         async def run() -> None:
             try:
                 await serve(*arguments)
+            except Exception as error:
+                failures.append(error)  # raised below, where the connection's own task is
             finally:
                 done.set()
 
         self._serving.start_soon(run)
         await done.wait()
+        if failures:
+            raise failures[0]
 
     def _order(self, frame: dict[str, Any]) -> RunOrder:
         try:
