@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
@@ -35,8 +35,8 @@ LONG = {"max_tokens": 100_000}
 class TellingModel(ScriptedModel):
     """Says what it was told, or goes on for ever; tells whether it runs."""
 
-    def __init__(self) -> None:
-        super().__init__(_reply, delay_s=0.001)
+    def __init__(self, reply: Callable[[Chat], str] | None = None) -> None:
+        super().__init__(reply or _reply, delay_s=0.001)
         self.running = 0
         self.busy, self.idle = threading.Event(), threading.Event()
         self.idle.set()
@@ -132,14 +132,15 @@ def daemon_over_http(model: ScriptedModel) -> Iterator[HttpDaemon]:
 
 @asynccontextmanager
 async def _served(model: ScriptedModel, portal: BlockingPortal) -> AsyncIterator[HttpDaemon]:
-    async with boot_kernel(Config(), models=[model]) as booted, anyio.create_task_group() as tasks:
+    def opening(_principal: str, order: RunOrder, program: str) -> Any:
+        return open_client(booted, order, program)
 
-        def opening(_principal: str, order: RunOrder, program: str) -> Any:
-            return open_client(booted, order, program)
-
-        sock = socket.create_server(("127.0.0.1", 0))
-        app = make_calls_app(TOKENS.get, opening)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", ws="none"))
-        tasks.start_soon(server.serve, [sock])
-        yield HttpDaemon(portal, booted, server, f"http://127.0.0.1:{sock.getsockname()[1]}")
-        server.should_exit = True
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        async with boot_kernel(Config(), models=[model]) as booted, anyio.create_task_group() as tasks:
+            app = make_calls_app(TOKENS.get, opening)
+            server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", ws="none"))
+            tasks.start_soon(server.serve, [sock])
+            try:
+                yield HttpDaemon(portal, booted, server, f"http://127.0.0.1:{sock.getsockname()[1]}")
+            finally:
+                server.should_exit = True

@@ -47,7 +47,7 @@ async def test_many_calls_at_once_are_each_answered(tmp_path: Path) -> None:
 
 async def test_errors_are_those_of_the_kernel(tmp_path: Path) -> None:
     with daemon_over_http(TellingModel()) as daemon:
-        async with aios.connect(root=tmp_path, url=daemon.url, token=TOKEN, budget=Budget(calls=1)) as agent:
+        async with aios.connect(root=tmp_path, url=daemon.url, token=TOKEN, budget=Budget(calls=2)) as agent:
             with pytest.raises(NotFound):
                 await agent.read("nothing")
             await agent.ask("one")
