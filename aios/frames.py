@@ -52,6 +52,10 @@ class Frames:
         """
         return cls(_SocketStream(sock), max_bytes, whole=whole)
 
+    def limit(self, max_bytes: int, *, whole: bool) -> None:
+        """From here on take objects of so many bytes at most; `whole` as in `over`."""
+        self._max_bytes, self._whole = max_bytes, whole
+
     async def send(self, frame: bytes | dict[str, Any]) -> None:
         """Send one object, given as such or as JSON without a newline."""
         line = encode(frame)

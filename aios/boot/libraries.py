@@ -43,7 +43,4 @@ class Libraries:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._lock:
-            for library, _ in self._open.values():
-                library.close()
-            self._open.clear()
+        """One that is still out is closed by who gives it back: an abandoned call's thread may be at work in it."""

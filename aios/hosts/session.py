@@ -210,14 +210,15 @@ def _errors(outcome: Reply | AiosError) -> Iterator[AiosError]:
 
 
 def _frame(id: int, outcome: Reply | AiosError) -> bytes:
-    return b'{"id":%d,' % id + _as_json(outcome)[1:]
+    return b'{"id":%d,' % id + outcome_frame(outcome)[1:]
 
 
 def _overloaded(why: str) -> Overloaded:
     return Overloaded(f"what the kernel holds for this agent is at its limit: {why}")
 
 
-def _as_json(outcome: Reply | AiosError) -> bytes:
+def outcome_frame(outcome: Reply | AiosError) -> bytes:
+    """How a call ended, as JSON that its caller can read."""
     try:
         frame = outcome_to_json(outcome)
         if frame.count(b"[") + frame.count(b"{") > SHALLOW:

@@ -8,6 +8,7 @@ import anyio
 
 from aios import __version__
 from aios.frames import Frames
+from aios.link.forks import close_in_forks
 from aios.link.place import Place
 from aios_syscalls import Conflict, NoKernel
 from aios_syscalls.errors import from_wire
@@ -37,6 +38,8 @@ async def greeted(place: Place, purpose: str, **more: Any) -> tuple[Frames, Any]
     sock = place.dial()
     if sock is None:
         raise NoKernel(f"no daemon runs at {place.directory.parent}; start one: aios up")
+    if purpose == "client":
+        close_in_forks(sock)
     frames = Frames.over(sock)
     try:
         await frames.send(greeting(purpose, **more))

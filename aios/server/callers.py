@@ -15,10 +15,12 @@ from aios.boot import BootedKernel, open_run, tool_box
 from aios.config import Config, LocalModelConfig, RemoteModelConfig, new_run_directory
 from aios.cores.tool import ToolCore
 from aios.kernel import USER, Run
+from aios.link.order import RunOrder
 from aios.models import Backend
+from aios.server.client_service import OpenClient, open_client
 from aios.server.door import ClientKey, ModelInfo, ModelKind, Principal, killed
-from aios.server.sessions import ClientSession, SessionHost, client_process, without_time_limit
-from aios.server.tokens import Tokens
+from aios.server.sessions import ClientSession, SessionHost, SessionPort, client_process, without_time_limit
+from aios.server.tokens import OWN, Tokens
 from aios_syscalls import AiosError, BadRequest, Cancelled, Chat, Embed, Overloaded, R, Syscall
 from aios_syscalls.port import discard
 
@@ -36,8 +38,6 @@ class _Member:
 
     session: ClientSession
     last_call: float
-    under_way: set[anyio.CancelScope] = field(default_factory=set)
-    """The calls that end with the session."""
 
 
 @dataclass(eq=False)
@@ -77,18 +77,13 @@ class Callers:
             found = next((each for each in fit if each.name == self._config.model), None)
         return found or (fit[0] if len(fit) == 1 or (kind == "embed" and fit) else None)
 
-    async def caller(self, principal: Principal, client: ClientKey) -> SessionPort:
+    async def caller(self, principal: Principal, client: ClientKey) -> WirePort:
         membership = self._memberships.get(principal.name) or await self._membership(principal)
         if (known := membership.members.get(client)) is not None:
-            return SessionPort(membership.run, known, self._booted.models)
+            return WirePort(membership.run, known, self._booted.models)
         async with membership.opening:
             member = membership.members.get(client) or await self._admit(membership, client)
-        return SessionPort(membership.run, member, self._booted.models)
-
-    def leave(self, principal: Principal, client: ClientKey) -> None:
-        membership = self._memberships.get(principal.name)
-        if membership is not None and (member := membership.members.get(client)) is not None:
-            member.session.left.set()
+        return WirePort(membership.run, member, self._booted.models)
 
     async def count_tokens(self, chat: Chat) -> int | None:
         name = chat.model or self._config.model or next((each.name for each in self._models if each.kind == "chat"), "")
@@ -110,6 +105,17 @@ class Callers:
             finally:
                 del self._memberships[principal.name]
                 tasks.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def open_client(self, principal: Principal, order: RunOrder, program: str) -> AsyncIterator[OpenClient]:
+        """A process for `aios.connect`: with a run of its own, but for a command's, which has what the command has."""
+        if principal == OWN:
+            async with open_client(self._booted, order, program) as client:
+                yield client
+            return
+        mine = await self._membership(principal)
+        async with client_process(mine.run, mine.host, program, parent=mine.parent) as session:
+            yield OpenClient(session.pid, SessionPort(mine.run, session), session.ended)
 
     async def _membership(self, principal: Principal) -> _Membership:
         async with self._opening:
@@ -157,18 +163,17 @@ class Callers:
                 await _idle_or_ended(member)
             finally:
                 del membership.members[client]
-                for scope in member.under_way:
-                    scope.cancel()
                 if session.killed:
                     membership.killed[client] = time.monotonic()
 
 
-class SessionPort:
+class WirePort:
     """A session's way in, which notes when it was used; see `ClientPort`."""
 
     def __init__(self, run: Run, member: _Member, models: Mapping[str, Backend]) -> None:
         self._run, self._member, self._models = run, member, models
         self._pid = member.session.pid
+        self._port = SessionPort(run, member.session)
 
     def next_call(self) -> str:
         return self._run.next_call(self._pid)
@@ -183,19 +188,17 @@ class SessionPort:
         if not reasons or not all(reasons.values()):
             return None
         told = "; ".join(f"{name!r} {why}" for name, why in reasons.items())
-        return BadRequest(
-            f"no model can serve this: {told}; change the request, or configure a model that can", "model"
-        )
+        return BadRequest(f"no model can serve this: {told}; change the request, or configure another model", "model")
 
     async def submit(self, call: Syscall[R], emit: Callable[[str], None] = discard) -> R:
-        with anyio.CancelScope() as scope:
-            self._member.under_way.add(scope)
-            try:
-                return await self._run.submit(call, emit, pid=self._pid)
-            finally:
-                self._member.under_way.discard(scope)
-                self._member.last_call = time.monotonic()
-        raise _killed()
+        try:
+            return await self._port.submit(call, emit)
+        except Cancelled:
+            if self._member.session.killed:
+                raise _killed() from None
+            raise
+        finally:
+            self._member.last_call = time.monotonic()
 
 
 def _killed() -> Cancelled:
@@ -204,7 +207,7 @@ def _killed() -> Cancelled:
 
 async def _idle_or_ended(member: _Member) -> None:
     while True:
-        left = member.last_call + IDLE_S - time.monotonic() if not member.under_way else IDLE_S
+        left = member.last_call + IDLE_S - time.monotonic() if not member.session.under_way else IDLE_S
         if left <= 0:
             return
         with anyio.move_on_after(left):

@@ -2,39 +2,54 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
 import anyio
 
-from aios.boot import BootedKernel, open_run, tool_box
+from aios.boot import BootedKernel, check_root, open_run, tool_box
 from aios.config import runs_directory
 from aios.cores.tool import ToolCore
 from aios.frames import Frames
 from aios.hosts.held import HeldBytes
 from aios.hosts.session import Session
 from aios.link.order import RunOrder
-from aios.server.sessions import SessionHost, client_process, without_time_limit
-from aios_syscalls import AiosError, Cancelled
+from aios.server.sessions import SessionHost, SessionPort, client_process, without_time_limit
+from aios_syscalls import AiosError
+from aios_syscalls.base import MAX_CALL_BYTES
 
 
-async def serve_client(frames: Frames, order: RunOrder, program: str, booted: BootedKernel, held: HeldBytes) -> None:
-    """A run with one process, which is the client, until it hangs up or is killed."""
+@dataclass(frozen=True, slots=True)
+class OpenClient:
+    """A client's process, and its way in."""
+
+    pid: int
+    port: SessionPort
+    ended: anyio.Event
+    """Set when the process has ended; `port.why` then tells by what."""
+
+
+@asynccontextmanager
+async def open_client(booted: BootedKernel, order: RunOrder, program: str) -> AsyncIterator[OpenClient]:
+    """A run with one process, which is the client; leaving the context ends it. Raises NotFound for a root, Overloaded.
+
+    A client that was killed stays here until it leaves: each of its calls is told why.
+    """
     config, host = without_time_limit(order.configuration()), SessionHost()
+    check_root(config.root)
     directory = runs_directory() / order.id
     tools = ToolCore(tool_box(config, directory))
     opening = open_run(booted, config, directory, host, tools, order.facts, model=config.model, priority=order.priority)
     async with opening as opened, client_process(opened.run, host, program) as session:
-        await frames.send({"pid": session.pid})
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_hang_up, session.ended, tasks.cancel_scope)
-            with suppress(anyio.EndOfStream, AiosError):
-                await Session(frames, opened.run.port(session.pid), anyio.Event(), HeldBytes(within=held)).serve()
-            tasks.cancel_scope.cancel()
-        if session.killed:
-            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-                await frames.send({"closed": Cancelled(f"process {session.pid} was killed").to_wire()})
+        yield OpenClient(session.pid, SessionPort(opened.run, session), session.ended)
 
 
-async def _hang_up(ended: anyio.Event, scope: anyio.CancelScope) -> None:
-    await ended.wait()
-    scope.cancel()
+async def serve_client(frames: Frames, order: RunOrder, program: str, booted: BootedKernel, held: HeldBytes) -> None:
+    """Serve a client over its own connection until it hangs up."""
+    # Not whole: a client that does not read what it is sent must not outlive the daemon's wish to end.
+    frames.limit(MAX_CALL_BYTES + 1024, whole=False)
+    async with open_client(booted, order, program) as client:
+        await frames.send({"pid": client.pid})
+        with suppress(anyio.EndOfStream, AiosError):
+            await Session(frames, client.port, anyio.Event(), HeldBytes(within=held)).serve()

@@ -54,7 +54,7 @@ log = logging.getLogger("aios.server")
 
 
 class Daemon:
-    """Serves a home until it is told to end, or has been idle for too long."""
+    """Serves a home until it is told to end, or has been idle for too long. `models` replace the configured ones."""
 
     def __init__(
         self, config: Config, place: Place, idle_s: float | None = None, models: Sequence[Backend] | None = None
@@ -128,11 +128,13 @@ class Daemon:
         if self._http is None:
             await self._kernel()
             from aios.server.http import HttpSettings, make_app  # with what it needs: a tenth of a second
+            from aios.server.http_calls import make_calls_app
             from aios.server.listener import bind, start, url_of
 
             host, _, port = (self.config.daemon.tcp or "127.0.0.1:0").rpartition(":")
             sock = bind(host.strip("[]"), int(port))
-            app = make_app(self._callers, HttpSettings(strict=self.config.daemon.strict))
+            calls = make_calls_app(self._tokens.admit, self._callers.open_client, self._held)
+            app = make_app(self._callers, HttpSettings(strict=self.config.daemon.strict), calls)
             self._http = url_of(sock)
             start(app, sock, self._serving)
         return self._http

@@ -75,9 +75,6 @@ class Door(Protocol):
         Raises Cancelled (see `killed`) when the session was killed, Overloaded when there are too many.
         """
 
-    def leave(self, principal: Principal, client: ClientKey) -> None:
-        """A client says that its session is over; nothing where there is none."""
-
     async def count_tokens(self, chat: Chat) -> int | None:
         """Tokens of the prompt that `chat` becomes, by a tokenizer of its own; None: not known."""
 

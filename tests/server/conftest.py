@@ -78,9 +78,6 @@ class ScriptedDoor:
             raise self.fails
         return ScriptedPort(self.kernel.port(0), self)
 
-    def leave(self, principal: Principal, client: ClientKey) -> None:
-        self.clients.remove((principal, client))
-
     async def count_tokens(self, chat: Chat) -> int | None:
         return self.tokens
 

@@ -13,7 +13,6 @@ from starlette.routing import Route as Path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aios.server.door import Door
-from aios.server.http.calls import CallsRoute, SessionRoute
 from aios.server.http.chat_reply import ChatWire
 from aios.server.http.endpoints import (
     ChatRoute,
@@ -31,18 +30,23 @@ from aios.server.http.messages_reply import MessagesWire
 from aios.server.http.refusal import HttpRefusal
 from aios.server.http.settings import HttpSettings
 
+CALLS = "/aios/"
+"""Where syscalls themselves are taken, for `aios.connect`."""
 
-def make_app(door: Door, settings: HttpSettings | None = None) -> ASGIApp:
-    """The ASGI application. The server needs `ws="none"`, and resets a connection whose answer is not completed."""
-    serving = HttpServing(door, settings or HttpSettings())
-    return _Front(serving)
+
+def make_app(door: Door, settings: HttpSettings | None = None, calls: ASGIApp | None = None) -> ASGIApp:
+    """The ASGI application, with one for `CALLS` beside the wires.
+
+    The server needs `ws="none"`, and resets a connection whose answer is not completed.
+    """
+    return _Front(HttpServing(door, settings or HttpSettings()), calls)
 
 
 class _Front:
     """Decides for every path who may send at all, before Starlette looks for its route."""
 
-    def __init__(self, serving: HttpServing) -> None:
-        self._serving = serving
+    def __init__(self, serving: HttpServing, calls: ASGIApp | None) -> None:
+        self._serving, self._calls = serving, calls
         self._chat, self._messages = ChatWire(serving.settings.max_choices), MessagesWire()
         self._app = Starlette(
             routes=self._routes(),
@@ -59,8 +63,6 @@ class _Front:
             Path("/v1/embeddings", EmbeddingsRoute(serving)),
             Path("/v1/models", ModelsRoute(serving)),
             Path("/v1/models/{model:path}", ModelsRoute(serving)),
-            Path("/aios/v1/calls", CallsRoute(serving, "POST")),
-            Path("/aios/v1/session", SessionRoute(serving, "POST", "DELETE")),
             Path("/v1/responses", ResponsesRoute(serving, "GET", "POST")),
         ]
 
@@ -78,7 +80,8 @@ class _Front:
             state = RequestState(self._serving, scope, receive, send)
             await state.refuse(refusal)
             return
-        await self._app(scope, receive, send)
+        app = self._calls if self._calls is not None and scope["path"].startswith(CALLS) else self._app
+        await app(scope, receive, send)
 
     async def _no_route(self, request: Request, _error: Exception) -> Response:
         why = f"there is nothing at {request.url.path[:200]}; the paths begin with /v1"
