@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from concurrent.futures import CancelledError
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, contextmanager
 from functools import wraps
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
@@ -48,7 +49,8 @@ class BlockingAgent:
         self._process = os.getpid()
         with ExitStack() as stack:
             self._portal: BlockingPortal = stack.enter_context(start_blocking_portal("asyncio"))
-            self.later: Agent = stack.enter_context(self._portal.wrap_async_context_manager(connect(**options)))
+            # Never left by hand: `close` cancels all that is in the portal, which leaves this too.
+            self.later: Agent = self._portal.wrap_async_context_manager(connect(**options)).__enter__()
             """The agent itself: what its methods return is awaited by `gather`."""
             self.pid = self.later.pid
             self._stack: ExitStack | None = stack.pop_all()
@@ -166,8 +168,7 @@ class BlockingAgent:
 
     def lock(self, path: str, ttl_s: float = 60.0) -> AbstractContextManager[LockFileReply]:
         """A file locked for this process while the context is open."""
-        check_process(self._process)
-        return self._portal.wrap_async_context_manager(self.later.lock(path, ttl_s))
+        return self._within(self.later.lock(path, ttl_s))
 
     def watch(self, *paths: str, since: int | None = None) -> Iterator[FileVersion]:
         """Versions of files as they are made, for ever."""
@@ -181,6 +182,7 @@ class BlockingAgent:
         """End the process, and with it what it has under way. A second time does nothing."""
         stack, self._stack = self._stack, None
         if stack is not None and os.getpid() == self._process:
+            self._portal.call(self._portal.stop, True)
             stack.close()
 
     def __enter__(self) -> Self:
@@ -193,16 +195,32 @@ class BlockingAgent:
 
     def _await(self, make: Callable[[], Awaitable[R]]) -> R:
         """What an awaitable, made in the agent's thread, comes to."""
-        check_process(self._process)
-        try:
-            future = self._portal.start_task_soon(make)
-        except RuntimeError:
-            raise NoKernel("the agent is closed; connect again: aios.connect_sync()") from None
+        self._check_open()
+        future = self._portal.start_task_soon(make)
         try:
             return future.result()
+        except CancelledError:  # by `close`, in another thread
+            raise _closed() from None
         except BaseException:  # an interrupt of this thread, or the call's own error, of which there is nothing left
             future.cancel()
             raise
+
+    @contextmanager
+    def _within(self, opening: AbstractAsyncContextManager[R]) -> Iterator[R]:
+        self._check_open()
+        context = self._portal.wrap_async_context_manager(opening)
+        value = context.__enter__()
+        try:
+            yield value
+        finally:
+            # Not told of this thread's errors: an interrupt would end the event loop.
+            if self._stack is not None:
+                context.__exit__(None, None, None)
+
+    def _check_open(self) -> None:
+        check_process(self._process)
+        if self._stack is None:
+            raise _closed()
 
 
 class BlockingStream:
@@ -210,7 +228,7 @@ class BlockingStream:
 
     def __init__(self, agent: BlockingAgent, prompt: Prompt, options: dict[str, Any]) -> None:
         self._agent, self._prompt, self._options = agent, prompt, options
-        self._opened: tuple[AbstractContextManager[Stream], Stream] | None = None
+        self._opened: AbstractContextManager[Stream] | None = None
         self._stream: Stream | None = None
 
     @property
@@ -224,7 +242,7 @@ class BlockingStream:
         """Cancel what is not written yet."""
         opened, self._opened = self._opened, None
         if opened is not None:
-            opened[0].__exit__(None, None, None)
+            opened.__exit__(None, None, None)
 
     def __iter__(self) -> Iterator[str]:
         if self._stream is None:
@@ -238,12 +256,9 @@ class BlockingStream:
             self.close()
 
     def _open(self) -> None:
-        check_process(self._agent._process)
-        opening = self._agent._portal.wrap_async_context_manager(
-            self._agent.later.stream(self._prompt, **self._options)
-        )
+        opening = self._agent._within(self._agent.later.stream(self._prompt, **self._options))
         self._stream = opening.__enter__()
-        self._opened = opening, self._stream
+        self._opened = opening
 
     def __enter__(self) -> Self:
         return self
@@ -289,6 +304,10 @@ class BlockingGraph(Graph):
     def submit(self) -> dict[str, Outcome]:
         """As `run`, but it blocks."""
         return self._agent._await(self.run)
+
+
+def _closed() -> NoKernel:
+    return NoKernel("the agent is closed; connect again: aios.connect_sync()")
 
 
 async def _next(stream: Stream) -> str | None:

@@ -28,8 +28,8 @@ from aios.server.http_calls import make_calls_app
 from aios_syscalls import BadRequest, Chat, ChatReply, Kill, NoKernel
 
 TOKENS = {"token-of-ann": "ann", "token-of-bob": "bob"}
-LONG = {"max_tokens": 100_000}
-"""For an answer to "for ever"."""
+LONG = 100_000
+"""Tokens that may be in an answer to "for ever"."""
 
 
 class TellingModel(ScriptedModel):
@@ -120,7 +120,7 @@ class HttpDaemon:
 
     async def _hang_up(self) -> None:
         for connection in list(self._server.server_state.connections):
-            connection.transport.abort()  # type: ignore[union-attr]
+            connection.transport.abort()
 
 
 @contextmanager

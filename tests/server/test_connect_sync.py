@@ -16,7 +16,7 @@ from pydantic import BaseModel
 import aios
 from aios.client.blocking import BlockingAgent
 from aios.sdk import Agent
-from aios_syscalls import Cancelled, Conflict, NoKernel, NotFound
+from aios_syscalls import Cancelled, Denied, NoKernel, NotFound
 from tests.server.connecting import LONG, TellingModel, control, daemon_here, daemon_over_http, happens
 
 pytestmark = pytest.mark.anyio
@@ -90,7 +90,7 @@ async def test_locks_and_watches_block_too(tmp_path: Path) -> None:
     def script() -> None:
         with aios.connect_sync("a", root=tmp_path) as agent, aios.connect_sync("b", root=tmp_path) as other:
             agent.write("note.txt", "1")
-            with agent.lock("note.txt"), pytest.raises(Conflict):
+            with agent.lock("note.txt"), pytest.raises(Denied, match="locked"):
                 other.write("note.txt", "2")
             other.write("note.txt", "3")
             watch = agent.watch("note.txt", since=0)
@@ -118,7 +118,7 @@ async def test_a_stream_that_is_left_early_is_cancelled(tmp_path: Path) -> None:
 
     def script() -> None:
         with aios.connect_sync(root=tmp_path) as agent:
-            with agent.stream("for ever", **LONG) as stream:
+            with agent.stream("for ever", max_tokens=LONG) as stream:
                 for _piece in stream:
                     assert model.running == 1
                     break
@@ -148,11 +148,28 @@ async def test_without_a_with_statement_it_is_closed_by_hand_and_says_so_afterwa
             agent.ask("more")
         with pytest.raises(NoKernel, match="connect again"):
             list(agent.stream("more"))
+        with pytest.raises(NoKernel, match="connect again"), agent.lock("note.txt"):
+            pass
 
     async with daemon_here(TellingModel()) as daemon:
         await blocked(script)
         assert daemon.config  # it has outlived its client
         assert (await control({"status": True}))["runs"] == {}
+
+
+async def test_closing_ends_streams_and_locks_that_are_open(tmp_path: Path) -> None:
+    def script() -> None:
+        agent = aios.connect_sync(root=tmp_path)
+        agent.write("note.txt", "1")
+        stream = iter(agent.stream("for ever", max_tokens=LONG))
+        assert next(stream) == "tick "
+        with agent.lock("note.txt"):
+            agent.close()
+        with pytest.raises(NoKernel, match="connect again"):
+            next(stream)
+
+    async with daemon_here(TellingModel()):
+        await blocked(script)
 
 
 def test_where_no_daemon_runs_connecting_fails_and_leaves_no_thread() -> None:
@@ -184,7 +201,7 @@ async def test_a_killed_scripts_call_raises_and_so_does_its_next(tmp_path: Path)
             pids.append(agent.pid)
             for _ in range(2):
                 with pytest.raises(Cancelled, match="killed"):
-                    agent.chat("for ever", **LONG)
+                    agent.chat("for ever", max_tokens=LONG)
 
     async with daemon_here(model), anyio.create_task_group() as tasks:
         tasks.start_soon(blocked, script)
@@ -205,7 +222,7 @@ def test_closing_in_one_thread_ends_what_another_waits_for(tmp_path: Path) -> No
 
         def wait() -> None:
             with pytest.raises(NoKernel):
-                agent.chat("for ever", **LONG)
+                agent.chat("for ever", max_tokens=LONG)
 
         anyio.run(main)
         assert model.idle.wait(20)
