@@ -171,14 +171,16 @@ class LlmCalls:
         call = Chat(messages=messages(prompt, system), **fields_of(options))
         stream = Stream()
         failure: Exception | None = None
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(stream.run, self.port, call)
-            try:
-                yield stream
-            except Exception as error:  # raised below as it is, not in the task group's exception group
-                failure = error
-            tasks.cancel_scope.cancel()
-        stream.close()
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(stream.run, self.port, call)
+                try:
+                    yield stream
+                except Exception as error:  # raised below as it is, not in the task group's exception group
+                    failure = error
+                tasks.cancel_scope.cancel()
+        finally:
+            stream.close()
         if failure is not None:
             raise failure
 

@@ -28,8 +28,8 @@ from aios.server.http_calls import make_calls_app
 from aios_syscalls import BadRequest, Chat, ChatReply, Kill, NoKernel
 
 TOKENS = {"token-of-ann": "ann", "token-of-bob": "bob"}
-LONG: dict[str, Any] = {"max_tokens": 100_000}
-"""For an answer to "for ever"."""
+LONG = 100_000
+"""Tokens that may be in an answer to "for ever"."""
 
 
 class TellingModel(ScriptedModel):

@@ -153,7 +153,7 @@ async def test_a_killed_clients_calls_are_cancelled_and_another_clients_go_on(tm
 
     async def ask(agent: Agent) -> None:
         with pytest.raises(Cancelled, match="killed") as caught:
-            await agent.chat("for ever", **LONG)
+            await agent.chat("for ever", max_tokens=LONG)
         told.append(caught.value.message)
 
     async with daemon_here(model), aios.connect(root=tmp_path) as killed, aios.connect(root=tmp_path) as other:
@@ -161,7 +161,7 @@ async def test_a_killed_clients_calls_are_cancelled_and_another_clients_go_on(tm
             for _ in range(3):
                 tasks.start_soon(ask, killed)
             await reach(model, 3)
-            async with other.stream("for ever", **LONG) as stream:
+            async with other.stream("for ever", max_tokens=LONG) as stream:
                 assert await anext(stream) == "tick "
                 assert await control({"kill": killed.pid}) == [killed.pid]
                 await reach(model, 1)
@@ -177,7 +177,7 @@ async def test_a_lost_connection_cancels_what_was_asked_over_it_and_nothing_else
     async with daemon_here(model), aios.connect(root=tmp_path) as other, raw_client(tmp_path) as lost:
         await lost.send(call_frame(1, FOR_EVER))
         await reach(model, 1)
-        async with other.stream("for ever", **LONG) as stream:
+        async with other.stream("for ever", max_tokens=LONG) as stream:
             assert await anext(stream) == "tick "
             assert model.running == 2  # the control: as long as it is connected, its call runs
             await lost.__aexit__(None, None, None)

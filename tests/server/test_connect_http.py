@@ -111,14 +111,14 @@ async def test_a_killed_client_is_told_so_over_http_and_others_go_on(tmp_path: P
 
     async def ask(agent: Agent) -> None:
         with pytest.raises(Cancelled, match="killed") as caught:
-            await agent.chat("for ever", **LONG)
+            await agent.chat("for ever", max_tokens=LONG)
         told.append(caught.value.message)
 
     with daemon_over_http(model) as daemon:
         async with (
             aios.connect(root=tmp_path, url=daemon.url, token=TOKEN) as killed,
             aios.connect(root=tmp_path, url=daemon.url, token=TOKEN) as other,
-            other.stream("for ever", **LONG) as stream,
+            other.stream("for ever", max_tokens=LONG) as stream,
         ):
             assert await anext(stream) == "tick "
             async with anyio.create_task_group() as tasks:
@@ -150,7 +150,7 @@ async def test_who_hangs_up_on_a_call_cancels_it_and_keeps_the_session(tmp_path:
     model = TellingModel()
     with daemon_over_http(model) as daemon:
         async with aios.connect(root=tmp_path, url=daemon.url, token=TOKEN) as agent:
-            async with agent.stream("for ever", **LONG) as stream:
+            async with agent.stream("for ever", max_tokens=LONG) as stream:
                 assert await anext(stream) == "tick "
             await happens(model.idle)
             assert await agent.ask("next") == "you said next"
@@ -161,7 +161,7 @@ async def test_when_the_daemon_goes_calls_over_http_say_so(tmp_path: Path) -> No
     with daemon_over_http(model) as daemon:
         async with aios.connect(root=tmp_path, url=daemon.url, token=TOKEN) as agent:
             with pytest.raises(NoKernel, match="aios up"):
-                async with agent.stream("for ever", **LONG) as stream:
+                async with agent.stream("for ever", max_tokens=LONG) as stream:
                     assert await anext(stream) == "tick "
                     daemon.end()
                     async for _ in stream:
