@@ -6,15 +6,19 @@ has a loop that runs, as a notebook's has.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, contextmanager
+from concurrent.futures import Future as ThreadFuture
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from functools import wraps
+from threading import Thread
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+import anyio
+from anyio.from_thread import BlockingPortal
 from pydantic import BaseModel
 
 from aios.client.connect import check_process, connect
@@ -46,14 +50,17 @@ class BlockingAgent:
     """
 
     def __init__(self, **options: Any) -> None:
-        self._process = os.getpid()
-        with ExitStack() as stack:
-            self._portal: BlockingPortal = stack.enter_context(start_blocking_portal("asyncio"))
+        self._process, self._closed = os.getpid(), False
+        self._portal, self._thread = _start_loop()
+        try:
             # Never left by hand: `close` cancels all that is in the portal, which leaves this too.
             self.later: Agent = self._portal.wrap_async_context_manager(connect(**options)).__enter__()
             """The agent itself: what its methods return is awaited by `gather`."""
-            self.pid = self.later.pid
-            self._stack: ExitStack | None = stack.pop_all()
+        except BaseException:
+            self.close()
+            raise
+        self.pid = self.later.pid
+        atexit.register(self.close)
 
     # -- llm
 
@@ -180,10 +187,12 @@ class BlockingAgent:
 
     def close(self) -> None:
         """End the process, and with it what it has under way. A second time does nothing."""
-        stack, self._stack = self._stack, None
-        if stack is not None and os.getpid() == self._process:
-            self._portal.call(self._portal.stop, True)
-            stack.close()
+        if self._closed or os.getpid() != self._process:
+            return
+        self._closed = True
+        atexit.unregister(self.close)
+        self._portal.call(self._portal.stop, True)
+        self._thread.join()
 
     def __enter__(self) -> Self:
         return self
@@ -214,12 +223,12 @@ class BlockingAgent:
             yield value
         finally:
             # Not told of this thread's errors: an interrupt would end the event loop.
-            if self._stack is not None:
+            if not self._closed:
                 context.__exit__(None, None, None)
 
     def _check_open(self) -> None:
         check_process(self._process)
-        if self._stack is None:
+        if self._closed:
             raise _closed()
 
 
@@ -304,6 +313,24 @@ class BlockingGraph(Graph):
     def submit(self) -> dict[str, Outcome]:
         """As `run`, but it blocks."""
         return self._agent._await(self.run)
+
+
+def _start_loop() -> tuple[BlockingPortal, Thread]:
+    """An event loop in a thread of its own.
+
+    Not anyio's `start_blocking_portal`: where that is collected it waits for the loop's end, which in a forked child,
+    and while the interpreter ends, never comes.
+    """
+    started: ThreadFuture[BlockingPortal] = ThreadFuture()
+
+    async def main() -> None:
+        async with BlockingPortal() as portal:
+            started.set_result(portal)
+            await portal.sleep_until_stopped()
+
+    thread = Thread(target=anyio.run, args=(main,), name="aios.connect_sync", daemon=True)
+    thread.start()
+    return started.result(), thread
 
 
 def _closed() -> NoKernel:

@@ -29,7 +29,7 @@ from aios.hosts.session import VALUE_BYTES, outcome_frame
 from aios.link.greeting import check_greeting
 from aios.link.order import RunOrder
 from aios.server.client_service import OpenClient
-from aios_syscalls import AiosError, BadRequest, Cancelled, Denied, Overloaded, Reply, Syscall
+from aios_syscalls import AiosError, BadRequest, Cancelled, Denied, NoKernel, Overloaded, Reply, Syscall
 from aios_syscalls.base import MAX_CALL_BYTES
 from aios_syscalls.invalid import explain
 from aios_syscalls.port import discard
@@ -129,7 +129,7 @@ class CallService(Generic[P]):
             return session
         if isinstance(id, str) and id in self._ended:
             raise self._ended[id].with_traceback(None)
-        raise Cancelled("there is no such session of this token; its connection was lost: connect again")
+        raise NoKernel("there is no such session of this token; its connection was lost, so connect again")
 
     async def _keep(self, principal: P, order: RunOrder, program: str, write: Write) -> None:
         """A session, until its process has ended or its client hangs up."""
@@ -270,7 +270,7 @@ def _order(said: Mapping[str, Any]) -> RunOrder:
 
 def _refusal(error: AiosError) -> Response:
     """An error that was found before anything was begun."""
-    status = 401 if isinstance(error, Denied) else 409 if isinstance(error, Cancelled) else 400
+    status = 401 if isinstance(error, Denied) else 409 if isinstance(error, Cancelled | NoKernel) else 400
     status = 503 if isinstance(error, Overloaded) else status
     return Response(outcome_frame(error) + b"\n", status, media_type=LinesResponse.media_type)
 

@@ -86,7 +86,7 @@ async def test_a_session_is_of_its_token_alone(tmp_path: Path) -> None:
             call = {"session": session, "stream": False, "call": {"call": "process.list"}}
             theirs = await post(http, CALLS, call, "token-of-bob")
             ours = await post(http, CALLS, call, TOKEN)
-    assert theirs["error"]["code"] == "cancelled"
+    assert theirs["error"]["code"] == "no_kernel"
     assert "ok" in ours
 
 
@@ -166,7 +166,7 @@ async def test_when_the_daemon_goes_calls_over_http_say_so(tmp_path: Path) -> No
                     daemon.end()
                     async for _ in stream:
                         pass
-            with pytest.raises(NoKernel, match="aios up"):
+            with pytest.raises(NoKernel):
                 await agent.ask("again")
 
 
@@ -179,8 +179,8 @@ async def test_what_is_no_call_gets_a_typed_answer(tmp_path: Path) -> None:
                 ([], "bad_request"),
                 ({"session": session}, "bad_request"),
                 ({"session": session, "call": {"call": "no.such"}}, "bad_request"),
-                ({"session": 7, "call": {"call": "process.list"}}, "cancelled"),
-                ({"session": "x", "call": {"call": "process.list"}}, "cancelled"),
+                ({"session": 7, "call": {"call": "process.list"}}, "no_kernel"),
+                ({"session": "x", "call": {"call": "process.list"}}, "no_kernel"),
             ]
             for said, code in wrong:
                 assert (await post(http, CALLS, said, TOKEN))["error"]["code"] == code
