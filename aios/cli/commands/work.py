@@ -257,6 +257,8 @@ def exec_(
 ) -> int:
     """Run any command as a process of the daemon's kernel: budgeted, on record, killed with its children.
 
+    A daemon is started where none runs, which then ends when nobody has needed it for 15 minutes.
+
     Its environment leads OpenAI's and Anthropic's clients to the daemon, with a token of its own, and has no key of
     yours. Its exit code is this command's.
 
@@ -266,10 +268,12 @@ def exec_(
 
     from aios.cli.machine.settings import settings
     from aios.cli.run.command import execute
+    from aios.cli.run.kernels import running_daemon
     from aios_syscalls import Budget
 
     budget = Budget(tokens=budget_tokens, usd=budget_usd, seconds=budget_seconds, calls=budget_calls)
     chosen = settings(config, model=model, budget=budget)
+    anyio.run(running_daemon)
     return anyio.run(execute, command, chosen, agent, priority)
 
 
