@@ -11,11 +11,11 @@ import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures import Future as ThreadFuture
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager, suppress
 from functools import wraps
 from threading import Thread
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 import anyio
 from anyio.from_thread import BlockingPortal
@@ -25,7 +25,7 @@ from aios.client.connect import check_process, connect
 from aios.sdk import Agent, Conversation, Future, Graph, Stream
 from aios.sdk.prompt import Prompt
 from aios.sdk.watch import FileWatch
-from aios_syscalls import Budget, ChatReply, FileHit, FileVersion, LockFileReply, Message, NoKernel, Outcome
+from aios_syscalls import Budget, Cancelled, ChatReply, FileHit, FileVersion, LockFileReply, Message, NoKernel, Outcome
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -205,13 +205,16 @@ class BlockingAgent:
     def _await(self, make: Callable[[], Awaitable[R]]) -> R:
         """What an awaitable, made in the agent's thread, comes to."""
         self._check_open()
-        future = self._portal.start_task_soon(make)
+        call = _InterruptibleCall(make)
         try:
-            return future.result()
+            return self._portal.start_task_soon(call.run).result()
         except CancelledError:  # by `close`, in another thread
             raise _closed() from None
-        except BaseException:  # an interrupt of this thread, or the call's own error, of which there is nothing left
-            future.cancel()
+        except Exception:
+            raise
+        except BaseException:  # an interrupt of this thread, which may have come before there was a future to cancel
+            with suppress(RuntimeError):  # closed
+                self._portal.start_task_soon(call.stop)
             raise
 
     @contextmanager
@@ -230,6 +233,27 @@ class BlockingAgent:
         check_process(self._process)
         if self._closed:
             raise _closed()
+
+
+class _InterruptibleCall(Generic[R]):
+    """A call that can be cancelled from the moment on in which it is made."""
+
+    def __init__(self, make: Callable[[], Awaitable[R]]) -> None:
+        self._make = make
+        self._stopped = False
+        self._scope: anyio.CancelScope | None = None
+
+    async def run(self) -> R:
+        with anyio.CancelScope() as self._scope:
+            if not self._stopped:
+                return await self._make()
+        raise Cancelled("the call was interrupted")
+
+    async def stop(self) -> None:
+        """Cancel it; in its event loop."""
+        self._stopped = True
+        if self._scope is not None:
+            self._scope.cancel()
 
 
 class BlockingStream:

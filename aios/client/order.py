@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ def client_order(root: str | os.PathLike[str] | None, model: str | None, budget:
         config = _configuration(root, model, budget)
         sealed = [Path(project.NAME), Path(AGENTS), *config.tools]
         order = RunOrder(
-            id=new_run_directory().name,
+            # Longer than that of `aios run`: a thousand programs may connect in one second.
+            id=new_run_directory().name + secrets.token_hex(6),
             config=run_part(config, sealed),
             facts={"directory": os.getcwd(), "python": sys.executable},
             priority=priority,

@@ -16,7 +16,7 @@ from aios.hosts.held import HeldBytes
 from aios.hosts.session import Session
 from aios.link.order import RunOrder
 from aios.server.sessions import SessionHost, SessionPort, client_process, without_time_limit
-from aios_syscalls import AiosError
+from aios_syscalls import AiosError, Conflict
 from aios_syscalls.base import MAX_CALL_BYTES
 
 
@@ -32,12 +32,14 @@ class OpenClient:
 
 @asynccontextmanager
 async def open_client(booted: BootedKernel, order: RunOrder, program: str) -> AsyncIterator[OpenClient]:
-    """A run with one process, which is the client; leaving the context ends it. Raises NotFound for a root, Overloaded.
+    """A run with one process, which is the client; leaving the context ends it. Raises NotFound for its root.
 
     A client that was killed stays here until it leaves: each of its calls is told why.
     """
     config, host = without_time_limit(order.configuration()), SessionHost()
     check_root(config.root)
+    if order.id in booted.kernel.runs:
+        raise Conflict(f"the run {order.id} is open already; connect again, which takes another id")
     directory = runs_directory() / order.id
     tools = ToolCore(tool_box(config, directory))
     opening = open_run(booted, config, directory, host, tools, order.facts, model=config.model, priority=order.priority)

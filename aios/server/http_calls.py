@@ -85,7 +85,7 @@ class CallService(Generic[P]):
     async def open_session(self, request: Request) -> Response:
         """A process for as long as the answer is read."""
         try:
-            principal, said = await self._read(request)
+            principal, said, _ = await self._read(request)
             check_greeting(said)
             order, program = _order(said), str(said.get("program") or "client")[:64]
             if self._opening.get(principal, 0) >= MAX_SESSIONS:
@@ -101,27 +101,28 @@ class CallService(Generic[P]):
     async def call(self, request: Request) -> Response:
         """One call of a session."""
         try:
-            principal, said = await self._read(request)
+            principal, said, size = await self._read(request)
             session = self._session(principal, said.get("session"))
             call = call_from_object(said.get("call"))
         except AiosError as error:
             return _refusal(error)
-        size, stream = VALUE_BYTES * count_values(said) + MAX_BODY_BYTES, said.get("stream") is True
+        size, stream = size + VALUE_BYTES * count_values(said), said.get("stream") is True
 
         async def produce(write: Write) -> None:
             await _HttpCall(session, write).run(call, stream, size)
 
         return LinesResponse(produce)
 
-    async def _read(self, request: Request) -> tuple[P, dict[str, Any]]:
-        """Who asks, and what. Raises Denied, BadRequest."""
+    async def _read(self, request: Request) -> tuple[P, dict[str, Any], int]:
+        """Who asks, what, and in how many bytes. Raises Denied, BadRequest."""
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
         principal = self._admit(secret.strip()) if scheme.lower() == "bearer" else None
         if principal is None:
             raise Denied("the daemon has no such token; give one as Authorization: Bearer TOKEN; see: aios token")
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise BadRequest("the content type is not application/json; connect with aios.connect(url=..., token=...)")
-        return principal, _object(await _body(request))
+        body = await _body(request)
+        return principal, _object(body), len(body)
 
     def _session(self, principal: P, id: Any) -> HttpSession[P]:
         session = self._sessions.get(id) if isinstance(id, str) else None

@@ -254,6 +254,17 @@ async def test_an_agent_used_in_another_event_loop_says_where_it_belongs(tmp_pat
             await anyio.to_thread.run_sync(anyio.run, agent.ps)
 
 
+async def test_a_run_that_is_open_cannot_be_taken_over_by_its_id(tmp_path: Path) -> None:
+    order = client_order(tmp_path, None, None, 0)
+    async with daemon_here(TellingModel()):
+        first, _ = await greeted(Place.of_home(), "client", order=order)
+        async with first:
+            assert "pid" in await first.receive()
+            second, _ = await greeted(Place.of_home(), "client", order=order)
+            async with second:
+                assert (await second.receive())["error"]["code"] == "conflict"
+
+
 async def test_one_bad_frame_ends_its_own_client_alone(tmp_path: Path) -> None:
     async with daemon_here(TellingModel()), aios.connect(root=tmp_path) as agent:
         for garbage in (b"no json", b"[]", b'{"id":-1}', b'{"id":1,"stream":1,"call":{}}'):

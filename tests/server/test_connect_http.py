@@ -19,7 +19,17 @@ from aios.client.http_port import HttpPort
 from aios.client.order import client_order
 from aios.link.greeting import greeting
 from aios.sdk import Agent
-from aios_syscalls import BadRequest, Budget, BudgetExceeded, Cancelled, Conflict, Denied, NoKernel, NotFound
+from aios_syscalls import (
+    BadRequest,
+    Budget,
+    BudgetExceeded,
+    Cancelled,
+    Conflict,
+    Denied,
+    NoKernel,
+    NotFound,
+    Overloaded,
+)
 from tests.server.connecting import LONG, HttpDaemon, TellingModel, daemon_over_http, happens
 
 pytestmark = pytest.mark.anyio
@@ -168,6 +178,33 @@ async def test_when_the_daemon_goes_calls_over_http_say_so(tmp_path: Path) -> No
                         pass
             with pytest.raises(NoKernel):
                 await agent.ask("again")
+
+
+async def test_a_token_has_so_many_sessions_and_others_have_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aios.server.http_calls.MAX_SESSIONS", 1)
+    with daemon_over_http(TellingModel()) as daemon:
+        async with aios.connect(root=tmp_path, url=daemon.url, token=TOKEN):
+            with pytest.raises(Overloaded, match="sessions"):
+                async with aios.connect(root=tmp_path, url=daemon.url, token=TOKEN):
+                    pass
+            async with aios.connect(root=tmp_path, url=daemon.url, token="token-of-bob") as other:
+                assert await other.ask("me") == "you said me"
+
+
+async def test_a_client_that_does_not_read_its_answers_holds_up_nobody_over_http(tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(b"x" * 5_000_000)
+    with daemon_over_http(TellingModel()) as daemon:
+        async with raw_session(daemon, tmp_path) as (http, session):
+            call = {"call": "file.read", "path": "large"}
+            body = to_json({"session": session, "stream": False, "call": call})
+            async with http.stream("POST", CALLS, content=body), http.stream("POST", CALLS, content=body):
+                async with aios.connect(root=tmp_path, url=daemon.url, token=TOKEN) as other:
+                    assert await other.ask("me") == "you said me"
+        with anyio.fail_after(20):
+            while daemon.runs():
+                await anyio.lowlevel.checkpoint()
 
 
 async def test_what_is_no_call_gets_a_typed_answer(tmp_path: Path) -> None:
