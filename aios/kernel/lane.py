@@ -56,7 +56,6 @@ class Lane:
     async def run(self, accepted: AcceptedCall, report: Report) -> Reply:
         """Run a call to its reply, slice by slice; raises what its core raises."""
         request = Request(accepted, self._meter.estimate(accepted.call_id.pid, accepted.call))
-        request.context = request.prompt
         self.scheduler.add(request, _now())
         self._present.add(request)
         try:
@@ -138,7 +137,7 @@ class Lane:
 
     def _count(self, request: Request, outcome: Reply | Snapshot) -> None:
         """Tell the policy what a slice got; the prompt is read in the first, and what was cached did not cost."""
-        taken = self._meter.took(request.pid, request.call, request.size, outcome)
+        taken = self._meter.took(request.pid, request.accepted.call, request.size, outcome)
         request.context = request.context if taken.context is None else taken.context
         read = 0 if request.read else request.prompt if taken.read is None else taken.read
         request.read = True

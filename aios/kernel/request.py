@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 
@@ -16,8 +15,7 @@ from aios_syscalls import AiosError, CallId, Syscall
 UNKNOWN = Size()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcceptedCall:
+class AcceptedCall(NamedTuple):
     """What is fixed once a syscall is accepted."""
 
     number: int
@@ -35,62 +33,34 @@ class AcceptedCall:
     """The nodes on the longest way from it to an end of its graph, itself included; 0 outside of graphs."""
 
 
-@dataclass(slots=True, eq=False)
 class Request:
-    """One accepted syscall on one lane; a Job to the scheduler. It waits for a turn, runs, may be paused, ends once."""
+    """One accepted syscall on one lane; a Job to the scheduler. It waits for a turn, runs, may be paused, ends once.
 
-    accepted: AcceptedCall
-    size: Size = UNKNOWN
-    context: int = 0
-    """Tokens that its prompt is taken to have; once it has a reply, as the model counted."""
-    read: bool = False
-    """Whether the policy has been told what its prompt took."""
-    written: int = 0
-    """Tokens that its slices have generated so far."""
-    snapshot: Snapshot | None = None
-    running: bool = False
-    """Whether it holds a slot of its lane."""
-    refused: AiosError | None = None
-    """Why it gets no turn any more."""
-    _turn: anyio.Event | None = None
+    What a policy asks of it again and again is copied out of `accepted`: a heap compares thousands of times.
+    """
 
-    @property
-    def id(self) -> int:
-        return self.accepted.number
+    __slots__ = (
+        "_turn", "accepted", "context", "critical_path_depth", "graph_id", "id", "pid", "priority", "program", "prompt",
+        "read", "refused", "running", "size", "snapshot", "tenant", "written",
+    )  # fmt: skip
 
-    @property
-    def call(self) -> Syscall[Any]:
-        return self.accepted.call
-
-    @property
-    def pid(self) -> int:
-        """The process that made it."""
-        return self.accepted.call_id.pid
-
-    @property
-    def priority(self) -> int:
-        return self.accepted.call.priority
-
-    @property
-    def program(self) -> str:
-        return self.accepted.program
-
-    @property
-    def tenant(self) -> str:
-        return self.accepted.tenant
-
-    @property
-    def prompt(self) -> int:
-        """Tokens of its prompt as its lane guesses; 0 for what has none."""
-        return self.size.prompt
-
-    @property
-    def graph_id(self) -> int:
-        return self.accepted.graph_id
-
-    @property
-    def critical_path_depth(self) -> int:
-        return self.accepted.critical_path_depth
+    def __init__(self, accepted: AcceptedCall, size: Size = UNKNOWN) -> None:
+        self.accepted, self.size = accepted, size
+        self.id, self.pid = accepted.number, accepted.call_id.pid
+        self.priority, self.program, self.tenant = accepted.call.priority, accepted.program, accepted.tenant
+        self.graph_id, self.critical_path_depth = accepted.graph_id, accepted.critical_path_depth
+        self.prompt = self.context = size.prompt
+        """Tokens that its prompt is taken to have; `context`, once it has a reply, as the model counted."""
+        self.read = False
+        """Whether the policy has been told what its prompt took."""
+        self.written = 0
+        """Tokens that its slices have generated so far."""
+        self.snapshot: Snapshot | None = None
+        self.running = False
+        """Whether it holds a slot of its lane."""
+        self.refused: AiosError | None = None
+        """Why it gets no turn any more."""
+        self._turn: anyio.Event | None = None
 
     def wake(self) -> None:
         """Its turn has come."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, cast
 
 import anyio
@@ -304,7 +304,9 @@ class _Passage:
     async def run(
         self, lane: str, call: Syscall[Any] | None = None, emit: Callable[[str], None] | None = None
     ) -> Reply:
-        own = replace(self._accepted, call=call or self.call, emit=emit or self.emit)
+        own, emit = self._accepted, emit or self.emit
+        if call is not None or emit is not own.emit:
+            own = own._replace(call=call or self.call, emit=emit)
         return await self._lanes[lane].run(own, self._tell)
 
     def charge(self, tokens: int, usd: float | None) -> None:

@@ -163,10 +163,16 @@ class ScriptedModel:
         usage = Usage(prompt_tokens=_count(chat), completion_tokens=len(pieces))
         if "usage" in reply.model_fields_set:
             usage = reply.usage
-        model = reply.model or self.name
-        text = "".join(pieces)
-        told = reply.model_copy(
-            update={"text": text, "tool_uses": uses, "finish": finish, "model": model, "usage": usage}
+        told = ChatReply(
+            text="".join(pieces),
+            tool_uses=uses,
+            finish=finish,
+            model=reply.model or self.name,
+            mode=reply.mode,
+            usage=usage,
+            margin=reply.margin,
+            reasoning=reply.reasoning,
+            call=reply.call,
         )
         return told, pieces
 

@@ -7,13 +7,19 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
 from aios_syscalls import StorageFailed
+
+T = TypeVar("T")
+EventRow = tuple[int, int, int, int, str, int, int, str, int, int, str]
+"""What one row of the table of events holds."""
 
 VERSION = 2
 """Of the tables; a file of another one is refused."""
@@ -28,14 +34,9 @@ DRIFT_S = 60.0
 OUTLINE = "('run','closed','spawned','exited')"
 """The kinds of events that tell which processes there were and how they ended."""
 
-# One statement for many rows: SQLite runs it without the interpreter's lock, while a statement a row would
-# hand the lock to and fro with the event loop thousands of times.
-INSERT = """
-INSERT INTO event (boot, seq, run, at, kind, pid, n, node, schema, checksum, data)
-SELECT ?, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-       value ->> 8, value -> 9
-FROM json_each(?)
-"""
+COLUMNS = "(boot, seq, run, at, kind, pid, n, node, schema, checksum, data)"
+"""Of the table of events, in the order of `EventRow`."""
+STATEMENT_ROWS = 128
 
 SCHEMA = f"""
 CREATE TABLE boot (
@@ -139,6 +140,30 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
             db.execute("ROLLBACK")
         raise
     db.execute("COMMIT")
+
+
+def in_statements(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Slices of `rows` that are one statement each: of so few sizes that SQLite keeps every statement compiled."""
+    done = 0
+    while left := len(rows) - done:
+        many = min(STATEMENT_ROWS, 1 << (left.bit_length() - 1))
+        yield rows[done : done + many]
+        done += many
+
+
+def insert_events(db: sqlite3.Connection, rows: Sequence[EventRow]) -> None:
+    """Insert one slice of `in_statements`, all of it or, where sqlite3.Error is raised, nothing.
+
+    One statement for many rows: SQLite runs it without the interpreter's lock, while a statement a row would hand the
+    lock to and fro with the event loop thousands of times.
+    """
+    db.execute(_insert_statement(len(rows)), [value for row in rows for value in row])
+
+
+@cache
+def _insert_statement(rows: int) -> str:
+    one = f"({','.join('?' * (len(COLUMNS.split(',')) - 1))},json(?))"  # SQLite's own look: what is kept is JSON
+    return f"INSERT INTO event {COLUMNS} VALUES {','.join([one] * rows)}"
 
 
 def cannot_write(path: Path, error: Exception) -> StorageFailed:

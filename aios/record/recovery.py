@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from aios.record.database import BOOTS, INSERT, OUTLINE, died, transaction
+from aios.record.database import BOOTS, OUTLINE, died, in_statements, insert_events, transaction
 from aios.record.event import Event, Kind
 from aios.record.open_calls import open_calls
 from aios.record.row import row
@@ -68,10 +68,11 @@ def _end_run(db: sqlite3.Connection, run: OpenRun, calls: Iterable[CallId], at: 
     """End the calls of a run, then its processes, then the run itself, when its kernel gave its last sign of life."""
     (last,) = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
     rows = [
-        row(event).encode(seq, run.id, run.number, at)
+        row(event).values(boot, seq, run.id, run.number, at)
         for seq, event in enumerate(_ends(db, run, calls, (at - run.began) / 1_000_000), last + 1)
     ]
-    db.execute(INSERT, (boot, (b"[" + b",".join(rows) + b"]").decode()))
+    for part in in_statements(rows):
+        insert_events(db, part)
     db.execute("UPDATE run SET ended = ?, last = ? WHERE number = ?", (at, last + len(rows), run.number))
 
 

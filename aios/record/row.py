@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from aios.record.database import EventRow
 from aios.record.event import EVENT_VERSION, Event
 
 LARGE = 4 * 1024
@@ -33,7 +34,7 @@ class Row:
     @property
     def size(self) -> int:
         """Bytes that it takes on the disk, about."""
-        return len(self.data) + self.large
+        return len(self.data) + self.large if self.payloads else len(self.data)
 
     @property
     def large(self) -> int:
@@ -44,11 +45,11 @@ class Row:
         """The same with `why` in the place of every long value."""
         return Row(self.event, _described(self.event, why), {})
 
-    def encode(self, seq: int, run: str, number: int, at: int) -> bytes:
-        """A JSON array of what the table's columns hold; `number` is the run's, `at` in microseconds."""
+    def values(self, boot: int, seq: int, run: str, number: int, at: int) -> EventRow:
+        """What the table's columns hold; `number` is the run's, `at` in microseconds."""
         _, kind, pid, n, _, node, _ = self.event
-        head = f'[{seq},{number},{at},"{kind}",{pid},{n},{to_json(node).decode()},{EVENT_VERSION},'
-        return b"".join((head.encode(), b"%d," % checksum(run, at, kind, pid, n, node, self.data), self.data, b"]"))
+        crc = checksum(run, at, kind, pid, n, node, self.data)
+        return boot, seq, number, at, kind, pid, n, node, EVENT_VERSION, crc, self.data.decode()
 
 
 def row(event: Event) -> Row:

@@ -16,7 +16,16 @@ import anyio
 import anyio.to_thread
 from pydantic_core import to_json
 
-from aios.record.database import INSERT, cannot_write, now_us, open_to_write, transaction
+from aios.record.database import (
+    STATEMENT_ROWS,
+    EventRow,
+    cannot_write,
+    in_statements,
+    insert_events,
+    now_us,
+    open_to_write,
+    transaction,
+)
 from aios.record.event import Event, Kind
 from aios.record.quota import make_room
 from aios.record.recovery import recover
@@ -26,8 +35,8 @@ from aios_syscalls import StorageFailed
 
 COMMIT = 4_000
 """Events in one transaction, at most."""
-CHUNK = 128
-"""Events in one statement, at most."""
+CHUNK = STATEMENT_ROWS
+"""Events that are encoded and inserted together, at most."""
 CHUNK_BYTES = 4 * 1024 * 1024
 BACKLOG = 20_000
 BACKLOG_BYTES = 256 * 1024 * 1024
@@ -266,16 +275,17 @@ class SqliteJournal(anyio.AsyncContextManagerMixin):
 
     def _insert_rows(self, rows: Sequence[_Numbered]) -> None:
         """Insert rows; where SQLite does not take them together, one by one, so that only a bad one is replaced."""
-        try:
-            self._execute(rows)
-        except sqlite3.Error as error:
-            if not self._db.in_transaction:
-                raise  # the disk: SQLite has rolled back
-            if len(rows) == 1:
-                self._replace(rows[0], error)
-            else:
-                for each in rows:
-                    self._insert_rows([each])
+        for part in in_statements(rows):
+            try:
+                self._execute(part)
+            except sqlite3.Error as error:
+                if not self._db.in_transaction:
+                    raise  # the disk: SQLite has rolled back
+                if len(part) == 1:
+                    self._replace(part[0], error)
+                else:
+                    for each in part:
+                        self._insert_rows([each])
 
     def _replace(self, refused: _Numbered, error: sqlite3.Error) -> None:
         """Put an event on record without what SQLite does not take of it. Raises sqlite3.Error when it is the disk."""
@@ -284,8 +294,8 @@ class SqliteJournal(anyio.AsyncContextManagerMixin):
         self._execute([refused])
         log.warning("the record of a %s event of process %d is without its payload: %s", event.kind, event.pid, error)
 
-    def _execute(self, rows: Iterable[_Numbered]) -> None:
-        self._db.execute(INSERT, (self._boot, (b"[" + b",".join(each.encode() for each in rows) + b"]").decode()))
+    def _execute(self, rows: Sequence[_Numbered]) -> None:
+        insert_events(self._db, [each.values(self._boot) for each in rows])
 
     def _insert_payloads(self, rows: Iterable[_Numbered]) -> None:
         for each in rows:
@@ -303,8 +313,8 @@ class _Numbered:
     def __init__(self, seq: int, run: str, number: int, at: int, row: Row) -> None:
         self.seq, self.run, self.number, self.at, self.row = seq, run, number, at, row
 
-    def encode(self) -> bytes:
-        return self.row.encode(self.seq, self.run, self.number, self.at)
+    def values(self, boot: int) -> EventRow:
+        return self.row.values(boot, self.seq, self.run, self.number, self.at)
 
 
 def _us(seconds: float) -> int:

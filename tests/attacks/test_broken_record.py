@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic_core import to_json
 
 from aios.record import Event, History, Kind, SqliteJournal, read_events
-from aios.record.database import INSERT, SCHEMA
+from aios.record.database import SCHEMA, insert_events
 from aios.record.row import Row
 from aios_syscalls import AgentFailed, ProcessState, Send
 from tests.attacks.hostile import ended, kernel_with, start
@@ -82,19 +82,14 @@ async def test_no_frame_of_an_agent_breaks_the_record(tmp_path: Path) -> None:
 def test_without_the_defence_one_such_row_makes_the_whole_batch_fail() -> None:
     """The control: SQLite refuses all rows of a statement for one number that JSON has not."""
     rows = [
-        Row(Event(0.0, Kind.EXITED, 1, 0, {}), to_json({"n": value}), {}).encode(seq, "", 1, 0)
+        Row(Event(0.0, Kind.EXITED, 1, 0, {}), to_json({"n": value}), {}).values(1, seq, "", 1, 0)
         for seq, value in enumerate((1, float("nan")), 1)
     ]
     with closing(sqlite3.connect(":memory:")) as db:
         db.executescript(SCHEMA)
         with pytest.raises(sqlite3.OperationalError, match="malformed JSON"):
-            db.execute(
-                INSERT,
-                (
-                    1,
-                    (b"[" + b",".join(rows) + b"]").decode(),
-                ),
-            )
+            insert_events(db, rows)
+        assert db.execute("SELECT count(*) FROM event").fetchone() == (0,)
 
 
 class Unwritable:

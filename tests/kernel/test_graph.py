@@ -150,7 +150,7 @@ async def test_nodes_are_calls_of_their_own_with_gang_and_depth(opened: Any, mon
 
     class Watching(Fifo):
         def add(self, job: Any, now: int = 0) -> None:
-            seen[job.call.messages[0].content] = (job.graph_id, job.critical_path_depth)
+            seen[job.accepted.call.messages[0].content] = (job.graph_id, job.critical_path_depth)
             super().add(job)
 
     async with opened(Answers(), Watching(), width=4) as bench:
