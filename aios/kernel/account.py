@@ -33,11 +33,14 @@ class Account:
         self._pid, self._parent = pid, parent
         self._spent: dict[str, float] = dict.fromkeys(UNITS, 0)
         self._held: dict[str, float] = dict.fromkeys(UNITS, 0)
-        self._limited = any(limit is not None for limit in budget.model_dump().values())
+        limited = any(limit is not None for limit in budget.model_dump().values())
+        above = () if parent is None else parent._limits
+        self._limits: tuple[Account, ...] = (self, *above) if limited else above
+        """The accounts with limits, of this one and those above: most calls meet none."""
         self._running: dict[anyio.CancelScope, Account] = {}
         """Who runs, by the account that it runs on: this one or one below."""
         self._settled = 0.0
-        self._timed = any(each.budget.seconds is not None for each in self._chain())
+        self._timed = any(each.budget.seconds is not None for each in self._limits)
 
     def admit(self) -> None:
         """Count a call. Raises BudgetExceeded when no more may be made, or no second is left."""
@@ -60,12 +63,12 @@ class Account:
         wanted = {"tokens": tokens, "usd": math.inf if usd is None else usd}
         for resource, amount in wanted.items():
             self._check(resource, amount)
-        for each in self._limits():
+        for each in self._limits:
             each._hold(wanted, 1)
         try:
             yield
         finally:
-            for each in self._limits():
+            for each in self._limits:
                 each._hold(wanted, -1)
 
     def charge(self, tokens: int, usd: float | None) -> None:
@@ -87,14 +90,16 @@ class Account:
             finally:
                 self._run(scope, starts=False)
         if scope.cancelled_caught:
-            timed = [each for each in self._limits() if each.budget.seconds is not None]
+            timed = [each for each in self._limits if each.budget.seconds is not None]
             raise min(timed, key=lambda each: each._left("seconds"))._exceeded("seconds", 0.0, 0)
 
     def left(self) -> Budget:
         """What there is for this process, by its own budget and those above it."""
+        if not self._limits:
+            return UNLIMITED
         found = {}
         for resource in UNITS:
-            least = min(each._left(resource) for each in self._chain())
+            least = min(each._left(resource) for each in self._limits)
             if least < math.inf:
                 found[resource] = max(0, least)
         return Budget(**found)
@@ -105,9 +110,6 @@ class Account:
             yield each
             each = each._parent
 
-    def _limits(self) -> Iterator[Account]:
-        return (each for each in self._chain() if each._limited)
-
     def _left(self, resource: str) -> float:
         limit = getattr(self.budget, resource)
         if limit is None:
@@ -117,7 +119,7 @@ class Account:
         return float(limit - self._spent[resource] - self._held[resource])
 
     def _check(self, resource: str, needed: float) -> None:
-        for each in self._limits():
+        for each in self._limits:
             left = each._left(resource)
             if needed > left + TINY or (resource == "seconds" and left <= 0):
                 raise each._exceeded(resource, max(0.0, left), needed)
@@ -148,14 +150,14 @@ class Account:
         self._settled = now
 
     def _run(self, scope: anyio.CancelScope, *, starts: bool) -> None:
-        for each in self._chain():
+        for each in self._limits:
             if each.budget.seconds is not None:
                 each._settle()
                 if starts:
                     each._running[scope] = self
                 else:
                     del each._running[scope]
-        for each in self._chain():
+        for each in self._limits:
             for other, account in each._running.items():
                 other.deadline = account._ends()
 
@@ -163,7 +165,7 @@ class Account:
         """When the seconds are used up, if those who run go on."""
         return min(
             each._settled + (each.budget.seconds - each._spent["seconds"]) / max(1, len(each._running))
-            for each in self._chain()
+            for each in self._limits
             if each.budget.seconds is not None
         )
 

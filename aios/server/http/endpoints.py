@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -50,7 +50,7 @@ class RequestState:
     def __init__(self, serving: HttpServing, scope: Scope, receive: Receive, send: Send) -> None:
         self.serving, self.scope, self.receive, self.send = serving, scope, receive, send
         self.headers: Headers = scope["aios.headers"]
-        self.id = secrets.token_hex(12)
+        self.id = f"{random.getrandbits(96):024x}"
         self.started = False
 
     def admit(self) -> Principal:
