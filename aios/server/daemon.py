@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -106,6 +107,7 @@ class Daemon:
                 async with anyio.create_task_group() as self._serving:
                     self._callers = Callers(self._booted, self._for_http(), self._tokens, self._serving)
                     self._ready.set()
+                    gc.freeze()  # what is there for good need not be looked through again and again
                     if self.config.daemon.tcp is not None:
                         await self.listen()
                     await self._stop.wait()

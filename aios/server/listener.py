@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 from anyio.abc import TaskGroup
 
+from aios.server.joined_writes import JoiningProtocol
 from aios_syscalls import BadRequest, StorageFailed
 
 MAX_HEADERS = 64 * 1024
@@ -65,6 +66,7 @@ def start(app: Callable[..., Any], sock: socket.socket, tasks: TaskGroup) -> Non
     """Serve an application on a socket, in `tasks`."""
     config = uvicorn.Config(
         app,
+        http=JoiningProtocol,
         lifespan="off",
         log_config=None,
         access_log=False,  # paths may hold the token
