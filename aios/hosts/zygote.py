@@ -271,6 +271,7 @@ class Zygote:
         """Keep nothing of the zygote's: no descriptor, no handler, no session."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._heed_signals()
         for each in (self._control, self._reaper, self._wakeup, self._selector):
             each.close()
         os.dup2(log.writing, 1)
@@ -285,6 +286,12 @@ class Zygote:
         gc.enable()
         # By line, so that a killed agent's output is there too.
         sys.stdout = os.fdopen(1, "w", buffering=1, errors="backslashreplace", closefd=False)
+
+    def _heed_signals(self) -> None:
+        """Ignore what Python itself does and nothing else: a shell lets its background ignore some signals."""
+        for each in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+            if signal.getsignal(each) is signal.SIG_IGN:
+                signal.signal(each, signal.default_int_handler if each == signal.SIGINT else signal.SIG_DFL)
 
     def _tie(self) -> None:
         """Die with the zygote, and take in whatever is left by what this process starts."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pprint
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -506,6 +507,23 @@ async def test_every_agent_that_is_cancelled_is_gone_with_its_children_and_has_r
             if why := what_is_wrong(tmp_path, stems[name], expected, process):
                 wrong[name] = why
     assert not wrong, pprint.pformat(wrong)
+
+
+async def test_an_agent_ignores_nothing_that_a_shell_in_the_background_ignores(tmp_path: Path) -> None:
+    signals = (signal.SIGQUIT, signal.SIGHUP, signal.SIGINT)
+    before = {each: signal.signal(each, signal.SIG_IGN) for each in signals}
+    ends = {"SIGQUIT": "ended by SIGQUIT", "SIGHUP": "ended by SIGHUP", "SIGINT": "KeyboardInterrupt"}
+    try:
+        async with kernel(tmp_path) as running:
+            for name, words in ends.items():
+                end = End(DIES.format(name), words=words)
+                pid = (await running.submit(Spawn(program=program(tmp_path, name, end), task=str(tmp_path / name)))).pid
+                process = (await running.submit(Wait(pid=pid))).process
+                assert process.state is FAILED
+                assert words in str((process.error or {}).get("message"))
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 KERNEL = """
