@@ -107,7 +107,6 @@ class Daemon:
                 async with anyio.create_task_group() as self._serving:
                     self._callers = Callers(self._booted, self._for_http(), self._tokens, self._serving)
                     self._ready.set()
-                    gc.freeze()  # what is there for good need not be looked through again and again
                     if self.config.daemon.tcp is not None:
                         await self.listen()
                     await self._stop.wait()
@@ -389,6 +388,7 @@ def main(models: Sequence[Backend] | None = None) -> int:
         allow_many_files()
         daemon = Daemon(load(), place, IDLE_S if "--idle" in sys.argv[1:] else None, models)
         log.info("aios %s begins as process %d", __version__, os.getpid())
+        gc.freeze()  # what is loaded is there for good, and need not be looked through again and again
         anyio.run(daemon.serve)
     except AiosError as error:
         log.error("%s", error.message)
