@@ -22,7 +22,7 @@ from aios.hosts import default_directories
 from aios.link.place import Place
 from aios.models.scripted import ScriptedModel
 from aios.record import Event, Kind
-from aios_syscalls import Chat, ListProcesses, Spawn, Wait
+from aios_syscalls import Chat, ListProcesses, ProcessState, Spawn, Wait
 from tests.daemon.conftest import Serving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.whole]
@@ -66,13 +66,18 @@ async def ended(opening: Any, program: str, task: str) -> tuple[Any, ...]:
 
 
 def outline(events: Sequence[Event]) -> list[list[str]]:
-    """The calls of each process, in the order in which the processes began, and how each ended."""
+    """The calls of each process, in the order in which the processes began, and how each ended.
+
+    How far one had come that was killed is chance.
+    """
     calls: dict[int, list[str]] = defaultdict(list)
     for event in events:
         if event.kind is Kind.ACCEPTED:
             calls[event.pid].append(event.data["name"])
         elif event.kind in (Kind.DONE, Kind.FAILED, Kind.EXITED):
             calls[event.pid].append(str(event.kind))
+        if event.kind is Kind.EXITED and event.data["state"] == ProcessState.KILLED:
+            calls[event.pid] = ["killed"]
     return [sorted(each) for pid, each in sorted(calls.items()) if pid]
 
 
