@@ -5,6 +5,7 @@ from aios.boot.lanes import scheduler
 from aios.boot.models import DEFAULT_MODEL, Progress, make_model, make_models, survey, try_models
 from aios.boot.remembered import learnt_answers, learnt_programs, memory
 from aios.boot.remote import DaemonRun, run_on_daemon
+from aios.boot.resume import Durability, check_unchanged, resumable
 from aios.boot.run import BootedRun, boot, check_root, library, open_run, run_fingerprint, tool_box
 from aios.boot.walls import DryWall, check_dry_wall, noted
 from aios.wall import ActKind, NotedAct, describe_rung, namespaces_available, rung
@@ -16,12 +17,14 @@ __all__ = [
     "BootedRun",
     "DaemonRun",
     "DryWall",
+    "Durability",
     "NotedAct",
     "Progress",
     "boot",
     "boot_kernel",
     "check_dry_wall",
     "check_root",
+    "check_unchanged",
     "describe_rung",
     "learnt_answers",
     "learnt_programs",
@@ -32,6 +35,7 @@ __all__ = [
     "namespaces_available",
     "noted",
     "open_run",
+    "resumable",
     "run_fingerprint",
     "run_on_daemon",
     "rung",

@@ -15,9 +15,10 @@ import anyio
 import anyio.to_thread
 from pydantic_core import from_json
 
-from aios.boot.run import check_root, protected, run_fingerprint, tool_box
+from aios.boot.resume import Durability
+from aios.boot.run import check_root, protected, run_directory, run_fingerprint, tool_box
 from aios.boot.walls import DryWall, agents_logs, wall_facts, walls
-from aios.config import Config, new_run_directory
+from aios.config import Config
 from aios.cores.tool import serve_tool
 from aios.frames import Frames, send_blocking
 from aios.hosts import default_directories
@@ -72,6 +73,7 @@ async def run_on_daemon(
     dry_wall: DryWall | None = None,
     starting: Iterable[str] = (),
     place: Place | None = None,
+    durable: Durability | None = None,
     **_options: Any,
 ) -> AsyncIterator[DaemonRun]:
     """A run on the daemon of this home, which ends when the context is left or the daemon goes.
@@ -80,11 +82,12 @@ async def run_on_daemon(
     """
     place = place or Place.of_home()
     place.check()
-    directory = directory or new_run_directory()
+    directory = directory or run_directory(durable)
     box = tool_box(config, directory)
     check_root(config.root)
     directories = (*config.agents, *default_directories())
-    host = ProcessHost(agents_logs(directory), directories, walls(config, directory, dry_wall))
+    hash_seed = durable.hash_seed if durable else None
+    host = ProcessHost(agents_logs(directory), directories, walls(config, directory, dry_wall), hash_seed)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(host)
         facts = {
@@ -92,9 +95,15 @@ async def run_on_daemon(
             "directory": os.getcwd(),
             "python": sys.executable,
             "fingerprint": await anyio.to_thread.run_sync(run_fingerprint, config, starting),
+            **(durable.facts(config) if durable else {}),
         }
         order = RunOrder(
-            id=directory.name, config=run_part(config, protected(config)), kernel=kernel_part(config), facts=facts
+            id=directory.name,
+            config=run_part(config, protected(config)),
+            kernel=kernel_part(config),
+            facts=facts,
+            durable=durable is not None,
+            resume=durable is not None and durable.resume is not None,
         )
         frames, _ = await greeted(place, "run", order=order.model_dump(mode="json"))
         await stack.enter_async_context(frames)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from aios.artifacts import default_embedder
 from aios.boot.fingerprint import fingerprint
 from aios.boot.kernel import BootedKernel, boot_kernel
 from aios.boot.models import Progress
+from aios.boot.resume import Durability, reopened
 from aios.boot.walls import DryWall, agents_logs, wall_facts, walls
-from aios.config import Config, home, new_run_directory
+from aios.config import Config, home, new_run_directory, runs_directory
 from aios.cores.file import FileCore
 from aios.cores.tool import ToolCore
 from aios.hosts import Main, default_directories, find_program, is_path, program_name, programs
@@ -67,6 +69,7 @@ async def boot(
     directory: Path | None = None,
     remember: bool = True,
     dry_wall: DryWall | None = None,
+    durable: Durability | None = None,
 ) -> AsyncIterator[BootedRun]:
     """A kernel of its own for one run; see `boot_kernel`. `mains` are programs that are functions.
 
@@ -74,15 +77,18 @@ async def boot(
 
     What belongs to the run alone goes to `directory`, whose name is the run's id.
     With `dry_wall` agents run without their walls, and what these would have refused is noted beside their logs.
+    With `durable` the run can be resumed, or is. Raises BadRequest where its programs have no processes of their own.
     """
-    directory = directory or new_run_directory()
+    _check_durable(durable, config, mains)
+    directory = directory or run_directory(durable)
     box = tool_box(config, directory)
     check_root(config.root)
     kernel = boot_kernel(config, models=models, progress=progress, directory=directory, remember=remember)
-    async with kernel as booted, _host(config, directory, mains, dry_wall) as host:
+    async with kernel as booted, _host(config, directory, mains, dry_wall, durable) as host:
         facts: dict[str, Any] = {"wall": wall_facts(config, host, dry_wall)}
+        facts |= durable.facts(config) if durable else {}
         facts["fingerprint"] = await anyio.to_thread.run_sync(run_fingerprint, config, starting)
-        async with open_run(booted, config, directory, host, ToolCore(box), facts, observers) as run:
+        async with open_run(booted, config, directory, host, ToolCore(box), facts, observers, durable=durable) as run:
             yield run
 
 
@@ -99,11 +105,14 @@ async def open_run(
     tenant: str = "",
     model: str | None = None,
     priority: int = 0,
+    durable: Durability | None = None,
 ) -> AsyncIterator[BootedRun]:
     """A run on a kernel: the root, files, budgets and limits are of its own configuration, the rest is the kernel's.
 
-    Calls that name no model, or no priority, have those given here.
+    Calls that name no model, or no priority, have those given here. With `durable` it can be resumed, or is.
     """
+    old = durable.resume if durable else None
+    past = await reopened(booted.kernel.journal, old) if old else None
     key = f"{config.root.absolute()} {config.files.model_dump_json()} {sealed(config)!r}"
     take = partial(booted.libraries.take, key, partial(library, config))
     files = FileCore(take, directory.name, config.files.private, config.files.homes, close=booted.libraries.give_back)
@@ -121,12 +130,25 @@ async def open_run(
         prepare=partial(with_defaults, model, priority),
         facts={"run": directory.name, "began": began, "os_pid": os.getpid(), **booted.facts, **facts},
         observers=observers,
+        durable=durable is not None,
+        past=past,
+        age_s=time.time() - old.began if old else 0.0,
     )
     try:
         async with booted.kernel.open(settings) as run:
             yield BootedRun(directory.name, directory, run, booted.kernel, booted.models, booted.journal)
     finally:
         files.close()
+
+
+def run_directory(durable: Durability | None) -> Path:
+    """Where a run is to be: a new place, or its own where it is resumed."""
+    return runs_directory() / durable.resume.id if durable and durable.resume else new_run_directory()
+
+
+def _check_durable(durable: Durability | None, config: Config, mains: Mapping[str, Main] | None) -> None:
+    if durable and (mains or not config.isolate):
+        raise BadRequest("a run is durable where each program has a process of its own; leave out --no-isolate")
 
 
 def tool_box(config: Config, directory: Path) -> ToolBox:
@@ -191,9 +213,14 @@ def check_root(path: Path) -> None:
 
 
 def _host(
-    config: Config, directory: Path, mains: Mapping[str, Main] | None, dry: DryWall | None
+    config: Config,
+    directory: Path,
+    mains: Mapping[str, Main] | None,
+    dry: DryWall | None,
+    durable: Durability | None,
 ) -> AbstractAsyncContextManager[Host]:
     directories = (*config.agents, *default_directories())
     if config.isolate and not mains:
-        return ProcessHost(agents_logs(directory), directories, walls(config, directory, dry))
+        hash_seed = durable.hash_seed if durable else None
+        return ProcessHost(agents_logs(directory), directories, walls(config, directory, dry), hash_seed)
     return nullcontext(TaskHost(directories, mains))

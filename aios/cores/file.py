@@ -75,6 +75,11 @@ class FileCore:
             return await self._watch(desk, call)
         return await self._in_thread(self._searches if isinstance(call, Search) else self._limiter, desk.serve, call)
 
+    async def settle(self, turn: Turn) -> Reply | None:
+        """What the store has of a call that had begun when its kernel died: each version says which call made it."""
+        desk = await self._in_thread(self._limiter, self._service, turn)
+        return await self._in_thread(self._limiter, desk.settled, cast(FileCall, turn.call))
+
     def close(self) -> None:
         """Let go of the library, and end what serves shares.
 

@@ -205,6 +205,24 @@ class FileService:
             case never:
                 assert_never(never)
 
+    def settled(self, call: FileCall) -> Reply | None:
+        """The reply to a call that has made versions already; None where it has made none."""
+        made = self.files.made_by(self.files.author)
+        if not made:
+            return None
+        match call:
+            case CreateFile() | WriteFile() | AppendFile() | DeleteFile() | RollbackFile():
+                return _done(call.path, made[-1])
+            case MoveFile() | CopyFile():
+                return _done(call.target, made[-1])
+            case ChangeFiles():
+                return ChangeFilesReply(versions=tuple(map(self._version, made)))
+            case DeleteMatching() | UpdateMatching():
+                paths = tuple(dict.fromkeys(each.path for each in made))
+                return UpdateMatchingReply(paths=paths, versions=tuple(map(self._version, made)))
+            case _:
+                return None
+
     def changes(self, since: int, paths: tuple[str, ...]) -> WatchFilesReply:
         """What happened after a seq to what may be seen and matches any of these globs."""
         found = self.files.changes_since(since)

@@ -18,6 +18,7 @@ import anyio
 from aios.frames import Frames, send_blocking
 from aios.hosts import program
 from aios.hosts.failure import failure, own_place, single
+from aios.hosts.steady import SteadyLoop
 from aios.sdk import Agent, SocketPort
 from aios.wall import Level
 from aios_syscalls import AgentFailed, AiosError
@@ -45,7 +46,7 @@ class _Process:
     def run(self) -> int:
         signal.signal(signal.SIGTERM, self._end)
         try:
-            anyio.run(self._main)
+            anyio.run(self._main, backend_options={"loop_factory": SteadyLoop})
         except BaseException as error:
             # A SystemExit or KeyboardInterrupt out of a task takes the event loop along. A process that the program
             # has forked does not speak for it.
@@ -60,16 +61,24 @@ class _Process:
         frames = Frames.over(self._sock)  # not closed before the process ends: `run` may need it still
         order = await frames.receive()
         self._name, self._program = order["name"], Path(order["program"])
-        port = SocketPort(frames)
+        port = self._port(frames, order)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(port.listen)
             with self._scope:
-                outcome = await self._outcome(order, Agent(port, order["pid"]))
+                outcome = await self._outcome(order, Agent(port, order["pid"], order.get("state")))
             if not self._scope.cancelled_caught:
                 with suppress(Exception):  # the program's own, closed or replaced as it liked
                     sys.stdout.flush()  # before the kernel knows, for it then shows the log
                 await frames.send(outcome)
             tasks.cancel_scope.cancel()
+
+    def _port(self, frames: Frames, order: dict[str, Any]) -> SocketPort:
+        if not order.get("durable"):
+            return SocketPort(frames)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SteadyLoop)
+        loop.hold(order["clock"], repeating=order["repeating"])
+        return SocketPort(frames, clock=loop, first=order["first"])
 
     async def _outcome(self, order: dict[str, Any], agent: Agent) -> dict[str, Any]:
         sys.path.append(str(self._program.parent))  # last: what lies beside a program replaces no module

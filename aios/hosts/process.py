@@ -20,7 +20,7 @@ from aios.hosts.zygote_client import Child, ZygoteClient, ZygoteDied, how_it_end
 from aios.tasks import background_tasks
 from aios.wall import Level, Wall, Walls, homes, make_scratch, namespaces_available, remove_scratch, rung
 from aios_syscalls import AgentFailed, Overloaded
-from aios_syscalls.port import Port
+from aios_syscalls.port import ProcessPort
 
 LEAVE_S = 5.0
 """For which a process may go on after its result: its `atexit` handlers and its threads come to their ends."""
@@ -36,11 +36,19 @@ class ProcessHost(anyio.AsyncContextManagerMixin):
     """Runs each agent in a process forked by a zygote, over a socket that is its identity and its only channel.
 
     What agents print goes to `<logs>/<pid>.log`. A zygote that dies takes its agents along; the next agent gets
-    another one. Around each there is a wall as `walls` say, which is the strictest if they say nothing.
+    another one. Around each there is a wall as `walls` say, which is the strictest if they say nothing. With a
+    `hash_seed` their sets and dictionaries have the same order in each run.
     """
 
-    def __init__(self, logs: Path, directories: Sequence[Path] = (), walls: Walls = Walls()) -> None:  # noqa: B008 - frozen
+    def __init__(
+        self,
+        logs: Path,
+        directories: Sequence[Path] = (),
+        walls: Walls = Walls(),  # noqa: B008 - frozen
+        hash_seed: int | None = None,
+    ) -> None:
         self._logs = logs
+        self._hash_seed = hash_seed
         self._walls = walls
         self.rung = rung()
         """How much of a wall this machine can put up."""
@@ -57,7 +65,7 @@ class ProcessHost(anyio.AsyncContextManagerMixin):
         except OSError as error:
             raise _too_many_open(error) from None
 
-    async def run(self, program: str, task: str, port: Port, pid: int) -> str:
+    async def run(self, program: str, task: str, port: ProcessPort, pid: int) -> str:
         ours, theirs = _channel()
         async with agent_frames(ours) as frames, self.launched(program, pid, theirs) as agent:
             return await serve_agent(agent, task, frames, port, self._held)
@@ -135,7 +143,9 @@ class ProcessHost(anyio.AsyncContextManagerMixin):
         async with self._renewing:
             zygote = self._zygotes.get(apart)
             if zygote is None or zygote.buried.is_set():
-                zygote = self._zygotes[apart] = await ZygoteClient.spawn(self._scratch, apart=apart)
+                zygote = self._zygotes[apart] = await ZygoteClient.spawn(
+                    self._scratch, apart=apart, hash_seed=self._hash_seed
+                )
                 self._tasks.start_soon(zygote.listen)
             return zygote
 

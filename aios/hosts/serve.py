@@ -12,9 +12,9 @@ import anyio
 from aios.frames import Frames
 from aios.hosts.held import HeldBytes
 from aios.hosts.session import NotAFrame, Session
-from aios_syscalls import AgentFailed, AiosError
+from aios_syscalls import AgentFailed, AiosError, ReplayMismatch
 from aios_syscalls.base import MAX_CALL_BYTES
-from aios_syscalls.port import Port
+from aios_syscalls.port import ProcessPort
 
 
 class AgentProcess(Protocol):
@@ -44,16 +44,17 @@ def agent_frames(channel: socket.socket) -> Frames:
     return Frames.over(channel, MAX_CALL_BYTES + 1024, whole=False)
 
 
-async def serve_agent(agent: AgentProcess, task: str, frames: Frames, port: Port, held: HeldBytes) -> str:
+async def serve_agent(agent: AgentProcess, task: str, frames: Frames, port: ProcessPort, held: HeldBytes) -> str:
     """An agent's result, once its process has come to its end. Raises AgentFailed, or the error that it ended with."""
     with suppress(anyio.BrokenResourceError):  # it has closed its channel, which the session finds
-        await frames.send({**agent.order, "task": task})
+        opening = port.record.opening() if port.record else {}
+        await frames.send({**agent.order, "task": task, **opening})
     result: str | AiosError
     try:
-        result = await Session(frames, port, agent.exited, HeldBytes(within=held)).serve()
+        result = await Session(frames, port, agent.exited, HeldBytes(within=held), port.record).serve()
     except anyio.EndOfStream:
         raise AgentFailed(f"{agent.program} {await agent.exit_reason()}") from None
-    except NotAFrame:
+    except (NotAFrame, ReplayMismatch):
         raise
     except AiosError as error:
         result = error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -20,18 +20,23 @@ from aios_syscalls import (
     BadRequest,
     Cancelled,
     Overloaded,
+    ReplayMismatch,
     Reply,
     RunGraphReply,
     ToolFailed,
     WaitReply,
 )
 from aios_syscalls.errors import from_wire
-from aios_syscalls.port import Port, discard
+from aios_syscalls.port import Port, ProcessRecord, discard
 from aios_syscalls.wire import call_from_object, count_values, outcome_to_json
 
 MAX_UNANSWERED = 128
 """Calls of one agent that are read before their answers are: more than the kernel lets it have under way."""
-MAX_CALL_ID = 2**63
+MAX_CALL_ID = 10**18
+SILENCE_S = 60.0
+"""For which a program that is resumed may take to ask again what it had asked."""
+MAX_HEARD = 100_000
+"""Times in one frame."""
 SHALLOW = 150
 """Brackets in an answer, up to which it cannot be too deep for its reader."""
 VALUE_BYTES = 64
@@ -49,12 +54,28 @@ class NotAFrame(BadRequest):
 class Session:
     """Runs the calls of one agent until it sends its result, or until its process has exited.
 
-    Nothing that an agent sends, or fails to read, keeps the session from ending once `exited` is set.
+    Nothing that an agent sends, or fails to read, keeps the session from ending once `exited` is set. With a `record`
+    it is first told again what it had heard in an earlier life; what it asks beyond that waits until it has been.
     """
 
-    def __init__(self, frames: Frames, port: Port, exited: anyio.Event, held: HeldBytes | None = None) -> None:
+    def __init__(
+        self,
+        frames: Frames,
+        port: Port,
+        exited: anyio.Event,
+        held: HeldBytes | None = None,
+        record: ProcessRecord | None = None,
+    ) -> None:
         self._frames = frames
         self._port = port
+        self._record = record
+        self._repeating = record is not None
+        self._last = 0
+        """The highest number of a call so far."""
+        self._open: list[tuple[int, Any, bool]] = []
+        """Calls that had not ended: they run once all else has been repeated."""
+        self._withdrawn: list[int] = []
+        """Calls that were cancelled meanwhile."""
         self._exited = exited
         self._held = held or HeldBytes()
         self._scopes: dict[int, anyio.CancelScope] = {}
@@ -97,28 +118,121 @@ class Session:
         self._unanswered.release()  # a call that waits for room is not going to run
 
     async def _converse(self, tasks: TaskGroup) -> str:
+        self._tell_again(self._record.begin() if self._record else ())
         while True:
-            match await self._receive():
+            await self._go_live(tasks)
+            frame = await self._receive()
+            self._note_heard(frame)
+            match frame:
                 case {"id": int(id), "call": call, "stream": bool(stream)} if self._is_new(id):
-                    await self._accept(id, call, stream, tasks)
+                    self._last = max(self._last, id)
+                    if self._repeating:
+                        self._repeat(id, call, stream)
+                    elif self._record is not None and self._record.knows(id):
+                        await self._resume(id, call, stream, tasks)
+                    else:
+                        await self._accept(id, call, stream, tasks)
                 case {"cancel": int(id)}:
-                    if scope := self._scopes.get(id):
-                        scope.cancel()
+                    self._cancel(id)
                 case {"result": str(result)}:
+                    self._check_repeated()
                     return result
                 case {"error": dict(wire), **rest}:
                     raise self._failure(wire, rest.get("at"))
                 case _:
                     raise NotAFrame("the agent sent a frame that is none of call, cancel, result, error")
 
+    # -- what is repeated
+
+    async def _go_live(self, tasks: TaskGroup) -> None:
+        """Once all has been repeated, say so, and run the calls that had no answer."""
+        if not self._repeating or self._record is None or not self._record.over:
+            return
+        self._repeating = False
+        self._send_forced(b'{"live":true}')
+        self._tell_again(self._record.tell_late())
+        for id in self._withdrawn:
+            self._cancel(id)
+        for id, call, stream in self._open:
+            await self._accept(id, call, stream, tasks)
+
+    def _repeat(self, id: int, call: Any, stream: bool) -> None:
+        """Tell the agent what it had heard by now. Raises ReplayMismatch."""
+        assert self._record is not None
+        told, run = self._record.ask(id, call)
+        if run:
+            self._open.append((id, call, stream))
+        self._tell_again(told)
+
+    async def _resume(self, id: int, call: Any, stream: bool, tasks: TaskGroup) -> None:
+        """Once all has been repeated: answer a call that had an answer, run another. Raises ReplayMismatch."""
+        assert self._record is not None
+        _, run = self._record.ask(id, call)
+        if run:
+            await self._accept(id, call, stream, tasks)
+        else:
+            self._tell_again(self._record.tell_late(id))
+
+    def _tell_again(self, frames: Iterable[Mapping[str, Any]]) -> None:
+        for frame in frames:
+            if "error" in frame:
+                self._remember(from_wire(frame["error"]))
+            self._send_forced(to_json(frame, inf_nan_mode="null"))
+
+    def _check_repeated(self) -> None:
+        """Raises ReplayMismatch where the program ends before it has heard what it had heard."""
+        if self._repeating:
+            raise ReplayMismatch(
+                "the resumed program ended before it had asked all that it had asked in its earlier life, so it is not "
+                "the same; start it anew with aios run"
+            )
+
+    def _send_forced(self, frame: bytes) -> None:
+        self._held.force(len(frame))
+        self._send(frame, None)
+
+    def _cancel(self, id: int) -> None:
+        """The agent has cancelled a call, which may have ended meanwhile."""
+        if self._repeating:
+            self._open = [each for each in self._open if each[0] != id]
+            self._withdrawn.append(id)
+            return
+        if self._record is not None and self._record.withdrawn(id):
+            self._send_forced(_frame(id, Cancelled("the agent has cancelled the call")))
+        if scope := self._scopes.get(id):
+            scope.cancel()
+
+    def _note_heard(self, frame: Any) -> None:
+        """Keep when the agent says that it heard what it was sent. Raises NotAFrame for what is no time."""
+        if self._record is None or not isinstance(frame, dict):
+            return
+        times, rang = frame.get("heard", []), frame.get("rang", 0)
+        if not (isinstance(times, list) and len(times) <= MAX_HEARD and all(map(_is_time, [*times, rang]))):
+            raise NotAFrame("the agent sent times that are none: microseconds since it began")
+        if not self._repeating and (times or rang):
+            self._record.heard(times, rang)
+
+    # -- calls
+
     async def _receive(self) -> Any:
         try:
-            return await self._frames.receive()
+            if not self._repeating:
+                return await self._frames.receive()
+            with anyio.fail_after(SILENCE_S):
+                return await self._frames.receive()
+        except TimeoutError:
+            raise ReplayMismatch(
+                f"the resumed program has not asked again within {SILENCE_S:g} s what it had asked: it waits for "
+                "something else than a syscall or a timer, a thread or a file say; use agent.note for what comes from "
+                "outside, or start it anew"
+            ) from None
         except (ValueError, anyio.DelimiterNotFound) as error:
             raise NotAFrame(f"the agent sent something that is no frame: {error}") from None
 
     def _is_new(self, id: int) -> bool:
-        return not isinstance(id, bool) and 0 <= id < MAX_CALL_ID and id not in self._scopes
+        if isinstance(id, bool) or not 0 <= id < MAX_CALL_ID or id in self._scopes:
+            return False
+        return self._record is None or id > self._last
 
     async def _accept(self, id: int, call: Any, stream: bool, tasks: TaskGroup) -> None:
         if not self._exited.is_set():
@@ -131,18 +245,33 @@ class Session:
         if self._held.take(size := self._frames.received_bytes + VALUE_BYTES * count_values(call)):
             tasks.start_soon(self._answer, id, call, stream, size)
         else:
-            self._tell(id, _overloaded("calls under way and unread answers take too many bytes; await some calls"))
+            error = _overloaded("calls under way and unread answers take too many bytes; await some calls")
+            if self._record is not None:
+                self._record.refused(id, error)
+            self._tell(id, error)
 
     async def _answer(self, id: int, call: Any, stream: bool, size: int) -> None:
         outcome: Reply | AiosError = Cancelled("the agent has cancelled the call")
         with self._scopes[id]:
             try:
                 emit = self._emitter(id) if stream else discard
-                outcome = await self._port.submit(call_from_object(call), emit)
+                outcome = await self._submit(id, call, emit)
             except AiosError as error:
                 outcome = error
         self._held.give(size)
         self._tell(id, outcome)
+
+    async def _submit(self, id: int, call: Any, emit: Callable[[str], None]) -> Reply:
+        if self._record is None:
+            reply: Reply = await self._port.submit(call_from_object(call), emit)
+            return reply
+        try:
+            found = call_from_object(call)
+        except AiosError as error:
+            self._record.refused(id, error)
+            raise
+        reply = await self._record.submit(id, found, emit)
+        return reply
 
     def _tell(self, id: int, outcome: Reply | AiosError) -> None:
         """Send how a call ended; where the agent leaves too much unread, that it is too much."""
@@ -160,6 +289,8 @@ class Session:
 
         def emit(text: str) -> None:
             if self._held.take(len(frame := to_json({"id": id, "text": text}))):
+                if self._record is not None:
+                    self._record.said(id, text)
                 self._send(frame, None)
 
         return emit
@@ -196,6 +327,10 @@ class Session:
         where = f" (at {at})" if isinstance(at, str) else ""
         message = _cut(message or "the agent failed, and did not say why") + _cut(where, 200)
         return AgentFailed(message, cause=None if code in ("", AgentFailed.code) else _cut(code, 64))
+
+
+def _is_time(value: object) -> bool:
+    return type(value) is int and 0 <= value < MAX_CALL_ID
 
 
 def _errors(outcome: Reply | AiosError) -> Iterator[AiosError]:

@@ -11,7 +11,7 @@ from aios.hosts import program as programs
 from aios.hosts.failure import failure
 from aios.sdk import Agent
 from aios_syscalls import AiosError
-from aios_syscalls.port import Port
+from aios_syscalls.port import ProcessPort
 
 
 class TaskHost:
@@ -27,7 +27,7 @@ class TaskHost:
     async def find(self, program: str) -> str:
         return program if program in self._mains else programs.program_name(program, self._directories)
 
-    async def run(self, program: str, task: str, port: Port, pid: int) -> str:
+    async def run(self, program: str, task: str, port: ProcessPort, pid: int) -> str:
         try:
             return await self._call(program, Agent(port, pid), task)
         except (get_cancelled_exc_class(), GeneratorExit, AiosError):

@@ -63,14 +63,16 @@ class ZygoteClient:
         """Set when it has ended, and whatever it had started."""
 
     @classmethod
-    async def spawn(cls, scratch: Path, *, apart: bool = False) -> Self:
+    async def spawn(cls, scratch: Path, *, apart: bool = False, hash_seed: int | None = None) -> Self:
         """A new zygote, which removes the directory `scratch` if the kernel is gone before it.
 
-        Its agents are in namespaces of their own if they are to be `apart`.
+        Its agents are in namespaces of their own if they are to be `apart`; all have this `hash_seed`.
         """
         ours, theirs = socket.socketpair()
         environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
         environment["PYTHONPATH"] = without_relative(environment.get("PYTHONPATH", ""))
+        if hash_seed is not None:
+            environment["PYTHONHASHSEED"] = str(hash_seed)
         command = module_command("aios.hosts.zygote", str(theirs.fileno()), str(scratch), *["--apart"] * apart)
         with theirs:
             process = await anyio.to_thread.run_sync(

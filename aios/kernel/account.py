@@ -77,6 +77,12 @@ class Account:
             each._spent["tokens"] += tokens
             each._spent["usd"] += usd or 0.0
 
+    def restore(self, tokens: int, usd: float, calls: int, seconds: float) -> None:
+        """Count what was used in an earlier life of the run."""
+        for each in self._chain():
+            for resource, amount in (("tokens", tokens), ("usd", usd), ("calls", calls), ("seconds", seconds)):
+                each._spent[resource] += amount
+
     @contextmanager
     def running(self) -> Iterator[None]:
         """Count the seconds within. Raises BudgetExceeded in their midst when the last one is over."""

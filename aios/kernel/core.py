@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from aios.context import Snapshot
 from aios_syscalls import Budget, CallId, Reply, Syscall
@@ -38,6 +38,14 @@ class Core(Protocol):
 
         Must free what the call holds when it is cancelled.
         """
+
+
+@runtime_checkable
+class SettlingCore(Protocol):
+    """A core whose calls leave their identity on what they change."""
+
+    async def settle(self, turn: Turn) -> Reply | None:
+        """The reply of a call that had begun when its kernel died, if it took effect; None if it did not."""
 
 
 @dataclass(frozen=True, slots=True)

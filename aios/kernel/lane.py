@@ -11,7 +11,7 @@ from typing import Any, cast
 import anyio
 
 from aios.context import Snapshot
-from aios.kernel.core import Core, Meter, NoMeter, Turn
+from aios.kernel.core import Core, Meter, NoMeter, SettlingCore, Turn
 from aios.kernel.request import AcceptedCall, Request
 from aios.record import Kind
 from aios.scheduler import Quantum, SchedulingPolicy
@@ -74,6 +74,13 @@ class Lane:
                 self._release(request)
         finally:
             self._leave(request)
+
+    async def settle(self, accepted: AcceptedCall) -> Reply | None:
+        """The reply of a call that had begun when its kernel died, where its core finds that it took effect."""
+        if not isinstance(self._core, SettlingCore):
+            return None
+        id = accepted.call_id
+        return await self._core.settle(Turn(accepted.call, id.pid, None, None, accepted.emit, accepted.program, id))
 
     def refuse_waiting(self, why: AiosError) -> None:
         """End what waits for a turn now, also halfway through; what holds a slot goes on."""

@@ -11,9 +11,10 @@ from anyio.abc import TaskGroup
 
 from aios.kernel.account import Account, tighter
 from aios.kernel.core import Turn
+from aios.kernel.durable import DurableProcess
 from aios.kernel.graph import RunningGraph
 from aios.kernel.mailbox import Mailbox, MailLimits
-from aios.record import Kind
+from aios.record import Kind, Past, PastProcess, Spent
 from aios_syscalls import (
     AgentFailed,
     AiosError,
@@ -21,11 +22,15 @@ from aios_syscalls import (
     Budget,
     CallId,
     Cancelled,
+    Checkpoint,
+    CheckpointReply,
     Denied,
     Kill,
     KillReply,
     ListProcesses,
     ListProcessesReply,
+    Note,
+    NoteReply,
     NotFound,
     Overloaded,
     ProcessCall,
@@ -42,7 +47,8 @@ from aios_syscalls import (
     Wait,
     WaitReply,
 )
-from aios_syscalls.port import Port
+from aios_syscalls.errors import from_wire
+from aios_syscalls.port import ProcessPort
 
 MEBIBYTE = 1024 * 1024
 TASKS_BYTES = 64 * MEBIBYTE
@@ -52,6 +58,8 @@ ENDED_BYTES = 64 * MEBIBYTE
 LISTED = 4_096
 """Characters of a task or result that the process table shows; `wait` gives the whole."""
 
+STOPS = "the kernel stops"
+"""Why processes end that would have gone on: a durable run's go on when it is resumed."""
 USER = 0
 """The pid of whoever runs the kernel: no program, ancestor of all, never ends."""
 
@@ -62,7 +70,7 @@ class Host(Protocol):
     async def find(self, program: str) -> str:
         """The program's full name. Raises NotFound, which lists what there is."""
 
-    async def run(self, program: str, task: str, port: Port, pid: int) -> str:
+    async def run(self, program: str, task: str, port: ProcessPort, pid: int) -> str:
         """Run a program to its result; raises AiosError when it fails, and ends it when cancelled."""
 
 
@@ -102,6 +110,8 @@ class Process:
     """The process that the user started and under which this one is: what it may know of others ends there."""
     lineage: frozenset[int] = frozenset()
     """The processes above it that lived when it was started; it is in the view of each, whoever of them has ended."""
+    record: DurableProcess | None = None
+    """In a durable run."""
 
     @property
     def weight(self) -> int:
@@ -144,7 +154,7 @@ class Processes:
     def __init__(
         self,
         host: Host,
-        port: Callable[[int], Port],
+        port: Callable[[int], ProcessPort],
         report: Report,
         graphs: Graphs,
         new_pid: Callable[[], Awaitable[int]],
@@ -156,8 +166,10 @@ class Processes:
         budget: Budget,
         budgets: Mapping[str, Budget],
         tenant: str = "",
+        record: Callable[[PastProcess | int], DurableProcess] | None = None,
     ) -> None:
         self._tenant = tenant
+        self._record = record
         self._host = host
         self._port = port
         self._report = report
@@ -191,20 +203,28 @@ class Processes:
             raise Cancelled(f"process {pid} has ended ({process.state}); it can make no more syscalls")
         return process
 
-    def count_call(self, pid: int) -> int:
-        """The number of a call that process `pid` submits now, counted whether or not it is accepted."""
+    def count_call(self, pid: int, n: int | None = None) -> int:
+        """The number of a call that process `pid` submits now, counted whether or not it is accepted.
+
+        It is `n` where the process counts for itself.
+        """
         process = self._rows.get(pid)
         if process is None:
             return 0
-        process.submitted += 1
-        return process.submitted
+        process.submitted = process.submitted + 1 if n is None else max(process.submitted, n)
+        return process.submitted if n is None else n
+
+    def record(self, pid: int) -> DurableProcess | None:
+        """The record of a process of a durable run, while its row is there."""
+        process = self._rows.get(pid)
+        return process.record if process else None
 
     async def run(self, turn: Turn) -> Reply:
         """The core of the process family."""
         call = cast(ProcessCall, turn.call)
         match call:
             case Spawn():
-                return SpawnReply(pid=(await self._spawn(call, turn.pid)).pid)
+                return SpawnReply(pid=(await self._spawn(call, turn.pid, turn.id.n)).pid)
             case Wait():
                 if call.pid == turn.pid or call.pid in self._ancestors(self._get(turn.pid)) or call.pid == USER:
                     raise BadRequest(
@@ -224,12 +244,54 @@ class Processes:
                 return await self._get(turn.pid).mailbox.take()
             case RunGraph():
                 return await self._graphs(call, turn.id)
+            case Note(value=value):
+                return NoteReply(value=value)
+            case Checkpoint():
+                return self._checkpoint(turn.pid)
             case _:
                 assert_never(call)
+
+    async def settle(self, turn: Turn) -> Reply | None:
+        """What a call had changed when its kernel died is on record, or else is gone with the kernel: see `restore`."""
+        record = self.record(turn.pid)
+        pid = record.child(turn.id.n) if record and isinstance(turn.call, Spawn) else None
+        return None if pid is None else SpawnReply(pid=pid)
 
     def start(self, tasks: TaskGroup) -> None:
         """From here on, programs run in `tasks`."""
         self._tasks = tasks
+
+    def restore(self, past: Past) -> None:
+        """The table as it was: who has ended, and who goes on, with their messages and what they have used."""
+        user = self._rows[USER]
+        user.submitted = past.user_calls
+        _charge(user.account, past.spent)
+        for pid, old in sorted(past.processes.items()):
+            parent = self._rows.get(old.parent, user)
+            account = Account(pid, Budget.model_validate(old.budget), parent.account)
+            _charge(account, old.spent)
+            process = self._rows[pid] = self._row(pid, parent.pid, old.program, old.task, account)
+            self._first, self._last = self._first or pid, max(self._last, pid)
+            self._relate(process)
+            process.submitted = old.script.last
+            if old.state:
+                self._restore_end(process, old)
+            elif self._record is not None:
+                process.record = self._record(old)
+                for sender, body in old.mail:
+                    process.mailbox.put(ReceiveReply(sender=sender, body=body))
+
+    def _restore_end(self, process: Process, old: PastProcess) -> None:
+        process.state, process.result = ProcessState(old.state), old.result
+        process.error = from_wire(old.error) if old.error else None
+        process.mailbox.close()
+        process.ended.set()
+        self._forget(process)
+
+    def go_on(self) -> None:
+        """Start the programs of the processes that have not ended."""
+        for process in [each for each in self if each.state.alive]:
+            self._tasks.start_soon(self._main, process, name=f"process {process.pid} {process.program}")
 
     async def stop(self, reason: str) -> None:
         """End every process and wait until all have ended."""
@@ -278,7 +340,16 @@ class Processes:
             elif process.pid in above:
                 yield process.outline()
 
-    async def _spawn(self, call: Spawn, parent: int) -> Process:
+    def _checkpoint(self, pid: int) -> CheckpointReply:
+        process = self._get(pid)
+        if process.calls > 1:
+            raise BadRequest(
+                f"process {pid} has {process.calls - 1} other calls under way, whose answers nobody would wait for "
+                "after a resume; await them, then make the checkpoint"
+            )
+        return CheckpointReply()
+
+    async def _spawn(self, call: Spawn, parent: int, n: int) -> Process:
         program, task = await self._host.find(call.program), call.task
         self._check_spawn(task)
         pid = await self._new_pid()
@@ -288,7 +359,11 @@ class Processes:
         process = self._rows[pid] = self._row(pid, parent, program, task, account)
         self._first, self._last = self._first or pid, max(self._last, pid)
         self._relate(process)
-        self._report(Kind.SPAWNED, process.pid, {"parent": parent, "program": program, "task": task})
+        if self._record is not None:
+            process.record = self._record(pid)
+        limits = {"budget": budget.model_dump(exclude_none=True)} if budget != Budget() else {}
+        facts = {"parent": parent, "n": n, "program": program, "task": task, **limits}
+        self._report(Kind.SPAWNED, process.pid, facts)
         self._tasks.start_soon(self._main, process, name=f"process {process.pid} {program}")
         return process
 
@@ -326,7 +401,7 @@ class Processes:
             error = failure
         except (anyio.get_cancelled_exc_class(), GeneratorExit, KeyboardInterrupt):
             # Not by `kill`, which ends inside the scope: whoever runs the kernel was cancelled, or interrupted.
-            self._exit(process, process.killed or Cancelled("the kernel stops"))
+            self._exit(process, process.killed or Cancelled(STOPS))
             raise
         except BaseException as failure:  # whatever it is, the process has ended, and others wait for that
             error = AgentFailed(f"{process.program} raised {type(failure).__name__}: {failure}")
@@ -348,7 +423,9 @@ class Processes:
             if child.parent == process.pid and child.state.alive:
                 child.parent = USER
         wire = error.to_wire() if error else None
-        self._report(Kind.EXITED, process.pid, {"state": process.state, "result": process.result, "error": wire})
+        cut = {"cut": True} if isinstance(error, Cancelled) and error.message == STOPS else {}
+        data = {"state": process.state, "result": process.result, "error": wire, **cut}
+        self._report(Kind.EXITED, process.pid, data)
         process.ended.set()
         self._forget(process)
 
@@ -405,6 +482,10 @@ class Processes:
             raise NotFound(f"process {to} has ended ({receiver.state}) and reads no more messages")
         receiver.mailbox.put(mail)
         return SendReply()
+
+
+def _charge(account: Account, spent: Spent) -> None:
+    account.restore(spent.tokens, spent.usd, spent.calls, spent.seconds)
 
 
 def _bytes(text: str) -> int:

@@ -12,13 +12,14 @@ import anyio.lowlevel
 
 from aios.kernel.account import FREE, UNLIMITED
 from aios.kernel.core import Route
+from aios.kernel.durable import DurableProcess
 from aios.kernel.graph import RunningGraph
 from aios.kernel.lane import Lane, Report
 from aios.kernel.limits import Limits
 from aios.kernel.mailbox import MailLimits
-from aios.kernel.process import USER, Host, Process, Processes
+from aios.kernel.process import STOPS, USER, Host, Process, Processes
 from aios.kernel.request import AcceptedCall
-from aios.record import Event, Journal, Kind, Observer
+from aios.record import AskedCall, Event, Journal, Kind, Observer, Past, PastProcess
 from aios.scheduler import Fifo
 from aios.tasks import background_tasks
 from aios_syscalls import (
@@ -29,14 +30,15 @@ from aios_syscalls import (
     Cancelled,
     Expired,
     KernelBug,
+    ModelFailed,
     Overloaded,
     R,
     Reply,
     RunGraph,
     Syscall,
 )
-from aios_syscalls.port import Port, discard
-from aios_syscalls.wire import call_to_json
+from aios_syscalls.port import ProcessPort, discard
+from aios_syscalls.wire import call_to_json, reply_from_object
 
 GRAPHS_SHARE = 0.75
 """Of the calls that a process may have under way, what nodes of graphs take: a large graph must not lock it out."""
@@ -63,6 +65,12 @@ class RunSettings:
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What its first event says of it."""
     observers: Iterable[Observer] = ()
+    durable: bool = False
+    """Whether what its programs hear is recorded, so that it can be resumed."""
+    past: Past | None = None
+    """Of a run that is resumed: it goes on from there."""
+    age_s: float = 0.0
+    """For how long it has been on record."""
 
 
 class Shared(Protocol):
@@ -113,6 +121,7 @@ class Run(anyio.AsyncContextManagerMixin):
             budget=settings.budget,
             budgets=settings.budgets,
             tenant=settings.tenant,
+            record=self._durable_process if settings.durable else None,
         )
         own = (*settings.lanes, Lane("process", self.processes, Fifo()))
         self.lanes = {**kernel.lanes, **{lane.name: lane for lane in own}}
@@ -121,22 +130,33 @@ class Run(anyio.AsyncContextManagerMixin):
         self._observers = [kernel.journal.record, self._tell_lanes, *settings.observers]
         self._facts = settings.facts
         self._prepare = settings.prepare
+        self._past, self._age_s = settings.past, settings.age_s
         self._closing = False
 
-    def port(self, pid: int) -> Port:
+    def port(self, pid: int) -> ProcessPort:
         """The way in for process `pid`: who calls is fixed here, never by the call."""
         return RunPort(self, pid)
 
-    async def submit(self, call: Syscall[R], emit: Callable[[str], None] = discard, *, pid: int = USER) -> R:
-        """Run a syscall for `pid`: its reply, or the AiosError that it ended with.
+    async def submit(
+        self, call: Syscall[R], emit: Callable[[str], None] = discard, *, pid: int = USER, n: int | None = None
+    ) -> R:
+        """Run a syscall for `pid`, its `n`-th if it counts for itself: its reply, or the AiosError that it ended with.
 
         Cancelling the caller cancels the syscall: its slot is free and its snapshot dropped when this returns.
         """
-        n = self.processes.count_call(pid)
-        await anyio.lowlevel.checkpoint()
-        process = self._open(pid)
-        if full := self._full(process):
-            raise Overloaded(full)
+        n = self.processes.count_call(pid, n)
+        record = self.processes.record(pid)
+        try:
+            await anyio.lowlevel.checkpoint()
+            process = self._open(pid)
+            if full := self._full(process):
+                raise Overloaded(full)
+        except BaseException as error:
+            if record is not None:
+                record.refused(
+                    n, error if isinstance(error, AiosError) else Cancelled("cancelled before it was a call")
+                )
+            raise
         accepted = AcceptedCall(
             number=self._kernel.new_number(),
             call_id=CallId(pid, n),
@@ -148,7 +168,7 @@ class Run(anyio.AsyncContextManagerMixin):
         )
         self._count(process, 1)
         try:
-            return cast(R, await self._run(accepted))
+            return cast(R, await self._run(accepted, begun=record.begun(n) if record else None))
         finally:
             self._count(process, -1)
 
@@ -168,27 +188,48 @@ class Run(anyio.AsyncContextManagerMixin):
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
-        self._began = anyio.current_time()
-        self._report(Kind.RUN, USER, self._facts)
+        self._began = anyio.current_time() - self._age_s
+        if self._past is None:
+            self._report(Kind.RUN, USER, self._facts)
+        else:
+            self.processes.restore(self._past)
+            self._report(Kind.RESUMED, USER, {"processes": [process.pid for process in self._past.open]})
         try:
             async with background_tasks() as tasks:
                 self.processes.start(tasks)
+                if self._past is not None:
+                    self._begin_again()
                 try:
                     yield self
                 finally:
                     self._closing = True
                     with anyio.CancelScope(shield=True):
-                        await self.processes.stop("the kernel stops")
+                        await self.processes.stop(STOPS)
         finally:
             self._report(Kind.CLOSED, USER, {})
+
+    def _begin_again(self) -> None:
+        """The programs of a resumed run go on, and policies hear of them."""
+        for process in self.processes:
+            if process.state.alive:
+                for lane in self.lanes.values():
+                    lane.began(process.pid, process.program, process.tenant)
+        self.processes.go_on()
+
+    def _durable_process(self, process: PastProcess | int) -> DurableProcess:
+        pid, script = (process, None) if isinstance(process, int) else (process.pid, process.script)
+        return DurableProcess(pid, self, self._report, self._prepare, script)
 
     async def _run_graph(self, call: RunGraph, id: CallId) -> Reply:
         """Run a graph within its own call, whose place its first node under way takes."""
         process = self.processes.alive(id.pid)
         depths, graph_id = call.depths(), self._kernel.new_number()
+        record = process.record
 
         async def submit(node: str, call: Syscall[Any]) -> Reply:
             await anyio.lowlevel.checkpoint()
+            if record is not None and (known := record.node(id.n, node)) is not None:
+                return cast(Reply, reply_from_object(call, dict(known)))
             process, own, depth = self._open(id.pid), id._replace(node=node), depths[node]
             accepted = AcceptedCall(
                 number=self._kernel.new_number(),
@@ -201,7 +242,7 @@ class Run(anyio.AsyncContextManagerMixin):
                 graph_id=graph_id,
                 critical_path_depth=depth,
             )
-            return await self._run(accepted, {"depth": depth})
+            return await self._run(accepted, {"depth": depth}, record.begun(id.n, node) if record else None)
 
         def place() -> bool:
             if self._full(process, GRAPHS_SHARE):
@@ -239,9 +280,19 @@ class Run(anyio.AsyncContextManagerMixin):
             for graph in process.graphs:
                 graph.advance()
 
-    async def _run(self, accepted: AcceptedCall, told: Mapping[str, Any] | None = None) -> Reply:
-        """Run an accepted request, and report the one way in which it ends; `told` goes with its acceptance."""
-        call = accepted.call
+    async def _run(
+        self, accepted: AcceptedCall, told: Mapping[str, Any] | None = None, begun: AskedCall | None = None
+    ) -> Reply:
+        """Run an accepted request, and report the one way in which it ends; `told` goes with its acceptance.
+
+        `begun` is what is on record of it where an earlier life of its process had made it.
+        """
+        call, rest = accepted.call, None
+        if begun is not None:
+            told = {**(told or {}), "again": True}
+            if begun.text and accepted.emit is not discard:
+                rest = _Rest(accepted.emit, begun.text)
+                accepted = accepted._replace(emit=rest)
         deadline = call.deadline_s
         if deadline is None and call.family() != "process":
             deadline = self._limits.deadline_s
@@ -250,8 +301,12 @@ class Run(anyio.AsyncContextManagerMixin):
         try:
             with anyio.move_on_after(deadline) as scope:
                 await self._kernel.journal.room()
-                accepted.account.admit()
-                reply = await self._kernel.route(passage)
+                if begun is None:
+                    accepted.account.admit()
+                settled = await self._settled(accepted) if begun is not None and begun.started else None
+                reply = settled or await self._kernel.route(passage)
+                if rest is not None:
+                    rest.check()
             if scope.cancelled_caught:
                 raise Expired(f"{call.name} did not end within its deadline of {deadline:g} s")
         except AiosError as error:
@@ -268,6 +323,11 @@ class Run(anyio.AsyncContextManagerMixin):
         self._report_call(Kind.DONE, accepted, {**reply.summary(), "reply": reply, **passage.bill()})
         return reply
 
+    async def _settled(self, accepted: AcceptedCall) -> Reply | None:
+        """The reply of a call that had begun when its kernel died, if it is found to have taken effect."""
+        lane = self.lanes.get(accepted.call.family())
+        return await lane.settle(accepted) if lane is not None and accepted.call.settles else None
+
     def _tell_lanes(self, event: Event) -> None:
         """Policies about whole programs hear when one begins and ends."""
         if event.kind is Kind.SPAWNED:
@@ -280,6 +340,8 @@ class Run(anyio.AsyncContextManagerMixin):
 
     def _report_call(self, kind: Kind, accepted: AcceptedCall, data: Mapping[str, Any]) -> None:
         id = accepted.call_id
+        if (record := self.processes.record(id.pid)) is not None:
+            data = {**data, **record.take()}
         self._report(kind, id.pid, data, id.n, id.node)
 
     def _report(self, kind: Kind, pid: int, data: Mapping[str, Any], n: int = 0, node: str = "") -> None:
@@ -299,6 +361,7 @@ class _Passage:
         self.emit = accepted.emit if accepted.emit is discard else self._heard
         self._accepted, self._lanes, self._report = accepted, lanes, report
         self._usd: float | None = 0.0
+        self._tokens = 0
         self._charged = False
 
     async def run(
@@ -312,6 +375,7 @@ class _Passage:
     def charge(self, tokens: int, usd: float | None) -> None:
         self.account.charge(tokens, usd)
         self._usd = None if usd is None or self._usd is None else self._usd + usd
+        self._tokens += tokens
         self._charged = True
 
     def routed(self, data: Mapping[str, Any]) -> None:
@@ -331,8 +395,9 @@ class _Passage:
         """What was charged since the last bill, if anything."""
         if not self._charged:
             return {}
-        usd, self._usd, self._charged = self._usd, 0.0, False
-        return {"usd": usd}
+        usd, tokens = self._usd, self._tokens
+        self._usd, self._tokens, self._charged = 0.0, 0, False
+        return {"usd": usd, "charged": tokens}
 
 
 class _Heard:
@@ -352,12 +417,40 @@ class _Heard:
         return {"text": "".join(parts)} if parts else {}
 
 
+class _Rest:
+    """Passes on what comes after a text that the caller has heard before."""
+
+    def __init__(self, emit: Callable[[str], None], heard: str) -> None:
+        self._emit, self._heard = emit, heard
+        self.differs = False
+        """Whether the text does not begin as it had: nothing of it is passed on then."""
+
+    def __call__(self, text: str) -> None:
+        again = min(len(self._heard), len(text))
+        self.differs = self.differs or self._heard[:again] != text[:again]
+        self._heard = self._heard[again:]
+        if again < len(text) and not self.differs:
+            self._emit(text[again:])
+
+    def check(self) -> None:
+        """Raises ModelFailed where the caller had heard the beginning of another answer."""
+        if self.differs:
+            raise ModelFailed(
+                "the kernel died while this was streamed, and the model now answers otherwise than it had begun to; "
+                "ask again"
+            )
+
+
 class RunPort:
     """A process's way in from the kernel's own event loop."""
 
     def __init__(self, run: Run, pid: int) -> None:
         self._run = run
         self._pid = pid
+
+    @property
+    def record(self) -> DurableProcess | None:
+        return self._run.processes.record(self._pid)
 
     async def submit(self, call: Syscall[R], emit: Callable[[str], None] = discard) -> R:
         return await self._run.submit(call, emit, pid=self._pid)

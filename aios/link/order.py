@@ -28,6 +28,10 @@ class RunOrder(Frozen):
     """What the record is to say of it."""
     priority: int = Field(default=0, ge=-100, le=100)
     """Of its calls that name none."""
+    durable: bool = False
+    """Whether it can be resumed."""
+    resume: bool = False
+    """Whether it is the run of this id on record that goes on."""
 
     def configuration(self) -> Config:
         """The run's part, as a configuration."""

@@ -5,6 +5,7 @@ from aios.record.event import Event, Kind, Observer
 from aios.record.history import ENDINGS, Bill, CallRecord, History, ProcessRecord, model_of
 from aios.record.journal import Journal
 from aios.record.memory import MemoryJournal
+from aios.record.past import Past, PastProcess, Spent, past
 from aios.record.reading import (
     ALL_KINDS,
     OUTLINE_KINDS,
@@ -15,6 +16,7 @@ from aios.record.reading import (
     run_of_process,
     runs,
 )
+from aios.record.script import AskedCall, Script
 from aios.record.sqlite import SqliteJournal
 from aios.record.stream import event_from_object, event_to_object
 
@@ -23,6 +25,7 @@ __all__ = [
     "ENDINGS",
     "NO_LOCKS",
     "OUTLINE_KINDS",
+    "AskedCall",
     "Bill",
     "CallRecord",
     "Event",
@@ -32,14 +35,19 @@ __all__ = [
     "LivingRun",
     "MemoryJournal",
     "Observer",
+    "Past",
+    "PastProcess",
     "ProcessRecord",
     "RunRecord",
+    "Script",
+    "Spent",
     "SqliteJournal",
     "event_from_object",
     "event_to_object",
     "lives",
     "living_runs",
     "model_of",
+    "past",
     "read_events",
     "run_of_process",
     "runs",

@@ -13,9 +13,10 @@ EVENT_VERSION = 1
 
 
 class Kind(StrEnum):
-    """What happened: a run begins with `run` and ends with `closed`.
+    """What happened: a run begins with `run` and ends with `closed`; `resumed` takes the end back.
 
-    The last five end a syscall; each syscall has exactly one of them.
+    From done to unknown they end a syscall; each syscall has exactly one of them in each life of its run. A call that
+    was `refused` never was one. `resolved` is what the user says of an unknown outcome.
     """
 
     RUN = "run"
@@ -32,6 +33,9 @@ class Kind(StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     UNKNOWN = "unknown"
+    REFUSED = "refused"
+    RESUMED = "resumed"
+    RESOLVED = "resolved"
 
 
 class Event(NamedTuple):

@@ -271,7 +271,12 @@ class History:
                 if len(self._ended) > self._limit:
                     del self.processes[self._ended.popleft()]
                     self.forgotten += 1
+            case Kind.RESUMED:
+                self._resume(data["processes"])
+            case Kind.REFUSED | Kind.RESOLVED:
+                pass
             case Kind.ACCEPTED:
+                self._drop(event.id)
                 call = self.calls[event.id] = CallRecord(event.id, data["name"], event.at)
                 call.call = data["call"] if self._whole else None
                 if event.pid in self.processes:
@@ -313,6 +318,22 @@ class History:
     def tokens(self) -> int:
         """Tokens generated so far."""
         return self.past.plus(self.calls.values(), self.now).tokens
+
+    def _resume(self, pids: Iterable[int]) -> None:
+        """The run goes on, and these of its processes."""
+        self.closed = self.died = False
+        for pid in pids:
+            if process := self.processes.get(pid):
+                process.ended, process.state, process.result, process.error = None, "running", None, None
+                if pid in self._ended:
+                    self._ended.remove(pid)
+
+    def _drop(self, id: CallId) -> None:
+        """Forget a call that a resumed process makes again."""
+        known = self.calls.pop(id, None)
+        process = self.processes.get(id.pid)
+        if known is not None and process is not None and known in process.calls:
+            process.calls.remove(known)
 
     def _end(self, event: Event) -> None:
         call = self.calls.get(event.id)

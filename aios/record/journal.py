@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from aios.record.event import Event
+from aios.record.reading import RunRecord
 
 
 class Journal(Protocol):
@@ -22,6 +23,12 @@ class Journal(Protocol):
 
     async def new_pid(self) -> int:
         """A pid that no process on record has had, nor will have. Raises StorageFailed."""
+
+    async def reopen(self, run: RunRecord) -> None:
+        """Take over a run that has ended, to go on with it.
+
+        Raises Conflict where it goes on already, NotFound where it is not on record any more, StorageFailed.
+        """
 
     async def __aenter__(self) -> Self: ...
 

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from aios.record.event import Event
+from aios.record.reading import RunRecord
 
 
 class MemoryJournal:
@@ -27,6 +28,9 @@ class MemoryJournal:
     async def new_pid(self) -> int:
         self._last_pid += 1
         return self._last_pid
+
+    async def reopen(self, run: RunRecord) -> None:
+        """Nothing keeps another from it: the memory is this process's own."""
 
     async def __aenter__(self) -> Self:
         return self

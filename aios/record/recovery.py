@@ -81,7 +81,7 @@ def _ends(db: sqlite3.Connection, run: OpenRun, calls: Iterable[CallId], at: flo
     for id in calls:
         yield Event(at, Kind.UNKNOWN, id.pid, id.n, error, id.node, run.id)
     for pid in _open_processes(db, run):
-        yield Event(at, Kind.EXITED, pid, 0, {"state": "failed", "result": None, **error}, "", run.id)
+        yield Event(at, Kind.EXITED, pid, 0, {"state": "failed", "result": None, "cut": True, **error}, "", run.id)
     yield Event(at, Kind.CLOSED, 0, 0, error, "", run.id)
 
 

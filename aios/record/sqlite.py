@@ -28,10 +28,11 @@ from aios.record.database import (
 )
 from aios.record.event import Event, Kind
 from aios.record.quota import make_room
+from aios.record.reading import RunRecord
 from aios.record.recovery import recover
 from aios.record.row import Row, row
 from aios.tasks import Signal, background_tasks
-from aios_syscalls import StorageFailed
+from aios_syscalls import Conflict, NotFound, StorageFailed
 
 COMMIT = 4_000
 """Events in one transaction, at most."""
@@ -116,6 +117,26 @@ class SqliteJournal(anyio.AsyncContextManagerMixin):
             if not self._pids:
                 self._pids.extend(await anyio.to_thread.run_sync(self._lease))
             return self._pids.popleft()
+
+    async def reopen(self, run: RunRecord) -> None:
+        """Take over a run that has ended, to go on with it.
+
+        Raises Conflict where it goes on, NotFound where it is not on record any more.
+        """
+        await anyio.to_thread.run_sync(self._reopen, run)
+        self._origins[run.id], self._runs[run.id] = round(run.began * 1_000_000), run.number
+
+    def _reopen(self, run: RunRecord) -> None:
+        try:
+            with closing(open_to_write(self.path)) as db, transaction(db):
+                found = db.execute("SELECT ended FROM run WHERE number = ? AND id = ?", (run.number, run.id)).fetchone()
+                if found is None:
+                    raise NotFound(f"run {run.id} is not on record any more; `aios runs` lists those that are")
+                if found[0] is None:
+                    raise Conflict(f"run {run.id} goes on already, so it is not resumed a second time; see aios ps")
+                db.execute("UPDATE run SET ended = NULL, boot = ? WHERE number = ?", (self._boot, run.number))
+        except sqlite3.Error as error:
+            raise cannot_write(self.path, error) from error
 
     def _full(self) -> bool:
         waiting = len(self._pending) + self._writing

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import random
+from datetime import UTC, datetime
+
+from pydantic import JsonValue
+
 from aios.sdk.graph import Graph
 from aios_syscalls import (
     AgentFailed,
     Budget,
+    Checkpoint,
     Kill,
     ListProcesses,
+    Note,
     NotFound,
     ProcessInfo,
     ProcessState,
@@ -71,3 +79,30 @@ class ProcessCalls:
     async def receive(self, deadline_s: float | None = None) -> ReceiveReply:
         """The oldest message to this process, waited for; Expired after the deadline."""
         return await self.port.submit(Receive(deadline_s=deadline_s))
+
+    async def note(self, value: JsonValue) -> JsonValue:
+        """The value, put on record: a program that is resumed gets what it noted in its first life.
+
+        For what a program would find otherwise each time: `await agent.note(uuid4().hex)`.
+        """
+        return (await self.port.submit(Note(value=value))).value
+
+    async def now(self) -> datetime:
+        """The time, in UTC; in a resumed program that of its first life."""
+        return datetime.fromtimestamp(float(str(await self.note(datetime.now(UTC).timestamp()))), UTC)
+
+    async def random(self) -> float:
+        """A random number from 0 to below 1; in a resumed program that of its first life."""
+        return float(str(await self.note(random.random())))
+
+    async def env(self, name: str) -> str | None:
+        """A variable of the process's environment; in a resumed program as it was in its first life."""
+        found = await self.note(os.environ.get(name))
+        return None if found is None else str(found)
+
+    async def checkpoint(self, state: JsonValue) -> None:
+        """Put the program's state on record; resumed, it starts with `agent.state` set to it, not from its beginning.
+
+        Raises BadRequest while other calls of the program are under way.
+        """
+        await self.port.submit(Checkpoint(state=state))

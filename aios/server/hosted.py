@@ -15,7 +15,7 @@ from aios.kernel import Turn
 from aios.link.peer import Peer
 from aios.server.channels import ARRIVE_S, Arrival, Channels
 from aios_syscalls import AgentFailed, Cancelled, Reply
-from aios_syscalls.port import Port
+from aios_syscalls.port import ProcessPort
 from aios_syscalls.wire import call_to_object, reply_from_object
 
 
@@ -30,7 +30,7 @@ class ClientHost:
     async def find(self, program: str) -> str:
         return str(await self._client.ask({"find": program}))
 
-    async def run(self, program: str, task: str, port: Port, pid: int) -> str:
+    async def run(self, program: str, task: str, port: ProcessPort, pid: int) -> str:
         agent = self._agents[pid] = _ClientAgent(self._client, program, pid)
         async with self._channels.expected() as arrival:
             try:

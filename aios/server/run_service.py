@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 from pydantic_core import from_json
 
-from aios.boot import BootedKernel, open_run
+from aios.boot import BootedKernel, Durability, open_run
 from aios.config import runs_directory
 from aios.frames import Frames
 from aios.kernel import Run
 from aios.link.order import RunOrder
 from aios.link.peer import Peer, unknown
-from aios.record import Event, event_to_object
+from aios.record import Event, event_to_object, runs
 from aios.server.channels import Channels
 from aios.server.hosted import ClientHost, ClientTools
-from aios_syscalls import AiosError, Cancelled
+from aios_syscalls import AiosError, Cancelled, NotFound
 from aios_syscalls.wire import call_from_object, outcome_to_json
 
 GOODBYE_S = 2.0
 """For which a client may stay connected after the end of its run."""
+
+
+def _durability(order: RunOrder, journal: Path) -> Durability:
+    """How a run is recorded. Raises NotFound where it is to go on, and is not on record."""
+    if not order.resume:
+        return Durability()
+    found = next((run for run in runs(journal) if run.id == order.id), None)
+    if found is None:
+        raise NotFound(f"run {order.id} is not in the daemon's record {journal}; resume it with --embedded")
+    return Durability(resume=found)
 
 
 class RunService:
@@ -78,6 +90,7 @@ class RunService:
             observers,
             model=config.model,
             priority=order.priority,
+            durable=await anyio.to_thread.run_sync(_durability, order, booted.journal) if order.durable else None,
         )
         async with anyio.create_task_group() as tasks:
             async with opening as opened:

@@ -74,6 +74,8 @@ class Syscall(Frozen, Generic[R]):
 
     name: ClassVar[str]
     effect: ClassVar[Effect]
+    settles: ClassVar[bool] = False
+    """Whether what it has changed bears its identity: then it can be told after a crash whether it took effect."""
 
     priority: int = Field(default=0, ge=-100, le=100)
     """Larger runs first; equal priorities are the policy's to order."""

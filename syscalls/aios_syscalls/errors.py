@@ -7,13 +7,15 @@ AiosError
 |   |-- Exists             it is already there                           exists
 |   |-- Conflict           it changed since the caller saw it            conflict
 |   |-- Denied             outside what the caller was granted           denied
-|   `-- BudgetExceeded     more than is left of its process's budget     budget_exceeded
+|   |-- BudgetExceeded     more than is left of its process's budget     budget_exceeded
+|   `-- ReplayMismatch     a resumed program does not repeat itself      replay_mismatch
 |-- WorldError         the thing that was asked for failed
 |   |-- ModelFailed        the model, its worker or its server           model_failed
 |   |-- ToolFailed         the tool raised, hung or answered nonsense    tool_failed
 |   |-- StorageFailed      the disk or the file system                   storage_failed
 |   |-- AgentFailed        another agent that was waited for             agent_failed
-|   `-- InputFailed        a node of a graph that this one needs         input_failed
+|   |-- InputFailed        a node of a graph that this one needs         input_failed
+|   `-- OutcomeUnknown     begun when its kernel died; done, or not      outcome_unknown
 |-- LoadError          not now
 |   |-- Overloaded         a queue is full; see retry_after_s            overloaded
 |   |-- Expired            the call's deadline passed                    expired
@@ -46,7 +48,9 @@ __all__ = [
     "ModelFailed",
     "NoKernel",
     "NotFound",
+    "OutcomeUnknown",
     "Overloaded",
+    "ReplayMismatch",
     "StorageFailed",
     "ToolFailed",
     "WorldError",
@@ -132,6 +136,12 @@ class BudgetExceeded(CallerError):
         super().__init__(message, resource=resource, left=left, needed=needed, **data)
 
 
+class ReplayMismatch(CallerError):
+    """A program that is resumed asks something else than it had asked, so what it had heard is no answer to it."""
+
+    code = "replay_mismatch"
+
+
 class WorldError(AiosError):
     """Something outside the kernel failed; trying again may help."""
 
@@ -164,6 +174,12 @@ class InputFailed(WorldError):
     """A node of a graph was not run, for one that it needs has failed: `node`, with an error of the code `cause`."""
 
     code = "input_failed"
+
+
+class OutcomeUnknown(WorldError):
+    """A call that must not run twice had begun when its kernel died: whether it took effect, nobody knows."""
+
+    code = "outcome_unknown"
 
 
 class LoadError(AiosError):

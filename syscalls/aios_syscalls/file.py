@@ -73,6 +73,7 @@ class CreateFile(Syscall[WriteFileReply]):
 
     name: ClassVar[str] = "file.create"
     effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
+    settles: ClassVar[bool] = True
     path: str
     data: bytes = b""
     kind: Literal["file", "directory"] = "file"
@@ -97,6 +98,7 @@ class WriteFile(Syscall[WriteFileReply]):
 
     name: ClassVar[str] = "file.write"
     effect: ClassVar[Effect] = Effect.IDEMPOTENT
+    settles: ClassVar[bool] = True
     path: str
     data: bytes
     if_version: int | None = Field(default=None, ge=0)
@@ -107,6 +109,7 @@ class AppendFile(Syscall[WriteFileReply]):
 
     name: ClassVar[str] = "file.append"
     effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
+    settles: ClassVar[bool] = True
     path: str
     data: bytes
 
@@ -133,6 +136,7 @@ class MoveFile(Syscall[WriteFileReply]):
 
     name: ClassVar[str] = "file.move"
     effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
+    settles: ClassVar[bool] = True
     path: str
     target: str
 
@@ -142,6 +146,7 @@ class CopyFile(Syscall[WriteFileReply]):
 
     name: ClassVar[str] = "file.copy"
     effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
+    settles: ClassVar[bool] = True
     path: str
     target: str
 
@@ -151,6 +156,7 @@ class DeleteFile(Syscall[WriteFileReply]):
 
     name: ClassVar[str] = "file.delete"
     effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
+    settles: ClassVar[bool] = True
     path: str
     if_version: int | None = Field(default=None, ge=0)
 

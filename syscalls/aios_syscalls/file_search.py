@@ -205,6 +205,7 @@ class DeleteMatching(Syscall[UpdateMatchingReply]):
 
     name: ClassVar[str] = "file.delete_matching"
     effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
+    settles: ClassVar[bool] = True
     query: FileQuery
     token: str | None = None
 
@@ -214,6 +215,7 @@ class UpdateMatching(Syscall[UpdateMatchingReply]):
 
     name: ClassVar[str] = "file.update_matching"
     effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
+    settles: ClassVar[bool] = True
     query: FileQuery
     find: str = Field(min_length=1)
     replace: str

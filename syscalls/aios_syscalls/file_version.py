@@ -116,6 +116,7 @@ class RollbackFile(Syscall[WriteFileReply]):
 
     name: ClassVar[str] = "file.rollback"
     effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
+    settles: ClassVar[bool] = True
     path: str
     to: Point
 
@@ -210,6 +211,7 @@ class ChangeFiles(Syscall[ChangeFilesReply]):
 
     name: ClassVar[str] = "file.transaction"
     effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
+    settles: ClassVar[bool] = True
     changes: Many[Annotated[PutFile | DropFile | RenameFile, Field(discriminator="do")]] = Field(min_length=1)
 
 

@@ -134,6 +134,7 @@ class RunGraph(Syscall[RunGraphReply]):
 
     name: ClassVar[str] = "process.graph"
     effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
+    settles: ClassVar[bool] = True
 
     nodes: Many[Node] = Field(min_length=1, max_length=MAX_NODES)
 

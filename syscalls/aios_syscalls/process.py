@@ -5,17 +5,21 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import ClassVar
 
-from pydantic import Field, JsonValue, StrictInt
+from pydantic import Field, JsonValue, StrictInt, field_validator
 
 from aios_syscalls.base import Effect, Frozen, Reply, Syscall
 from aios_syscalls.graph import RunGraph
 
 __all__ = [
     "Budget",
+    "Checkpoint",
+    "CheckpointReply",
     "Kill",
     "KillReply",
     "ListProcesses",
     "ListProcessesReply",
+    "Note",
+    "NoteReply",
     "ProcessCall",
     "ProcessInfo",
     "ProcessState",
@@ -89,6 +93,7 @@ class Spawn(Syscall[SpawnReply]):
 
     name: ClassVar[str] = "process.spawn"
     effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
+    settles: ClassVar[bool] = True
     program: str
     task: str = ""
     budget: Budget = Budget()
@@ -120,6 +125,7 @@ class Kill(Syscall[KillReply]):
 
     name: ClassVar[str] = "process.kill"
     effect: ClassVar[Effect] = Effect.IDEMPOTENT
+    settles: ClassVar[bool] = True
     pid: StrictInt
 
 
@@ -145,6 +151,7 @@ class Send(Syscall[SendReply]):
 
     name: ClassVar[str] = "process.send"
     effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
+    settles: ClassVar[bool] = True
     to: StrictInt
     body: str
 
@@ -161,6 +168,46 @@ class Receive(Syscall[ReceiveReply]):
 
     name: ClassVar[str] = "process.receive"
     effect: ClassVar[Effect] = Effect.AT_MOST_ONCE
+    settles: ClassVar[bool] = True
 
 
-ProcessCall = Spawn | Wait | Kill | ListProcesses | Send | Receive | RunGraph
+class NoteReply(Reply):
+    """What was noted: in a program that is resumed, what was noted then."""
+
+    value: JsonValue
+
+
+class Note(Syscall[NoteReply]):
+    """Put a value on record, and take it from there: a resumed program gets the value of its first life.
+
+    For whatever a program would find otherwise each time: the time, a random number, its environment.
+    """
+
+    name: ClassVar[str] = "process.note"
+    effect: ClassVar[Effect] = Effect.PURE
+    value: JsonValue
+
+
+class CheckpointReply(Reply):
+    """The state is on record."""
+
+
+class Checkpoint(Syscall[CheckpointReply]):
+    """Put the program's state on record: it is resumed from the last one, with this state, and not from its beginning.
+
+    BadRequest while other calls of the process are under way: nobody would ask for their answers again.
+    """
+
+    name: ClassVar[str] = "process.checkpoint"
+    effect: ClassVar[Effect] = Effect.PURE
+    state: JsonValue
+
+    @field_validator("state")
+    @classmethod
+    def _is_a_state(cls, state: JsonValue) -> JsonValue:
+        if state is None:
+            raise ValueError("null is the state of a program that begins; give another value, as {} or true")
+        return state
+
+
+ProcessCall = Spawn | Wait | Kill | ListProcesses | Send | Receive | RunGraph | Note | Checkpoint

@@ -36,6 +36,14 @@ def run(
     budget_seconds: flags.BudgetSeconds = None,
     budget_calls: flags.BudgetCalls = None,
     daemon: flags.Daemon = None,
+    durable: Annotated[
+        bool | None,
+        typer.Option(
+            "--durable/--no-durable",
+            help="Whether the run can be resumed (aios resume) when it was cut off; on the daemon it can.",
+            show_default=False,
+        ),
+    ] = None,
     detach: Annotated[bool, typer.Option("-d", "--detach", help="Go on in the background, on the daemon.")] = False,
     as_json: flags.Json = False,
 ) -> Code:
@@ -67,8 +75,38 @@ def run(
     if detach:
         return _detach()
     options: dict[str, Any] = {"dry_wall": dry_walls(jobs, found)} if dry_wall else {}
-    choice = None if daemon is None else "daemon" if daemon else "embedded"
-    return _execute(jobs, sealing(jobs, found.config), as_json, choice=choice, **options)
+    return _execute(jobs, sealing(jobs, found.config), as_json, choice=_choice(daemon), durable=durable, **options)
+
+
+def resume(
+    run: Annotated[
+        str, typer.Argument(metavar="[RUN]", help="Its id or the beginning of it; the last by itself.")
+    ] = "last",
+    anyway: Annotated[bool, typer.Option("--anyway", help="Though its programs were changed.")] = False,
+    daemon: flags.Daemon = None,
+    as_json: flags.Json = False,
+) -> Code:
+    """Go on with a durable run that was cut off: its kernel was killed or stopped.
+
+    Its programs are started again and told all that they had heard, so that they come to where they were; what had
+    no answer is run again, but for what must not run twice and had begun.
+
+    For example: aios resume last
+    """
+    from aios.boot import check_unchanged, resumable
+    from aios.cli.record.runs import resolve
+    from aios.cli.run.resuming import cut_off
+
+    record = resolve(run)
+    durability, config = resumable(record)
+    programs = cut_off(record)
+    if not anyway:
+        check_unchanged(record, programs, config)
+    return _execute([], config, as_json, choice=_choice(daemon), durable=durability)
+
+
+def _choice(daemon: bool | None) -> str | None:
+    return None if daemon is None else "daemon" if daemon else "embedded"
 
 
 def _detach() -> Code:
@@ -277,4 +315,4 @@ def exec_(
     return anyio.run(execute, command, chosen, agent, priority)
 
 
-COMMANDS = (run, demo, bench, estimate, exec_)
+COMMANDS = (run, resume, demo, bench, estimate, exec_)

@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskStatus
 
-from aios.boot import BootedRun, DaemonRun
+from aios.boot import BootedRun, DaemonRun, Durability
 from aios.cli.record.runs import read
 from aios.cli.run.jobs import ProgramJob
 from aios.cli.run.kernels import opened
@@ -48,7 +48,7 @@ class RunOutcome:
 
     def observe(self, event: Event) -> None:
         """Take an event of the kernel."""
-        if not self.history.facts:
+        if not self.origin:
             self.origin = anyio.current_time() - event.at
         self.history.apply(event)
 
@@ -96,6 +96,9 @@ async def execute(jobs: Sequence[ProgramJob], config: Config, view: View, **opti
     Raises AiosError when the kernel could not start.
     """
     outcome = RunOutcome()
+    if isinstance(durable := options.get("durable"), Durability) and durable.resume is not None:
+        for event in durable.resume.events(payloads=False):
+            outcome.history.apply(event)
     with view:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_refresh, view, outcome)

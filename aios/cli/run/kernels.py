@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal
 
-from aios.boot import BootedRun, DaemonRun, boot, run_on_daemon
+from aios.boot import BootedRun, DaemonRun, Durability, boot, run_on_daemon
 from aios.config import Config
 from aios.link.control import ask_daemon
 from aios.link.launch import start_daemon
@@ -21,13 +21,26 @@ Choice = Literal["daemon", "embedded"]
 
 
 @asynccontextmanager
-async def opened(config: Config, choice: Choice | None = None, **options: Any) -> AsyncIterator[BootedRun | DaemonRun]:
-    """A run; `options` are those of `boot`. Raises NoKernel where the daemon is wanted and none runs."""
+async def opened(
+    config: Config, choice: Choice | None = None, durable: bool | Durability | None = None, **options: Any
+) -> AsyncIterator[BootedRun | DaemonRun]:
+    """A run; `options` are those of `boot`. Raises NoKernel where the daemon is wanted and none runs.
+
+    Unless `durable` says otherwise, a run on the daemon can be resumed and another cannot; a Durability is of the run
+    that is to be resumed.
+    """
     async with AsyncExitStack() as stack:
-        if run := await _on_daemon(stack, config, choice, options):
+        if run := await _on_daemon(stack, config, choice, {**options, "durable": _durability(durable, usual=True)}):
             yield run
         else:
+            options["durable"] = _durability(durable, usual=False)
             yield await stack.enter_async_context(boot(config, **options))
+
+
+def _durability(wanted: bool | Durability | None, *, usual: bool) -> Durability | None:
+    if isinstance(wanted, Durability):
+        return wanted
+    return Durability() if (usual if wanted is None else wanted) else None
 
 
 async def running_daemon() -> None:

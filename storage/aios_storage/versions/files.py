@@ -412,6 +412,12 @@ class Files:
         """The recorded states of these files, without those that are not there."""
         return rows.heads_of(self.version_store.read(), paths)
 
+    def made_by(self, author: Author) -> builtins.list[Version]:
+        """The versions that one call of a process has made, in order; also those that a crash had left half made."""
+        with self.version_store.locked():
+            self._changes.recover()
+            return rows.made_by(self.version_store.read(), author)
+
     def by_seq(self, seq: int) -> Version:
         """The version of this seq. Raises NotFound."""
         row = self.version_store.read().execute(f"SELECT {rows.COLUMNS} FROM version WHERE seq = ?", (seq,)).fetchone()

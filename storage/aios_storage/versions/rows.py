@@ -163,6 +163,15 @@ def history(connection: sqlite3.Connection, path: str, limit: int | None = None)
     return found
 
 
+def made_by(connection: sqlite3.Connection, author: Author) -> list[Version]:
+    """The versions that one call of a process has made, in order."""
+    found = connection.execute(
+        f"SELECT {COLUMNS} FROM version WHERE run = ? AND pid = ? AND call = ? ORDER BY seq",
+        (author.run, author.pid, author.call),
+    )
+    return [version(row) for row in found]
+
+
 def at(connection: sqlite3.Connection, path: str, point: At) -> Version:
     """The version that a point of a path's history names. Raises NotFound, which says what there is."""
     condition: str
