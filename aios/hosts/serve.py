@@ -47,11 +47,11 @@ def agent_frames(channel: socket.socket) -> Frames:
 async def serve_agent(agent: AgentProcess, task: str, frames: Frames, port: ProcessPort, held: HeldBytes) -> str:
     """An agent's result, once its process has come to its end. Raises AgentFailed, or the error that it ended with."""
     with suppress(anyio.BrokenResourceError):  # it has closed its channel, which the session finds
-        opening = port.record.opening() if port.record else {}
+        opening = port.replay_log.opening() if port.replay_log else {}
         await frames.send({**agent.order, "task": task, **opening})
     result: str | AiosError
     try:
-        result = await Session(frames, port, agent.exited, HeldBytes(within=held), port.record).serve()
+        result = await Session(frames, port, agent.exited, HeldBytes(within=held), port.replay_log).serve()
     except anyio.EndOfStream:
         raise AgentFailed(f"{agent.program} {await agent.exit_reason()}") from None
     except (NotAFrame, ReplayMismatch):

@@ -27,7 +27,7 @@ from aios_syscalls import (
     WaitReply,
 )
 from aios_syscalls.errors import from_wire
-from aios_syscalls.port import Port, ProcessRecord, discard
+from aios_syscalls.port import Port, ReplayLog, discard
 from aios_syscalls.wire import call_from_object, count_values, outcome_to_json
 
 MAX_UNANSWERED = 128
@@ -54,7 +54,7 @@ class NotAFrame(BadRequest):
 class Session:
     """Runs the calls of one agent until it sends its result, or until its process has exited.
 
-    Nothing that an agent sends, or fails to read, keeps the session from ending once `exited` is set. With a `record`
+    Nothing that an agent sends, or fails to read, keeps the session from ending once `exited` is set. With a `log`
     it is first told again what it had heard in an earlier life; what it asks beyond that waits until it has been.
     """
 
@@ -64,12 +64,12 @@ class Session:
         port: Port,
         exited: anyio.Event,
         held: HeldBytes | None = None,
-        record: ProcessRecord | None = None,
+        log: ReplayLog | None = None,
     ) -> None:
         self._frames = frames
         self._port = port
-        self._record = record
-        self._repeating = record is not None
+        self._log = log
+        self._repeating = log is not None
         self._last = 0
         """The highest number of a call so far."""
         self._open: list[tuple[int, Any, bool]] = []
@@ -118,7 +118,7 @@ class Session:
         self._unanswered.release()  # a call that waits for room is not going to run
 
     async def _converse(self, tasks: TaskGroup) -> str:
-        self._tell_again(self._record.begin() if self._record else ())
+        self._tell_again(self._log.begin() if self._log else ())
         while True:
             await self._go_live(tasks)
             frame = await self._receive()
@@ -128,7 +128,7 @@ class Session:
                     self._last = max(self._last, id)
                     if self._repeating:
                         self._repeat(id, call, stream)
-                    elif self._record is not None and self._record.knows(id):
+                    elif self._log is not None and self._log.knows(id):
                         await self._resume(id, call, stream, tasks)
                     else:
                         await self._accept(id, call, stream, tasks)
@@ -146,11 +146,11 @@ class Session:
 
     async def _go_live(self, tasks: TaskGroup) -> None:
         """Once all has been repeated, say so, and run the calls that had no answer."""
-        if not self._repeating or self._record is None or not self._record.over:
+        if not self._repeating or self._log is None or not self._log.over:
             return
         self._repeating = False
         self._send_forced(b'{"live":true}')
-        self._tell_again(self._record.tell_late())
+        self._tell_again(self._log.tell_late())
         for id in self._withdrawn:
             self._cancel(id)
         for id, call, stream in self._open:
@@ -158,20 +158,20 @@ class Session:
 
     def _repeat(self, id: int, call: Any, stream: bool) -> None:
         """Tell the agent what it had heard by now. Raises ReplayMismatch."""
-        assert self._record is not None
-        told, run = self._record.ask(id, call)
+        assert self._log is not None
+        told, run = self._log.ask(id, call)
         if run:
             self._open.append((id, call, stream))
         self._tell_again(told)
 
     async def _resume(self, id: int, call: Any, stream: bool, tasks: TaskGroup) -> None:
         """Once all has been repeated: answer a call that had an answer, run another. Raises ReplayMismatch."""
-        assert self._record is not None
-        _, run = self._record.ask(id, call)
+        assert self._log is not None
+        _, run = self._log.ask(id, call)
         if run:
             await self._accept(id, call, stream, tasks)
         else:
-            self._tell_again(self._record.tell_late(id))
+            self._tell_again(self._log.tell_late(id))
 
     def _tell_again(self, frames: Iterable[Mapping[str, Any]]) -> None:
         for frame in frames:
@@ -197,20 +197,20 @@ class Session:
             self._open = [each for each in self._open if each[0] != id]
             self._withdrawn.append(id)
             return
-        if self._record is not None and self._record.withdrawn(id):
+        if self._log is not None and self._log.withdrawn(id):
             self._send_forced(_frame(id, Cancelled("the agent has cancelled the call")))
         if scope := self._scopes.get(id):
             scope.cancel()
 
     def _note_heard(self, frame: Any) -> None:
         """Keep when the agent says that it heard what it was sent. Raises NotAFrame for what is no time."""
-        if self._record is None or not isinstance(frame, dict):
+        if self._log is None or not isinstance(frame, dict):
             return
         times, rang = frame.get("heard", []), frame.get("rang", 0)
         if not (isinstance(times, list) and len(times) <= MAX_HEARD and all(map(_is_time, [*times, rang]))):
             raise NotAFrame("the agent sent times that are none: microseconds since it began")
         if not self._repeating and (times or rang):
-            self._record.heard(times, rang)
+            self._log.heard(times, rang)
 
     # -- calls
 
@@ -232,7 +232,7 @@ class Session:
     def _is_new(self, id: int) -> bool:
         if isinstance(id, bool) or not 0 <= id < MAX_CALL_ID or id in self._scopes:
             return False
-        return self._record is None or id > self._last
+        return self._log is None or id > self._last
 
     async def _accept(self, id: int, call: Any, stream: bool, tasks: TaskGroup) -> None:
         if not self._exited.is_set():
@@ -246,8 +246,8 @@ class Session:
             tasks.start_soon(self._answer, id, call, stream, size)
         else:
             error = _overloaded("calls under way and unread answers take too many bytes; await some calls")
-            if self._record is not None:
-                self._record.refused(id, error)
+            if self._log is not None:
+                self._log.refused(id, error)
             self._tell(id, error)
 
     async def _answer(self, id: int, call: Any, stream: bool, size: int) -> None:
@@ -262,15 +262,15 @@ class Session:
         self._tell(id, outcome)
 
     async def _submit(self, id: int, call: Any, emit: Callable[[str], None]) -> Reply:
-        if self._record is None:
+        if self._log is None:
             reply: Reply = await self._port.submit(call_from_object(call), emit)
             return reply
         try:
             found = call_from_object(call)
         except AiosError as error:
-            self._record.refused(id, error)
+            self._log.refused(id, error)
             raise
-        reply = await self._record.submit(id, found, emit)
+        reply = await self._log.submit(id, found, emit)
         return reply
 
     def _tell(self, id: int, outcome: Reply | AiosError) -> None:
@@ -289,8 +289,8 @@ class Session:
 
         def emit(text: str) -> None:
             if self._held.take(len(frame := to_json({"id": id, "text": text}))):
-                if self._record is not None:
-                    self._record.said(id, text)
+                if self._log is not None:
+                    self._log.said(id, text)
                 self._send(frame, None)
 
         return emit

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from aios.record import AskedCall, Kind, Script
+from aios.record import AskedCall, Kind, ReplayScript
 from aios_syscalls import AiosError, BadRequest, Cancelled, R, Syscall
 from aios_syscalls.wire import call_from_object
 
@@ -19,7 +19,7 @@ class NumberedPort(Protocol):
 
 
 class DurableProcess:
-    """See `aios_syscalls.port.ProcessRecord`.
+    """See `aios_syscalls.port.ReplayLog`.
 
     What is to be kept of what the program hears goes on record with the next event of the process: it is of no use
     before the program has asked for something else.
@@ -31,10 +31,10 @@ class DurableProcess:
         run: NumberedPort,
         report: Callable[[Kind, int, Mapping[str, Any], int], None],
         prepare: Callable[[Syscall[Any]], Syscall[Any]],
-        script: Script | None = None,
+        script: ReplayScript | None = None,
     ) -> None:
         self._pid, self._run, self._report, self._prepare = pid, run, report, prepare
-        self._script = script or Script()
+        self._script = script or ReplayScript()
         self._resumed = script is not None
         self._times: list[int] = []
         """When the program heard something and, negative, when a timer of its own rang."""

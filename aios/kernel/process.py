@@ -110,7 +110,7 @@ class Process:
     """The process that the user started and under which this one is: what it may know of others ends there."""
     lineage: frozenset[int] = frozenset()
     """The processes above it that lived when it was started; it is in the view of each, whoever of them has ended."""
-    record: DurableProcess | None = None
+    replay_log: DurableProcess | None = None
     """In a durable run."""
 
     @property
@@ -166,10 +166,10 @@ class Processes:
         budget: Budget,
         budgets: Mapping[str, Budget],
         tenant: str = "",
-        record: Callable[[PastProcess | int], DurableProcess] | None = None,
+        replay_log: Callable[[PastProcess | int], DurableProcess] | None = None,
     ) -> None:
         self._tenant = tenant
-        self._record = record
+        self._new_log = replay_log
         self._host = host
         self._port = port
         self._report = report
@@ -214,10 +214,10 @@ class Processes:
         process.submitted = process.submitted + 1 if n is None else max(process.submitted, n)
         return process.submitted if n is None else n
 
-    def record(self, pid: int) -> DurableProcess | None:
-        """The record of a process of a durable run, while its row is there."""
+    def replay_log(self, pid: int) -> DurableProcess | None:
+        """That of a process of a durable run, while its row is there."""
         process = self._rows.get(pid)
-        return process.record if process else None
+        return process.replay_log if process else None
 
     async def run(self, turn: Turn) -> Reply:
         """The core of the process family."""
@@ -253,8 +253,8 @@ class Processes:
 
     async def settle(self, turn: Turn) -> Reply | None:
         """What a call had changed when its kernel died is on record, or else is gone with the kernel: see `restore`."""
-        record = self.record(turn.pid)
-        pid = record.child(turn.id.n) if record and isinstance(turn.call, Spawn) else None
+        log = self.replay_log(turn.pid)
+        pid = log.child(turn.id.n) if log and isinstance(turn.call, Spawn) else None
         return None if pid is None else SpawnReply(pid=pid)
 
     def start(self, tasks: TaskGroup) -> None:
@@ -276,8 +276,8 @@ class Processes:
             process.submitted = old.script.last
             if old.state:
                 self._restore_end(process, old)
-            elif self._record is not None:
-                process.record = self._record(old)
+            elif self._new_log is not None:
+                process.replay_log = self._new_log(old)
                 for sender, body in old.mail:
                     process.mailbox.put(ReceiveReply(sender=sender, body=body))
 
@@ -359,8 +359,8 @@ class Processes:
         process = self._rows[pid] = self._row(pid, parent, program, task, account)
         self._first, self._last = self._first or pid, max(self._last, pid)
         self._relate(process)
-        if self._record is not None:
-            process.record = self._record(pid)
+        if self._new_log is not None:
+            process.replay_log = self._new_log(pid)
         limits = {"budget": budget.model_dump(exclude_none=True)} if budget != Budget() else {}
         facts = {"parent": parent, "n": n, "program": program, "task": task, **limits}
         self._report(Kind.SPAWNED, process.pid, facts)

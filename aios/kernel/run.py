@@ -121,7 +121,7 @@ class Run(anyio.AsyncContextManagerMixin):
             budget=settings.budget,
             budgets=settings.budgets,
             tenant=settings.tenant,
-            record=self._durable_process if settings.durable else None,
+            replay_log=self._durable_process if settings.durable else None,
         )
         own = (*settings.lanes, Lane("process", self.processes, Fifo()))
         self.lanes = {**kernel.lanes, **{lane.name: lane for lane in own}}
@@ -145,17 +145,15 @@ class Run(anyio.AsyncContextManagerMixin):
         Cancelling the caller cancels the syscall: its slot is free and its snapshot dropped when this returns.
         """
         n = self.processes.count_call(pid, n)
-        record = self.processes.record(pid)
+        log = self.processes.replay_log(pid)
         try:
             await anyio.lowlevel.checkpoint()
             process = self._open(pid)
             if full := self._full(process):
                 raise Overloaded(full)
         except BaseException as error:
-            if record is not None:
-                record.refused(
-                    n, error if isinstance(error, AiosError) else Cancelled("cancelled before it was a call")
-                )
+            if log is not None:
+                log.refused(n, error if isinstance(error, AiosError) else Cancelled("cancelled before it was a call"))
             raise
         accepted = AcceptedCall(
             number=self._kernel.new_number(),
@@ -168,7 +166,7 @@ class Run(anyio.AsyncContextManagerMixin):
         )
         self._count(process, 1)
         try:
-            return cast(R, await self._run(accepted, begun=record.begun(n) if record else None))
+            return cast(R, await self._run(accepted, begun=log.begun(n) if log else None))
         finally:
             self._count(process, -1)
 
@@ -224,11 +222,11 @@ class Run(anyio.AsyncContextManagerMixin):
         """Run a graph within its own call, whose place its first node under way takes."""
         process = self.processes.alive(id.pid)
         depths, graph_id = call.depths(), self._kernel.new_number()
-        record = process.record
+        log = process.replay_log
 
         async def submit(node: str, call: Syscall[Any]) -> Reply:
             await anyio.lowlevel.checkpoint()
-            if record is not None and (known := record.node(id.n, node)) is not None:
+            if log is not None and (known := log.node(id.n, node)) is not None:
                 return cast(Reply, reply_from_object(call, dict(known)))
             process, own, depth = self._open(id.pid), id._replace(node=node), depths[node]
             accepted = AcceptedCall(
@@ -242,7 +240,7 @@ class Run(anyio.AsyncContextManagerMixin):
                 graph_id=graph_id,
                 critical_path_depth=depth,
             )
-            return await self._run(accepted, {"depth": depth}, record.begun(id.n, node) if record else None)
+            return await self._run(accepted, {"depth": depth}, log.begun(id.n, node) if log else None)
 
         def place() -> bool:
             if self._full(process, GRAPHS_SHARE):
@@ -340,8 +338,8 @@ class Run(anyio.AsyncContextManagerMixin):
 
     def _report_call(self, kind: Kind, accepted: AcceptedCall, data: Mapping[str, Any]) -> None:
         id = accepted.call_id
-        if (record := self.processes.record(id.pid)) is not None:
-            data = {**data, **record.take()}
+        if (log := self.processes.replay_log(id.pid)) is not None:
+            data = {**data, **log.take()}
         self._report(kind, id.pid, data, id.n, id.node)
 
     def _report(self, kind: Kind, pid: int, data: Mapping[str, Any], n: int = 0, node: str = "") -> None:
@@ -449,8 +447,8 @@ class RunPort:
         self._pid = pid
 
     @property
-    def record(self) -> DurableProcess | None:
-        return self._run.processes.record(self._pid)
+    def replay_log(self) -> DurableProcess | None:
+        return self._run.processes.replay_log(self._pid)
 
     async def submit(self, call: Syscall[R], emit: Callable[[str], None] = discard) -> R:
         return await self._run.submit(call, emit, pid=self._pid)

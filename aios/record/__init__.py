@@ -16,7 +16,7 @@ from aios.record.reading import (
     run_of_process,
     runs,
 )
-from aios.record.script import AskedCall, Script
+from aios.record.replay import AskedCall, ReplayScript
 from aios.record.sqlite import SqliteJournal
 from aios.record.stream import event_from_object, event_to_object
 
@@ -38,8 +38,8 @@ __all__ = [
     "Past",
     "PastProcess",
     "ProcessRecord",
+    "ReplayScript",
     "RunRecord",
-    "Script",
     "Spent",
     "SqliteJournal",
     "event_from_object",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aios.record.event import Event, Kind
-from aios.record.script import AskedCall, Heard, Script
+from aios.record.replay import AskedCall, Heard, ReplayScript
 from aios_syscalls import Cancelled, Checkpoint, OutcomeUnknown, Receive, Send
 from aios_syscalls.table import TABLE
 
@@ -42,7 +42,7 @@ class PastProcess:
     spent: Spent = field(default_factory=Spent)
     mail: deque[tuple[int, str]] = field(default_factory=deque)
     """Unread messages: sender and body."""
-    script: Script = field(default_factory=Script)
+    script: ReplayScript = field(default_factory=ReplayScript)
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ def past(events: Iterable[Event]) -> Past:
 class _Life:
     """What one process has asked and heard so far."""
 
-    script: Script = field(default_factory=Script)
+    script: ReplayScript = field(default_factory=ReplayScript)
     inputs: list[Heard] = field(default_factory=list)
     timed: int = 0
     """How many of the inputs have their times."""
@@ -183,7 +183,7 @@ class _Fold:
         else:
             self._take_own(event, life)
 
-    def _take_node(self, event: Event, script: Script) -> None:
+    def _take_node(self, event: Event, script: ReplayScript) -> None:
         key = event.n, event.node
         call, _ = script.nodes.get(key, (None, None))
         match event.kind:

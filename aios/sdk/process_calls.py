@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from aios.sdk.graph import Graph
 from aios_syscalls import (
     AgentFailed,
+    BadRequest,
     Budget,
     Checkpoint,
     Kill,
@@ -97,7 +98,9 @@ class ProcessCalls:
 
     async def env(self, name: str) -> str | None:
         """A variable of the process's environment; in a resumed program as it was in its first life."""
-        found = await self.note(os.environ.get(name))
+        if not isinstance(name, str):
+            raise BadRequest(f"name is {type(name).__name__}, not str; give a variable's name", "name")
+        found = await self.note(os.environ.get(name.encode("utf-8", "surrogatepass").decode("utf-8", "replace")))
         return None if found is None else str(found)
 
     async def checkpoint(self, state: JsonValue) -> None:

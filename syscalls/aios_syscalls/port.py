@@ -20,7 +20,7 @@ class Port(Protocol):
         """The reply to `call`, or the AiosError that it ended with; `emit` takes streamed text meanwhile."""
 
 
-class ProcessRecord(Protocol):
+class ReplayLog(Protocol):
     """The record of one process of a durable run, for whoever serves its program: what it hears is kept, and repeated.
 
     A call is known by its number, which the program gives it: the n-th that it has made.
@@ -71,5 +71,5 @@ class ProcessPort(Port, Protocol):
     """The way in of a process whose program the kernel runs."""
 
     @property
-    def record(self) -> ProcessRecord | None:
+    def replay_log(self) -> ReplayLog | None:
         """Of a process in a durable run."""

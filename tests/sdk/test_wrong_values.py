@@ -99,6 +99,9 @@ RIGHT: dict[str, Any] = {
         "agent": None,
         "changes": DropFile(path="a.txt"),
         "queries": FileQuery(text="x"),
+        "value": 1,
+        "state": {"done": 3},
+        "name": "HOME",
     },
 }
 OWN = {"port", "pid"}

@@ -46,7 +46,7 @@ class AskedCall:
 
 
 @dataclass(slots=True)
-class Script:
+class ReplayScript:
     """Tells a resumed program what it had heard, each thing once it has asked all that it had asked before.
 
     Recorded replies are handed over in recorded order; the program takes one in when it can do nothing without it
