@@ -18,7 +18,7 @@ from pathlib import Path
 from aios.boot import boot
 from aios.config import Config
 from aios.hosts import Main
-from aios.models.scripted import ReplayScript, ScriptedModel
+from aios.models.scripted import Script, ScriptedModel
 from aios.record import MemoryJournal
 from aios.sdk import Agent
 from aios.simulate.clock import run as run_in_virtual_time
@@ -30,7 +30,7 @@ async def run_agent(
     program: str | Path | Main,
     task: str = "",
     *,
-    replies: ReplayScript | Iterable[ReplayScript] | ScriptedModel = (),
+    replies: Script | Iterable[Script] | ScriptedModel = (),
     files: Mapping[str, str | bytes] | None = None,
     root: Path | None = None,
 ) -> str:

@@ -68,5 +68,5 @@ def check_unchanged(record: RunRecord, programs: Collection[str], config: Config
 
 async def reopened(journal: Journal, record: RunRecord) -> Past:
     """A run's past, once this kernel has taken it over. Raises Conflict where it goes on or has ended by itself."""
-    await journal.reopen(record)
-    return await anyio.to_thread.run_sync(lambda: past(record.events()))
+    now = await journal.reopen(record)
+    return await anyio.to_thread.run_sync(lambda: past(now.events()))

@@ -24,8 +24,8 @@ class Journal(Protocol):
     async def new_pid(self) -> int:
         """A pid that no process on record has had, nor will have. Raises StorageFailed."""
 
-    async def reopen(self, run: RunRecord) -> None:
-        """Take over a run that has ended, to go on with it.
+    async def reopen(self, run: RunRecord) -> RunRecord:
+        """Take over a run that has ended, to go on with it; what is on record of it now.
 
         Raises Conflict where it goes on already, NotFound where it is not on record any more, StorageFailed.
         """

@@ -28,7 +28,7 @@ from aios.record.database import (
 )
 from aios.record.event import Event, Kind
 from aios.record.quota import make_room
-from aios.record.reading import RunRecord
+from aios.record.reading import RunRecord, runs
 from aios.record.recovery import recover
 from aios.record.row import Row, row
 from aios.tasks import Signal, background_tasks
@@ -118,15 +118,12 @@ class SqliteJournal(anyio.AsyncContextManagerMixin):
                 self._pids.extend(await anyio.to_thread.run_sync(self._lease))
             return self._pids.popleft()
 
-    async def reopen(self, run: RunRecord) -> None:
-        """Take over a run that has ended, to go on with it.
-
-        Raises Conflict where it goes on, NotFound where it is not on record any more.
-        """
-        await anyio.to_thread.run_sync(self._reopen, run)
+    async def reopen(self, run: RunRecord) -> RunRecord:
+        found = await anyio.to_thread.run_sync(self._reopen, run)
         self._origins[run.id], self._runs[run.id] = round(run.began * 1_000_000), run.number
+        return found
 
-    def _reopen(self, run: RunRecord) -> None:
+    def _reopen(self, run: RunRecord) -> RunRecord:
         try:
             with closing(open_to_write(self.path)) as db, transaction(db):
                 found = db.execute("SELECT ended FROM run WHERE number = ? AND id = ?", (run.number, run.id)).fetchone()
@@ -135,6 +132,8 @@ class SqliteJournal(anyio.AsyncContextManagerMixin):
                 if found[0] is None:
                     raise Conflict(f"run {run.id} goes on already, so it is not resumed a second time; see aios ps")
                 db.execute("UPDATE run SET ended = NULL, boot = ? WHERE number = ?", (self._boot, run.number))
+            # Again, for this kernel's start may have recorded how the last one left it.
+            return next(each for each in runs(self.path) if each.id == run.id)
         except sqlite3.Error as error:
             raise cannot_write(self.path, error) from error
 

@@ -27,6 +27,7 @@ from aios_syscalls import (
     Wait,
 )
 from aios_syscalls.errors import from_wire
+from aios_syscalls.json_value import is_unicode
 from aios_syscalls.port import Port
 
 
@@ -98,9 +99,9 @@ class ProcessCalls:
 
     async def env(self, name: str) -> str | None:
         """A variable of the process's environment; in a resumed program as it was in its first life."""
-        if not isinstance(name, str):
-            raise BadRequest(f"name is {type(name).__name__}, not str; give a variable's name", "name")
-        found = await self.note(os.environ.get(name.encode("utf-8", "surrogatepass").decode("utf-8", "replace")))
+        if not isinstance(name, str) or not is_unicode(name):
+            raise BadRequest("name is no text; give a variable's name", "name")
+        found = await self.note(os.environ.get(name))
         return None if found is None else str(found)
 
     async def checkpoint(self, state: JsonValue) -> None:

@@ -96,8 +96,7 @@ class Bench:
         async with SqliteJournal(journal) as kept:
             old = None
             if resume is not None:
-                await kept.reopen(resume)
-                old = past(resume.events())
+                old = past((await kept.reopen(resume)).events())
             settings = RunSettings(
                 host,
                 id="run",
@@ -143,11 +142,11 @@ def cut(journal: Path, into: Path, seq: int) -> Path:
     return into
 
 
-def places(journal: Path, kinds: str) -> list[int]:
-    """The places of all events of these kinds, which are given as SQL."""
+def places(journal: Path, kinds: str, where: str = "true") -> list[int]:
+    """The places of all events of these kinds, and of which this holds, both given as SQL."""
     with closing(sqlite3.connect(journal)) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return [seq for (seq,) in db.execute(f"SELECT seq FROM event WHERE kind IN ({kinds}) ORDER BY seq")]
+        return [seq for (seq,) in db.execute(f"SELECT seq FROM event WHERE kind IN ({kinds}) AND {where} ORDER BY seq")]
 
 
 def first_pid(journal: Path) -> int:

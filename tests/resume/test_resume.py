@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tests.resume.conftest import Bench, cut, first_pid, places
 
 pytestmark = [pytest.mark.anyio, pytest.mark.whole]
 
-HEAD = "from aios.sdk import *\nimport anyio, json\n\nasync def main(agent, task):\n"
+HEAD = "from aios.sdk import *\nfrom aios_syscalls import *\nimport anyio, json\n\nasync def main(agent, task):\n"
 
 PLAIN = (
     HEAD
@@ -19,8 +20,7 @@ PLAIN = (
     b = await agent.ask(a)
     await agent.write("out.txt", b)
     await agent.append("out.txt", "more")
-    c = await agent.call("count", name="counted") if False else 0
-    return f"{a} {b} {await agent.read_text('out.txt') if hasattr(agent, 'read_text') else ''} {c}"
+    return f"{a} {b}"
 """
 )
 
@@ -79,3 +79,160 @@ async def test_a_generated_program_cut_off_anywhere_repeats_itself_and_ends_as_i
             again = cut(journal, tmp_path / f"cut-{seq}.db", seq)
             found[seq] = await bench.resumed(again, host, first_pid(journal))
     assert {seq: result for seq, result in found.items() if result != whole} == {}
+
+
+COUNTS = (
+    HEAD
+    + """\
+    try:
+        return f"{await agent.call('count', name='counted')} times"
+    except OutcomeUnknown as error:
+        return error.message
+"""
+)
+
+
+async def test_a_tool_that_had_begun_is_not_run_again_and_its_caller_hears_so(bench: Bench, tmp_path: Path) -> None:
+    bench.program("counts", COUNTS)
+    journal = tmp_path / "journal.db"
+    async with bench.host as host:
+        assert await bench.whole(journal, host, "counts") == "1 times"
+        (begun,) = places(journal, "'started'", "data LIKE '%\"tool\"%'")
+        found = await bench.resumed(cut(journal, tmp_path / "begun.db", begun), host, first_pid(journal))
+        assert found.startswith("tool.call had begun when its kernel died")
+        assert f"aios resolve {first_pid(journal)}.1" in found
+        assert (tmp_path / "counted").read_text() == "x\n"
+        # The control: one that had not begun runs.
+        found = await bench.resumed(cut(journal, tmp_path / "not-begun.db", begun - 1), host, first_pid(journal))
+        assert found == "2 times"
+
+
+CHECKS = (
+    HEAD
+    + """\
+    done = [*(agent.state or [])]
+    for at in range(len(done), 4):
+        await agent.ask(f"{at} of {len(done)}")
+        done.append(await agent.ask(f"step {at}"))
+        await agent.checkpoint(done)
+    return json.dumps([done, agent.state])
+"""
+)
+
+
+async def test_a_program_with_checkpoints_begins_at_the_last_one(bench: Bench, tmp_path: Path) -> None:
+    bench.program("checks", CHECKS)
+    journal = tmp_path / "journal.db"
+    async with bench.host as host:
+        done, state = json.loads(await bench.whole(journal, host, "checks"))
+        assert state is None
+        begun = []
+        for seq in places(journal, "'accepted','done'")[2:-1]:
+            bench.core.asked.clear()
+            again = cut(journal, tmp_path / f"{seq}.db", seq)
+            found, state = json.loads(await bench.resumed(again, host, first_pid(journal)))
+            assert found == done
+            assert not [each for each in bench.core.asked if int(each[-1 if "step" in each else 0]) < len(state or [])]
+            begun.append(len(state or []))
+    assert begun == sorted(begun)
+    assert set(begun) == {0, 1, 2, 3, 4}
+
+
+MISBEHAVES = (
+    HEAD
+    + """\
+    import os
+    first = await agent.ask("first")
+    await agent.ask("pid " + str(os.getpid()))
+    return first
+"""
+)
+
+
+async def test_a_program_that_asks_something_else_is_told_what_and_why(bench: Bench, tmp_path: Path) -> None:
+    bench.program("other", MISBEHAVES)
+    journal = tmp_path / "journal.db"
+    async with bench.host as host:
+        await bench.whole(journal, host, "other")
+        again = cut(journal, tmp_path / "again.db", places(journal, "'done'")[-2])
+        found = await bench.resumed(again, host, first_pid(journal))
+    assert "replay_mismatch" in found
+    assert "its call 2 was llm.chat" in found
+    assert "the usual causes: the time, random numbers, the environment" in found
+
+
+STREAMS = (
+    HEAD
+    + """\
+    heard = []
+    async with agent.stream("a stream") as pieces:
+        async for piece in pieces:
+            heard.append(piece)
+            await agent.ask(f"heard {len(heard)}")
+    return "".join(heard) + " " + pieces.reply.text
+"""
+)
+
+
+async def test_a_stream_goes_on_where_it_was_heard_to(bench: Bench, tmp_path: Path) -> None:
+    bench.program("streams", STREAMS)
+    found = await resumes_everywhere(bench, tmp_path, "streams")
+    assert set(found) == {found[0]}
+    text, whole = found[0].split()
+    assert text == whole
+
+
+MAILS = (
+    HEAD
+    + """\
+    pid = await agent.spawn("replies")
+    for at in range(3):
+        await agent.send(pid, f"mail {at} ")
+    return await agent.wait(pid)
+"""
+)
+
+
+async def test_mail_is_delivered_once_and_a_child_is_one_child(bench: Bench, tmp_path: Path) -> None:
+    bench.program("mails", MAILS)
+    bench.program("replies", REPLIES)
+    found = await resumes_everywhere(bench, tmp_path, "mails")
+    assert set(found) == {found[0]}
+    assert found[0].count("mail") == 3
+
+
+SPENDS = (
+    HEAD
+    + """\
+    for at in range(3):
+        await agent.ask(f"spend {at}")
+    left = await agent.left()
+    return f"{left.tokens} {left.calls}"
+"""
+)
+
+
+async def test_what_was_used_of_a_budget_stays_used_once(bench: Bench, tmp_path: Path) -> None:
+    bench.program("spends", SPENDS)
+    bench.program("parent", HEAD + "    return await agent.run('spends', budget=Budget(tokens=5000, calls=50))\n")
+    found = await resumes_everywhere(bench, tmp_path, "parent")
+    assert set(found) == {found[0]}
+    assert found[0].endswith(" 47")
+
+
+async def test_a_run_that_was_resumed_is_cut_off_and_resumed_again(bench: Bench, tmp_path: Path) -> None:
+    bench.program("generated", Path(__file__).with_name("generated.py").read_text())
+    bench.program("leaf", LEAF)
+    bench.program("replies", REPLIES)
+    journal = tmp_path / "journal.db"
+    async with bench.host as host:
+        whole = await bench.whole(journal, host, "generated", "8")
+        all = places(journal, "'accepted','done','cancelled'")
+        for share in (0.3, 0.6):
+            again = cut(journal, tmp_path / f"{share}.db", all[int(len(all) * share)])
+            assert await bench.resumed(again, host, first_pid(journal)) == whole
+            resumed = places(again, "'resumed'")[0]
+            later = [seq for seq in places(again, "'accepted','done','cancelled'") if seq > resumed]
+            for seq in later[:: max(1, len(later) // 4)]:
+                third = cut(again, tmp_path / f"{share}-{seq}.db", seq)
+                assert await bench.resumed(third, host, first_pid(journal)) == whole, (share, seq)
