@@ -5,13 +5,14 @@ from aios.boot.lanes import scheduler
 from aios.boot.models import DEFAULT_MODEL, Progress, make_model, make_models, survey, try_models
 from aios.boot.remembered import learnt_answers, learnt_programs, memory
 from aios.boot.remote import DaemonRun, run_on_daemon
-from aios.boot.resume import Durability, check_unchanged, resumable
+from aios.boot.resume import RESUMABLE, Durability, check_unchanged, resumable
 from aios.boot.run import BootedRun, boot, check_root, library, open_run, run_fingerprint, tool_box
 from aios.boot.walls import DryWall, check_dry_wall, noted
 from aios.wall import ActKind, NotedAct, describe_rung, namespaces_available, rung
 
 __all__ = [
     "DEFAULT_MODEL",
+    "RESUMABLE",
     "ActKind",
     "BootedKernel",
     "BootedRun",

@@ -15,7 +15,7 @@ from aios.hosts import default_directories, find_program
 from aios.record import Journal, Past, RunRecord, past
 from aios_syscalls import BadRequest, Conflict, NotFound
 
-FACT = "durable"
+RESUMABLE = "durable"
 """Under this name the first event of a durable run says what resuming it takes."""
 
 
@@ -29,7 +29,7 @@ class Durability:
 
     def facts(self, config: Config) -> dict[str, Any]:
         """What is recorded, so that the run can be resumed."""
-        return {FACT: {"hash_seed": self.hash_seed, "config": config.model_dump(mode="json")}}
+        return {RESUMABLE: {"hash_seed": self.hash_seed, "config": config.model_dump(mode="json")}}
 
 
 def resumable(record: RunRecord) -> tuple[Durability, Config]:
@@ -38,7 +38,7 @@ def resumable(record: RunRecord) -> tuple[Durability, Config]:
     Raises BadRequest for one that was not durable, or has ended by itself.
     """
     facts: Mapping[str, Any] = next((event.data for event in record.events(payloads=True)), {})
-    found = facts.get(FACT)
+    found = facts.get(RESUMABLE)
     if not isinstance(found, Mapping):
         raise BadRequest(
             f"run {record.id} cannot be resumed: it was not recorded for that; start it anew, with aios run --durable"

@@ -191,7 +191,8 @@ class Run(anyio.AsyncContextManagerMixin):
             self._report(Kind.RUN, USER, self._facts)
         else:
             self.processes.restore(self._past)
-            self._report(Kind.RESUMED, USER, {"processes": [process.pid for process in self._past.open]})
+            who = {key: self._facts[key] for key in ("os_pid", "began") if key in self._facts}
+            self._report(Kind.RESUMED, USER, {"processes": [process.pid for process in self._past.open], **who})
         try:
             async with background_tasks() as tasks:
                 self.processes.start(tasks)

@@ -273,6 +273,7 @@ class History:
                     self.forgotten += 1
             case Kind.RESUMED:
                 self._resume(data["processes"])
+                self.facts |= {"os_pid": data.get("os_pid"), "resumed": data.get("began")}
             case Kind.REFUSED | Kind.RESOLVED:
                 pass
             case Kind.ACCEPTED:

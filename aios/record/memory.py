@@ -29,8 +29,9 @@ class MemoryJournal:
         self._last_pid += 1
         return self._last_pid
 
-    async def reopen(self, run: RunRecord) -> None:
+    async def reopen(self, run: RunRecord) -> RunRecord:
         """Nothing keeps another from it: the memory is this process's own."""
+        return run
 
     async def __aenter__(self) -> Self:
         return self

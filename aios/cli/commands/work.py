@@ -239,6 +239,8 @@ def _execute(jobs: Sequence[ProgramJob], config: Config, as_json: bool, **option
         dry_wall.tell(listed)
     if outcome.failure is not None:
         say(outcome.failure.message)
+    if outcome.cut_off:
+        say(f"the run was cut off; go on with it: aios resume {outcome.run.id}")
     return outcome.code
 
 

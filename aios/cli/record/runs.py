@@ -73,7 +73,7 @@ def going_on(history: History) -> bool:
         or "os_pid" not in facts
     ):
         return False
-    return lives(facts["os_pid"], datetime.fromisoformat(facts["began"]).timestamp())
+    return lives(facts["os_pid"], datetime.fromisoformat(facts.get("resumed") or facts["began"]).timestamp())
 
 
 def _of_process(word: str) -> list[str]:

@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskStatus
 
-from aios.boot import BootedRun, DaemonRun, Durability
+from aios.boot import RESUMABLE, BootedRun, DaemonRun, Durability
 from aios.cli.record.runs import read
 from aios.cli.run.jobs import ProgramJob
 from aios.cli.run.kernels import opened
@@ -23,7 +23,7 @@ from aios.cli.run.view import View
 from aios.config import Config
 from aios.record import Event, History, RunRecord, runs
 from aios.terminal.exit import Code, code_of
-from aios_syscalls import AiosError, BudgetExceeded, ListProcesses, NotFound, Spawn, StorageFailed, Wait
+from aios_syscalls import AiosError, BudgetExceeded, ListProcesses, NoKernel, NotFound, Spawn, StorageFailed, Wait
 
 REFRESH_S = 0.125
 SHARE = 0.1
@@ -67,6 +67,12 @@ class RunOutcome:
         if not found:
             raise StorageFailed(f"the journal {self.run.journal} has nothing of run {self.run.id}")
         return found[-1]
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether it can be resumed: it was recorded for that, and its kernel or its user has ended it."""
+        unfinished = self.interrupted or isinstance(self.failure, NoKernel)
+        return unfinished and RESUMABLE in self.history.facts
 
     @property
     def now(self) -> float:

@@ -17,12 +17,11 @@ def cut_off(record: RunRecord) -> set[str]:
     history = read(record, KINDS, calls=False, payloads=False)
     if going_on(history):
         raise Conflict(f"run {record.id} goes on: see aios ps; it can be resumed once it was cut off")
-    found = {
-        event.pid
-        for event in record.events(KINDS, payloads=False)
-        if event.kind is Kind.EXITED and event.data.get("cut")
-    }
-    programs = {history.processes[pid].program for pid in found if history.processes[pid].ended is not None}
+    ends = (event for event in record.events(KINDS, payloads=False) if event.kind is Kind.EXITED)
+    last = {event.pid: bool(event.data.get("cut")) for event in ends}
+    cut = {pid for pid, was in last.items() if was}
+    living = {pid for pid, process in history.processes.items() if process.ended is None}  # nobody has recorded its end
+    programs = {history.processes[pid].program for pid in cut | living}
     if not programs:
         raise BadRequest(f"run {record.id} has come to its end, so there is nothing to resume; start it anew: aios run")
     return programs
