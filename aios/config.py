@@ -322,6 +322,8 @@ class Config(Frozen):
     memory: MemoryConfig = MemoryConfig()
     journal: JournalConfig = JournalConfig()
     limits: LimitsConfig = LimitsConfig()
+    deadline_s: float | None = Field(default=None, gt=0)
+    """Seconds after which a run's processes are ended; None lets it take as long as it needs."""
     budget: Budget = Budget()
     """What all processes of a run may use together."""
     budgets: dict[str, Budget] = {}

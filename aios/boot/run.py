@@ -132,6 +132,7 @@ async def open_run(
         observers=observers,
         durable=durable is not None,
         past=past,
+        deadline_s=config.deadline_s,
         age_s=time.time() - old.began if old else 0.0,
     )
     try:

@@ -90,5 +90,8 @@ BudgetSeconds = Annotated[
     float | None, typer.Option(min=0, metavar="S", help="Seconds that they may run on models and tools.")
 ]
 BudgetCalls = Annotated[int | None, typer.Option(min=0, metavar="N", help="Syscalls that they may make.")]
+Deadline = Annotated[
+    float | None, typer.Option("--deadline", min=0.001, metavar="S", help="End the run after so many seconds.")
+]
 Seed = Annotated[int | None, typer.Option(metavar="N", help="Makes sampled answers repeatable.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]

@@ -373,6 +373,8 @@ def connect_sync(
     priority: int = 0,
     url: str | None = None,
     token: str | None = None,
+    deadline_s: float | None = None,
 ) -> BlockingAgent:
     """As `aios.connect`, but the agent's methods block: `with aios.connect_sync() as agent: agent.ask(...)`."""
-    return BlockingAgent(name=name, root=root, model=model, budget=budget, priority=priority, url=url, token=token)
+    options = {"budget": budget, "priority": priority, "deadline_s": deadline_s}
+    return BlockingAgent(name=name, root=root, model=model, url=url, token=token, **options)

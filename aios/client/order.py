@@ -20,10 +20,16 @@ AGENTS = "agents"
 """The directory of programs here, which nobody who was started from here may change."""
 
 
-def client_order(root: str | os.PathLike[str] | None, model: str | None, budget: Budget | None, priority: int) -> Any:
+def client_order(
+    root: str | os.PathLike[str] | None,
+    model: str | None,
+    budget: Budget | None,
+    priority: int,
+    deadline_s: float | None = None,
+) -> Any:
     """The client's run, as JSON: by the configuration in force here, where no argument says otherwise."""
     try:
-        config = _configuration(root, model, budget)
+        config = _configuration(root, model, budget, deadline_s)
         sealed = [Path(project.NAME), Path(AGENTS), *config.tools]
         order = RunOrder(
             # Longer than that of `aios run`: a thousand programs may connect in one second.
@@ -44,8 +50,10 @@ def client_name(name: str | None) -> str:
     return name or Path(sys.argv[0] if sys.argv else "").stem or "client"
 
 
-def _configuration(root: str | os.PathLike[str] | None, model: str | None, budget: Budget | None) -> Config:
-    flags: dict[str, Any] = {}
+def _configuration(
+    root: str | os.PathLike[str] | None, model: str | None, budget: Budget | None, deadline_s: float | None
+) -> Config:
+    flags: dict[str, Any] = {} if deadline_s is None else {"deadline_s": deadline_s}
     if root is not None:
         flags["root"] = os.fspath(root)
     if model is not None:

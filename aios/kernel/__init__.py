@@ -1,5 +1,6 @@
 """The kernel: requests, lanes, processes, the journal. It knows no model, tool or file."""
 
+from aios.kernel.account import UNLIMITED
 from aios.kernel.core import Core, Route, RoutedCall, Turn, by_family
 from aios.kernel.kernel import Kernel, lone_run
 from aios.kernel.lane import Lane
@@ -8,6 +9,7 @@ from aios.kernel.process import USER, Host
 from aios.kernel.run import Run, RunSettings
 
 __all__ = [
+    "UNLIMITED",
     "USER",
     "Core",
     "Host",

@@ -25,6 +25,7 @@ from aios_syscalls import (
     Checkpoint,
     CheckpointReply,
     Denied,
+    Expired,
     Kill,
     KillReply,
     ListProcesses,
@@ -98,7 +99,7 @@ class Process:
     """Syscalls so far, refused ones among them."""
     graphs: list[RunningGraph] = field(default_factory=list)
     """Those of them whose nodes may wait for a place among the calls under way."""
-    killed: Cancelled | None = None
+    killed: Cancelled | Expired | None = None
     """Why it is being ended, once somebody has decided so."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     ended: anyio.Event = field(default_factory=anyio.Event)
@@ -293,9 +294,9 @@ class Processes:
         for process in [each for each in self if each.state.alive]:
             self._tasks.start_soon(self._main, process, name=f"process {process.pid} {process.program}")
 
-    async def stop(self, reason: str) -> None:
+    async def stop(self, reason: Cancelled | Expired) -> None:
         """End every process and wait until all have ended."""
-        await self._end([process for process in self if process.state.alive], Cancelled(reason))
+        await self._end([process for process in self if process.state.alive], reason)
         self._rows[USER].mailbox.close()
 
     def _row(self, pid: int, parent: int, program: str, task: str, account: Account) -> Process:
@@ -450,7 +451,7 @@ class Processes:
         await self._end(doomed, Cancelled(f"killed by process {by}"))
         return KillReply(pids=tuple(each.pid for each in doomed))
 
-    async def _end(self, doomed: list[Process], reason: Cancelled) -> None:
+    async def _end(self, doomed: list[Process], reason: Cancelled | Expired) -> None:
         for process in doomed:
             process.killed = process.killed or reason
             process.scope.cancel()

@@ -71,6 +71,8 @@ class RunSettings:
     """Of a run that is resumed: it goes on from there."""
     age_s: float = 0.0
     """For how long it has been on record."""
+    deadline_s: float | None = None
+    """After so many seconds from its beginning its processes are ended."""
 
 
 class Shared(Protocol):
@@ -130,7 +132,7 @@ class Run(anyio.AsyncContextManagerMixin):
         self._observers = [kernel.journal.record, self._tell_lanes, *settings.observers]
         self._facts = settings.facts
         self._prepare = settings.prepare
-        self._past, self._age_s = settings.past, settings.age_s
+        self._past, self._age_s, self._deadline_s = settings.past, settings.age_s, settings.deadline_s
         self._closing = False
 
     def port(self, pid: int) -> ProcessPort:
@@ -198,14 +200,21 @@ class Run(anyio.AsyncContextManagerMixin):
                 self.processes.start(tasks)
                 if self._past is not None:
                     self._begin_again()
+                if self._deadline_s is not None:
+                    tasks.start_soon(self._end_at_deadline, self._deadline_s)
                 try:
                     yield self
                 finally:
                     self._closing = True
                     with anyio.CancelScope(shield=True):
-                        await self.processes.stop(STOPS)
+                        await self.processes.stop(Cancelled(STOPS))
         finally:
             self._report(Kind.CLOSED, USER, {})
+
+    async def _end_at_deadline(self, deadline_s: float) -> None:
+        await anyio.sleep_until(self._began + deadline_s)
+        self._closing = True
+        await self.processes.stop(Expired(f"the run did not end within its deadline of {deadline_s:g} s"))
 
     def _begin_again(self) -> None:
         """The programs of a resumed run go on, and policies hear of them."""
@@ -260,7 +269,7 @@ class Run(anyio.AsyncContextManagerMixin):
         """The process, if it may make calls now."""
         process = self.processes.alive(pid)
         if self._closing or self._kernel.closing:
-            raise Cancelled("the kernel stops; it takes no more syscalls")
+            raise Cancelled("the kernel stops, or the run's deadline has passed; it takes no more syscalls")
         return process
 
     def _full(self, process: Process, share: float = 1.0) -> str:

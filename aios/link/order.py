@@ -12,7 +12,7 @@ from aios_syscalls import Frozen
 
 KERNELS = ("models", "router", "prices", "scheduler", "memory", "journal", "seed")
 """Of a configuration, what is the kernel's; the rest is the run's."""
-RUNS = ("root", "model", "limits", "budget", "budgets", "files", "agents", "read_only")
+RUNS = ("root", "model", "deadline_s", "limits", "budget", "budgets", "files", "agents", "read_only")
 """Of the rest, what the kernel needs; tools and walls stay with the client, who has the programs."""
 
 

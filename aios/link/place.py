@@ -51,6 +51,24 @@ class Place:
         return self.directory / "token"
 
     @property
+    def port(self) -> int:
+        """The TCP port that the last daemon of this home served HTTP on; 0 where none has."""
+        try:
+            port = int(self._port_file.read_text())
+        except (OSError, ValueError):
+            return 0
+        return port if 0 < port < 65_536 else 0
+
+    def remember_port(self, port: int) -> None:
+        """Keep a port for the next daemon, so that what clients were told stays true."""
+        with suppress(OSError), open(self._port_file, "w", opener=_private) as file:
+            file.write(f"{port}\n")
+
+    @property
+    def _port_file(self) -> Path:
+        return self.directory / "port"
+
+    @property
     def log(self) -> Path:
         return self.directory / "log"
 

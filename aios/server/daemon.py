@@ -40,7 +40,18 @@ from aios.server.log_file import begin_log
 from aios.server.open_files import allow_many_files
 from aios.server.run_service import RunService
 from aios.server.tokens import Tokens, home_token
-from aios_syscalls import AiosError, BadRequest, Cancelled, Conflict, Denied, KernelBug, Kill, NoKernel, NotFound
+from aios_syscalls import (
+    AiosError,
+    BadRequest,
+    Cancelled,
+    Conflict,
+    Denied,
+    KernelBug,
+    Kill,
+    NoKernel,
+    NotFound,
+    StorageFailed,
+)
 from aios_syscalls.invalid import explain
 
 GREETING_S = 10.0
@@ -130,15 +141,32 @@ class Daemon:
             await self._kernel()
             from aios.server.http import HttpSettings, make_app  # with what it needs: a tenth of a second
             from aios.server.http_calls import make_calls_app
-            from aios.server.listener import bind, start, url_of
+            from aios.server.listener import start, url_of
 
-            host, _, port = (self.config.daemon.tcp or "127.0.0.1:0").rpartition(":")
-            sock = bind(host.strip("[]"), int(port))
+            sock = self._bind()
             calls = make_calls_app(self._tokens.admit, self._callers.open_client, self._held)
             app = make_app(self._callers, HttpSettings(strict=self.config.daemon.strict), calls)
+            self.place.remember_port(sock.getsockname()[1])
             self._http = url_of(sock)
             start(app, sock, self._serving)
         return self._http
+
+    def _bind(self) -> socket.socket:
+        """The socket of the HTTP side: where it is configured to be, or else where it was, if that port is free."""
+        from aios.server.listener import bind
+
+        if self.config.daemon.tcp is not None:
+            host, _, port = self.config.daemon.tcp.rpartition(":")
+            return bind(host.strip("[]"), int(port))
+        last = self.place.port
+        try:
+            return bind("127.0.0.1", last)
+        except StorageFailed:
+            sock = bind("127.0.0.1", 0)
+            log.warning(
+                "port %d is another program's now, so HTTP is served on another one; see aios token --url", last
+            )
+            return sock
 
     async def _drain(self, booted: BootedKernel) -> None:
         """What waits is sent off now, what runs when its time is over."""
@@ -175,6 +203,7 @@ class Daemon:
         self.config = found.model_copy(update=own)
         if self._booted is not None:
             self._booted.kernel.limits = Limits(**found.limits.model_dump())
+            self._callers.reconfigure(self._for_http())
         taken = [name for name in names if name not in KERNELS]
         return {"taken": taken, "left": [name for name in names if name in KERNELS]}
 

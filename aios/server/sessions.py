@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import anyio
 
 from aios.config import Config
-from aios.kernel import USER, Run
-from aios_syscalls import AiosError, Cancelled, Denied, R, Spawn, Syscall
+from aios.kernel import UNLIMITED, USER, Run
+from aios_syscalls import AiosError, Budget, Cancelled, Denied, R, Spawn, Syscall
 from aios_syscalls.port import Port, discard
 
 
@@ -106,10 +106,10 @@ def without_time_limit(config: Config) -> Config:
 
 @asynccontextmanager
 async def client_process(
-    run: Run, host: SessionHost, program: str, task: str = "", parent: int = USER
+    run: Run, host: SessionHost, program: str, task: str = "", parent: int = USER, budget: Budget = UNLIMITED
 ) -> AsyncIterator[ClientSession]:
     """A client as a process of a run, which ends when the context is left. Raises Overloaded."""
-    spawned = await run.submit(Spawn(program=host.expect(program), task=task), pid=parent)
+    spawned = await run.submit(Spawn(program=host.expect(program), task=task, budget=budget), pid=parent)
     session = host.session(spawned.pid)
     try:
         yield session

@@ -17,6 +17,7 @@ from aios.boot import run_on_daemon
 from aios.config import Config, WallConfig
 from aios.link.place import Place
 from aios.server import callers
+from aios.server.daemon import Daemon
 from aios.server.tokens import home_token
 from aios_syscalls import Denied, Spawn, Wait
 from tests.daemon.conftest import ServedHome, Serving
@@ -154,3 +155,30 @@ def test_the_address_may_be_longer_than_a_sockets_path(tmp_path: Path) -> None:
         dialled = place.dial()
         assert dialled is not None
         dialled.close()
+
+
+async def test_sessions_that_begin_after_a_reload_are_of_the_new_configuration(serving: Serving, home: Path) -> None:
+    async with serving("fine") as served, http(served) as client:
+        assert (await ask(client, "one")).status_code == 200
+        (home / "config").mkdir(exist_ok=True, parents=True)
+        (home / "config" / "config.toml").write_text("[budget]\ncalls = 2\n")
+        assert (await served.ask(reload=True))["taken"] == ["budget"]
+        codes = {who: [(await ask(client, who)).status_code for _ in range(4)] for who in ("one", "two", "three")}
+        assert codes == {"one": [200] * 4, "two": [200, 200, 402, 402], "three": [200, 200, 402, 402]}
+        assert len(served.kernel.runs) == 2
+        await served.ask(kill=1)  # the last session of the old configuration
+        with anyio.fail_after(10):
+            while len(served.kernel.runs) > 1:
+                await anyio.lowlevel.checkpoint()
+        assert (await ask(client, "one")).status_code == 400
+        assert (await ask(client, "four")).status_code == 200
+
+
+async def test_http_is_served_where_it_was_unless_another_program_is_there(serving: Serving) -> None:
+    async with serving("fine") as served:
+        first = int((await served.daemon.listen()).rpartition(":")[2])
+        place = served.place
+    with Daemon(Config(), place)._bind() as again:
+        assert again.getsockname()[1] == first
+        with Daemon(Config(), place)._bind() as other:
+            assert other.getsockname()[1] not in (0, first)

@@ -139,3 +139,14 @@ async def test_a_kernel_that_stops_opens_no_more_runs(kernel: Any) -> None:
         with pytest.raises(Cancelled, match="takes no more runs"):
             async with made.open(settings("late")):
                 pass
+
+
+async def test_a_runs_deadline_ends_its_processes_and_says_so(kernel: Any) -> None:
+    async with kernel() as (made, journal), made.open(settings("short", deadline_s=0.01)) as run:
+        pid = (await run.submit(Spawn(program="waits"))).pid
+        await run.processes._rows[pid].ended.wait()
+        with pytest.raises(Cancelled, match="deadline has passed"):
+            await run.submit(Spawn(program="waits"))
+    (end,) = [event for event in journal.events if event.kind is Kind.EXITED]
+    assert end.data["error"]["code"] == "expired"
+    assert "deadline of 0.01 s" in end.data["error"]["message"]

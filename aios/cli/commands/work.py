@@ -35,6 +35,7 @@ def run(
     budget_usd: flags.BudgetUsd = None,
     budget_seconds: flags.BudgetSeconds = None,
     budget_calls: flags.BudgetCalls = None,
+    deadline: flags.Deadline = None,
     daemon: flags.Daemon = None,
     durable: Annotated[
         bool | None,
@@ -68,6 +69,7 @@ def run(
         isolate=isolate,
         wall=wall,
         seed=seed,
+        deadline=deadline,
         budget=Budget(tokens=budget_tokens, usd=budget_usd, seconds=budget_seconds, calls=budget_calls),
     )
     jobs = cycle(parse(programs, task), processes)
@@ -294,6 +296,7 @@ def exec_(
     budget_usd: flags.BudgetUsd = None,
     budget_seconds: flags.BudgetSeconds = None,
     budget_calls: flags.BudgetCalls = None,
+    deadline: flags.Deadline = None,
 ) -> int:
     """Run any command as a process of the daemon's kernel: budgeted, on record, killed with its children.
 
@@ -312,7 +315,7 @@ def exec_(
     from aios_syscalls import Budget
 
     budget = Budget(tokens=budget_tokens, usd=budget_usd, seconds=budget_seconds, calls=budget_calls)
-    chosen = settings(config, model=model, budget=budget)
+    chosen = settings(config, model=model, budget=budget, deadline=deadline)
     anyio.run(running_daemon)
     return anyio.run(execute, command, chosen, agent, priority)
 

@@ -44,6 +44,7 @@ def chosen(
     isolate: bool | None = None,
     wall: Level | None = None,
     seed: int | None = None,
+    deadline: float | None = None,
     budget: Budget = Budget(),  # noqa: B008 - frozen
 ) -> Loaded:
     """The configuration under these flags; None leaves a thing as it is.
@@ -55,7 +56,8 @@ def chosen(
 
     policy = _given(policy=scheduler, slice=slice)
     limits = budget.model_dump(exclude_none=True)
-    given = _given(scheduler=policy or None, root=root, isolate=isolate, seed=seed, budget=limits or None)
+    more = _given(scheduler=policy or None, budget=limits or None, deadline_s=deadline)
+    given = _given(root=root, isolate=isolate, seed=seed) | more
     found = loaded(file, given)
     config = found.config
     make_scheduler(config)  # an unknown policy is told here, not after the models are loaded

@@ -23,7 +23,17 @@ from aios.cli.run.view import View
 from aios.config import Config
 from aios.record import Event, History, RunRecord, runs
 from aios.terminal.exit import Code, code_of
-from aios_syscalls import AiosError, BudgetExceeded, ListProcesses, NoKernel, NotFound, Spawn, StorageFailed, Wait
+from aios_syscalls import (
+    AiosError,
+    BudgetExceeded,
+    Expired,
+    ListProcesses,
+    NoKernel,
+    NotFound,
+    Spawn,
+    StorageFailed,
+    Wait,
+)
 
 REFRESH_S = 0.125
 SHARE = 0.1
@@ -83,7 +93,7 @@ class RunOutcome:
     def code(self) -> Code:
         """The exit code: what a user started has to be done; what those started is theirs to judge.
 
-        What failed for nothing but its budget is told from other failures.
+        What failed for nothing but its budget, or its run's deadline, is told from other failures.
         """
         if self.interrupted:
             return Code.INTERRUPTED
@@ -91,8 +101,9 @@ class RunOutcome:
             return code_of(self.failure.code)
         mine = [process for process in self.history.processes.values() if not process.parent]
         failed = [process.error or {} for process in mine if process.state != "done"]
-        if failed and all(error.get("code") == BudgetExceeded.code for error in failed):
-            return code_of(BudgetExceeded.code)
+        for code in (BudgetExceeded.code, Expired.code):
+            if failed and all(error.get("code") == code for error in failed):
+                return code_of(code)
         return Code.ERROR if failed else Code.OK
 
 
