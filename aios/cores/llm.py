@@ -74,6 +74,8 @@ class LlmCore:
             # How much of the prompt had to be read is known only now.
             self._speed.observe(_read(call, outcome), *first)
             self._speed.served(taken)
+            if not call.parallel_tool_calls and len(outcome.tool_uses) > 1:  # a server that has not heeded it
+                outcome = outcome.model_copy(update={"tool_uses": outcome.tool_uses[:1]})
         return outcome
 
 

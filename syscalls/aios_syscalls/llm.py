@@ -15,6 +15,7 @@ __all__ = [
     "ChatReply",
     "Embed",
     "EmbedReply",
+    "ExtraFields",
     "FilePart",
     "GiveFeedback",
     "GiveFeedbackReply",
@@ -188,6 +189,13 @@ class ChatReply(Reply):
         return Message(role="assistant", content=self.text, tool_uses=uses, generated=not uses)
 
 
+class ExtraFields(Frozen):
+    """Fields of a request that the ABI has no name for, as its protocol has them."""
+
+    protocol: Literal["openai", "anthropic"]
+    fields: dict[str, JsonValue]
+
+
 class Chat(Syscall[ChatReply]):
     """Continue a conversation."""
 
@@ -197,6 +205,8 @@ class Chat(Syscall[ChatReply]):
     messages: Many[Message] = Field(min_length=1)
     tools: Many[ToolSpec] = ()
     tool_choice: Literal["auto", "required", "none"] | NamedTool = "auto"
+    parallel_tool_calls: bool = True
+    """Whether one answer may call several tools; else it calls one at most."""
     response_schema: JsonSchema | None = None
     """JSON Schema that the text must satisfy."""
     grammar: str | None = Field(default=None, min_length=1)
@@ -213,6 +223,8 @@ class Chat(Syscall[ChatReply]):
     """A model's name; None lets the router choose."""
     local_only: bool = False
     """Let no model serve this that is not on this machine."""
+    extra: ExtraFields | None = None
+    """What else a client's request says, for a server that speaks the same protocol; others never see it."""
 
     @field_validator("grammar")
     @classmethod

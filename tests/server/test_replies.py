@@ -229,3 +229,30 @@ async def test_tokens_are_counted_without_a_model(serve: Serve) -> None:
     assert counted.json() == {"input_tokens": 123}
     assert guessed.json()["input_tokens"] > 0
     assert not served.model.calls
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_custom_tools_call_goes_back_as_it_was_offered(serve: Serve, streamed: bool) -> None:
+    reply = ChatReply(
+        text="", tool_uses=(ToolUse(id="x", name="patch", arguments={"input": "*** é"}), *USES), finish="tool_use"
+    )
+    tools = [{"type": "custom", "custom": {"name": "patch"}}, *_functions("add", "look")]
+    async with serve(reply) as served:
+        if streamed:
+            told = await stream(served, "/v1/chat/completions", {**CHAT, "tools": tools, **STREAMED})
+            calls = [
+                call
+                for _, data in told[:-1]
+                for each in data["choices"]
+                for call in each["delta"].get("tool_calls", [])
+            ]
+        else:
+            body = (await served.post("/v1/chat/completions", {**CHAT, "tools": tools})).json()
+            check("openai_chat", "CreateChatCompletionResponse", body)
+            calls = body["choices"][0]["message"]["tool_calls"]
+    assert [call["type"] for call in calls] == ["custom", "function", "function"]
+    assert calls[0]["custom"] == {"name": "patch", "input": "*** é"}
+
+
+def _functions(*names: str) -> list[dict[str, Any]]:
+    return [{"type": "function", "function": {"name": name}} for name in names]

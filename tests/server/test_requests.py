@@ -10,7 +10,18 @@ import pytest
 
 from aios.server.door import ModelInfo
 from aios.server.http import HttpSettings
-from aios_syscalls import Chat, ChatReply, FilePart, ImagePart, Message, NamedTool, TextPart, ToolUse, Usage
+from aios_syscalls import (
+    Chat,
+    ChatReply,
+    ExtraFields,
+    FilePart,
+    ImagePart,
+    Message,
+    NamedTool,
+    TextPart,
+    ToolUse,
+    Usage,
+)
 from tests.server.conftest import Serve
 
 pytestmark = pytest.mark.anyio
@@ -154,7 +165,7 @@ async def test_deferred_tools_are_told_of_where_they_are_loaded(serve: Serve) ->
 
 
 async def test_tools_of_unknown_types_are_skipped(serve: Serve) -> None:
-    tools = [{"type": "custom", "custom": {"name": "x"}}, {"type": "function", "function": ADD}, {"type": "web_search"}]
+    tools = [{"type": "mcp", "mcp": {"name": "x"}}, {"type": "function", "function": ADD}, {"type": "web_search"}]
     call = await chat(serve, tools=tools, parallel_tool_calls=True, unknown={"a": 1})
     assert [(spec.name, spec.description) for spec in call.tools] == [("add", "Add.")]
     assert not (await chat(serve, tools=[], tool_choice="required")).tools
@@ -455,3 +466,44 @@ async def test_reasoning_comes_back_to_the_model(serve: Serve) -> None:
     blocks = [{"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "redacted_thinking", "data": "x"}]
     call = await messages(serve, messages=[HI, {"role": "assistant", "content": blocks}, HI])
     assert call.messages[1].reasoning == "hm"
+
+
+async def test_what_a_client_says_beside_what_is_known_is_kept_for_servers_of_its_protocol(serve: Serve) -> None:
+    body = {"user": "me", "logit_bias": {"5": 1}, "seed": 3, "stream": False, "nothing": None}
+    call = await chat(serve, **body, long=[0] * 2_000)
+    assert call.extra == ExtraFields(protocol="openai", fields={"user": "me", "logit_bias": {"5": 1}})
+    call = await messages(serve, thinking={"type": "enabled", "budget_tokens": 9}, context_management={}, system="x")
+    thinking = {"type": "enabled", "budget_tokens": 9}
+    assert call.extra == ExtraFields(protocol="anthropic", fields={"thinking": thinking})
+    assert (await chat(serve)).extra is None
+
+
+async def test_one_call_at_a_time_is_asked_for_in_either_protocol(serve: Serve) -> None:
+    tools = [{"type": "function", "function": ADD}]
+    assert not (await chat(serve, tools=tools, parallel_tool_calls=False)).parallel_tool_calls
+    assert (await chat(serve, tools=tools)).parallel_tool_calls
+    ours = [{"name": "add", "input_schema": {"type": "object"}}]
+    choice = {"type": "auto", "disable_parallel_tool_use": True}
+    assert not (await messages(serve, tools=ours, tool_choice=choice)).parallel_tool_calls
+
+
+async def test_a_custom_tool_is_one_with_a_text(serve: Serve) -> None:
+    regex = {"type": "grammar", "grammar": {"syntax": "regex", "definition": "[a-z]+"}}
+    lark = {"type": "grammar", "grammar": {"syntax": "lark", "definition": "start: WORD"}}
+    customs = [
+        {"name": "patch", "description": "Patch."},
+        {"name": "word", "format": regex},
+        {"name": "l", "format": lark},
+    ]
+    tools = [{"type": "custom", "custom": custom} for custom in customs]
+    said = {"id": "c1", "type": "custom", "custom": {"name": "patch", "input": "*** Begin"}}
+    turn = {"role": "assistant", "content": None, "tool_calls": [said]}
+    result = {"role": "tool", "tool_call_id": "c1", "content": "done"}
+    choice = {"type": "custom", "custom": {"name": "patch"}}
+    call = await chat(serve, tools=tools, messages=[HI, turn, result], tool_choice=choice)
+    patch, word, grammar = call.tools
+    assert patch.parameters["required"] == ["input"]
+    assert word.parameters["properties"]["input"] == {"type": "string", "pattern": "^(?:[a-z]+)$"}
+    assert "start: WORD" in grammar.description
+    assert call.messages[1].tool_uses == (ToolUse(id="c1", name="patch", arguments={"input": "*** Begin"}),)
+    assert call.tool_choice == NamedTool(name="patch")

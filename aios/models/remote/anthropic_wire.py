@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
 from aios.models.remote.anthropic_stream import AnthropicStreamParser
+from aios.models.remote.extra import client_fields
 from aios.models.remote.shape import BodyShape
 from aios_syscalls import BadRequest, Chat, ImagePart, Message, NamedTool, Part, Sampling, TextPart, ToolSpec
 
@@ -58,8 +59,8 @@ def request_body(
     }
     fields |= _sampling(chat.sampling)
     if chat.tools:
-        fields |= {"tools": [_tool(spec) for spec in chat.tools], "tool_choice": _choice(chat.tool_choice)}
-    fields = {**shape.fit(fields), **extra}
+        fields |= {"tools": [_tool(spec) for spec in chat.tools], "tool_choice": _choice(chat)}
+    fields = {**client_fields(chat, "anthropic", fields), **shape.fit(fields), **extra}
     try:
         if chat.response_schema is not None:
             _constrain(fields, chat.response_schema)
@@ -68,8 +69,10 @@ def request_body(
         raise BadRequest(f"a tool's or the response's schema is not JSON: {error}") from None
 
 
-def _choice(choice: str | NamedTool) -> dict[str, str]:
-    return {"type": "tool", "name": choice.name} if isinstance(choice, NamedTool) else {"type": CHOICES[choice]}
+def _choice(chat: Chat) -> dict[str, Any]:
+    choice = chat.tool_choice
+    told = {"type": "tool", "name": choice.name} if isinstance(choice, NamedTool) else {"type": CHOICES[choice]}
+    return told if chat.parallel_tool_calls or choice == "none" else {**told, "disable_parallel_tool_use": True}
 
 
 def _sampling(sampling: Sampling) -> dict[str, Any]:

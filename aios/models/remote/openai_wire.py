@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import JsonValue
 from pydantic_core import to_json
 
+from aios.models.remote.extra import client_fields
 from aios.models.remote.openai_stream import OpenAiStreamParser
 from aios.models.remote.shape import BodyShape
 from aios.models.remote.vectors import read_vectors
@@ -60,6 +61,8 @@ def request_body(
         fields["grammar"] = chat.grammar  # llama-server's name for it
     if chat.tools:
         fields |= {"tools": [_tool(spec) for spec in chat.tools], "tool_choice": _choice(chat.tool_choice)}
+        if not chat.parallel_tool_calls:
+            fields["parallel_tool_calls"] = False
     if chat.response_schema is not None:
         schema = {"name": "reply", "schema": chat.response_schema, "strict": True}
         fields["response_format"] = (
@@ -67,7 +70,7 @@ def request_body(
             if json_object
             else {"type": "json_schema", "json_schema": schema}
         )
-    fields = {**shape.fit(fields), **extra}
+    fields = {**client_fields(chat, "openai", fields), **shape.fit(fields), **extra}
     try:
         return to_json({name: value for name, value in fields.items() if value is not None})
     except ValueError as error:

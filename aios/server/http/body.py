@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
+import zstandard
 from pydantic_core import from_json
 from starlette.types import Receive
 
@@ -24,6 +25,10 @@ THREADS = 4
 """Bodies that are parsed at once."""
 GZIP, ZLIB, RAW = 31, 15, -15
 """Forms that zlib reads, as its `wbits`."""
+ZSTD_WINDOW = 8 * 1024 * 1024
+"""Bytes that a body may have its reader keep: what RFC 8878 asks every reader to take."""
+ZSTD_PIECE = 1024
+"""Bytes that are unpacked at once, before what comes out is counted: 32 MiB at worst, four bytes being a block."""
 
 
 class Disconnected(Exception):
@@ -92,13 +97,15 @@ def encoding_of(headers: Headers) -> str:
     encoding = headers.get(b"content-encoding", b"").strip().lower().decode("latin-1")
     if encoding in ("", "identity"):
         return ""
-    if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise HttpRefusal(415, "the Content-Encoding is not one of gzip and deflate; send the body without one")
+    if encoding not in ("gzip", "x-gzip", "deflate", "zstd"):
+        raise HttpRefusal(415, "the Content-Encoding is not one of gzip, deflate and zstd; send the body without one")
     return encoding
 
 
 def unpacked(body: bytes, encoding: str, most: int) -> bytes:
     """A compressed body, as far as it is not larger than `most`. Raises HttpRefusal."""
+    if encoding == "zstd":
+        return _unpacked_zstd(body, most)
     form = GZIP if encoding != "deflate" else ZLIB if body[:1] and body[0] & 0x0F == 8 else RAW
     reader = zlib.decompressobj(form)
     try:
@@ -110,6 +117,22 @@ def unpacked(body: bytes, encoding: str, most: int) -> bytes:
     if not reader.eof or reader.unused_data:
         raise HttpRefusal(400, f"the body is not whole, or goes on after its end; send it in one piece of {encoding}")
     return plain
+
+
+def _unpacked_zstd(body: bytes, most: int) -> bytes:
+    reader = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
+    pieces, size = [], 0
+    try:
+        for at in range(0, len(body), ZSTD_PIECE):
+            pieces.append(reader.decompress(body[at : at + ZSTD_PIECE]))
+            size += len(pieces[-1])
+            if size > most:
+                raise _too_large(most)
+    except zstandard.ZstdError:
+        raise HttpRefusal(400, "the body is not zstd; send it as its Content-Encoding says") from None
+    if not reader.eof or reader.unused_data:
+        raise HttpRefusal(400, "the body is not whole, or goes on after its end; send it in one piece of zstd")
+    return b"".join(pieces)
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -7,14 +7,14 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from aios.server.http.chat_request import read_chat
+from aios.server.http.chat_request import TEXT, read_chat
 from aios.server.http.events import data_event
 from aios.server.http.fields import Object
 from aios.server.http.refusal import HttpRefusal
 from aios.server.http.request import WireRequest
 from aios.server.http.turns import TurnsOf
 from aios.server.http.wire import ReplyContext, ReplyStream, about_call, whole_uses
-from aios_syscalls import ChatReply, Usage
+from aios_syscalls import ChatReply, ToolUse, Usage
 
 FINGERPRINT = "aios"
 FINISH: Mapping[str, str] = {"stop": "stop", "length": "length", "tool_use": "tool_calls"}
@@ -33,7 +33,7 @@ class ChatWire:
         choices = [
             {
                 "index": index,
-                "message": _message(reply, context.turns),
+                "message": _message(reply, context),
                 "logprobs": None,
                 "finish_reason": finish_reason(reply),
             }
@@ -95,8 +95,9 @@ def _frame(context: ReplyContext, kind: str) -> dict[str, Any]:
     }
 
 
-def _message(reply: ChatReply, turns: TurnsOf) -> dict[str, Any]:
-    calls = _tool_calls(reply, turns)
+def _message(reply: ChatReply, context: ReplyContext) -> dict[str, Any]:
+    turns = context.turns
+    calls = _tool_calls(reply, context)
     if not calls:
         turns.sent(reply.text, reply.call)
     told: dict[str, Any] = {
@@ -113,15 +114,20 @@ def _message(reply: ChatReply, turns: TurnsOf) -> dict[str, Any]:
     return told
 
 
-def _tool_calls(reply: ChatReply, turns: TurnsOf) -> list[dict[str, Any]]:
+def _tool_calls(reply: ChatReply, context: ReplyContext) -> list[dict[str, Any]]:
     return [
-        {
-            "id": turns.mint("call", reply.call, index),
-            "type": "function",
-            "function": {"name": use.name, "arguments": to_json(use.arguments).decode()},
-        }
+        {"id": context.turns.mint("call", reply.call, index), **_called(use, context.request.text_tools)}
         for index, use in enumerate(whole_uses(reply))
     ]
+
+
+def _called(use: ToolUse, text_tools: frozenset[str]) -> dict[str, Any]:
+    """A tool's call in the form in which the tool was offered."""
+    text = use.arguments.get(TEXT)
+    if use.name in text_tools and isinstance(text, str):
+        return {"type": "custom", "custom": {"name": use.name, TEXT: text}}
+    arguments = to_json(use.arguments).decode()
+    return {"type": "function", "function": {"name": use.name, "arguments": arguments}}
 
 
 class ChatStream:
@@ -145,7 +151,7 @@ class ChatStream:
         told = [self._chunk(choice, {"reasoning_content": reply.reasoning})] if reply.reasoning else []
         if rest:
             told.append(self.piece(choice, rest))
-        calls = _tool_calls(reply, self._context.turns)
+        calls = _tool_calls(reply, self._context)
         told += [self._chunk(choice, {"tool_calls": [{"index": at, **call}]}) for at, call in enumerate(calls)]
         if not calls:
             self._context.turns.sent(reply.text, reply.call)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic_core import from_json
@@ -16,6 +16,7 @@ from aios.server.http.request import (
     joined,
     named_tool,
     omission,
+    read_extra,
     read_limit,
     read_messages,
     read_sampling,
@@ -35,6 +36,15 @@ ROLES = {
     "function": "tool",
 }
 ANY_OBJECT = {"type": "object"}
+KNOWN = frozenset(
+    {
+        *("model", "messages", "tools", "tool_choice", "parallel_tool_calls", "response_format", "stream", "n", "stop"),
+        *("stream_options", "temperature", "top_p", "min_p", "top_k", "seed", "max_tokens", "max_completion_tokens"),
+    }
+)
+"""The fields that are read here; all others are a server's of the same protocol."""
+TEXT = "input"
+"""The one argument of a custom tool."""
 
 
 def read_chat(body: Object, turns: TurnsOf, max_choices: int = 16) -> WireRequest:
@@ -59,6 +69,9 @@ def read_chat(body: Object, turns: TurnsOf, max_choices: int = 16) -> WireReques
         get(options, "include_usage", bool, "stream_options") or False,
         choices or 1,
         left_out,
+        get(body, "parallel_tool_calls", bool) is not False,
+        read_extra(body, "openai", KNOWN),
+        frozenset(_custom_names(body)),
     )
 
 
@@ -146,6 +159,11 @@ def _tool_uses(fields: Object, at: str) -> list[ToolUse]:
 
 
 def _tool_use(call: Object, at: str, index: int) -> ToolUse | None:
+    if call.get("type") == "custom":
+        custom, place = need(call, "custom", dict, at), join(at, "custom")
+        text = get(custom, TEXT, str, place) or ""
+        id = get(call, "id", str, at) or f"call_{index}"
+        return built(ToolUse, at, id=id, name=need(custom, "name", str, place), arguments={TEXT: text})
     if (call.get("type") or "function") != "function":
         return None
     function, place = need(call, "function", dict, at), join(at, "function")
@@ -169,11 +187,38 @@ def parsed_arguments(value: Any, at: str) -> dict[str, Any]:
 
 
 def _tools(body: Object) -> list[ToolSpec]:
-    return [
-        _tool(need(tool, "function", dict, at), join(at, "function"))
-        for tool, at in objects(read_tools(body), "tools")
-        if (tool.get("type") or "function") == "function"
-    ]
+    found = []
+    for tool, at in objects(read_tools(body), "tools"):
+        match tool.get("type") or "function":
+            case "function":
+                found.append(_tool(need(tool, "function", dict, at), join(at, "function")))
+            case "custom":
+                found.append(_custom_tool(need(tool, "custom", dict, at), join(at, "custom")))
+    return found
+
+
+def _custom_names(body: Object) -> Iterator[str]:
+    for tool, _ in objects(read_tools(body), "tools"):
+        match tool:
+            case {"type": "custom", "custom": {"name": str(name)}}:
+                yield name
+
+
+def _custom_tool(custom: Object, at: str) -> ToolSpec:
+    """A tool that takes a text, as one with a single argument: every model can call it so.
+
+    A regular expression binds that text; of another grammar the model is told.
+    """
+    description, text = get(custom, "description", str, at) or "", {"type": "string"}
+    form = get(custom, "format", dict, at) or {}
+    grammar = get(form, "grammar", dict, join(at, "format")) or {}
+    definition = get(grammar, "definition", str, join(at, "format.grammar"))
+    if definition and grammar.get("syntax") == "regex":
+        text["pattern"] = f"^(?:{definition})$"
+    elif definition:
+        description += f"\n\nThe text follows this grammar:\n{definition}"
+    schema = {"type": "object", "properties": {TEXT: text}, "required": [TEXT], "additionalProperties": False}
+    return built(ToolSpec, at, name=need(custom, "name", str, at), description=description, parameters=schema)
 
 
 def _tool(function: Object, at: str) -> ToolSpec:
@@ -193,7 +238,9 @@ def _choice(body: Object, tools: Sequence[ToolSpec]) -> Choice:
             return choice  # type: ignore[no-any-return]
         case {"type": "function", "function": {"name": str(name)}}:
             return named_tool(name, tools, (), "tool_choice.function.name")
-        case {"type": "allowed_tools"} | {"type": "custom"}:
+        case {"type": "custom", "custom": {"name": str(name)}}:
+            return named_tool(name, tools, (), "tool_choice.custom.name")
+        case {"type": "allowed_tools"}:
             return "auto"
         case _:
             raise fault(

@@ -18,6 +18,7 @@ from aios.server.http.request import (
     joined,
     named_tool,
     omission,
+    read_extra,
     read_limit,
     read_messages,
     read_sampling,
@@ -31,6 +32,25 @@ from aios_syscalls import Message, Part, TextPart, ToolSpec, ToolUse
 ATTRIBUTION = "x-anthropic-billing-header:"
 """What a first system block begins with that differs between sessions and tells the model nothing."""
 ROLES = ("user", "assistant", "system")
+KNOWN = frozenset(
+    {
+        *(
+            "model",
+            "messages",
+            "system",
+            "tools",
+            "tool_choice",
+            "stream",
+            "max_tokens",
+            "stop_sequences",
+            "temperature",
+        ),
+        *("top_p", "top_k", "min_p", "seed", "output_config", "output_format"),
+        # What only who sends a beta's header may ask for, or what lies with the vendor.
+        *("context_management", "betas", "mcp_servers", "container", "cache_control"),
+    }
+)
+"""The fields that are read here or dropped; all others are a server's of the same protocol."""
 
 
 def read_messages_request(body: Object, turns: TurnsOf) -> WireRequest:
@@ -55,6 +75,8 @@ def read_messages_request(body: Object, turns: TurnsOf) -> WireRequest:
         read_limit(body, "max_tokens", least=0),
         get(body, "stream", bool) or False,
         left_out=reader.left_out,
+        parallel=not (get(body, "tool_choice", dict) or {}).get("disable_parallel_tool_use"),
+        extra=read_extra(body, "anthropic", KNOWN),
     )
 
 

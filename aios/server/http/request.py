@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Literal
@@ -10,11 +10,26 @@ from typing import Any, Literal
 from aios.server.door import ModelInfo
 from aios.server.http.fields import Object, fault, get, objects, within
 from aios.server.http.settings import HttpSettings
-from aios_syscalls import BadRequest, Chat, FilePart, ImagePart, Message, NamedTool, Part, Sampling, TextPart, ToolSpec
+from aios_syscalls import (
+    BadRequest,
+    Chat,
+    ExtraFields,
+    FilePart,
+    ImagePart,
+    Message,
+    NamedTool,
+    Part,
+    Sampling,
+    TextPart,
+    ToolSpec,
+)
+from aios_syscalls.wire import count_values
 
 MAX_TOOLS = 4096
 MAX_TOKENS = 2**31 - 1
 MAX_STOPS = 16
+MAX_EXTRA = 1_000
+"""Fields of a request that are passed on unread, and values in one of them."""
 MIN_TOP_P = 1e-6
 SEPARATOR = "\n"
 """What stands between two blocks of text that become one: always the same, however the client cuts its text."""
@@ -40,6 +55,11 @@ class WireRequest:
     choices: int = 1
     left_out: list[str] = field(default_factory=list)
     """What no model here takes, each as place and kind."""
+    parallel: bool = True
+    """Whether one answer may call several tools."""
+    extra: ExtraFields | None = None
+    text_tools: frozenset[str] = frozenset()
+    """The names of tools whose one argument is a text, and that go back as such."""
 
     def chat(self, info: ModelInfo | None, settings: HttpSettings) -> Chat:
         """The call for a model; what that does not take is left out. Raises BadRequest if that is not allowed."""
@@ -56,6 +76,8 @@ class WireRequest:
             stop=self.stop,
             max_tokens=min(self.max_tokens or context or settings.max_tokens, context or MAX_TOKENS),
             model=info.name if info else None,
+            parallel_tool_calls=self.parallel,
+            extra=self.extra,
         )
 
     def _taken(self, takes: Iterable[str]) -> Sequence[Message]:
@@ -157,6 +179,16 @@ def read_stops(body: Object, name: str) -> tuple[str, ...]:
     if len(kept) > MAX_STOPS:
         raise fault(name, f"has more than {MAX_STOPS} texts")
     return kept
+
+
+def read_extra(body: Object, protocol: Literal["openai", "anthropic"], known: Container[str]) -> ExtraFields | None:
+    """The fields of a body that are none of the known ones: a server of the same protocol may know them.
+
+    What is longer than any setting is none, and is dropped.
+    """
+    names = [name for name in body if name not in known and body[name] is not None]
+    fields = {name: body[name] for name in names[:MAX_EXTRA] if count_values(body[name]) <= MAX_EXTRA}
+    return ExtraFields(protocol=protocol, fields=fields) if fields else None
 
 
 def read_messages(body: Object) -> list[tuple[Object, str]]:

@@ -15,6 +15,7 @@ import pytest
 from pydantic import JsonValue
 
 from aios.context import Snapshot
+from aios.models.remote import anthropic_wire
 from aios.models.remote.endpoint import MAX_ERROR_BYTES, MAX_QUOTE, scrub
 from aios.models.remote.limits import COOL_DOWN_S, MAX_FAILURES
 from aios.models.remote.model import RemoteModel
@@ -25,6 +26,7 @@ from aios_syscalls import (
     BadRequest,
     Chat,
     ChatReply,
+    ExtraFields,
     KernelBug,
     Message,
     ModelFailed,
@@ -553,3 +555,24 @@ def test_a_grammar_goes_only_to_who_asked_for_it() -> None:
     assert "grammar" not in json.loads(request_body(CHAT, "m", {}))
     body = request_body(CHAT.model_copy(update={"grammar": 'root ::= "a"'}), "m", {})
     assert json.loads(body)["grammar"] == 'root ::= "a"'
+
+
+EXTRA = {"user": "me", "model": "stolen", "messages": [], "temperature": 2, "base_url": "x"}
+
+
+def test_a_clients_own_fields_reach_a_server_of_its_protocol_and_never_replace_ours() -> None:
+    chat = CHAT.model_copy(update={"extra": ExtraFields(protocol="openai", fields=EXTRA)})
+    told = json.loads(request_body(chat, "m", {"user": None}))
+    assert "user" not in told  # the configuration has the last word
+    told = json.loads(request_body(chat, "m", {}))
+    plain = json.loads(request_body(CHAT, "m", {}))
+    assert {name: told[name] for name in told if name not in plain} == {"user": "me", "base_url": "x"}
+    assert {name: told[name] for name in plain} == plain
+    other = CHAT.model_copy(update={"extra": ExtraFields(protocol="anthropic", fields=EXTRA)})
+    assert json.loads(request_body(other, "m", {})) == plain
+
+
+def test_one_tool_call_at_most_is_said_to_the_server() -> None:
+    chat = CHAT.model_copy(update={"tools": (ToolSpec(name="add"),), "parallel_tool_calls": False})
+    assert json.loads(request_body(chat, "m", {}))["parallel_tool_calls"] is False
+    assert json.loads(anthropic_wire.request_body(chat, "m", {}))["tool_choice"]["disable_parallel_tool_use"] is True
