@@ -248,7 +248,6 @@ async def test_a_custom_tools_call_goes_back_as_it_was_offered(serve: Serve, str
             ]
         else:
             body = (await served.post("/v1/chat/completions", {**CHAT, "tools": tools})).json()
-            check("openai_chat", "CreateChatCompletionResponse", body)
             calls = body["choices"][0]["message"]["tool_calls"]
     assert [call["type"] for call in calls] == ["custom", "function", "function"]
     assert calls[0]["custom"] == {"name": "patch", "input": "*** é"}
