@@ -54,6 +54,7 @@ async def boot_kernel(
     progress: Progress | None = None,
     directory: Path | None = None,
     remember: bool = True,
+    shared: bool = False,
 ) -> AsyncIterator[BootedKernel]:
     """A running kernel without a run. `models` replace the configured ones.
 
@@ -64,6 +65,7 @@ async def boot_kernel(
     Raises BadRequest for a configuration that cannot be, ModelFailed when a model does not load.
     """
     _keep_private(directory, models is None)
+    config = _fair(config) if shared else config
     remember = remember and models is None
     async with AsyncExitStack() as stack:
         serving = {}
@@ -84,6 +86,13 @@ async def boot_kernel(
         if totals is not None:
             stack.callback(totals.close)  # before the kernel, which cuts off what still runs
         yield BootedKernel(kernel, config, path, serving, _facts(config, router.name, serving), libraries)
+
+
+def _fair(config: Config) -> Config:
+    """The configuration whose usual policy shares the models evenly between tenants, each served as it was before."""
+    if "policy" in config.scheduler.model_fields_set:
+        return config
+    return config.model_copy(update={"scheduler": config.scheduler.model_copy(update={"policy": "fair_gittins"})})
 
 
 def _totals(config: Config, stack: AsyncExitStack) -> ServiceHistory | None:

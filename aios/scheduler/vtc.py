@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -55,6 +56,8 @@ class Vtc(PolicyBase):
         self._inner = inner
         self._accounts: dict[str, ServiceCounter] = {}
         self._tenants: dict[int, str] = {}
+        self._living: Counter[str] = Counter()
+        """The processes of each tenant."""
         self._backlogged: list[tuple[float, str, int]] = []
         self._waiting = 0
         self._left = 0.0
@@ -157,18 +160,29 @@ class Vtc(PolicyBase):
 
     def began(self, pid: int, program: str, tenant: str, now: int = 0) -> None:
         self._tenants[pid] = tenant
+        self._living[tenant] += 1
         self._account(tenant).queue.began(pid, program, tenant, now)
 
     def ended(self, pid: int, now: int = 0) -> None:
         tenant = self._tenants.pop(pid, None)
         if tenant is not None:
-            self._account(tenant).queue.ended(pid, now)
+            account = self._account(tenant)
+            account.queue.ended(pid, now)
+            self._living[tenant] -= 1
+            if not self._living[tenant]:
+                self._forget(account)
 
     def _account(self, tenant: str) -> ServiceCounter:
         account = self._accounts.get(tenant)
         if account is None:
             account = self._accounts[tenant] = ServiceCounter(tenant, self._weights.get(tenant, 1.0), self._inner())
         return account
+
+    def _forget(self, account: ServiceCounter) -> None:
+        """Close the account of a tenant that has no process any more; who comes again is lifted as any other is."""
+        del self._living[account.tenant]
+        if not (len(account.queue) or account.held):
+            del self._accounts[account.tenant]
 
     def _enter(self, account: ServiceCounter) -> None:
         account.version += 1
@@ -184,8 +198,8 @@ class Vtc(PolicyBase):
         heap = self._backlogged
         while heap:
             counter, tenant, version = heap[0]
-            account = self._accounts[tenant]
-            if version != account.version or not len(account.queue):
+            account = self._accounts.get(tenant)
+            if account is None or version != account.version or not len(account.queue):
                 heapq.heappop(heap)
             elif counter < account.counter:
                 heapq.heapreplace(heap, (account.counter, tenant, version))

@@ -42,7 +42,17 @@ async def open_client(booted: BootedKernel, order: RunOrder, program: str) -> As
         raise Conflict(f"the run {order.id} is open already; connect again, which takes another id")
     directory = runs_directory() / order.id
     tools = ToolCore(tool_box(config, directory))
-    opening = open_run(booted, config, directory, host, tools, order.facts, model=config.model, priority=order.priority)
+    opening = open_run(
+        booted,
+        config,
+        directory,
+        host,
+        tools,
+        order.facts,
+        tenant=order.id,
+        model=config.model,
+        priority=order.priority,
+    )
     async with opening as opened, client_process(opened.run, host, program) as session:
         yield OpenClient(session.pid, SessionPort(opened.run, session), session.ended)
 

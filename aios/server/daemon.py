@@ -113,7 +113,8 @@ class Daemon:
     async def _keep_kernel(self) -> None:
         """The kernel, until the daemon is to stop; then what runs has a moment, and who is connected is sent off."""
         try:
-            booting = boot_kernel(self.config, models=self._models, progress=self._loading.__setitem__)
+            progress = self._loading.__setitem__
+            booting = boot_kernel(self.config, models=self._models, progress=progress, shared=True)
             async with booting as self._booted:
                 async with anyio.create_task_group() as self._serving:
                     self._callers = Callers(self._booted, self._for_http(), self._tokens, self._serving)

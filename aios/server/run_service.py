@@ -88,6 +88,7 @@ class RunService:
             self._tools,
             order.facts,
             observers,
+            tenant=order.id,
             model=config.model,
             priority=order.priority,
             durable=await anyio.to_thread.run_sync(_durability, order, booted.journal) if order.durable else None,

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -14,13 +15,15 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from aios.config import journal_path
+from aios.boot import boot_kernel
+from aios.config import Config, SchedulerConfig, journal_path
 from aios.frames import Frames
 from aios.link.control import ask_daemon
 from aios.link.greeting import PROTOCOL, greeted, greeting
 from aios.link.place import MAX_ADDRESS, Place
 from aios.models.scripted import ScriptedModel
 from aios.record import History, runs
+from aios.scheduler import FairGittins, Gittins
 from aios.server import daemon as daemon_module
 from aios.server.daemon import Daemon, check_user
 from aios.server.open_files import allow_many_files
@@ -299,9 +302,10 @@ async def test_who_does_not_come_to_an_end_of_its_greeting_is_sent_off(
         assert sock is not None
 
         async def drip() -> None:
-            while True:
-                sock.send(b"x")
-                await anyio.sleep(0.01)
+            with suppress(BrokenPipeError, ConnectionResetError):  # sent off
+                while True:
+                    sock.send(b"x")
+                    await anyio.sleep(0.01)
 
         async with Frames.over(sock) as frames:
             tasks.start_soon(drip)
@@ -389,3 +393,21 @@ async def _connections(served: Any, count: int) -> bool:
 async def _under_way(served: Any, calls: int) -> bool:
     status = await served.ask(status=True)
     return bool(status["running"] + status["waiting"] == calls)
+
+
+async def test_the_models_are_shared_evenly_between_clients_unless_a_policy_is_configured(
+    serving: Any, tmp_path: Path
+) -> None:
+    async with serving() as served, served.client(tmp_path), served.client(tmp_path):
+        (lane,) = served.kernel.lanes.values()
+        assert isinstance(lane.scheduler, FairGittins)
+        tenants = {process.tenant for run in served.kernel.runs.values() for process in run.processes}
+        assert len(tenants) == 2
+    assert not lane.scheduler._accounts
+
+
+async def test_a_configured_policy_stays(home: Path) -> None:
+    config = Config(scheduler=SchedulerConfig(policy="gittins"))
+    async with boot_kernel(config, models=[ScriptedModel("x")], shared=True) as booted:
+        (lane,) = booted.kernel.lanes.values()
+        assert isinstance(lane.scheduler, Gittins)
