@@ -133,6 +133,7 @@ async def open_run(
         durable=durable is not None,
         past=past,
         age_s=time.time() - old.began if old else 0.0,
+        disk=booted.config.journal.durable if durable or booted.config.journal.durable == "all" else "off",
     )
     try:
         async with booted.kernel.open(settings) as run:
