@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -39,6 +40,7 @@ OUTLINE = "('run','closed','spawned','exited')"
 COLUMNS = "(boot, seq, run, at, kind, pid, n, node, schema, checksum, data)"
 """Of the table of events, in the order of `EventRow`."""
 STATEMENT_ROWS = 128
+INSERT_BLOB = "INSERT INTO blob VALUES (?, 1, ?) ON CONFLICT (hash) DO UPDATE SET users = users + 1"
 
 SCHEMA = f"""
 CREATE TABLE boot (
@@ -160,6 +162,14 @@ def insert_events(db: sqlite3.Connection, rows: Sequence[EventRow]) -> None:
     lock to and fro with the event loop thousands of times.
     """
     db.execute(_insert_statement(len(rows)), [value for row in rows for value in row])
+
+
+def insert_payloads(db: sqlite3.Connection, seq: int, payloads: Mapping[str, bytes]) -> None:
+    """Insert the long values of event `seq`."""
+    for key, data in payloads.items():
+        sha256 = hashlib.sha256(data).digest()
+        db.execute(INSERT_BLOB, (sha256, data))
+        db.execute("INSERT INTO payload VALUES (?, ?, ?)", (seq, key, sha256))
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import sqlite3
@@ -26,6 +25,7 @@ from aios.record.database import (
     disk_is_full,
     in_statements,
     insert_events,
+    insert_payloads,
     no_room,
     now_us,
     open_to_write,
@@ -57,8 +57,6 @@ LEASE = 32
 """Pids that a kernel takes at once; those that it does not use are lost if it is killed."""
 
 log = logging.getLogger("aios.record")
-
-INSERT_BLOB = "INSERT INTO blob VALUES (?, 1, ?) ON CONFLICT (hash) DO UPDATE SET users = users + 1"
 
 
 class SqliteJournal(anyio.AsyncContextManagerMixin):
@@ -390,10 +388,7 @@ class SqliteJournal(anyio.AsyncContextManagerMixin):
 
     def _insert_payloads(self, rows: Iterable[_Numbered]) -> None:
         for each in rows:
-            for key, data in each.row.payloads.items():
-                sha256 = hashlib.sha256(data).digest()
-                self._db.execute(INSERT_BLOB, (sha256, data))
-                self._db.execute("INSERT INTO payload VALUES (?, ?, ?)", (each.seq, key, sha256))
+            insert_payloads(self._db, each.seq, each.row.payloads)
 
 
 class _Numbered:
