@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -44,6 +45,8 @@ from aios_syscalls.wire import call_to_json, reply_from_object
 
 DiskWait = Literal["effects", "all", "off"]
 """Those with an effect, all calls, or none."""
+log = logging.getLogger("aios.kernel")
+
 GRAPHS_SHARE = 0.75
 """Of the calls that a process may have under way, what nodes of graphs take: a large graph must not lock it out."""
 
@@ -133,7 +136,8 @@ class Run(anyio.AsyncContextManagerMixin):
         self.lanes = {**kernel.lanes, **{lane.name: lane for lane in own}}
         self._kernel = kernel
         self._limits = limits
-        self._observers = [kernel.journal.record, self._tell_lanes, *settings.observers]
+        self._own_observers: tuple[Observer, ...] = (kernel.journal.record, self._tell_lanes)
+        self._observers = [*settings.observers]
         self._facts = settings.facts
         self._prepare = settings.prepare
         self._past, self._age_s = settings.past, settings.age_s
@@ -398,8 +402,14 @@ class Run(anyio.AsyncContextManagerMixin):
     def _report(self, kind: Kind, pid: int, data: Mapping[str, Any], n: int = 0, node: str = "") -> None:
         at = round(anyio.current_time() - self._began, 6)
         event = Event(at, kind, pid, n, data, node, self.id)
-        for observe in self._observers:
+        for observe in self._own_observers:
             observe(event)
+        for observe in [*self._observers]:
+            try:
+                observe(event)
+            except Exception:  # whatever it is: who looks on is no part of what happens
+                self._observers.remove(observe)
+                log.exception("an observer of run %s raised at %s, and is told nothing more", self.id, event.kind)
 
 
 class _Passage:
