@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, Self, cast
@@ -297,15 +297,20 @@ class Run(anyio.AsyncContextManagerMixin):
         waits = self._disk == "all" or (self._disk == "effects" and call.effect is not Effect.PURE)
         return self._kernel.journal.sync if waits else None
 
-    async def _run(
+    def _run(
         self, accepted: AcceptedCall, told: Mapping[str, Any] | None = None, begun: AskedCall | None = None
+    ) -> Coroutine[Any, Any, Reply]:
+        """Run an accepted request to its one end, as the disk has it where the call is to wait for that."""
+        run = self._run_to_end if accepted.begin is None else self._run_on_disk
+        return run(accepted, told, begun)
+
+    async def _run_on_disk(
+        self, accepted: AcceptedCall, told: Mapping[str, Any] | None, begun: AskedCall | None
     ) -> Reply:
-        """Run an accepted request to its one end, and answer once the disk has that, where the call is to wait for it.
+        """Answer a call once its end is on the disk.
 
         What has happened cannot be taken back: on a full disk the answer waits for room, or until it is cancelled.
         """
-        if accepted.begin is None:
-            return await self._run_to_end(accepted, told, begun)
         try:
             reply = await self._run_to_end(accepted, told, begun)
         except AiosError as error:
