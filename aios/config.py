@@ -223,6 +223,9 @@ class JournalConfig(Frozen):
 
     max_mb: int = Field(default=4_096, ge=1)
     """Mebibytes that it may take when a run begins: the oldest runs that have ended are forgotten first."""
+    durable: Literal["effects", "all", "off"] = "effects"
+    """Which calls wait for the disk before they begin and before they are answered: those with an effect in durable
+    runs, every call of every run, or none."""
 
 
 class LimitsConfig(Frozen):

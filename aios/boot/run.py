@@ -134,6 +134,7 @@ async def open_run(
         past=past,
         deadline_s=config.deadline_s,
         age_s=time.time() - old.began if old else 0.0,
+        disk=booted.config.journal.durable if durable or booted.config.journal.durable == "all" else "off",
     )
     try:
         async with booted.kernel.open(settings) as run:

@@ -64,6 +64,8 @@ class Lane:
                 await request.turn()
                 budget = self._budget(request)
                 report(Kind.STARTED, accepted, {"lane": self.name, **({"slice": budget} if self.quantum else {})})
+                if accepted.begin is not None:
+                    await accepted.begin()
                 outcome = await self._slice(request, budget)
                 self._count(request, outcome)
                 if isinstance(outcome, Reply):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 import anyio
@@ -31,6 +31,8 @@ class AcceptedCall(NamedTuple):
     """Of the graph that it is a node of; 0 outside of graphs."""
     critical_path_depth: int = 0
     """The nodes on the longest way from it to an end of its graph, itself included; 0 outside of graphs."""
+    begin: Callable[[], Awaitable[None]] | None = None
+    """Waits, once it is on record that it starts, until the disk has that: before it may take effect."""
 
 
 class Request:

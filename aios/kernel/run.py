@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self, cast
+from typing import Any, Literal, Protocol, Self, cast
 
 import anyio
 import anyio.lowlevel
@@ -28,6 +29,7 @@ from aios_syscalls import (
     Budget,
     CallId,
     Cancelled,
+    Effect,
     Expired,
     KernelBug,
     ModelFailed,
@@ -35,10 +37,15 @@ from aios_syscalls import (
     R,
     Reply,
     RunGraph,
+    StorageFailed,
     Syscall,
 )
 from aios_syscalls.port import ProcessPort, discard
 from aios_syscalls.wire import call_to_json, reply_from_object
+
+DiskWait = Literal["effects", "all", "off"]
+"""Those with an effect, all calls, or none."""
+log = logging.getLogger("aios.kernel")
 
 GRAPHS_SHARE = 0.75
 """Of the calls that a process may have under way, what nodes of graphs take: a large graph must not lock it out."""
@@ -73,6 +80,8 @@ class RunSettings:
     """For how long it has been on record."""
     deadline_s: float | None = None
     """After so many seconds from its beginning its processes are ended."""
+    disk: DiskWait = "off"
+    """Which of its calls wait until the disk has what is recorded of them: as they begin, and before their answer."""
 
 
 class Shared(Protocol):
@@ -129,10 +138,12 @@ class Run(anyio.AsyncContextManagerMixin):
         self.lanes = {**kernel.lanes, **{lane.name: lane for lane in own}}
         self._kernel = kernel
         self._limits = limits
-        self._observers = [kernel.journal.record, self._tell_lanes, *settings.observers]
+        self._own_observers: tuple[Observer, ...] = (kernel.journal.record, self._tell_lanes)
+        self._observers = [*settings.observers]
         self._facts = settings.facts
         self._prepare = settings.prepare
         self._past, self._age_s, self._deadline_s = settings.past, settings.age_s, settings.deadline_s
+        self._disk = settings.disk
         self._closing = False
 
     def port(self, pid: int) -> ProcessPort:
@@ -165,6 +176,7 @@ class Run(anyio.AsyncContextManagerMixin):
             program=process.program,
             tenant=process.tenant,
             account=FREE if call.family() == "process" else process.account,
+            begin=self._begin(call),
         )
         self._count(process, 1)
         try:
@@ -247,6 +259,7 @@ class Run(anyio.AsyncContextManagerMixin):
                 program=process.program,
                 tenant=process.tenant,
                 account=process.account,
+                begin=self._begin(call),
                 graph_id=graph_id,
                 critical_path_depth=depth,
             )
@@ -288,8 +301,56 @@ class Run(anyio.AsyncContextManagerMixin):
             for graph in process.graphs:
                 graph.advance()
 
-    async def _run(
+    def _begin(self, call: Syscall[Any]) -> Callable[[], Awaitable[None]] | None:
+        """What a call waits for before it may take effect."""
+        waits = self._disk == "all" or (self._disk == "effects" and call.effect is not Effect.PURE)
+        return self._kernel.journal.sync if waits else None
+
+    def _run(
         self, accepted: AcceptedCall, told: Mapping[str, Any] | None = None, begun: AskedCall | None = None
+    ) -> Coroutine[Any, Any, Reply]:
+        """Run an accepted request to its one end, as the disk has it where the call is to wait for that."""
+        run = self._run_to_end if accepted.begin is None else self._run_on_disk
+        return run(accepted, told, begun)
+
+    async def _run_on_disk(
+        self, accepted: AcceptedCall, told: Mapping[str, Any] | None, begun: AskedCall | None
+    ) -> Reply:
+        """Answer a call once its end is on the disk.
+
+        What has happened cannot be taken back: on a full disk the answer waits for room, or until it is cancelled.
+        """
+        try:
+            reply = await self._run_to_end(accepted, told, begun)
+        except AiosError as error:
+            if self._kernel.journal.failure is None:
+                await self._flush(accepted, error)
+            raise
+        await self._flush(accepted)
+        return reply
+
+    async def _flush(self, accepted: AcceptedCall, error: AiosError | None = None) -> None:
+        try:
+            await self._kernel.journal.flush()
+        except StorageFailed as failed:
+            ended = f"failed ({error.message})" if error else "was done"
+            raise StorageFailed(
+                f"{accepted.call.name} {ended}, but that is not on record: {failed.message}"
+            ) from failed
+
+    async def _room(self, call: Syscall[Any]) -> None:
+        """Wait until the journal can take more. Raises StorageFailed for a call with an effect that cannot be kept.
+
+        Others go on: they change nothing, so that nobody is misled by their missing on record.
+        """
+        try:
+            await self._kernel.journal.room()
+        except StorageFailed:
+            if call.effect is not Effect.PURE:
+                raise
+
+    async def _run_to_end(
+        self, accepted: AcceptedCall, told: Mapping[str, Any] | None, begun: AskedCall | None
     ) -> Reply:
         """Run an accepted request, and report the one way in which it ends; `told` goes with its acceptance.
 
@@ -308,7 +369,7 @@ class Run(anyio.AsyncContextManagerMixin):
         passage = _Passage(accepted, self.lanes, self._report_call)
         try:
             with anyio.move_on_after(deadline) as scope:
-                await self._kernel.journal.room()
+                await self._room(call)
                 if begun is None:
                     accepted.account.admit()
                 settled = await self._settled(accepted) if begun is not None and begun.started else None
@@ -355,8 +416,14 @@ class Run(anyio.AsyncContextManagerMixin):
     def _report(self, kind: Kind, pid: int, data: Mapping[str, Any], n: int = 0, node: str = "") -> None:
         at = round(anyio.current_time() - self._began, 6)
         event = Event(at, kind, pid, n, data, node, self.id)
-        for observe in self._observers:
+        for observe in self._own_observers:
             observe(event)
+        for observe in [*self._observers]:
+            try:
+                observe(event)
+            except Exception:  # whatever it is: who looks on is no part of what happens
+                self._observers.remove(observe)
+                log.exception("an observer of run %s raised at %s, and is told nothing more", self.id, event.kind)
 
 
 class _Passage:

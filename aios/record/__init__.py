@@ -19,6 +19,7 @@ from aios.record.reading import (
 from aios.record.replay import AskedCall, ReplayScript
 from aios.record.sqlite import SqliteJournal
 from aios.record.stream import event_from_object, event_to_object
+from aios.record.unknown import Decision, UnknownCall, record_decision, unknown_calls
 
 __all__ = [
     "ALL_KINDS",
@@ -28,6 +29,7 @@ __all__ = [
     "AskedCall",
     "Bill",
     "CallRecord",
+    "Decision",
     "Event",
     "History",
     "Journal",
@@ -42,6 +44,7 @@ __all__ = [
     "RunRecord",
     "Spent",
     "SqliteJournal",
+    "UnknownCall",
     "event_from_object",
     "event_to_object",
     "lives",
@@ -49,6 +52,8 @@ __all__ = [
     "model_of",
     "past",
     "read_events",
+    "record_decision",
     "run_of_process",
     "runs",
+    "unknown_calls",
 ]

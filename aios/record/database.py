@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -29,6 +30,8 @@ NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 """What file systems without locks of whole files say; those of SQLite's own kind they may have all the same."""
 BOOTS = "SELECT id, os_pid, began FROM boot WHERE ended IS NULL"
 """The kernels that have not said that they ended."""
+RETRY_FULL_S = 0.5
+"""How often a kernel looks whether a full disk has room again."""
 DRIFT_S = 60.0
 """By how much the wall clock may have been set forward while a kernel lived: one that lives is never taken for dead."""
 OUTLINE = "('run','closed','spawned','exited')"
@@ -37,6 +40,7 @@ OUTLINE = "('run','closed','spawned','exited')"
 COLUMNS = "(boot, seq, run, at, kind, pid, n, node, schema, checksum, data)"
 """Of the table of events, in the order of `EventRow`."""
 STATEMENT_ROWS = 128
+INSERT_BLOB = "INSERT INTO blob VALUES (?, 1, ?) ON CONFLICT (hash) DO UPDATE SET users = users + 1"
 
 SCHEMA = f"""
 CREATE TABLE boot (
@@ -160,6 +164,14 @@ def insert_events(db: sqlite3.Connection, rows: Sequence[EventRow]) -> None:
     db.execute(_insert_statement(len(rows)), [value for row in rows for value in row])
 
 
+def insert_payloads(db: sqlite3.Connection, seq: int, payloads: Mapping[str, bytes]) -> None:
+    """Insert the long values of event `seq`."""
+    for key, data in payloads.items():
+        sha256 = hashlib.sha256(data).digest()
+        db.execute(INSERT_BLOB, (sha256, data))
+        db.execute("INSERT INTO payload VALUES (?, ?, ?)", (seq, key, sha256))
+
+
 @cache
 def _insert_statement(rows: int) -> str:
     one = f"({','.join('?' * (len(COLUMNS.split(',')) - 1))},json(?))"  # SQLite's own look: what is kept is JSON
@@ -169,6 +181,30 @@ def _insert_statement(rows: int) -> str:
 def cannot_write(path: Path, error: Exception) -> StorageFailed:
     """What to say where the disk or SQLite fails."""
     return StorageFailed(f"the journal {path} cannot be written: {error}; free or mend the disk, then start again")
+
+
+def no_room(path: Path, error: Exception) -> StorageFailed:
+    """What to say while the disk is full."""
+    return StorageFailed(
+        f"the journal {path} cannot be written now: {error}; calls with an effect are refused until there is room: "
+        "free some, and they go on without a restart",
+        retry_after_s=RETRY_FULL_S,
+    )
+
+
+def disk_is_full(error: Exception) -> bool:
+    """Whether SQLite found no room: it has written nothing then that counts, and the same may be written later.
+
+    It says so where a write found no room. An fsync that fails, for whatever reason, is another error to it, after
+    which nobody knows what is on the disk: that is never tried again.
+    """
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+
+
+def disk_fails(error: sqlite3.Error) -> bool:
+    """Whether it is the disk that fails, not what was to be written."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_READONLY)
 
 
 def now_us() -> int:

@@ -68,4 +68,4 @@ class Event(NamedTuple):
 
 
 Observer = Callable[[Event], None]
-"""Called in the event loop for each event, in order; must be quick and must not raise."""
+"""Called in the event loop for each event, in order; must be quick. One that raises is told nothing more."""

@@ -7,6 +7,7 @@ from typing import Protocol, Self
 
 from aios.record.event import Event
 from aios.record.reading import RunRecord
+from aios_syscalls import StorageFailed
 
 
 class Journal(Protocol):
@@ -15,11 +16,18 @@ class Journal(Protocol):
     def record(self, event: Event) -> None:
         """Take an event; never blocks, never raises."""
 
+    @property
+    def failure(self) -> StorageFailed | None:
+        """Why nothing can be kept now, if so: then no call with an effect may begin."""
+
     async def room(self) -> None:
-        """Wait while too many events are not on the disk yet. Raises StorageFailed once one could not be kept."""
+        """Wait while too many events are not on the disk yet. Raises StorageFailed while they cannot be kept."""
+
+    async def sync(self) -> None:
+        """Wait until all that was taken so far is on the disk. Raises StorageFailed while it cannot be kept."""
 
     async def flush(self) -> None:
-        """Wait until all that was taken so far is on the disk. Raises StorageFailed when some could not be kept."""
+        """Like `sync`, but wait for room on a disk that is full: for what has happened already."""
 
     async def new_pid(self) -> int:
         """A pid that no process on record has had, nor will have. Raises StorageFailed."""

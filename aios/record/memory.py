@@ -7,6 +7,7 @@ from typing import Self
 
 from aios.record.event import Event
 from aios.record.reading import RunRecord
+from aios_syscalls import StorageFailed
 
 
 class MemoryJournal:
@@ -14,12 +15,17 @@ class MemoryJournal:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.failure: StorageFailed | None = None
+        """None: there is always room."""
         self._last_pid = 0
 
     def record(self, event: Event) -> None:
         self.events.append(event)
 
     async def room(self) -> None:
+        return None
+
+    async def sync(self) -> None:
         return None
 
     async def flush(self) -> None:

@@ -188,12 +188,13 @@ class _Fold:
         call, _ = script.nodes.get(key, (None, None))
         match event.kind:
             case Kind.ACCEPTED:
-                script.nodes[key] = AskedCall(event.data["name"], event.data["call"]), None
+                again = call is not None and call.started and script.nodes[key][1] is None
+                script.nodes[key] = AskedCall(event.data["name"], event.data["call"], started=again), None
             case Kind.STARTED if call is not None:
                 call.started = True
             case Kind.DONE | Kind.FAILED | Kind.EXPIRED if call is not None:
                 script.nodes[key] = call, _outcome(event)
-            case Kind.UNKNOWN if call is not None and _is_unknown(call):
+            case Kind.UNKNOWN if call is not None and outcome_unknown(call.name, started=call.started):
                 script.nodes[key] = call, {"error": _unknown(event, call).to_wire()}
 
     def _take_own(self, event: Event, life: _Life) -> None:
@@ -201,7 +202,9 @@ class _Fold:
         match event.kind:
             case Kind.ACCEPTED:
                 known = script.calls.get(n)
-                script.calls[n] = AskedCall(event.data["name"], event.data["call"], text=known.text if known else "")
+                again = known is not None and known.started and not known.ended  # in an earlier life
+                text = known.text if known else ""
+                script.calls[n] = AskedCall(event.data["name"], event.data["call"], started=again, text=text)
                 script.last = max(script.last, n)
             case Kind.REFUSED:
                 code = event.data["error"].get("code")
@@ -222,7 +225,7 @@ class _Fold:
                 outcome = _outcome(event)
             case Kind.CANCELLED if n in life.withdrawn:
                 outcome = {"error": WITHDRAWN}
-            case Kind.UNKNOWN if _is_unknown(call):
+            case Kind.UNKNOWN if outcome_unknown(call.name, started=call.started):
                 outcome = {"error": _unknown(event, call).to_wire()}
                 life.unknown[n] = len(life.inputs)
             case _:
@@ -246,16 +249,26 @@ class _Fold:
     def _resolve(self, event: Event) -> None:
         """What the user has decided about a call whose outcome was unknown, before the program heard of it."""
         life = self._lives[event.pid]
-        place = life.unknown.pop(event.n, None)
-        if place is None or event.node:
-            return
         outcome = event.data.get("outcome")
+        if event.node:
+            self._resolve_node(event, life.script, outcome)
+            return
+        place = life.unknown.pop(event.n, None)
+        if place is None:
+            return
         if outcome is None:  # it is to run again
             life.script.calls[event.n].ended = life.script.calls[event.n].started = False
             del life.inputs[place]
             life.unknown = {n: at - (at > place) for n, at in life.unknown.items()}
         else:
             life.inputs[place] = life.inputs[place]._replace(what=outcome)
+
+    def _resolve_node(self, event: Event, script: ReplayScript, outcome: Mapping[str, Any] | None) -> None:
+        """The same of a graph's node: it ends so once its graph runs again, or runs with it."""
+        call, known = script.nodes.get((event.n, event.node), (None, None))
+        if call is not None and known is not None and known.get("error", {}).get("code") == OutcomeUnknown.code:
+            call.started = call.started and outcome is not None
+            script.nodes[event.n, event.node] = call, outcome
 
     def _charge(self, event: Event) -> None:
         known = self._past.processes.get(event.pid)
@@ -283,10 +296,10 @@ def _outcome(event: Event) -> Mapping[str, Any]:
     return {"ok": event.data["reply"]} if event.kind is Kind.DONE else {"error": event.data["error"]}
 
 
-def _is_unknown(call: AskedCall) -> bool:
+def outcome_unknown(name: str, *, started: bool) -> bool:
     """Whether nobody can tell if a call took effect that its kernel died under."""
-    cls = TABLE.get(call.name)
-    return call.started and (cls is None or (cls.effect == "at_most_once" and not cls.settles))
+    cls = TABLE.get(name)
+    return started and (cls is None or (cls.effect == "at_most_once" and not cls.settles))
 
 
 def _unknown(event: Event, call: AskedCall) -> OutcomeUnknown:

@@ -62,6 +62,13 @@ class RunRecord:
             wanted = f"AND seq IN ({outline} UNION ALL SELECT value FROM json_each('{seqs}'))"
             yield from self._rows(db, wanted, payloads=False)
 
+    def unknown_events(self) -> Iterator[Event]:
+        """Its processes, when it was resumed, and the events of calls that ended unknown. Raises StorageFailed."""
+        calls = f"SELECT pid, n, node FROM event WHERE run = {self.number:d} AND kind = 'unknown'"
+        with open_to_read(self.path) as db:
+            wanted = f"AND (kind IN ('spawned','resumed') OR (pid, n, node) IN ({calls}))"
+            yield from self._rows(db, wanted, payloads=False)
+
     def _read(self, db: sqlite3.Connection, kinds: Collection[Kind], *, payloads: bool) -> Iterator[Event]:
         yield from self._rows(db, _among(kinds), payloads=payloads)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from aios.record.database import BOOTS, OUTLINE, died, in_statements, insert_events, transaction
 from aios.record.event import Event, Kind
 from aios.record.open_calls import open_calls
+from aios.record.past import outcome_unknown
 from aios.record.row import row
 from aios_syscalls import CallId, NoKernel
 
@@ -18,6 +20,11 @@ OPEN_RUNS = "SELECT number, id, began, first, last FROM run WHERE boot = ? AND e
 LAST_SIGN = "SELECT max(at) FROM event WHERE seq IN (SELECT last FROM run WHERE boot = ?)"
 PROCESSES = f"""
 SELECT kind, pid FROM event WHERE run = ? AND seq BETWEEN ? AND ? AND kind IN {OUTLINE} ORDER BY seq
+"""
+
+BEGINNINGS = """
+SELECT seq, kind, CASE WHEN json_valid(data) THEN json_extract(data, '$.name') END FROM event
+WHERE seq IN (SELECT value FROM json_each(?)) AND kind IN ('accepted', 'started')
 """
 
 log = logging.getLogger("aios.record")
@@ -64,7 +71,7 @@ def _recover_boot(db: sqlite3.Connection, dead: int, boot: int) -> int:
     return len(runs)
 
 
-def _end_run(db: sqlite3.Connection, run: OpenRun, calls: Iterable[CallId], at: int, boot: int) -> None:
+def _end_run(db: sqlite3.Connection, run: OpenRun, calls: Mapping[CallId, Sequence[int]], at: int, boot: int) -> None:
     """End the calls of a run, then its processes, then the run itself, when its kernel gave its last sign of life."""
     (last,) = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
     rows = [
@@ -76,13 +83,28 @@ def _end_run(db: sqlite3.Connection, run: OpenRun, calls: Iterable[CallId], at: 
     db.execute("UPDATE run SET ended = ?, last = ? WHERE number = ?", (at, last + len(rows), run.number))
 
 
-def _ends(db: sqlite3.Connection, run: OpenRun, calls: Iterable[CallId], at: float) -> Iterator[Event]:
+def _ends(db: sqlite3.Connection, run: OpenRun, calls: Mapping[CallId, Sequence[int]], at: float) -> Iterator[Event]:
     error = {"error": DIED.to_wire()}
+    unknown = _unknown(db, calls)
     for id in calls:
-        yield Event(at, Kind.UNKNOWN, id.pid, id.n, error, id.node, run.id)
+        kind = Kind.UNKNOWN if id in unknown else Kind.CANCELLED
+        yield Event(at, kind, id.pid, id.n, error, id.node, run.id)
     for pid in _open_processes(db, run):
         yield Event(at, Kind.EXITED, pid, 0, {"state": "failed", "result": None, "cut": True, **error}, "", run.id)
     yield Event(at, Kind.CLOSED, 0, 0, error, "", run.id)
+
+
+def _unknown(db: sqlite3.Connection, calls: Mapping[CallId, Sequence[int]]) -> set[CallId]:
+    """Those that had begun and must not run twice: the others have had no effect, or may have it again."""
+    events = {seq: id for id, seqs in calls.items() for seq in seqs}
+    names: dict[CallId, str] = {}
+    started: set[CallId] = set()
+    for seq, kind, name in db.execute(BEGINNINGS, (json.dumps([*events]),)):
+        if kind == Kind.STARTED:
+            started.add(events[seq])
+        else:
+            names[events[seq]] = name or ""
+    return {id for id in calls if outcome_unknown(names.get(id, ""), started=id in started)}
 
 
 def _open_processes(db: sqlite3.Connection, run: OpenRun) -> list[int]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import sqlite3
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager, closing
+from copy import copy
 from pathlib import Path
 from typing import Self
 
@@ -17,11 +17,16 @@ import anyio.to_thread
 from pydantic_core import to_json
 
 from aios.record.database import (
+    RETRY_FULL_S,
     STATEMENT_ROWS,
     EventRow,
     cannot_write,
+    disk_fails,
+    disk_is_full,
     in_statements,
     insert_events,
+    insert_payloads,
+    no_room,
     now_us,
     open_to_write,
     transaction,
@@ -53,15 +58,16 @@ LEASE = 32
 
 log = logging.getLogger("aios.record")
 
-INSERT_BLOB = "INSERT INTO blob VALUES (?, 1, ?) ON CONFLICT (hash) DO UPDATE SET users = users + 1"
-
 
 class SqliteJournal(anyio.AsyncContextManagerMixin):
     """Events of one kernel in the file of its home, committed in groups by a task of its own.
 
     A commit is on the disk (WAL, synchronous FULL). An event is at most one tick and one commit behind; leaving
-    the context waits for the last one. An event that JSON or SQLite does not take costs its own payload only; after
-    a failed write nothing more is taken, since a gap would be a lie.
+    the context waits for the last one. Who waits for the disk has it written at once, with all that came meanwhile:
+    that is the group. An event that JSON or SQLite does not take costs its own payload only; after a failed write
+    nothing more is taken, since a gap would be a lie, and an fsync is never repeated. On a full disk a transaction is
+    undone whole and none of it was acknowledged, so there the same events are written again once there is room; those
+    that come meanwhile wait, as many as the backlog has room for.
 
     When it is opened, what dead kernels left open is recorded as ended (recovery.py).
     With `max_bytes` the oldest runs that have ended make room when it is opened; what is left may not be more.
@@ -86,6 +92,12 @@ class SqliteJournal(anyio.AsyncContextManagerMixin):
         self._pids: deque[int] = deque()
         self._leasing = anyio.Lock()
         self._failure: StorageFailed | None = None
+        self._full_disk: StorageFailed | None = None
+        """What is said while there is no room; it passes, and a failure does not."""
+        self._urgent = Signal()
+        """Somebody waits for the disk."""
+        self._waiting = 0
+        """So many do."""
         self._wake = Signal()
         self._written = Signal()
         self._closing = False
@@ -99,18 +111,35 @@ class SqliteJournal(anyio.AsyncContextManagerMixin):
             if len(self._pending) == 1:
                 self._wake.notify()
 
+    @property
+    def failure(self) -> StorageFailed | None:
+        return self._failure or self._full_disk
+
     async def room(self) -> None:
-        while self._full():
+        while self._full() and self.failure is None:
             await self._written.wait()
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise copy(self.failure)
+
+    async def sync(self) -> None:
+        await self._wait_for_disk(through_full=False)
 
     async def flush(self) -> None:
+        await self._wait_for_disk(through_full=True)
+
+    async def _wait_for_disk(self, *, through_full: bool) -> None:
         until = self._taken
-        while self._kept < until and self._failure is None:
-            await self._written.wait()
+        self._waiting += 1
+        self._urgent.notify()
+        try:
+            while self._kept < until and self._failure is None and (through_full or self._full_disk is None):
+                await self._written.wait()
+        finally:
+            self._waiting -= 1
         if self._failure is not None:
-            raise self._failure
+            raise copy(self._failure)
+        if self._kept < until and self._full_disk is not None:
+            raise copy(self._full_disk)
 
     async def new_pid(self) -> int:
         async with self._leasing:
@@ -138,8 +167,10 @@ class SqliteJournal(anyio.AsyncContextManagerMixin):
             raise cannot_write(self.path, error) from error
 
     def _full(self) -> bool:
-        waiting = len(self._pending) + self._writing
-        return len(self._pending) > BACKLOG or waiting * self._row_bytes > BACKLOG_BYTES
+        return len(self._pending) > BACKLOG or self._over_bytes(len(self._pending) + self._writing)
+
+    def _over_bytes(self, events: int) -> bool:
+        return events * self._row_bytes > BACKLOG_BYTES
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
@@ -152,6 +183,7 @@ class SqliteJournal(anyio.AsyncContextManagerMixin):
                 finally:
                     self._closing = True
                     self._wake.notify()
+                    self._urgent.notify()
                     tasks.cancel_scope.shield = True
         finally:
             with anyio.CancelScope(shield=True):
@@ -215,15 +247,53 @@ class SqliteJournal(anyio.AsyncContextManagerMixin):
             try:
                 await anyio.to_thread.run_sync(self._insert, batch)
                 self._kept += len(batch)
+                self._has_room()
             except Exception as error:  # whatever it is, the kernel must hear of it and go on
-                self._failure = cannot_write(self.path, error)
-                self._pending.clear()
+                self._not_kept(batch, error)
             self._writing = 0
             self._written.notify()
-            if not (self._closing or self._pending):
-                await anyio.sleep(TICK_S)
+            if self._full_disk is not None and not self._closing:
+                await self._pause(RETRY_FULL_S)
+            elif not (self._closing or self._pending or self._waiting):
+                await self._pause(TICK_S)
+
+    async def _pause(self, seconds: float) -> None:
+        """Let events come together, until somebody waits for the disk."""
+        with anyio.move_on_after(seconds):
+            await self._urgent.wait()
+
+    def _has_room(self) -> None:
+        if self._full_disk is not None:
+            self._full_disk = None
+            log.warning("the journal %s can be written again; all is on record, and calls go on", self.path)
+
+    def _not_kept(self, batch: list[Event], error: Exception) -> None:
+        """Keep what was not written for later where the disk is only full, else give up."""
+        waiting = len(batch) + len(self._pending)
+        if disk_is_full(error) and not self._closing and waiting <= BACKLOG and not self._over_bytes(waiting):
+            self._pending[:0] = batch
+            if self._full_disk is None:
+                self._full_disk = no_room(self.path, error)
+                log.error("%s", self._full_disk.message)
+            return
+        self._failure, self._full_disk = cannot_write(self.path, error), None
+        self._pending.clear()
+        log.error("%s; until then calls with an effect are refused, and nothing is recorded", self._failure.message)
 
     def _insert(self, batch: list[Event]) -> None:
+        runs, payloads = dict(self._runs), self._payloads.copy()
+        try:
+            self._insert_all(batch)
+        except BaseException:
+            for run in self._runs.keys() - runs.keys():  # undone with the transaction
+                del self._runs[run]
+            self._payloads = payloads
+            raise
+        for event in batch:
+            if event.kind is Kind.CLOSED:
+                del self._origins[event.run], self._runs[event.run]
+
+    def _insert_all(self, batch: list[Event]) -> None:
         with transaction(self._db):
             (seq,) = self._db.execute(
                 "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0)"
@@ -249,8 +319,7 @@ class SqliteJournal(anyio.AsyncContextManagerMixin):
 
     def _close_run(self, event: Event) -> None:
         """Note a run's end; nothing more comes of it."""
-        ended = self._origins.pop(event.run) + _us(event.at)
-        self._db.execute("UPDATE run SET ended = ? WHERE number = ?", (ended, self._runs.pop(event.run)))
+        self._db.execute("UPDATE run SET ended = ? WHERE number = ?", (self._at(event), self._runs[event.run]))
 
     def _insert_chunk(self, rows: Sequence[_Numbered], size: int) -> None:
         self._insert_rows(rows)
@@ -299,8 +368,8 @@ class SqliteJournal(anyio.AsyncContextManagerMixin):
             try:
                 self._execute(part)
             except sqlite3.Error as error:
-                if not self._db.in_transaction:
-                    raise  # the disk: SQLite has rolled back
+                if disk_fails(error) or not self._db.in_transaction:
+                    raise
                 if len(part) == 1:
                     self._replace(part[0], error)
                 else:
@@ -319,10 +388,7 @@ class SqliteJournal(anyio.AsyncContextManagerMixin):
 
     def _insert_payloads(self, rows: Iterable[_Numbered]) -> None:
         for each in rows:
-            for key, data in each.row.payloads.items():
-                sha256 = hashlib.sha256(data).digest()
-                self._db.execute(INSERT_BLOB, (sha256, data))
-                self._db.execute("INSERT INTO payload VALUES (?, ?, ?)", (each.seq, key, sha256))
+            insert_payloads(self._db, each.seq, each.row.payloads)
 
 
 class _Numbered:

@@ -376,6 +376,9 @@ class Daemon:
             "waiting": sum(lane.waiting for lane in lanes),
             "kernel": kernel_part(self.config),
             "models": {} if booted is None else {name: model.slots for name, model in booted.models.items()},
+            "read_only": ""
+            if booted is None or (failure := booted.kernel.journal.failure) is None
+            else failure.message,
             "runs": {id: sum(process.state.alive for process in run.processes) for id, run in runs.items()},
         }
 

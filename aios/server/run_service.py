@@ -100,7 +100,7 @@ class RunService:
                 await self._client.tell({"opened": str(opened.journal)})
                 await self._over.wait()
             self._events.close()
-        await booted.kernel.journal.flush()
+        await booted.kernel.journal.sync()
 
     async def _answer(self, question: dict[str, Any]) -> Any:
         match question:

@@ -179,7 +179,7 @@ def test_a_hundred_streams_of_a_killed_daemon_are_cut_and_all_on_record_with_the
     assert len(found) == 100
     assert all(history.died and history.ended_once() for history in found)
     assert [call.state for history in found for call in history.calls.values() if call.name == "llm.chat"] == (
-        ["unknown"] * 100
+        ["cancelled"] * 100
     )
 
 

@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from trio.testing import MockClock
 
 from aios.kernel import Limits, Turn
-from aios.record import Kind
+from aios.record import Event, Kind
 from aios.scheduler import Fifo, RoundRobin
 from aios_syscalls import BadRequest, CallId, Chat, Expired, KernelBug, ModelFailed, Overloaded, Reply
 
@@ -36,6 +36,26 @@ async def test_a_call_is_answered_and_its_life_recorded(opened: Any, counting: A
     assert reply.text == "done"
     assert [event.kind for event in bench.events if event.n] == [Kind.ACCEPTED, Kind.STARTED, Kind.DONE]
     assert bench.history.ended_once()
+
+
+async def test_an_observer_that_raises_is_told_nothing_more_and_nobody_else_hears_of_it(
+    opened: Any, counting: Any, say: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[Kind] = []
+    heard: list[Kind] = []
+
+    def bad(event: Event) -> None:
+        told.append(event.kind)
+        if event.kind is Kind.STARTED:
+            raise ZeroDivisionError
+
+    async with opened(counting()) as bench:
+        bench.run._observers += [bad, lambda event: heard.append(event.kind)]
+        for _ in range(2):
+            assert (await bench.run.submit(say())).text == "done"
+    assert told == [Kind.ACCEPTED, Kind.STARTED]
+    assert heard == [Kind.ACCEPTED, Kind.STARTED, Kind.DONE] * 2 + [Kind.CLOSED]
+    assert [each.exc_info is not None for each in caplog.records if each.name == "aios.kernel"] == [True]
 
 
 @VIRTUAL

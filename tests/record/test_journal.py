@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from aios.cores.chat_meter import ChatMeter
@@ -20,7 +21,7 @@ from aios.models.scripted import ScriptedModel
 from aios.record import Event, History, Kind, MemoryJournal, SqliteJournal, read_events, runs
 from aios.record.row import checksum
 from aios.scheduler import Fifo, RoundRobin
-from aios_syscalls import BadRequest, CallId, Chat, Message, Overloaded, StorageFailed
+from aios_syscalls import BadRequest, CallId, CallTool, Chat, Message, Overloaded, StorageFailed
 
 pytestmark = pytest.mark.anyio
 
@@ -72,7 +73,9 @@ async def test_what_happens_while_the_kernel_is_cancelled_is_kept(tmp_path: Path
     assert [event.kind for event in read_events(tmp_path / "j.db")] == [Kind.PAUSED, Kind.CANCELLED]
 
 
-async def test_a_journal_that_cannot_be_written_refuses_new_calls(tmp_path: Path, counting: Any, say: Any) -> None:
+async def test_a_journal_that_cannot_be_written_refuses_calls_with_an_effect(
+    tmp_path: Path, counting: Any, say: Any
+) -> None:
     path = tmp_path / "j.db"
     with pytest.raises(StorageFailed, match="cannot be written"):
         async with SqliteJournal(path) as journal:
@@ -80,9 +83,12 @@ async def test_a_journal_that_cannot_be_written_refuses_new_calls(tmp_path: Path
                 other.execute("DROP TABLE event")
             opening = lone_run([Lane("llm", counting(), Fifo(), meter=ChatMeter())], by_family, TaskHost(), journal)
             async with opening as kernel:
+                await kernel.submit(say())
+                while journal.failure is None:
+                    await anyio.lowlevel.checkpoint()
                 with pytest.raises(StorageFailed, match="cannot be written"):
-                    while True:
-                        await kernel.submit(say())
+                    await kernel.submit(CallTool(tool="pay"))
+                await kernel.submit(say())  # what changes nothing goes on
 
 
 async def test_a_directory_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from aios.record import Event, History, Kind, RunRecord, SqliteJournal, living_runs, runs
+from aios.record import Event, History, Kind, RunRecord, SqliteJournal, living_runs, runs, unknown_calls
 from aios_syscalls import CallId
 
 pytestmark = pytest.mark.anyio
@@ -86,14 +86,37 @@ async def test_what_a_dead_kernel_left_open_has_ended_once_the_next_one_starts(k
     states = {id: call.state for id, call in after.calls.items()}
     assert states == {
         CallId(1, 1): "done",
-        CallId(2, 1): "unknown",
-        CallId(0, 1): "unknown",
-        CallId(0, 1, "x"): "unknown",
+        CallId(2, 1): "cancelled",
+        CallId(0, 1): "cancelled",
+        CallId(0, 1, "x"): "cancelled",
     }
     assert after.calls[CallId(2, 1)].outcome["code"] == "no_kernel"
     # It is told when the kernel gave its last sign of life, not when somebody came to look.
     assert after.now == before.now
     assert record(killed, "open").ended is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "started", "state"),
+    [
+        ("tool.call", True, "unknown"),
+        ("tool.call", False, "cancelled"),
+        ("llm.chat", True, "cancelled"),
+        ("file.write", True, "cancelled"),
+        ("gone.call", True, "unknown"),
+    ],
+)
+async def test_only_what_must_not_run_twice_and_had_begun_is_unknown(
+    tmp_path: Path, name: str, started: bool, state: str
+) -> None:
+    path = tmp_path / "journal.db"
+    call = Event(0.3, Kind.ACCEPTED, 1, 1, {"name": name, "call": {}}, run="open")
+    begun = [Event(0.4, Kind.STARTED, 1, 1, {"lane": "x"}, run="open")] if started else []
+    await written(path, [*OPEN[:3], call, *begun])
+    kill_kernels(path)
+    await written(path, [])
+    assert history(path, "open").calls[CallId(1, 1)].state == state
+    assert [str(each.id) for each in unknown_calls(path)] == (["1.1"] if state == "unknown" else [])
 
 
 async def test_a_run_that_ended_well_stays_as_it_is(killed: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,18 +14,55 @@ if TYPE_CHECKING:
 
 
 def runs(
+    which: Annotated[
+        Literal["unknown"] | None,
+        typer.Argument(help="unknown: the calls whose outcome nobody knows, as their kernel died."),
+    ] = None,
     limit: Annotated[int, typer.Option("-n", "--limit", min=0, metavar="N", help="How many; 0 is all.")] = 20,
+    everything: Annotated[bool, typer.Option("--all", help="With unknown: those that are decided, too.")] = False,
     as_json: flags.Json = False,
 ) -> None:
-    """List the recorded runs, newest first."""
-    from aios.cli.record import runs
+    """List the recorded runs, newest first; or the calls that had begun when their kernel died, and must not run twice.
+
+    Decide about these with `aios resolve`.
+    """
+    from aios.cli.record import runs, unknown
     from aios.terminal.output import print_json, stdout
 
+    if which is not None:
+        calls = unknown.undecided(everything=everything)
+        if as_json:
+            print_json([unknown.to_object(each) for each in calls])
+        else:
+            stdout().print(unknown.table(calls))
+        return
     summaries = runs.summaries(limit)
     if as_json:
         print_json(list(summaries))
     else:
         stdout().print(runs.table(summaries))
+
+
+def resolve(
+    call: Annotated[str, typer.Argument(metavar="PID.N", help="One of those of `aios runs unknown`.")],
+    decision: Annotated[
+        Literal["done", "failed", "retry"], typer.Argument(help="It took effect, it did not, or it is to run again.")
+    ],
+    reply: Annotated[str | None, typer.Option(metavar="JSON", help="What it answered, where it was done.")] = None,
+    run: Annotated[str | None, typer.Option("--run", metavar="RUN", help="Of which run it is.")] = None,
+    as_json: flags.Json = False,
+) -> None:
+    """Say what came of a call that had begun when its kernel died; its program hears it once the run is resumed."""
+    from aios.cli.record import unknown
+    from aios.terminal.output import print_json, say
+
+    found = unknown.decide(call, decision, reply, run)
+    if as_json:
+        print_json(unknown.to_object(found))
+    elif found.told:
+        say(f"call {found.id} is on record as {decision}; its program went on without knowing")
+    else:
+        say(f"call {found.id} is on record as {decision}; its program hears it with aios resume {found.run.id}")
 
 
 def ps(
@@ -119,4 +156,4 @@ def usage(
         stdout().print(found.table())
 
 
-COMMANDS = (ps, trace, runs, usage)
+COMMANDS = (ps, trace, runs, resolve, usage)

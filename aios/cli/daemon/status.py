@@ -16,6 +16,8 @@ def lines(status: Mapping[str, Any]) -> Iterator[str]:
     yield _line("daemon", f"process {status['os_pid']}, aios {status['version']}")
     yield _line("since", f"{began:%Y-%m-%d %H:%M:%S} ({seconds(max(0.0, time.time() - status['began']))})")
     yield _line("state", state(status))
+    if why := status.get("read_only"):
+        yield _line("read-only", why)
     yield _line("models", ", ".join(f"{name} ({slots} slots)" for name, slots in status["models"].items()) or "none")
     processes = sum(status["runs"].values())
     yield _line("runs", f"{len(status['runs'])}, with {processes} living process{'es' * (processes != 1)}")
