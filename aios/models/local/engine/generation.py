@@ -10,17 +10,38 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Literal
+from typing import Literal, Protocol
 
-from aios.models.local.engine.grammar import Grammar
 from aios.models.local.engine.llama import Floats, LlamaModel
-from aios.models.local.engine.sampling import choose
+from aios.models.local.engine.sampling import Allowed, choose
 from aios.models.local.engine.text import ShownText
 from aios_syscalls import Sampling
 
 Finish = Literal["stop", "length"]
 TaggedTokens = list[int]
 """Ids, complemented where a token is computed alone."""
+
+
+class AnswerGrammar(Protocol):
+    """What an answer must follow."""
+
+    @property
+    def restricts(self) -> bool:
+        """Whether there is anything that may not come next."""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing may follow."""
+
+    @property
+    def allowed(self) -> Allowed:
+        """Which of some tokens may come next."""
+
+    def accept(self, token: int) -> None:
+        """Move on past an allowed token, which must not be one that ends the answer."""
+
+    def close(self) -> None:
+        """Free what it holds."""
 
 
 class Generation:
@@ -41,7 +62,7 @@ class Generation:
         max_tokens: int,
         seed: int = 0,
         text: ShownText | None = None,
-        grammar: Grammar | None = None,
+        grammar: AnswerGrammar | None = None,
         generated: Sequence[int] = (),
         salt: str = "",
         exact: bool = True,
@@ -77,7 +98,7 @@ class Generation:
     @property
     def finish(self) -> Finish | None:
         """Why no token follows any more, if that is so already."""
-        if self.text.stopped:
+        if self.text.stopped or (self._grammar is not None and self._grammar.over):
             return "stop"
         return "length" if len(self.tokens) - self.start >= self._most else None
 
@@ -111,7 +132,7 @@ class Generation:
 
         Raises ModelFailed if nothing can be chosen.
         """
-        allowed = self._grammar.allowed if self._grammar else None
+        allowed = self._grammar.allowed if self._grammar and self._grammar.restricts else None
         number = len(self.tokens) - self.start
         token = choose(logits, self.tokens, self._sampling, self._seed, number, allowed)
         return None if self._model.ends(token) else (token, self._take(token))

@@ -46,6 +46,11 @@ class Grammar:
         if not self._sampler:
             raise BadRequest(f"the {field} gives no grammar that llama.cpp takes: {reason}; mend or simplify it", field)
 
+    restricts = True
+    """Whether there is anything that may not come next: always."""
+    over = False
+    """Whether nothing may follow, though the model would go on; here the model says so."""
+
     def allowed(self, ids: Ids) -> npt.NDArray[np.bool_]:
         """Which of some tokens may come next; costs time in proportion to their number."""
         candidates = np.zeros(len(ids), CANDIDATE)

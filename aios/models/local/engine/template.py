@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from jinja2 import TemplateError
@@ -12,6 +12,7 @@ from jinja2 import TemplateError
 from aios.models.local.engine import probe
 from aios.models.local.engine.generation import TaggedTokens, identity
 from aios.models.local.engine.jinja import RENDER_ERRORS, parse
+from aios.models.local.engine.text import CALL_BEGINS, CALL_ENDS
 from aios.models.local.engine.turns import END, REPLY, Form, Turn, arrange, function
 from aios_syscalls import BadRequest, Chat, Message, ModelFailed, ToolSpec, ToolUse
 
@@ -23,7 +24,7 @@ QUOTE, UNQUOTE = "\ue0f1", "\ue0f2"
 """Around placeholders: private-use characters, which no template knows."""
 MARK = re.compile(f"({QUOTE}\\d+{UNQUOTE}|[{REPLY}{END}])")
 
-TAGGED = re.compile(r"<tool_call>\s*(\{.*?\})\s*(?:</tool_call>|$)", re.DOTALL)
+TAGGED = re.compile(rf"{CALL_BEGINS}\s*(\{{.*?\}})\s*(?:{CALL_ENDS}|$)", re.DOTALL)
 
 
 class TokenVocabulary(Protocol):
@@ -191,12 +192,14 @@ def template_of(vocabulary: TokenVocabulary) -> Template:
 def parse_tool_uses(text: str, tools: Sequence[ToolSpec]) -> tuple[str, list[ToolUse]]:
     """What is text in an answer, and the tool calls in it: tagged ones, or all of it as bare JSON that names a tool.
 
-    The calls get the ids "0", "1", ...; what looks like a call but is none stays text.
+    The calls get the ids "0", "1", ...; what looks like a call but is none, or none of one of the tools with arguments
+    as its schema has them, stays text.
     """
     found: list[ToolUse] = []
+    offered = {tool.name: tool for tool in tools}
 
     def take(match: re.Match[str]) -> str:
-        use = _use(_json(match[1]), len(found))
+        use = _use(_json(match[1]), len(found), offered)
         found.extend([use] if use else [])
         return "" if use else match[0]
 
@@ -204,9 +207,8 @@ def parse_tool_uses(text: str, tools: Sequence[ToolSpec]) -> tuple[str, list[Too
     if found:
         return rest, found
     value = _json(text)
-    uses = [_use(each, number) for number, each in enumerate(value if isinstance(value, list) else [value])]
-    names = {tool.name for tool in tools}
-    if uses and all(use and use.name in names for use in uses):
+    uses = [_use(each, number, offered) for number, each in enumerate(value if isinstance(value, list) else [value])]
+    if uses and all(uses):
         return "", [use for use in uses if use]
     return text, []
 
@@ -218,8 +220,27 @@ def _json(text: str) -> Any:
         return None
 
 
-def _use(value: Any, number: int) -> ToolUse | None:
-    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+def without_half_a_call(text: str) -> str:
+    """An answer without the call in which its tokens ran out: nobody may take that for one."""
+    begin = text.rfind(CALL_BEGINS)
+    return text if begin < 0 or CALL_ENDS in text[begin:] else text[:begin]
+
+
+def _use(value: Any, number: int, offered: Mapping[str, ToolSpec]) -> ToolUse | None:
+    if not isinstance(value, dict) or not isinstance(value.get("name"), str) or value["name"] not in offered:
         return None
     arguments = value.get("arguments", value.get("parameters"))
-    return ToolUse(id=str(number), name=value["name"], arguments=arguments) if isinstance(arguments, dict) else None
+    if not isinstance(arguments, dict) or not _is_valid(arguments, offered[value["name"]].parameters):
+        return None
+    return ToolUse(id=str(number), name=value["name"], arguments=arguments)
+
+
+def _is_valid(arguments: dict[str, Any], schema: Any) -> bool:
+    """Whether arguments are as a schema says; of a schema that nobody can make sense of, everything is."""
+    from jsonschema import Draft202012Validator  # a tenth of a second, which few answers need
+    from jsonschema_specifications import REGISTRY
+
+    try:
+        return bool(Draft202012Validator(schema, registry=REGISTRY).is_valid(arguments))
+    except Exception:  # whatever a broken schema makes the validator raise
+        return True

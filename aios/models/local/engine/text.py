@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 CALL_BEGINS = "<tool_call>"
 """What a model writes before a tool call."""
+CALL_ENDS = "</tool_call>"
 
 
 class ShownText:

@@ -29,15 +29,16 @@ from aios.dumpable import set_dumpable
 from aios.frames import send_blocking
 from aios.models.local.engine.embedding import EmbeddingWorker
 from aios.models.local.engine.engine import Engine, StepOutput
-from aios.models.local.engine.generation import Generation
-from aios.models.local.engine.grammar import Grammar, compile_grammar, must_call
+from aios.models.local.engine.generation import AnswerGrammar, Generation
+from aios.models.local.engine.grammar import compile_grammar
 from aios.models.local.engine.heartbeat import Heartbeat
 from aios.models.local.engine.llama import LlamaModel, ModelShape, offloaded
 from aios.models.local.engine.preparing import Bell, Preparing
 from aios.models.local.engine.quantize import cache_directory, faster
 from aios.models.local.engine.ranking import Known, Ranking, Scoring
-from aios.models.local.engine.template import parse_tool_uses, template_of
+from aios.models.local.engine.template import parse_tool_uses, template_of, without_half_a_call
 from aios.models.local.engine.text import ShownText
+from aios.models.local.engine.tool_calls import tool_call_grammar
 from aios.models.local.engine.walled import close_in
 from aios.models.local.file.memory import Needs
 from aios_syscalls import AiosError, BadRequest, Chat, ChatReply, KernelBug, Rank, ToolUse, Usage
@@ -53,7 +54,7 @@ REFILL_S = 0.002
 """How long to wait for the command that fills a place whose slice is over: a step with it empty is dearer."""
 
 
-Prepared = tuple[list[int], Grammar | None]
+Prepared = tuple[list[int], AnswerGrammar | None]
 """A prompt's tagged, and what the answer must follow."""
 
 
@@ -227,7 +228,14 @@ class EngineWorker:
             self._begin(id, job, (self._prompt(chat), None))
         else:
             self._jobs[id] = job
-            self._preparing.begin(id, lambda: (self._prompt(chat), compile_grammar(self._model, chat)))
+            self._preparing.begin(id, lambda: (self._prompt(chat), self._grammar(chat)))
+
+    def _grammar(self, chat: Chat) -> AnswerGrammar | None:
+        """What the chat's answer must follow; of one that may call tools, what its calls must. Raises BadRequest."""
+        found = compile_grammar(self._model, chat)
+        if found is not None or not _may_call(chat):
+            return found
+        return tool_call_grammar(self._model, chat.tools, parallel=chat.parallel_tool_calls)
 
     def _begin_ready(self) -> None:
         for id, future in self._preparing.ready():
@@ -334,6 +342,7 @@ class EngineWorker:
         generation, chat = output.generation, self._chats[output.generation.id]
         text, uses = generation.text.value, list[ToolUse]()
         if _may_call(chat):
+            text = without_half_a_call(text) if output.end == "length" else text
             text, uses = parse_tool_uses(text, chat.tools)
         assert output.end in ("stop", "length")
         return ChatReply(
@@ -362,7 +371,7 @@ def _without_oldest(chat: Chat) -> Chat | None:
 
 def _is_light(chat: Chat) -> bool:
     """Whether a chat is made ready in no time: without a grammar, and with messages that are read in a moment."""
-    bound = chat.response_schema is not None or chat.grammar is not None or must_call(chat)
+    bound = chat.response_schema is not None or chat.grammar is not None or _may_call(chat)
     return not bound and sum(len(message.content) for message in chat.messages) < LONG
 
 
