@@ -16,12 +16,29 @@ def private_directory(path: Path, base: Path | None = None) -> Path:
     `base` is `path` where it is not given. What belongs to somebody else stays as it is. Raises OSError.
     """
     path, base = path.absolute(), (base or path).absolute()
+    make_directories(path)
     for directory in [*reversed(path.parents), path]:
-        with suppress(FileExistsError):
-            os.mkdir(directory, 0o700)
         if directory == base or base in directory.parents:
             _close_to_others(directory)
     return path
+
+
+def make_directories(path: Path) -> None:
+    """Make `path`, and what is missing above it, so that a power cut takes none of them away again. Raises OSError."""
+    path = path.absolute()
+    for directory in [*reversed(path.parents), path]:
+        with suppress(FileExistsError):
+            os.mkdir(directory, 0o700)
+            sync_directory(directory.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Put the names in a directory on the disk: until then a power cut may undo their changes. Raises OSError."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _close_to_others(directory: Path) -> None:

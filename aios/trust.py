@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from aios.private import private_directory
+from aios.private import private_directory, sync_directory
 from aios.regular import RegularFile, read_regular
 from aios_syscalls.errors import AiosError, Denied, StorageFailed
 
@@ -61,16 +61,17 @@ class TrustStore:
                 except BaseException:
                     os.unlink(file.name)
                     raise
-            _sync(place)
+            sync_directory(place)
         except OSError as error:
             raise StorageFailed(
                 f"what you trust cannot be kept in {self._place}: {error.strerror}; make it writable, or set AIOS_HOME"
             ) from error
 
     def forget(self, path: Path) -> bool:
-        """Whether there was a record of this path; there is none any more. Raises StorageFailed."""
+        """Whether there was a record of this path; there is none any more, durably. Raises StorageFailed."""
         try:
             os.unlink(self._file(path))
+            sync_directory(self._place)  # a power cut must not bring back what the user trusts no longer
         except FileNotFoundError:
             return False
         except OSError as error:
@@ -89,14 +90,6 @@ class TrustStore:
             return None
         mine = found.info.st_uid == os.geteuid() and not found.info.st_mode & 0o022
         return record if mine and self._file(Path(record.path)) == file else None
-
-
-def _sync(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def check_writers(found: RegularFile) -> None:

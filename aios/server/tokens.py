@@ -6,10 +6,12 @@ import hmac
 import os
 import secrets
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from aios.private import sync_directory
 from aios.regular import read_regular
 from aios.server.door import Principal
 from aios_syscalls import Denied, StorageFailed
@@ -21,10 +23,8 @@ MAX_TOKEN = 1_024
 
 def home_token(path: Path) -> str:
     """The token in a file, made where it is not there. Raises Denied for a file that others can read."""
-    with suppress(FileExistsError):
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with open(file, "w") as made:
-            made.write(secrets.token_urlsafe(32) + "\n")
+    if not os.path.lexists(path):
+        _make_token(path)
     status = path.lstat()
     if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o077 or status.st_uid != os.getuid():
         raise Denied(
@@ -35,6 +35,17 @@ def home_token(path: Path) -> str:
     if not token:
         raise StorageFailed(f"the token file {path} is empty; remove it, and a new one is made")
     return token
+
+
+def _make_token(path: Path) -> None:
+    # Written beside its place and put there whole: nobody finds it empty, whenever its maker is killed or power is cut.
+    with tempfile.NamedTemporaryFile("w", prefix=f".{path.name}-", dir=path.parent) as fresh:  # mode 0600
+        fresh.write(secrets.token_urlsafe(32) + "\n")
+        fresh.flush()
+        os.fsync(fresh.fileno())
+        with suppress(FileExistsError):  # another one's, made meanwhile
+            os.link(fresh.name, path)
+    sync_directory(path.parent)
 
 
 class Tokens:
