@@ -127,6 +127,11 @@ class BlockingAgent:
     left = blocking(Agent.left)
     send = blocking(Agent.send)
     receive = blocking(Agent.receive)
+    note = blocking(Agent.note)
+    now = blocking(Agent.now)
+    random = blocking(Agent.random)
+    env = blocking(Agent.env)
+    checkpoint = blocking(Agent.checkpoint)
 
     # -- files
 
