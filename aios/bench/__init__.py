@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 BENCHES: Mapping[str, str] = {
     "overhead": "what a syscall costs: latency, throughput, 10,000 queued",
     "http": "chat and messages over HTTP beside a bare route, vanishing clients, how soon and large a daemon is",
+    "durable": "durable runs: what they cost beside others, how soon a cut one goes on, how soon a kernel starts",
     "record": "the record of runs: `aios ps` beside a gigabyte of payloads, `aios runs` over a million events",
     "batching": "eight agents at once against one after the other, and against llama-cpp-python alone",
     "preemption": "200 random preemption points: the same text, no token generated twice",

@@ -174,10 +174,13 @@ class Session:
             self._tell_again(self._log.tell_late(id))
 
     def _tell_again(self, frames: Iterable[Mapping[str, Any]]) -> None:
+        lines = []
         for frame in frames:
             if "error" in frame:
                 self._remember(from_wire(frame["error"]))
-            self._send_forced(to_json(frame, inf_nan_mode="null"))
+            lines.append(to_json(frame, inf_nan_mode="null"))
+        if lines:
+            self._send_forced(b"\n".join(lines))  # at once: to hand each to the agent alone costs most of the time
 
     def _check_repeated(self) -> None:
         """Raises ReplayMismatch where the program ends before it has heard what it had heard."""

@@ -74,6 +74,8 @@ class RunRecord:
 
     def _rows(self, db: sqlite3.Connection, wanted: str, *, payloads: bool) -> Iterator[Event]:
         began = round(self.began * 1_000_000)
+        where = "SELECT DISTINCT seq FROM payload WHERE seq BETWEEN ? AND ?"
+        large = {seq for (seq,) in db.execute(where, (self.first, self.last))} if payloads else set()
         for seq, at, kind, pid, n, node, schema, crc, text in db.execute(
             EVENTS.format(wanted), (self.number, self.first, self.last)
         ):
@@ -82,7 +84,7 @@ class RunRecord:
             if schema != EVENT_VERSION:
                 raise ValueError(f"event {seq} of run {self.id} has version {schema}; this aios knows {EVENT_VERSION}")
             data = json.loads(text)
-            if payloads:
+            if seq in large:
                 data.update(_payloads(db, seq))
             yield Event((at - began) / 1_000_000, Kind(kind), pid, n, data, node, self.id)
 
