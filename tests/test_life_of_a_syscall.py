@@ -43,7 +43,7 @@ class Station(NamedTuple):
     function: str
 
 
-HANDED_BACK = Station("aios.kernel", "_Passage.run")
+HANDED_BACK = Station("aios.kernel", "Passage.run")
 MODEL, STORE = Station("aios.models", "ScriptedModel.generate"), Station("aios_storage", "Files.write")
 
 

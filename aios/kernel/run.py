@@ -15,9 +15,10 @@ from aios.kernel.account import FREE, UNLIMITED
 from aios.kernel.core import Route
 from aios.kernel.durable import DurableProcess
 from aios.kernel.graph import RunningGraph
-from aios.kernel.lane import Lane, Report
+from aios.kernel.lane import Lane
 from aios.kernel.limits import Limits
 from aios.kernel.mailbox import MailLimits
+from aios.kernel.passage import Passage, RestOfStream
 from aios.kernel.process import STOPS, USER, Host, Process, Processes
 from aios.kernel.request import AcceptedCall
 from aios.record import AskedCall, Event, Journal, Kind, Observer, Past, PastProcess
@@ -32,7 +33,6 @@ from aios_syscalls import (
     Effect,
     Expired,
     KernelBug,
-    ModelFailed,
     Overloaded,
     R,
     Reply,
@@ -360,13 +360,13 @@ class Run(anyio.AsyncContextManagerMixin):
         if begun is not None:
             told = {**(told or {}), "again": True}
             if begun.text and accepted.emit is not discard:
-                rest = _Rest(accepted.emit, begun.text)
+                rest = RestOfStream(accepted.emit, begun.text)
                 accepted = accepted._replace(emit=rest)
         deadline = call.deadline_s
         if deadline is None and call.family() != "process":
             deadline = self._limits.deadline_s
         self._report_call(Kind.ACCEPTED, accepted, {"name": call.name, "call": call, **(told or {})})
-        passage = _Passage(accepted, self.lanes, self._report_call)
+        passage = Passage(accepted, self.lanes, self._report_call)
         try:
             with anyio.move_on_after(deadline) as scope:
                 await self._room(call)
@@ -424,96 +424,6 @@ class Run(anyio.AsyncContextManagerMixin):
             except Exception:  # whatever it is: who looks on is no part of what happens
                 self._observers.remove(observe)
                 log.exception("an observer of run %s raised at %s, and is told nothing more", self.id, event.kind)
-
-
-class _Passage:
-    """A request on its way over lanes; see `RoutedCall`."""
-
-    def __init__(self, accepted: AcceptedCall, lanes: Mapping[str, Lane], report: Report) -> None:
-        self.id, self.pid, self.program = accepted.call_id, accepted.call_id.pid, accepted.program
-        self.call, self.account = accepted.call, accepted.account
-        self._heard = _Heard(accepted.emit)
-        self.emit = accepted.emit if accepted.emit is discard else self._heard
-        self._accepted, self._lanes, self._report = accepted, lanes, report
-        self._usd: float | None = 0.0
-        self._tokens = 0
-        self._charged = False
-
-    async def run(
-        self, lane: str, call: Syscall[Any] | None = None, emit: Callable[[str], None] | None = None
-    ) -> Reply:
-        own, emit = self._accepted, emit or self.emit
-        if call is not None or emit is not own.emit:
-            own = own._replace(call=call or self.call, emit=emit)
-        return await self._lanes[lane].run(own, self._tell)
-
-    def charge(self, tokens: int, usd: float | None) -> None:
-        self.account.charge(tokens, usd)
-        self._usd = None if usd is None or self._usd is None else self._usd + usd
-        self._tokens += tokens
-        self._charged = True
-
-    def routed(self, data: Mapping[str, Any]) -> None:
-        self._report(Kind.ROUTED, self._accepted, dict(data))
-
-    def left(self, lane: str, data: Mapping[str, Any]) -> None:
-        self._report(Kind.LEFT, self._accepted, {"lane": lane, **data, **self.rest()})
-
-    def rest(self) -> dict[str, Any]:
-        """What there is to tell beside an event that brings no reply: the bill, and the text that was heard."""
-        return {**self.bill(), **self._heard.take()}
-
-    def _tell(self, kind: Kind, accepted: AcceptedCall, data: Mapping[str, Any]) -> None:
-        self._report(kind, accepted, {**data, **self._heard.take()} if kind is Kind.PAUSED else data)
-
-    def bill(self) -> dict[str, Any]:
-        """What was charged since the last bill, if anything."""
-        if not self._charged:
-            return {}
-        usd, tokens = self._usd, self._tokens
-        self._usd, self._tokens, self._charged = 0.0, 0, False
-        return {"usd": usd, "charged": tokens}
-
-
-class _Heard:
-    """Passes on to a caller the text of its reply as it comes, and keeps it for the record until somebody takes it."""
-
-    def __init__(self, emit: Callable[[str], None]) -> None:
-        self._emit = emit
-        self._parts: list[str] = []
-
-    def __call__(self, text: str) -> None:
-        self._emit(text)
-        self._parts.append(text)
-
-    def take(self) -> dict[str, str]:
-        """What was heard since it was last asked, if anything."""
-        parts, self._parts = self._parts, []
-        return {"text": "".join(parts)} if parts else {}
-
-
-class _Rest:
-    """Passes on what comes after a text that the caller has heard before."""
-
-    def __init__(self, emit: Callable[[str], None], heard: str) -> None:
-        self._emit, self._heard = emit, heard
-        self.differs = False
-        """Whether the text does not begin as it had: nothing of it is passed on then."""
-
-    def __call__(self, text: str) -> None:
-        again = min(len(self._heard), len(text))
-        self.differs = self.differs or self._heard[:again] != text[:again]
-        self._heard = self._heard[again:]
-        if again < len(text) and not self.differs:
-            self._emit(text[again:])
-
-    def check(self) -> None:
-        """Raises ModelFailed where the caller had heard the beginning of another answer."""
-        if self.differs:
-            raise ModelFailed(
-                "the kernel died while this was streamed, and the model now answers otherwise than it had begun to; "
-                "ask again"
-            )
 
 
 class RunPort:

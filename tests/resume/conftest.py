@@ -101,6 +101,7 @@ class Bench:
                 host,
                 id="run",
                 durable=True,
+                disk="effects",
                 past=old,
                 age_s=time.time() - resume.began if resume else 0.0,
                 limits=Limits(**more),
