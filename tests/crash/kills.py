@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.crash import disk
 from tests.crash.apart import End, apart
 from tests.crash.counts import Counts, Fault, Report
+from tests.crash.journal_work import works as journal_works
 from tests.crash.judge import Acknowledge, Work, judged
 from tests.crash.store_work import mixed
 from tests.crash.store_work import works as store_works
@@ -107,7 +108,7 @@ def swept(
 
 def all_works(seed: int) -> Sequence[Work]:
     """What is killed."""
-    return store_works(seed)
+    return [*journal_works(seed), *store_works(seed)]
 
 
 def run(budget_s: float, seed: int, report: Report, every: int = 0) -> Counts:

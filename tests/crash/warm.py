@@ -8,9 +8,12 @@ from __future__ import annotations
 import gc
 import importlib
 import json
+import logging
 import sys
 import threading
 from typing import Any
+
+from aios.record import sqlite
 
 MODULES = ("aios.record", "aios_storage.library", "aios_storage.versions.files", "aios_storage.search.saved", "anyio")
 
@@ -24,6 +27,8 @@ def main(part: str, budget_s: str, seed: str, *more: str) -> None:
     """Run one part."""
     for name in MODULES:
         importlib.import_module(name)
+    logging.disable(logging.WARNING)  # that kernels had died is said thousands of times
+    sqlite.TICK_S = 0.0  # nobody waits for a batch to fill
     options = {key: int(number) for key, _, number in (each.partition("=") for each in more)}
     module = importlib.import_module(f"tests.crash.{part}")
     gc.freeze()
