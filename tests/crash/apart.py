@@ -7,10 +7,15 @@ import pickle
 import select
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+from tests.crash.counts import Fault
+
+Item = TypeVar("Item")
 
 PATIENCE_S = 60.0
 """After which a child hangs: many times what anything here takes on a busy machine."""
@@ -61,7 +66,7 @@ def _live(work: Callable[[Callable[[Any], None]], Any], sink: int) -> None:
         result = work(lambda what: tell("said", what))
         tell("result", result)
     except BaseException:
-        tell("error", traceback.format_exc())
+        tell("error", traceback.format_exc()[-1_000:])
     finally:
         os._exit(0)
 
@@ -97,3 +102,37 @@ def _end(data: bytes, status: int, hung: bool) -> End:
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
         return End(tuple(said), killed=True)
     return End(tuple(said), error=f"ended with status {status}")
+
+
+CHUNK = 25
+"""Items that one child takes: to fork is dearer than most of what is done."""
+
+
+def each_apart(items: Sequence[Item], do: Callable[[Item], list[Fault]]) -> Iterator[tuple[Item, list[Fault]]]:
+    """What `do` finds of each item, in children; for one of which a child hangs or dies, that is what is found.
+
+    `do` leaves no thread behind: it may fork itself.
+    """
+    at = 0
+    while at < len(items):
+        part = items[at : at + CHUNK]
+
+        def work(tell: Callable[[Any], None], part: Sequence[Item] = part) -> None:
+            for item in part:
+                tell(do(item))
+                join_threads()
+
+        end = apart(work)
+        yield from zip(part, end.said, strict=False)
+        at += len(end.said)
+        if not end.well:
+            why = "it hangs" if end.hung else end.error or "it was killed"
+            yield items[at], [Fault("wrong", f"opened again {why}")]
+            at += 1
+
+
+def join_threads() -> None:
+    """Wait for the threads that have been told to end, as those of an event loop that is over."""
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread():
+            thread.join(PATIENCE_S)

@@ -18,7 +18,8 @@ from tests.crash.apart import apart
 from tests.crash.counts import Fault
 from tests.crash.judge import Acknowledge
 
-FILE = "journal.db"
+FILE = "home/journal.db"
+"""Below a directory that the journal makes too."""
 LONG = "a text that is kept beside its row, once for all who say it " * 90
 KERNELS_OWN = frozenset({Kind.UNKNOWN, Kind.EXITED, Kind.CLOSED})
 """With which the next kernel ends what a dead one had left open."""
@@ -96,6 +97,9 @@ class JournalWork:
     ) -> None:
         self.name = name
         self._before, self._steps, self._died, self._most = before, steps, died, most
+
+    def know(self) -> None:
+        """All is known."""
 
     def before(self, place: Path) -> None:
         if self._before:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from tests.crash.apart import apart
 from tests.crash.counts import Fault
 
 Acknowledge = Callable[[int], None]
@@ -18,6 +17,9 @@ class Work(Protocol):
 
     name: str
 
+    def know(self) -> None:
+        """Find out what is right, where nothing fails; before any child is forked that judges."""
+
     def before(self, place: Path) -> None:
         """Make what is there before; nothing fails meanwhile."""
 
@@ -26,15 +28,6 @@ class Work(Protocol):
 
     def judge(self, place: Path, acknowledged: int) -> list[Fault]:
         """What is wrong with what is left, when so many steps had been acknowledged and one more may be half made."""
-
-
-def judged(work: Work, place: Path, acknowledged: int) -> list[Fault]:
-    """The same in a child of its own: it may hang, die, or raise what is not of the ABI, and each is a fault."""
-    end = apart(lambda _: work.judge(place, acknowledged))
-    if end.well:
-        found: list[Fault] = end.result
-        return found
-    return [Fault("wrong", "it hangs when it is opened again" if end.hung else f"opened again it dies: {end.error}")]
 
 
 View = dict[str, Any]

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.crash import disk
-from tests.crash.apart import End, apart
+from tests.crash.apart import End, apart, each_apart, join_threads
 from tests.crash.counts import Counts, Fault, Report
 from tests.crash.journal_work import works as journal_works
-from tests.crash.judge import Acknowledge, Work, judged
+from tests.crash.judge import Acknowledge, Work
 from tests.crash.store_work import mixed
 from tests.crash.store_work import works as store_works
 
@@ -87,28 +87,31 @@ def tried(work: Work, base: Base, mode: disk.Mode, at: int) -> list[Fault]:
     end = killed(work, place, mode, at)
     if end.error or end.hung:
         return [Fault("wrong", f"it does not end by the kill: {end.error or 'it hangs'}")]
-    return judged(work, place, end.said[-1] if end.said else 0)
+    return work.judge(place, end.said[-1] if end.said else 0)
 
 
 def swept(
     work: Work, counts: Counts, report: Report, every: int = 1, offset: int = 0, until: float = float("inf")
 ) -> None:
     """Kill a work at each of its points, or at every so-manieth."""
+    work.know()
     base = Base(work)
+    join_threads()
     try:
-        for number, (mode, at) in enumerate(points(work, base)):
-            if (number + offset) % every or time.monotonic() > until:
-                continue
-            counts.take(tried(work, base, mode, at), f"{work.name}, {mode.name} at {at}")
+        chosen = [*points(work, base)][offset % every :: every]
+        for (mode, at), faults in each_apart(chosen, lambda point: tried(work, base, *point)):
+            counts.take(faults, f"{work.name}, {mode.name} at {at}")
             counts.kill_points += 1
             report(1)
+            if time.monotonic() > until:
+                return
     finally:
         base.close()
 
 
 def all_works(seed: int) -> Sequence[Work]:
     """What is killed."""
-    return [*journal_works(seed), *store_works(seed)]
+    return [*journal_works(seed), *store_works(), mixed(seed)]
 
 
 def run(budget_s: float, seed: int, report: Report, every: int = 0) -> Counts:
