@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 
 from aios.record import Event, History, Kind, SqliteJournal, runs
+from aios_syscalls import AiosError
 from tests.crash.apart import apart
 from tests.crash.counts import Fault
 from tests.crash.judge import Acknowledge
@@ -109,6 +110,16 @@ class JournalWork:
 
     def run(self, place: Path, acknowledge: Acknowledge) -> None:
         self._write(place, self._steps, acknowledge, most=self._most)
+
+    def endure(self, place: Path, acknowledge: Acknowledge, mended: Callable[[], None]) -> list[Fault]:
+        # A journal with a gap takes nothing more: to go on is for the next kernel, and `judge` has one.
+        try:
+            self.run(place, acknowledge)
+        except* AiosError:
+            pass
+        finally:
+            mended()
+        return []
 
     def judge(self, place: Path, acknowledged: int) -> list[Fault]:
         path = place / FILE

@@ -26,6 +26,12 @@ class Work(Protocol):
     def run(self, place: Path, acknowledge: Acknowledge) -> None:
         """Take all steps, in order."""
 
+    def endure(self, place: Path, acknowledge: Acknowledge, mended: Callable[[], None]) -> list[Fault]:
+        """Take all steps on a disk that fails one of them, and call `mended` once that was told.
+
+        What is wrong is an error that is not of the ABI, or what does not go on then that has to.
+        """
+
     def judge(self, place: Path, acknowledged: int) -> list[Fault]:
         """What is wrong with what is left, when so many steps had been acknowledged and one more may be half made."""
 

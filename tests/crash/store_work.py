@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from aios_storage import Author, Drop, Files, Library, Put, Rename, Retention, ShareLinks, Shares
+from aios_syscalls.errors import AiosError
 from tests.crash import disk
 from tests.crash.counts import Fault
 from tests.crash.judge import Acknowledge, View, compare
@@ -162,6 +163,38 @@ class StoreWork:
                 self.views.append(view(place)[0])
         finally:
             shutil.rmtree(place)
+
+    def endure(self, place: Path, acknowledge: Acknowledge, mended: Callable[[], None]) -> list[Fault]:
+        try:
+            library = Library(place, author=_author(0))
+        except AiosError:
+            mended()
+            library = Library(place, author=_author(0))
+        with library:
+            for number, step in enumerate(self.steps):
+                files = library.files.by(_author(number))
+                try:
+                    step.do(files)
+                except AiosError:
+                    faults = self._reads(library, number)
+                    mended()
+                    found, others = view(place)
+                    faults += others + compare(found, self.views, number, loose=step.loose)
+                    if faults or (step.loose and found not in self.views):
+                        return faults
+                    if found != self.views[number + 1]:
+                        step.do(files)
+                acknowledge(number + 1)
+        return []
+
+    def _reads(self, library: Library, number: int) -> list[Fault]:
+        """Whether files can be read while the disk takes nothing."""
+        allowed = [each["files"] for each in self.views[number : number + 2]]
+        for path in allowed[0].keys() & allowed[1].keys():
+            digest = hashlib.sha256(library.files.read(path)).hexdigest()
+            if digest not in [each[path] for each in allowed]:
+                return [Fault("wrong", f"{path} is read as something else while the disk fails")]
+        return []
 
     def judge(self, place: Path, acknowledged: int) -> list[Fault]:
         found, faults = view(place)
