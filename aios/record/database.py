@@ -126,7 +126,8 @@ def open_to_read(path: Path) -> Iterator[sqlite3.Connection]:
                 open_to_write(path).close()
             _check_version(db, path)
             yield db
-    except (sqlite3.Error, ValueError, RecursionError) as error:
+    # A value of another type than was written is damage too: SQLite keeps whatever its bytes say.
+    except (sqlite3.Error, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise StorageFailed(f"the journal {path} cannot be read: {error}") from error
 
 

@@ -7,13 +7,13 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aios_storage import Author, Drop, Files, Library, Put, Rename, Retention, ShareLinks, Shares
+from aios_storage import Author, Drop, Files, Library, Put, Rename, Retention, ShareLinks, Shares, Version
 from aios_syscalls.errors import AiosError
 from tests.crash import disk
 from tests.crash.counts import Fault
@@ -215,7 +215,7 @@ def _author(number: int) -> Author:
 def view(place: Path) -> tuple[View, list[Fault]]:
     """All that a store answers, and what is wrong with the answers by themselves."""
     faults: list[Fault] = []
-    with Library(place) as library:
+    with Library(place) as library, library.files.version_store.told():
         library.refresh()
         files = library.files
         found: View = {"files": _on_disk(place)}
@@ -233,15 +233,20 @@ def view(place: Path) -> tuple[View, list[Fault]]:
                     faults.append(Fault("wrong", f"other bytes are served for {each.path} in version {each.number}"))
         found["heads"] = {head.path: head.sha256.hex() for head in files.heads()}
         tagged = connection.execute("SELECT name, seq FROM tag").fetchall()
-        found["tags"] = sorted((name, versions[seq].path, versions[seq].number) for name, seq in tagged)
+        found["tags"] = sorted((name, *_named(versions, seq)) for name, seq in tagged)
         found["locks"] = sorted(path for (path,) in connection.execute("SELECT path FROM lease"))
         found["links"] = sorted((link.name, link.owner, link.query) for link in ShareLinks(files.version_store).all())
         shared = connection.execute("SELECT seq FROM share").fetchall()
-        found["shares"] = sorted((versions[seq].path, versions[seq].number) for (seq,) in shared)
+        found["shares"] = sorted(_named(versions, seq) for (seq,) in shared)
         found["answers"] = {word: sorted({hit.path for hit in library.search(word).hits}) for word in WORDS[:3]}
         faults += [Fault("dangling", problem) for problem in files.fsck().problems]
         faults += _dangling(connection)
     return found, faults
+
+
+def _named(versions: Mapping[int, Version], seq: int) -> tuple[str, int]:
+    """Of a version its path and number; of one that is not there, which `_dangling` finds, its seq."""
+    return (versions[seq].path, versions[seq].number) if seq in versions else ("nothing", seq)
 
 
 def _dangling(connection: Any) -> list[Fault]:
