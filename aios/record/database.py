@@ -107,7 +107,8 @@ PRAGMA user_version = 2;
 def open_to_write(path: Path) -> sqlite3.Connection:
     """The file, made where it is not there. Raises StorageFailed."""
     try:
-        path.parent.mkdir(0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            _make_directory(path.parent)
         with suppress(FileExistsError):
             # Before SQLite opens it, whose side files take the same mode. Never one that is there: closing it would
             # take away the locks that SQLite has in this process.
@@ -129,7 +130,8 @@ def open_to_read(path: Path) -> Iterator[sqlite3.Connection]:
                 open_to_write(path).close()
             _check_version(db, path)
             yield db
-    except (sqlite3.Error, ValueError, RecursionError) as error:
+    # A value of another type than was written is damage too: SQLite keeps whatever its bytes say.
+    except (sqlite3.Error, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise StorageFailed(f"the journal {path} cannot be read: {error}") from error
 
 
@@ -226,6 +228,18 @@ def lives(os_pid: int, began: float) -> bool:
 def died(os_pid: int, began: int) -> bool:
     """Whether a kernel that has not said that it ended, and began at a time in microseconds, lives no more."""
     return not lives(os_pid, began / 1_000_000 + DRIFT_S)
+
+
+def _make_directory(place: Path) -> None:
+    """Make a directory and those above it, whose names are on the disk then: what is synced in it is found again."""
+    above = [place, *(each for each in place.parents if not each.exists())]
+    place.mkdir(0o700, parents=True, exist_ok=True)
+    for each in above:
+        fd = os.open(each.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 @contextmanager

@@ -85,7 +85,10 @@ class RunRecord:
                 raise ValueError(f"event {seq} of run {self.id} has version {schema}; this aios knows {EVENT_VERSION}")
             data = json.loads(text)
             if seq in large:
-                data.update(_payloads(db, seq))
+                found = dict(_payloads(db, seq))
+                if not found.keys() <= data.keys():
+                    raise ValueError(f"a payload of event {seq} of run {self.id} is of another value than was written")
+                data.update(found)
             yield Event((at - began) / 1_000_000, Kind(kind), pid, n, data, node, self.id)
 
 

@@ -209,8 +209,13 @@ class SqliteJournal(anyio.AsyncContextManagerMixin):
         return db
 
     def _close(self) -> None:
-        """Note the end, and give back the pids that were not used, where nobody has taken others since."""
+        """Note the end, and give back the pids that were not used, where nobody has taken others since.
+
+        Where something was not kept no end is noted: the next kernel ends what is left open, as of one that was killed.
+        """
         with closing(self._db):
+            if self._failure is not None:
+                return
             try:
                 with transaction(self._db):
                     self._db.execute("UPDATE boot SET ended = ? WHERE id = ?", (now_us(), self._boot))
@@ -220,7 +225,7 @@ class SqliteJournal(anyio.AsyncContextManagerMixin):
                             "UPDATE counter SET value = ? WHERE name = 'pid' AND value = ?", (first - 1, last)
                         )
             except sqlite3.Error as error:
-                self._failure = self._failure or cannot_write(self.path, error)
+                self._failure = cannot_write(self.path, error)
 
     def _lease(self) -> range:
         """Pids that are this kernel's alone; by a connection of its own, as the writer's may be in a transaction."""

@@ -19,6 +19,8 @@ from aios_syscalls import Denied, StorageFailed
 OWN = Principal("user")
 """Whoever has the home's own token."""
 MAX_TOKEN = 1_024
+MIN_TOKEN = 32
+"""Characters, of which the kernel makes 43: what a disk has cut short could be guessed."""
 
 
 def home_token(path: Path) -> str:
@@ -34,6 +36,11 @@ def home_token(path: Path) -> str:
     token = read_regular(path, most=MAX_TOKEN).data.decode("ascii", "replace").strip()
     if not token:
         raise StorageFailed(f"the token file {path} is empty; remove it, and a new one is made")
+    if len(token) < MIN_TOKEN:
+        raise StorageFailed(
+            f"the token in {path} has {len(token)} characters, and one under {MIN_TOKEN} can be guessed; remove the "
+            "file, and a new one is made"
+        )
     return token
 
 

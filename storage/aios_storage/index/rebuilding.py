@@ -87,23 +87,29 @@ class RebuildableDatabase(ABC):
         return row[0] if row else None
 
     def _guarded(self, ask: Callable[[], T]) -> T:
-        """The answer; where the database is damaged or gone it is made anew from the truth, and asked again."""
+        """The answer; where the database is damaged or gone it is made anew from the truth, and asked again.
+
+        Raises StorageFailed, also where the disk fails what is made anew.
+        """
+        try:
+            return self._asked(ask)
+        except (OSError, sqlite3.DatabaseError) as error:
+            raise self._failed(error) from error
+
+    def _asked(self, ask: Callable[[], T]) -> T:
         if self._tamper_check.whole(self._inode):
             try:
                 return ask()
             except sqlite3.DatabaseError as error:
                 if not _damage(error):
-                    raise self._failed(error) from error
+                    raise
             self._mend(hopeless=True)
         else:
             self._mend()
-        try:
-            self._catch_up()
-            return ask()
-        except sqlite3.DatabaseError as error:
-            raise self._failed(error) from error
+        self._catch_up()
+        return ask()
 
-    def _failed(self, error: sqlite3.Error) -> StorageFailed:
+    def _failed(self, error: Exception) -> StorageFailed:
         if isinstance(error, sqlite3.ProgrammingError):
             return StorageFailed(f"the index {self.path} was closed ({error}); open its root again")
         return StorageFailed(
@@ -152,7 +158,11 @@ class RebuildableDatabase(ABC):
 
 
 def _close(seal: TamperCheck, databases: list[Database]) -> None:
-    with seal.opened():
+    try:
+        with seal.opened():
+            for database in databases:
+                database.close()
+    except OSError:  # a disk that takes no seal: whoever opens it next sees that, and makes it anew
         for database in databases:
             database.close()
 

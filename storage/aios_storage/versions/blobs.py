@@ -13,6 +13,7 @@ from pathlib import Path
 
 from aios_storage.disk.failpoint import reach
 from aios_storage.versions import delta
+from aios_storage.versions.store import settle
 from aios_syscalls.errors import NotFound, StorageFailed
 
 IN_DATABASE = 1024 * 1024
@@ -118,7 +119,7 @@ class Blobs:
         self._place.mkdir(mode=0o700, exist_ok=True)
         if not file.parent.exists():
             file.parent.mkdir(mode=0o700)
-            _settle(self._place)
+            settle(self._place)
         temporary = file.with_name(f".{secrets.token_hex(8)}")
         try:
             with temporary.open("wb") as sink:
@@ -127,18 +128,9 @@ class Blobs:
                 os.fsync(sink.fileno())
             reach("blob-file")
             temporary.replace(file)
-            _settle(file.parent)
+            settle(file.parent)
         finally:
             temporary.unlink(missing_ok=True)
-
-
-def _settle(directory: Path) -> None:
-    """The names in a directory are on the disk."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 FSCK = "see what else is with `aios files fsck`; other versions are not touched by it"

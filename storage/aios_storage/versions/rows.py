@@ -60,9 +60,21 @@ class FileStamp:
         return cls(info.st_size, info.st_mtime_ns, info.st_ino, sure)
 
 
+DIGEST = 32
+"""Bytes of a SHA-256."""
+
+
+def expect_sound(path: object, sha256: object, *numbers: object) -> None:
+    """Raises sqlite3.DatabaseError for values that were never written: SQLite tells whatever a damaged page says."""
+    digest = isinstance(sha256, bytes) and len(sha256) == DIGEST
+    if not (isinstance(path, str) and digest and all(isinstance(number, int) for number in numbers)):
+        raise sqlite3.DatabaseError(f"a row of {path!r} is not as it was written")
+
+
 def version(row: Sequence[Any]) -> Version:
     """A row of COLUMNS."""
     seq, path, number, op, sha256, size, time, author, run, pid, call, parent, source, note = row
+    expect_sound(path, bytes(DIGEST) if sha256 is None else sha256, number, size)
     digest = None if sha256 is None else sha256.hex()
     return Version(seq, path, number, op, digest, size, time, Author(author, run, pid, call), parent, source, note)
 
@@ -140,6 +152,7 @@ def heads_of(connection: sqlite3.Connection, paths: Sequence[str]) -> dict[str, 
 
 def _head(row: Sequence[Any]) -> Head:
     path, seq, sha256, size, mtime_ns, inode, sure = row
+    expect_sound(path, sha256, size, mtime_ns, inode)
     return Head(path, seq, sha256, size, mtime_ns, inode, bool(sure))
 
 

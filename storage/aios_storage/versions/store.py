@@ -26,6 +26,8 @@ def own(root: Path) -> Path:
     _refuse_foreign(place)
     for odd in _odd(place):
         raise _refused(place, f"{os.path.relpath(odd, root)} in it is neither a file nor a directory")
+    if not (place / ".gitignore").exists():
+        settle(root)  # or a power cut takes the directory, with what was acknowledged of what is in it
     with suppress(FileExistsError):
         fd = open_own(place / ".gitignore", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         with open(fd, "wb") as ignore:
@@ -36,6 +38,15 @@ def own(root: Path) -> Path:
 def open_own(path: Path, flags: int) -> int:
     """A descriptor of a file in there, of this user alone where it is new. Raises OSError for a link."""
     return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+
+
+def settle(directory: Path) -> None:
+    """The names in a directory are on the disk."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _refuse_foreign(place: Path) -> None:
