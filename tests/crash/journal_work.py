@@ -22,7 +22,7 @@ from tests.crash.judge import Acknowledge
 FILE = "home/journal.db"
 """Below a directory that the journal makes too."""
 LONG = "a text that is kept beside its row, once for all who say it " * 90
-KERNELS_OWN = frozenset({Kind.UNKNOWN, Kind.EXITED, Kind.CLOSED})
+KERNELS_OWN = frozenset({Kind.UNKNOWN, Kind.CANCELLED, Kind.EXITED, Kind.CLOSED})
 """With which the next kernel ends what a dead one had left open."""
 SMALL = 64 * 1024
 """Bytes that a journal may have whose old runs are to make room."""

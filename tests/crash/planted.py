@@ -145,7 +145,7 @@ def _lose_tombstones() -> None:
 
 
 def _uncounted_users() -> None:
-    sqlite.INSERT_BLOB = "INSERT OR IGNORE INTO blob VALUES (?, 1, ?)"
+    journal_database.INSERT_BLOB = "INSERT OR IGNORE INTO blob VALUES (?, 1, ?)"
 
 
 def _commit_each() -> None:
@@ -281,7 +281,7 @@ NAMED: tuple[Planted, ...] = (
     ),
     Planted(
         "a blob that is there is not counted once more",
-        "record/sqlite.py INSERT_BLOB",
+        "record/database.py INSERT_BLOB",
         _uncounted_users,
         _journal(0),
         kills=True,
