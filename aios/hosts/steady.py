@@ -20,6 +20,8 @@ from anyio._backends._asyncio import CancelScope
 
 QUIET_PASSES = 2
 """Passes of the loop in which nothing but the repeated delivery of a cancellation ran: then nothing else will."""
+MOST_PASSES = 1_000
+"""Passes that are waited for: a program that polls is never at rest. It is told in the same pass each time."""
 
 
 class SteadyLoop(asyncio.SelectorEventLoop):
@@ -68,7 +70,9 @@ class SteadyLoop(asyncio.SelectorEventLoop):
 
     async def _quiet(self) -> None:
         passes = 0
-        while passes < QUIET_PASSES:
+        for _ in range(MOST_PASSES):
+            if passes >= QUIET_PASSES:
+                return
             await asyncio.sleep(0)
             # What the loop is about to run is known to it alone, before Python 3.15 and in its fields only.
             ready: Any = self._ready  # type: ignore[attr-defined]

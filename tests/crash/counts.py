@@ -30,6 +30,7 @@ class Counts:
     power_cut_states: int = 0
     corruptions: int = 0
     io_errors: int = 0
+    resumes: int = 0
     lost: int = 0
     doubled: int = 0
     dangling: int = 0

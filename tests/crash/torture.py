@@ -7,13 +7,15 @@ import json
 import sys
 import time
 
-from tests.crash import parts
+from tests.crash import parts, resumes
 from tests.crash.counts import Counts
 
 FIGURES = (
-    *("kill_points", "power_cut_states", "corruptions", "io_errors"),
+    *("kill_points", "power_cut_states", "corruptions", "io_errors", "resumes"),
     *("lost", "doubled", "dangling", "wrong", "planted_found", "planted"),
 )
+RESUMES = 4.0
+"""The share of the time that runs have that are cut off and resumed; `parts.SHARES` has those of the others."""
 QUIET_S = 30.0
 """Off a terminal, a line of progress in so many seconds."""
 
@@ -48,10 +50,12 @@ class Progress:
 def tortured(minutes: float, seed: int) -> Counts:
     """All parts, each with its share of the time; a part goes through its first round whatever that takes."""
     counts, progress = Counts(), Progress(minutes * 60)
-    whole = sum(parts.SHARES.values())
+    whole = sum(parts.SHARES.values()) + RESUMES
     for part, share in parts.SHARES.items():
         progress.part = part
         counts += parts.run(part, minutes * 60 * share / whole, seed, progress)
+    progress.part = "resumes"
+    counts += resumes.run(minutes * 60 * RESUMES / whole, seed, progress)
     progress.end()
     return counts
 

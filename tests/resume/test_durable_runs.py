@@ -49,6 +49,7 @@ async def test_a_program_cut_off_anywhere_ends_as_it_would_have(bench: Bench, tm
     assert set(found) == {found[0]}
 
 
+GENERATED = Path(__file__).with_name("generated.py")
 LEAF = (
     HEAD
     + """\
@@ -67,7 +68,7 @@ REPLIES = (
 async def test_a_generated_program_cut_off_anywhere_repeats_itself_and_ends_as_it_would_have(
     bench: Bench, tmp_path: Path, seed: int
 ) -> None:
-    bench.program("generated", Path(__file__).with_name("generated.py").read_text())
+    bench.program("generated", GENERATED.read_text())
     bench.program("leaf", LEAF)
     bench.program("replies", REPLIES)
     journal = tmp_path / "journal.db"
@@ -221,7 +222,7 @@ async def test_what_was_used_of_a_budget_stays_used_once(bench: Bench, tmp_path:
 
 
 async def test_a_run_that_was_resumed_is_cut_off_and_resumed_again(bench: Bench, tmp_path: Path) -> None:
-    bench.program("generated", Path(__file__).with_name("generated.py").read_text())
+    bench.program("generated", GENERATED.read_text())
     bench.program("leaf", LEAF)
     bench.program("replies", REPLIES)
     journal = tmp_path / "journal.db"
