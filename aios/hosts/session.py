@@ -74,8 +74,10 @@ class Session:
         """The highest number of a call so far."""
         self._open: list[tuple[int, Any, bool]] = []
         """Calls that had not ended: they run once all else has been repeated."""
-        self._withdrawn: list[int] = []
+        self._withdrawn: dict[int, None] = {}
         """Calls that were cancelled meanwhile."""
+        self._unheard = 0
+        """Frames that the agent was sent and has not said that it heard."""
         self._exited = exited
         self._held = held or HeldBytes()
         self._scopes: dict[int, anyio.CancelScope] = {}
@@ -150,6 +152,7 @@ class Session:
             return
         self._repeating = False
         self._send_forced(b'{"live":true}')
+        self._unheard = 0  # what came until now was told when it is to be heard
         self._tell_again(self._log.tell_late())
         for id in self._withdrawn:
             self._cancel(id)
@@ -161,6 +164,11 @@ class Session:
         assert self._log is not None
         told, run = self._log.ask(id, call)
         if run:
+            if len(self._open) >= MAX_UNANSWERED:
+                raise ReplayMismatch(
+                    f"the resumed program asked {len(self._open)} things that it had not asked before it has asked "
+                    "what it had, so it is not the same; start it anew with aios run"
+                )
             self._open.append((id, call, stream))
         self._tell_again(told)
 
@@ -180,6 +188,7 @@ class Session:
                 self._remember(from_wire(frame["error"]))
             lines.append(to_json(frame, inf_nan_mode="null"))
         if lines:
+            self._unheard += len(lines)
             self._send_forced(b"\n".join(lines))  # at once: to hand each to the agent alone costs most of the time
 
     def _check_repeated(self) -> None:
@@ -198,9 +207,11 @@ class Session:
         """The agent has cancelled a call, which may have ended meanwhile."""
         if self._repeating:
             self._open = [each for each in self._open if each[0] != id]
-            self._withdrawn.append(id)
+            if 0 <= id <= self._last:
+                self._withdrawn[id] = None
             return
-        if self._log is not None and self._log.withdrawn(id):
+        known = id in self._scopes or (self._log is not None and self._log.knows(id))
+        if known and self._log is not None and self._log.withdrawn(id):
             self._send_forced(_frame(id, Cancelled("the agent has cancelled the call")))
         if scope := self._scopes.get(id):
             scope.cancel()
@@ -212,8 +223,12 @@ class Session:
         times, rang = frame.get("heard", []), frame.get("rang", 0)
         if not (isinstance(times, list) and len(times) <= MAX_HEARD and all(map(_is_time, [*times, rang]))):
             raise NotAFrame("the agent sent times that are none: microseconds since it began")
-        if not self._repeating and (times or rang):
-            self._log.heard(times, rang)
+        if self._repeating or not (times or rang):
+            return
+        if len(times) > self._unheard:
+            raise NotAFrame("the agent heard more than it was sent")
+        self._unheard -= len(times)
+        self._log.heard(times, rang)
 
     # -- calls
 
@@ -300,6 +315,7 @@ class Session:
 
     def _send(self, frame: bytes, answered: int | None) -> None:
         """Hand a frame to the writer, which has ended where the agent has: then nobody is there to hear it."""
+        self._unheard += 1
         with suppress(anyio.BrokenResourceError):
             self._out.send_nowait((frame, answered))
 

@@ -40,7 +40,7 @@ class DurableProcess:
         """When the program heard something and, negative, when a timer of its own rang."""
         self._pieces: list[tuple[int, str | None]] = []
         """Text that the program was sent, and, as None, what it was told late of a call."""
-        self._withdrawn: list[int] = []
+        self._withdrawn: dict[int, None] = {}
 
     def opening(self) -> Mapping[str, Any]:
         script = self._script
@@ -79,14 +79,16 @@ class DurableProcess:
 
     def heard(self, times: Sequence[int], rang: int) -> None:
         self._times += times
-        if rang:
+        if rang and self._times and self._times[-1] < 0:
+            self._times[-1] = -rang  # whatever rang before that rings on the way to it
+        elif rang:
             self._times.append(-rang)
 
     def said(self, n: int, text: str) -> None:
         self._pieces.append((n, text))
 
     def withdrawn(self, n: int) -> bool:
-        self._withdrawn.append(n)
+        self._withdrawn[n] = None
         if n not in self._script.cancelled:
             return False
         self._script.cancelled.discard(n)
@@ -106,7 +108,7 @@ class DurableProcess:
         if self._times:
             kept["heard"], self._times = self._times, []
         if self._withdrawn:
-            kept["withdrawn"], self._withdrawn = self._withdrawn, []
+            kept["withdrawn"], self._withdrawn = [*self._withdrawn], {}
         return kept
 
     def begun(self, n: int, node: str = "") -> AskedCall | None:

@@ -16,7 +16,7 @@ from aios.record.reading import (
     run_of_process,
     runs,
 )
-from aios.record.replay import AskedCall, ReplayScript
+from aios.record.replay import AskedCall, Heard, ReplayScript
 from aios.record.sqlite import SqliteJournal
 from aios.record.stream import event_from_object, event_to_object
 from aios.record.unknown import Decision, UnknownCall, record_decision, unknown_calls
@@ -31,6 +31,7 @@ __all__ = [
     "CallRecord",
     "Decision",
     "Event",
+    "Heard",
     "History",
     "Journal",
     "Kind",
