@@ -300,6 +300,8 @@ class Session:
             frame = _frame(id, outcome)
             self._held.force(len(frame))
         self._remember(outcome)
+        if self._log is not None:
+            self._log.said(id, None)
         self._send(frame, id)
 
     def _emitter(self, id: int) -> Callable[[str], None]:

@@ -39,7 +39,7 @@ class DurableProcess:
         self._times: list[int] = []
         """When the program heard something and, negative, when a timer of its own rang."""
         self._pieces: list[tuple[int, str | None]] = []
-        """Text that the program was sent, and, as None, what it was told late of a call."""
+        """What the program was sent, in order: a piece of a call's text or, as None, its end."""
         self._withdrawn: dict[int, None] = {}
 
     def opening(self) -> Mapping[str, Any]:
@@ -84,7 +84,7 @@ class DurableProcess:
         elif rang:
             self._times.append(-rang)
 
-    def said(self, n: int, text: str) -> None:
+    def said(self, n: int, text: str | None) -> None:
         self._pieces.append((n, text))
 
     def withdrawn(self, n: int) -> bool:
@@ -93,6 +93,7 @@ class DurableProcess:
             return False
         self._script.cancelled.discard(n)
         self.refused(n, WITHDRAWN)
+        self.said(n, None)
         return True
 
     def refused(self, n: int, error: AiosError) -> None:

@@ -81,15 +81,14 @@ class _Life:
     withdrawn: set[int] = field(default_factory=set)
     checkpoint: tuple[int, Any] | None = None
     """The last one: the number of its call, and the state."""
-    unknown: dict[int, int] = field(default_factory=dict)
-    """Calls whose outcome is unknown, and that the program has not heard of: the places of their ends."""
+    unknown: set[int] = field(default_factory=set)
+    """Calls whose outcome is unknown, and that the program has not heard of."""
 
     def hear_at(self, times: Iterable[int]) -> None:
         """Note when it heard what it was sent next or, where the time is negative, when a timer of its own rang."""
         for at in times:
             if at < 0:
                 self.inputs.insert(self.timed, Heard(0, {}, -at))
-                self.unknown = {n: place + (place >= self.timed) for n, place in self.unknown.items()}
                 self.timed += 1
             elif self.timed < len(self.inputs):
                 self.inputs[self.timed] = self.inputs[self.timed]._replace(at=at)
@@ -97,18 +96,20 @@ class _Life:
 
     def begin_again(self) -> None:
         """Its kernel has ended here: from the last checkpoint on, it is told all again."""
-        untimed = self.inputs[self.timed :]
+        script, late = self.script, dict[int, list[Heard]]()
+        untimed = [*self.inputs[self.timed :], *(each for ends in script.late.values() for each in ends)]
         del self.inputs[self.timed :]
         for each in untimed:
             if each.n in self.withdrawn and _ends(each):
-                self.script.cancelled.add(each.n)
-            elif self.script.calls[each.n].ended:
-                self.script.late.setdefault(each.n, []).append(each)
-        for call in self.script.calls.values():
+                script.cancelled.add(each.n)
+            elif script.calls[each.n].ended:
+                late.setdefault(each.n, []).append(each)
+        script.late = late
+        for call in script.calls.values():
             call.text = ""
         for each in self.inputs:
-            if "text" in each.what and each.n in self.script.calls:
-                self.script.calls[each.n].text += each.what["text"]
+            if "text" in each.what and each.n in script.calls:
+                script.calls[each.n].text += each.what["text"]
         if self.checkpoint is not None:
             self._begin_at(*self.checkpoint)
 
@@ -163,7 +164,6 @@ class _Fold:
             case Kind.RESUMED:
                 for pid in data["processes"]:
                     self._lives[pid].begin_again()
-                    self._lives[pid].unknown.clear()
             case Kind.EXITED | Kind.CLOSED:
                 pass
             case Kind.RESOLVED:
@@ -175,6 +175,8 @@ class _Fold:
         data, life = event.data, self._lives[event.pid]
         for n, text in data.get("pieces", ()):
             life.inputs += life.script.late.pop(n, []) if text is None else [Heard(n, {"text": text})]
+            if text is None:
+                life.unknown.discard(n)
         life.withdrawn.update(data.get("withdrawn", ()))
         life.hear_at(data.get("heard", ()))
         self._charge(event)
@@ -211,7 +213,7 @@ class _Fold:
                 if code != Cancelled.code or n in life.withdrawn:
                     script.calls.setdefault(n, AskedCall("", None)).ended = True
                     script.cancelled.discard(n)
-                    life.inputs.append(Heard(n, {"error": event.data["error"]}))
+                    script.late[n] = [Heard(n, {"error": event.data["error"]})]
                 script.last = max(script.last, n)
             case Kind.STARTED:
                 script.calls[n].started = True
@@ -227,11 +229,11 @@ class _Fold:
                 outcome = {"error": WITHDRAWN}
             case Kind.UNKNOWN if outcome_unknown(call.name, started=call.started):
                 outcome = {"error": _unknown(event, call).to_wire()}
-                life.unknown[n] = len(life.inputs)
+                life.unknown.add(n)
             case _:
                 return  # its kernel has ended, and it has not
         call.ended = True
-        life.inputs.append(Heard(n, outcome))
+        life.script.late[n] = [Heard(n, outcome)]  # until it was told: answers wait for the disk, each for its own row
         if event.kind is Kind.DONE:
             self._took_effect(event, life, call)
 
@@ -253,15 +255,14 @@ class _Fold:
         if event.node:
             self._resolve_node(event, life.script, outcome)
             return
-        place = life.unknown.pop(event.n, None)
-        if place is None:
+        if event.n not in life.unknown:
             return
+        life.unknown.discard(event.n)
         if outcome is None:  # it is to run again
             life.script.calls[event.n].ended = life.script.calls[event.n].started = False
-            del life.inputs[place]
-            life.unknown = {n: at - (at > place) for n, at in life.unknown.items()}
+            del life.script.late[event.n]
         else:
-            life.inputs[place] = life.inputs[place]._replace(what=outcome)
+            life.script.late[event.n] = [Heard(event.n, outcome)]
 
     def _resolve_node(self, event: Event, script: ReplayScript, outcome: Mapping[str, Any] | None) -> None:
         """The same of a graph's node: it ends so once its graph runs again, or runs with it."""

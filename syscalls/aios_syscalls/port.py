@@ -57,8 +57,8 @@ class ReplayLog(Protocol):
         `rang` is when a timer of its own rang after that, 0 if none has.
         """
 
-    def said(self, n: int, text: str) -> None:
-        """The program was sent a piece of text."""
+    def said(self, n: int, text: str | None) -> None:
+        """The program was sent a piece of a call's text, or with None its end."""
 
     def withdrawn(self, n: int) -> bool:
         """The program has cancelled the call; whether it is to hear so now, as it did not in its earlier life."""
