@@ -10,7 +10,7 @@ from tests.crash import disk
 from tests.crash.counts import Counts, Report
 
 ROOT = Path(__file__).parents[2]
-SHARES = {"kills": 3.0, "power": 4.0, "io_errors": 1.0, "full": 0.0, "corruptions": 1.0, "planted": 2.0}
+SHARES = {"kills": 3.0, "power": 4.0, "io_errors": 1.0, "full": 0.0, "corruptions": 1.0, "planted": 3.0}
 """The parts, and what of the time each has."""
 
 

@@ -29,7 +29,7 @@ from tests.crash.sites import Site, sites
 from tests.crash.store_work import BEFORE, Step, StoreWork, mixed, text
 from tests.crash.store_work import works as store_works
 
-STATES, POINTS = 160, 160
+STATES, POINTS = 120, 100
 """States and kill points by which one bug is looked for at most, of each work."""
 
 
@@ -301,7 +301,7 @@ def by_seed(dice: random.Random, many: int) -> list[Planted]:
 
 def _at(site: Site, works: Sequence[Work]) -> Planted:
     reached = [work for work in works if work.name in site.reached]
-    return Planted(site.name, site.where, site.plant, lambda: reached[:4], kills=site.swap, power=True)
+    return Planted(site.name, site.where, site.plant, lambda: reached[:2], kills=site.swap, power=True)
 
 
 def found(bug: Planted) -> str:
@@ -328,7 +328,7 @@ def _by_power(bug: Planted, work: Work) -> Iterator[tuple[str, list[Fault]]]:
             yield "undisturbed", [Fault("wrong", str(error))]
             return
         dice = random.Random(1)
-        every = [*power.cuts(done, there, inode, dice, 4, chance=0.5)]
+        every = [*power.cuts(done, there, inode, dice, 3, chance=0.15)]
         for cut, faults in power.judged(work, power.chosen(every, STATES), place / "cut"):
             yield f"power cut after {cut.after}, {cut.how} on the disk", faults
     finally:

@@ -26,10 +26,8 @@ MODULES = (
     "aios.record.quota",
 )
 SYNCS = frozenset({"fsync", "settle"})
-DURABLE = SYNCS | {
-    *("execute", "executemany", "rename", "replace", "unlink", "delete", "move", "write", "adopt", "place"),
-    *("_pend", "_place", "_delete", "insert_events", "_insert_rows", "_insert_payloads", "_finish", "_close_run"),
-}
+DURABLE = SYNCS | {"rename", "replace", "unlink", "rmdir", "delete", "move", "write", "adopt", "place", "_place"}
+"""Steps that reach the disk by themselves; statements of one transaction reach it together, in whatever order."""
 Reached = dict[str, frozenset[tuple[str, int]]]
 """By the name of a work the lines that it comes to, each with its file."""
 

@@ -27,7 +27,7 @@ def main(part: str, budget_s: str, seed: str, *more: str) -> None:
     """Run one part."""
     for name in MODULES:
         importlib.import_module(name)
-    logging.disable(logging.WARNING)  # that kernels had died is said thousands of times
+    logging.disable(logging.CRITICAL)  # dead kernels and failing disks are told thousands of times
     sqlite.TICK_S = 0.0  # nobody waits for a batch to fill
     options = {key: int(number) for key, _, number in (each.partition("=") for each in more)}
     module = importlib.import_module(f"tests.crash.{part}")
