@@ -33,12 +33,16 @@ def make_directories(path: Path) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Put the names in a directory on the disk: until then a power cut may undo their changes. Raises OSError."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    """Put the names in a directory on the disk: until then a power cut may undo their changes. Raises OSError.
+
+    One that may be entered and not read cannot be: it is left.
+    """
+    with suppress(PermissionError):
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 def _close_to_others(directory: Path) -> None:

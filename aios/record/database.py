@@ -235,11 +235,12 @@ def _make_directory(place: Path) -> None:
     above = [place, *(each for each in place.parents if not each.exists())]
     place.mkdir(0o700, parents=True, exist_ok=True)
     for each in above:
-        fd = os.open(each.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        with suppress(PermissionError):  # one that may be entered and not read cannot be synced, and was not made here
+            fd = os.open(each.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
 
 
 @contextmanager

@@ -41,12 +41,13 @@ def open_own(path: Path, flags: int) -> int:
 
 
 def settle(directory: Path) -> None:
-    """The names in a directory are on the disk."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    """The names in a directory are on the disk; one that may be entered and not read cannot be synced."""
+    with suppress(PermissionError):
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 def _refuse_foreign(place: Path) -> None:
