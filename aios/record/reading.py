@@ -13,7 +13,7 @@ from typing import Any
 from aios.record.database import BOOTS, OUTLINE, died, open_to_read
 from aios.record.event import EVENT_VERSION, Event, Kind
 from aios.record.open_calls import open_calls
-from aios.record.row import checksum
+from aios.record.row import KEPT_APART, checksum
 from aios_syscalls import StorageFailed
 
 OUTLINE_KINDS = frozenset({Kind.RUN, Kind.CLOSED, Kind.SPAWNED, Kind.EXITED})
@@ -84,8 +84,11 @@ class RunRecord:
             if schema != EVENT_VERSION:
                 raise ValueError(f"event {seq} of run {self.id} has version {schema}; this aios knows {EVENT_VERSION}")
             data = json.loads(text)
-            if seq in large:
+            named = data.pop(KEPT_APART, None)
+            if payloads and (seq in large or named):
                 found = dict(_payloads(db, seq))
+                if named is not None and found.keys() != {*named}:
+                    raise ValueError(f"a payload of event {seq} of run {self.id} is not on record any more")
                 if not found.keys() <= data.keys():
                     raise ValueError(f"a payload of event {seq} of run {self.id} is of another value than was written")
                 data.update(found)

@@ -19,6 +19,8 @@ SHORT = 1_000
 """Characters of a text, or bytes of another value's JSON, that stay in the row of such an event."""
 LARGEST = 16 * 1024 * 1024
 """Bytes of one payload; of what is larger only the size is kept. No reply of the kernel is."""
+KEPT_APART = "payloads"
+"""Where a row names its payloads: one that is lost is missed, and its beginning not taken for the whole."""
 
 
 @dataclass(slots=True)
@@ -82,6 +84,8 @@ def _split(event: Event) -> Row:
                 payloads[key] = encoded
         else:
             kept[key] = value
+    if payloads:
+        kept[KEPT_APART] = sorted(payloads)
     return Row(event, to_json(kept, inf_nan_mode="null"), payloads)
 
 

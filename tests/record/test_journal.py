@@ -193,6 +193,18 @@ async def test_a_large_payload_is_a_blob_that_equal_ones_share(tmp_path: Path) -
         list(read_events(path))
 
 
+async def test_a_payload_that_is_lost_is_missed(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    async with SqliteJournal(path) as journal:
+        journal.record(Event(0.0, Kind.DONE, 1, 1, {"reply": "x" * 100_000, "model": "m"}))
+    assert [event.data for event in read_events(path)] == [{"reply": "x" * 100_000, "model": "m"}]
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DELETE FROM payload")
+        db.commit()
+    with pytest.raises(StorageFailed, match="a payload of event 1 of run  is not on record any more"):
+        list(read_events(path))
+
+
 async def test_what_a_caller_has_heard_is_recorded_with_the_slices(tmp_path: Path) -> None:
     model, heard = ScriptedModel("one two three four five six"), list[str]()
     chat = Chat(messages=(Message(role="user", content="count"),))
