@@ -28,6 +28,7 @@ from aios.link.order import RunOrder, kernel_part, run_part
 from aios.link.peer import Peer, unknown
 from aios.link.place import Place
 from aios.record import Observer, event_from_object
+from aios.tasks import background_tasks
 from aios.tools.registry import ToolBox
 from aios_syscalls import AiosError, Cancelled, NoKernel, R, Syscall
 from aios_syscalls.errors import from_wire
@@ -108,7 +109,7 @@ async def run_on_daemon(
         frames, _ = await greeted(place, "run", order=order.model_dump(mode="json"))
         await stack.enter_async_context(frames)
         hosting = _Hosting(frames, host, box, place, list(observers))
-        tasks = await stack.enter_async_context(anyio.create_task_group())
+        tasks = await stack.enter_async_context(background_tasks())
         tasks.start_soon(hosting.serve)
         try:
             yield DaemonRun(directory.name, directory, await hosting.opened(), DaemonPort(hosting.daemon))

@@ -20,6 +20,7 @@ from aios.link.peer import Peer, unknown
 from aios.record import Event, event_to_object, runs
 from aios.server.channels import Channels
 from aios.server.hosted import ClientHost, ClientTools
+from aios.tasks import background_tasks
 from aios_syscalls import AiosError, Cancelled, NotFound
 from aios_syscalls.wire import call_from_object, outcome_to_json
 
@@ -93,7 +94,7 @@ class RunService:
             priority=order.priority,
             durable=await anyio.to_thread.run_sync(_durability, order, booted.journal) if order.durable else None,
         )
-        async with anyio.create_task_group() as tasks:
+        async with background_tasks() as tasks:
             async with opening as opened:
                 self._run = opened.run
                 tasks.start_soon(self._tell_events)
