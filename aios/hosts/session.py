@@ -27,7 +27,7 @@ from aios_syscalls import (
     WaitReply,
 )
 from aios_syscalls.errors import from_wire
-from aios_syscalls.port import Port, ReplayLog, discard
+from aios_syscalls.port import WITHDRAWN, Port, ReplayLog, discard
 from aios_syscalls.wire import call_from_object, count_values, outcome_to_json
 
 MAX_UNANSWERED = 128
@@ -212,7 +212,7 @@ class Session:
             return
         known = id in self._scopes or (self._log is not None and self._log.knows(id))
         if known and self._log is not None and self._log.withdrawn(id):
-            self._send_forced(_frame(id, Cancelled("the agent has cancelled the call")))
+            self._send_forced(_frame(id, Cancelled(WITHDRAWN)))
         if scope := self._scopes.get(id):
             scope.cancel()
 
@@ -269,7 +269,7 @@ class Session:
             self._tell(id, error)
 
     async def _answer(self, id: int, call: Any, stream: bool, size: int) -> None:
-        outcome: Reply | AiosError = Cancelled("the agent has cancelled the call")
+        outcome: Reply | AiosError = Cancelled(WITHDRAWN)
         with self._scopes[id]:
             try:
                 emit = self._emitter(id) if stream else discard

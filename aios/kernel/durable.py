@@ -7,9 +7,8 @@ from typing import Any, Protocol
 
 from aios.record import AskedCall, Kind, ReplayScript
 from aios_syscalls import AiosError, BadRequest, Cancelled, R, Syscall
+from aios_syscalls.port import WITHDRAWN
 from aios_syscalls.wire import call_from_object
-
-WITHDRAWN = Cancelled("the agent has cancelled the call")
 
 
 class NumberedPort(Protocol):
@@ -92,7 +91,7 @@ class DurableProcess:
         if n not in self._script.cancelled:
             return False
         self._script.cancelled.discard(n)
-        self.refused(n, WITHDRAWN)
+        self.refused(n, Cancelled(WITHDRAWN))
         self.said(n, None)
         return True
 

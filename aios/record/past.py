@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aios.record.event import Event, Kind
+from aios.record.history import ENDINGS
 from aios.record.replay import AskedCall, Heard, ReplayScript
 from aios_syscalls import Cancelled, Checkpoint, OutcomeUnknown, Receive, Send
+from aios_syscalls.port import WITHDRAWN
 from aios_syscalls.table import TABLE
-
-WITHDRAWN = Cancelled("the agent has cancelled the call").to_wire()
-ENDINGS = (Kind.DONE, Kind.FAILED, Kind.EXPIRED, Kind.CANCELLED, Kind.UNKNOWN)
 
 
 @dataclass(slots=True)
@@ -226,7 +225,7 @@ class _Fold:
             case Kind.DONE | Kind.FAILED | Kind.EXPIRED:
                 outcome = _outcome(event)
             case Kind.CANCELLED if n in life.withdrawn:
-                outcome = {"error": WITHDRAWN}
+                outcome = {"error": Cancelled(WITHDRAWN).to_wire()}
             case Kind.UNKNOWN if outcome_unknown(call.name, started=call.started):
                 outcome = {"error": _unknown(event, call).to_wire()}
                 life.unknown.add(n)

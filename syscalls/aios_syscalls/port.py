@@ -8,6 +8,9 @@ from typing import Any, Protocol
 from aios_syscalls.base import R, Syscall
 from aios_syscalls.errors import AiosError
 
+WITHDRAWN = "the agent has cancelled the call"
+"""Why a call ended that its own program cancelled."""
+
 
 def discard(_text: str) -> None:
     """Let streamed text go; the reply holds all of it."""
