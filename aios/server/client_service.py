@@ -8,15 +8,14 @@ from dataclasses import dataclass
 
 import anyio
 
-from aios.boot import BootedKernel, check_root, open_run, tool_box
-from aios.config import runs_directory
-from aios.cores.tool import ToolCore
+from aios.boot import BootedKernel, check_root
 from aios.frames import Frames
 from aios.hosts.held import HeldBytes
 from aios.hosts.session import Session
 from aios.link.order import RunOrder
+from aios.server.orders import open_order
 from aios.server.sessions import SessionHost, SessionPort, client_process, without_time_limit
-from aios_syscalls import AiosError, Conflict
+from aios_syscalls import AiosError
 from aios_syscalls.base import MAX_CALL_BYTES
 
 
@@ -38,22 +37,7 @@ async def open_client(booted: BootedKernel, order: RunOrder, program: str) -> As
     """
     config, host = without_time_limit(order.configuration()), SessionHost()
     check_root(config.root)
-    if order.id in booted.kernel.runs:
-        raise Conflict(f"the run {order.id} is open already; connect again, which takes another id")
-    directory = runs_directory() / order.id
-    tools = ToolCore(tool_box(config, directory))
-    opening = open_run(
-        booted,
-        config,
-        directory,
-        host,
-        tools,
-        order.facts,
-        tenant=order.id,
-        model=config.model,
-        priority=order.priority,
-    )
-    async with opening as opened, client_process(opened.run, host, program) as session:
+    async with open_order(booted, order, config, host) as opened, client_process(opened.run, host, program) as session:
         yield OpenClient(session.pid, SessionPort(opened.run, session), session.ended)
 
 

@@ -7,13 +7,12 @@ from contextlib import suppress
 
 import anyio
 
-from aios.boot import BootedKernel, open_run, tool_box
-from aios.config import runs_directory
-from aios.cores.tool import ToolCore
+from aios.boot import BootedKernel
 from aios.frames import Frames
 from aios.link.order import RunOrder
 from aios.server.callers import Callers
 from aios.server.door import Principal
+from aios.server.orders import open_order
 from aios.server.sessions import SessionHost, client_process, without_time_limit
 from aios.server.tokens import Tokens
 
@@ -30,19 +29,7 @@ async def serve_command(
 ) -> None:
     """A run whose process is a command, until that has ended or is killed; what asks with its token is its child."""
     config, host = without_time_limit(order.configuration()), SessionHost()
-    directory = runs_directory() / order.id
-    tools = ToolCore(tool_box(config, directory))
-    opening = open_run(
-        booted,
-        config,
-        directory,
-        host,
-        tools,
-        order.facts,
-        tenant=order.id,
-        model=config.model,
-        priority=order.priority,
-    )
+    opening = open_order(booted, order, config, host)
     url = await listen()
     async with opening as opened, client_process(opened.run, host, program, task) as session:
         principal = Principal(f"exec-{session.pid}")

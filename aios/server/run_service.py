@@ -11,8 +11,7 @@ import anyio
 import anyio.to_thread
 from pydantic_core import from_json
 
-from aios.boot import BootedKernel, Durability, open_run
-from aios.config import runs_directory
+from aios.boot import BootedKernel, Durability
 from aios.frames import Frames
 from aios.kernel import Run
 from aios.link.order import RunOrder
@@ -20,22 +19,13 @@ from aios.link.peer import Peer, unknown
 from aios.record import Event, event_to_object, runs
 from aios.server.channels import Channels
 from aios.server.hosted import ClientHost, ClientTools
+from aios.server.orders import open_order
 from aios.tasks import background_tasks
 from aios_syscalls import AiosError, Cancelled, NotFound
 from aios_syscalls.wire import call_from_object, outcome_to_json
 
 GOODBYE_S = 2.0
 """For which a client may stay connected after the end of its run."""
-
-
-def _durability(order: RunOrder, journal: Path) -> Durability:
-    """How a run is recorded. Raises NotFound where it is to go on, and is not on record."""
-    if not order.resume:
-        return Durability()
-    found = next((run for run in runs(journal) if run.id == order.id), None)
-    if found is None:
-        raise NotFound(f"run {order.id} is not in the daemon's record {journal}; resume it with --embedded")
-    return Durability(resume=found)
 
 
 class RunService:
@@ -80,20 +70,8 @@ class RunService:
     async def _hold(self, booted: BootedKernel) -> None:
         """The run, as long as its client wants it."""
         order, config = self._order, self._order.configuration()
-        observers = [self._events.send_nowait]
-        opening = open_run(
-            booted,
-            config,
-            runs_directory() / order.id,
-            self._host,
-            self._tools,
-            order.facts,
-            observers,
-            tenant=order.id,
-            model=config.model,
-            priority=order.priority,
-            durable=await anyio.to_thread.run_sync(_durability, order, booted.journal) if order.durable else None,
-        )
+        durable = await anyio.to_thread.run_sync(_durability, order, booted.journal) if order.durable else None
+        opening = open_order(booted, order, config, self._host, self._tools, [self._events.send_nowait], durable)
         async with background_tasks() as tasks:
             async with opening as opened:
                 self._run = opened.run
@@ -126,3 +104,13 @@ class RunService:
         with suppress(Cancelled), self._seen:
             async for event in self._seen:
                 await self._client.tell({"event": event_to_object(event)})
+
+
+def _durability(order: RunOrder, journal: Path) -> Durability:
+    """How a run is recorded. Raises NotFound where it is to go on, and is not on record."""
+    if not order.resume:
+        return Durability()
+    found = next((run for run in runs(journal) if run.id == order.id), None)
+    if found is None:
+        raise NotFound(f"run {order.id} is not in the daemon's record {journal}; resume it with --embedded")
+    return Durability(resume=found)
