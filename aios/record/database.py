@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import psutil
 
+from aios.private import make_directories, sync_directory
 from aios_syscalls import StorageFailed
 
 T = TypeVar("T")
@@ -108,7 +109,8 @@ def open_to_write(path: Path) -> sqlite3.Connection:
     """The file, made where it is not there. Raises StorageFailed."""
     try:
         if not path.exists():
-            _make_directory(path.parent)
+            make_directories(path.parent)
+            sync_directory(path.parent.parent)  # also where another has made it, and has not synced it
         with suppress(FileExistsError):
             # Before SQLite opens it, whose side files take the same mode. Never one that is there: closing it would
             # take away the locks that SQLite has in this process.
@@ -228,19 +230,6 @@ def lives(os_pid: int, began: float) -> bool:
 def died(os_pid: int, began: int) -> bool:
     """Whether a kernel that has not said that it ended, and began at a time in microseconds, lives no more."""
     return not lives(os_pid, began / 1_000_000 + DRIFT_S)
-
-
-def _make_directory(place: Path) -> None:
-    """Make a directory and those above it, whose names are on the disk then: what is synced in it is found again."""
-    above = [place, *(each for each in place.parents if not each.exists())]
-    place.mkdir(0o700, parents=True, exist_ok=True)
-    for each in above:
-        with suppress(PermissionError):  # one that may be entered and not read cannot be synced, and was not made here
-            fd = os.open(each.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
 
 
 @contextmanager
