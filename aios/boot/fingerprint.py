@@ -29,7 +29,7 @@ def fingerprint(config: Config, programs: Mapping[str, Path]) -> dict[str, Any]:
     Blocks for some 20 ms. What is not there is None.
     """
     return {
-        "programs": {name: _file(path) for name, path in sorted(programs.items())},
+        "programs": {name: sha256(path) for name, path in sorted(programs.items())},
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "packages": _packages(),
         "models": {name: _ends(path) for name, path in _model_files(config)},
@@ -61,7 +61,7 @@ def _engine() -> str | None:
     found = hashlib.sha256()
     for path in sorted((Path(spec.origin).parent / "lib").glob("*")):
         with suppress(OSError):
-            found.update(f"{path.name} {_file(path)}\n".encode())
+            found.update(f"{path.name} {sha256(path)}\n".encode())
     return found.hexdigest()
 
 
@@ -74,7 +74,8 @@ def _cpu() -> str:
     return f"{platform.machine()} {platform.processor()}"
 
 
-def _file(path: Path) -> str | None:
+def sha256(path: Path) -> str | None:
+    """Of a file; None where it cannot be read or is larger than `LARGEST`. Blocks."""
     with suppress(OSError), path.open("rb") as file:
         if os.fstat(file.fileno()).st_size > LARGEST:
             return None
