@@ -144,7 +144,8 @@ class Run(anyio.AsyncContextManagerMixin):
         self._prepare = settings.prepare
         self._past, self._age_s, self._deadline_s = settings.past, settings.age_s, settings.deadline_s
         self._disk = settings.disk
-        self._closing = False
+        self._closing = self._late = False
+        """Whether it takes no more calls, and whether that is for its deadline."""
 
     def port(self, pid: int) -> ProcessPort:
         """The way in for process `pid`: who calls is fixed here, never by the call."""
@@ -225,7 +226,7 @@ class Run(anyio.AsyncContextManagerMixin):
 
     async def _end_at_deadline(self, deadline_s: float) -> None:
         await anyio.sleep_until(self._began + deadline_s)
-        self._closing = True
+        self._closing = self._late = True
         await self.processes.stop(Expired(f"the run did not end within its deadline of {deadline_s:g} s"))
 
     def _begin_again(self) -> None:
@@ -282,7 +283,8 @@ class Run(anyio.AsyncContextManagerMixin):
         """The process, if it may make calls now."""
         process = self.processes.alive(pid)
         if self._closing or self._kernel.closing:
-            raise Cancelled("the kernel stops, or the run's deadline has passed; it takes no more syscalls")
+            why = "the run's deadline has passed" if self._late else STOPS
+            raise Cancelled(f"{why}; it takes no more syscalls")
         return process
 
     def _full(self, process: Process, share: float = 1.0) -> str:
