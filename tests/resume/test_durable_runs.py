@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from aios.cores.file import FileCore
+from aios.kernel import Turn
 from tests.resume.conftest import Bench, cut, first_pid, places
 
 pytestmark = [pytest.mark.anyio, pytest.mark.whole]
@@ -106,6 +108,34 @@ async def test_a_tool_that_had_begun_is_not_run_again_and_its_caller_hears_so(be
         # The control: one that had not begun runs.
         found = await bench.resumed(cut(journal, tmp_path / "not-begun.db", begun - 1), host, first_pid(journal))
         assert found == "2 times"
+
+
+APPENDS = (
+    HEAD
+    + """\
+    await agent.append("log.txt", "once ")
+    return await agent.read("log.txt")
+"""
+)
+
+
+async def test_a_change_that_the_store_has_is_not_made_a_second_time(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.program("appends", APPENDS)
+    journal = tmp_path / "journal.db"
+    async with bench.host as host:
+        assert await bench.whole(journal, host, "appends") == "once "
+        (begun,) = places(journal, "'started'", "n = 1 AND data LIKE '%\"file\"%'")
+        assert await bench.resumed(cut(journal, tmp_path / "a.db", begun), host, first_pid(journal)) == "once "
+        # The control: where nobody asks the store, it is made again.
+        monkeypatch.setattr(FileCore, "settle", _finds_nothing)
+        found = await bench.resumed(cut(journal, tmp_path / "b.db", begun), host, first_pid(journal))
+        assert found == "once once "
+
+
+async def _finds_nothing(_core: FileCore, _turn: Turn) -> None:
+    return None
 
 
 CHECKS = (
