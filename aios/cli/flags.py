@@ -69,6 +69,14 @@ Daemon = Annotated[
     bool | None,
     typer.Option("--daemon/--embedded", help="On the daemon, started if need be, or on a kernel of its own."),
 ]
+Durable = Annotated[
+    bool | None,
+    typer.Option(
+        "--durable/--no-durable",
+        help="Whether the run can be resumed (aios resume) when it was cut off; on the daemon it can.",
+        show_default=False,
+    ),
+]
 Isolate = Annotated[bool | None, typer.Option("--isolate/--no-isolate", help="A process of its own for each agent.")]
 Wall = Annotated[
     Literal["auto", "exec", "off"] | None,

@@ -74,7 +74,7 @@ class SteadyLoop(asyncio.SelectorEventLoop):
             if passes >= QUIET_PASSES:
                 return
             await asyncio.sleep(0)
-            # What the loop is about to run is known to it alone, before Python 3.15 and in its fields only.
+            # asyncio has no public way to ask what a loop is about to run.
             ready: Any = self._ready  # type: ignore[attr-defined]
             if not ready:
                 return

@@ -37,14 +37,7 @@ def run(
     budget_calls: flags.BudgetCalls = None,
     deadline: flags.Deadline = None,
     daemon: flags.Daemon = None,
-    durable: Annotated[
-        bool | None,
-        typer.Option(
-            "--durable/--no-durable",
-            help="Whether the run can be resumed (aios resume) when it was cut off; on the daemon it can.",
-            show_default=False,
-        ),
-    ] = None,
+    durable: flags.Durable = None,
     detach: Annotated[bool, typer.Option("-d", "--detach", help="Go on in the background, on the daemon.")] = False,
     as_json: flags.Json = False,
 ) -> Code:
