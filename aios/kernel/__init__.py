@@ -5,7 +5,8 @@ from aios.kernel.core import Core, Route, RoutedCall, Turn, by_family
 from aios.kernel.kernel import Kernel, lone_run
 from aios.kernel.lane import Lane
 from aios.kernel.limits import Limits
-from aios.kernel.process import USER, Host
+from aios.kernel.process import USER
+from aios.kernel.process_table import Host
 from aios.kernel.run import Run, RunSettings
 
 __all__ = [

@@ -12,7 +12,7 @@ import anyio
 from aios.kernel.core import Route
 from aios.kernel.lane import Lane
 from aios.kernel.limits import Limits
-from aios.kernel.process import Host
+from aios.kernel.process_table import Host
 from aios.kernel.run import Run, RunSettings
 from aios.record import Journal
 from aios.tasks import Signal, background_tasks

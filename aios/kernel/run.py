@@ -19,7 +19,8 @@ from aios.kernel.lane import Lane
 from aios.kernel.limits import Limits
 from aios.kernel.mailbox import MailLimits
 from aios.kernel.passage import Passage, RestOfStream
-from aios.kernel.process import STOPS, USER, Host, Process, Processes
+from aios.kernel.process import USER, Process
+from aios.kernel.process_table import STOPS, Host, Processes
 from aios.kernel.request import AcceptedCall
 from aios.record import AskedCall, Event, Journal, Kind, Observer, Past, PastProcess
 from aios.scheduler import Fifo

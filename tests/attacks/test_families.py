@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aios.kernel.process import Processes
+from aios.kernel.process_table import Processes
 from aios_syscalls import ListProcesses, ProcessState, Receive, Send
 from tests.attacks.hostile import ended, kernel_with, run, start
 

@@ -34,18 +34,8 @@ ATTRIBUTION = "x-anthropic-billing-header:"
 ROLES = ("user", "assistant", "system")
 KNOWN = frozenset(
     {
-        *(
-            "model",
-            "messages",
-            "system",
-            "tools",
-            "tool_choice",
-            "stream",
-            "max_tokens",
-            "stop_sequences",
-            "temperature",
-        ),
-        *("top_p", "top_k", "min_p", "seed", "output_config", "output_format"),
+        *("model", "messages", "system", "tools", "tool_choice", "stream", "max_tokens", "stop_sequences"),
+        *("temperature", "top_p", "top_k", "min_p", "seed", "output_config", "output_format"),
         # What only who sends a beta's header may ask for, or what lies with the vendor.
         *("context_management", "betas", "mcp_servers", "container", "cache_control"),
     }
