@@ -478,6 +478,19 @@ async def test_what_a_client_says_beside_what_is_known_is_kept_for_servers_of_it
     assert (await chat(serve)).extra is None
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+async def test_a_field_too_long_to_be_passed_on_is_told_of(serve: Serve, path: str) -> None:
+    body = {"model": "any", "messages": [HI], "long": [0] * 2_000, "odd\r\nname": [0] * 2_000, "user": "me"}
+    async with serve("pong") as served:
+        told = await served.post(path, body)
+    async with serve("pong", settings=HttpSettings(strict=True)) as strict:
+        refused = await strict.post(path, body)
+    assert told.headers["x-aios-left-out"] == "long:field, body:field"
+    assert served.model.calls[0].extra is not None
+    assert served.model.calls[0].extra.fields == {"user": "me"}
+    assert refused.status_code == 400
+
+
 async def test_one_call_at_a_time_is_asked_for_in_either_protocol(serve: Serve) -> None:
     tools = [{"type": "function", "function": ADD}]
     assert not (await chat(serve, tools=tools, parallel_tool_calls=False)).parallel_tool_calls

@@ -70,7 +70,7 @@ def read_chat(body: Object, turns: TurnsOf, max_choices: int = 16) -> WireReques
         choices or 1,
         left_out,
         get(body, "parallel_tool_calls", bool) is not False,
-        read_extra(body, "openai", KNOWN),
+        read_extra(body, "openai", KNOWN, left_out),
         frozenset(_custom_names(body)),
     )
 

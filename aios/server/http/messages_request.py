@@ -66,7 +66,7 @@ def read_messages_request(body: Object, turns: TurnsOf) -> WireRequest:
         get(body, "stream", bool) or False,
         left_out=reader.left_out,
         parallel=not (get(body, "tool_choice", dict) or {}).get("disable_parallel_tool_use"),
-        extra=read_extra(body, "anthropic", KNOWN),
+        extra=read_extra(body, "anthropic", KNOWN, reader.left_out),
     )
 
 

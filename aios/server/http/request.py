@@ -181,13 +181,21 @@ def read_stops(body: Object, name: str) -> tuple[str, ...]:
     return kept
 
 
-def read_extra(body: Object, protocol: Literal["openai", "anthropic"], known: Container[str]) -> ExtraFields | None:
+def read_extra(
+    body: Object, protocol: Literal["openai", "anthropic"], known: Container[str], left_out: list[str]
+) -> ExtraFields | None:
     """The fields of a body that are none of the known ones: a server of the same protocol may know them.
 
-    What is longer than any setting is none, and is dropped.
+    What is longer than any setting, or more than any server knows, goes to `left_out`.
     """
-    names = [name for name in body if name not in known and body[name] is not None]
-    fields = {name: body[name] for name in names[:MAX_EXTRA] if count_values(body[name]) <= MAX_EXTRA}
+    fields: dict[str, Any] = {}
+    for name, value in body.items():
+        if name in known or value is None:
+            continue
+        if len(fields) < MAX_EXTRA and count_values(value) <= MAX_EXTRA:
+            fields[name] = value
+        else:
+            left_out.append(f"{name if name.isidentifier() else 'body'}:field")
     return ExtraFields(protocol=protocol, fields=fields) if fields else None
 
 
