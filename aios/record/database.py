@@ -20,10 +20,10 @@ from aios.private import make_directories, sync_directory
 from aios_syscalls import StorageFailed
 
 T = TypeVar("T")
-EventRow = tuple[int, int, int, int, str, int, int, str, int, int, str]
+EventRow = tuple[int, int, int, int, int, str, int, int, str, int, int, str]
 """What one row of the table of events holds."""
 
-VERSION = 2
+VERSION = 3
 """Of the tables; a file of another one is refused."""
 BUSY_S = 60.0
 """For how long a kernel waits for another's transaction."""
@@ -38,7 +38,7 @@ DRIFT_S = 60.0
 OUTLINE = "('run','closed','spawned','exited')"
 """The kinds of events that tell which processes there were and how they ended."""
 
-COLUMNS = "(boot, seq, run, at, kind, pid, n, node, schema, checksum, data)"
+COLUMNS = "(boot, seq, previous, run, at, kind, pid, n, node, schema, checksum, data)"
 """Of the table of events, in the order of `EventRow`."""
 STATEMENT_ROWS = 128
 INSERT_BLOB = "INSERT INTO blob VALUES (?, 1, ?) ON CONFLICT (hash) DO UPDATE SET users = users + 1"
@@ -71,7 +71,8 @@ CREATE TABLE event (
     node     TEXT NOT NULL,
     schema   INTEGER NOT NULL,
     checksum INTEGER NOT NULL,
-    data     TEXT NOT NULL
+    data     TEXT NOT NULL,
+    previous INTEGER
 );
 CREATE INDEX event_outline ON event (run, seq) WHERE kind IN {OUTLINE};
 CREATE INDEX event_spawned ON event (pid) WHERE kind = 'spawned';
@@ -91,7 +92,9 @@ INSERT INTO counter VALUES ('pid', 0);
 PRAGMA user_version = {VERSION};
 """
 """`at`, `began` and `ended` are microseconds since the epoch; what came first is told by `seq` alone. `boot` counts the
-starts of kernels. A payload is a value of an event's data; equal ones are one blob, with the number of its users."""
+starts of kernels. `previous` is the place of the run's event before this one, 0 in its first: so one that is lost, or
+out of its place, is missed; rows of older versions have none. A payload is a value of an event's data; equal ones are
+one blob, with the number of its users."""
 
 
 UPGRADES = {
@@ -100,7 +103,11 @@ ALTER TABLE run ADD COLUMN ended INTEGER;
 DROP INDEX event_outline;
 CREATE INDEX event_outline ON event (run, seq) WHERE kind IN {OUTLINE};
 PRAGMA user_version = 2;
-"""
+""",
+    2: """
+ALTER TABLE event ADD COLUMN previous INTEGER;
+PRAGMA user_version = 3;
+""",
 }
 """By a version of the tables, what makes the next one of it."""
 

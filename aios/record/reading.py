@@ -24,7 +24,7 @@ SELECT id, number, boot, began, ended, first, last, fingerprint, (SELECT at FROM
 FROM run {} ORDER BY number
 """
 EVENTS = """
-SELECT seq, at, kind, pid, n, node, schema, checksum, data FROM event
+SELECT seq, previous, at, kind, pid, n, node, schema, checksum, data FROM event
 WHERE run = ? AND seq BETWEEN ? AND ? {} ORDER BY seq
 """
 PAYLOADS = "SELECT key, blob.hash, data FROM payload JOIN blob USING (hash) WHERE seq = ?"
@@ -76,10 +76,15 @@ class RunRecord:
         began = round(self.began * 1_000_000)
         where = "SELECT DISTINCT seq FROM payload WHERE seq BETWEEN ? AND ?"
         large = {seq for (seq,) in db.execute(where, (self.first, self.last))} if payloads else set()
-        for seq, at, kind, pid, n, node, schema, crc, text in db.execute(
+        before = 0
+        for seq, previous, at, kind, pid, n, node, schema, crc, text in db.execute(
             EVENTS.format(wanted), (self.number, self.first, self.last)
         ):
-            if crc != checksum(self.id, at, kind, pid, n, node, text.encode()):
+            if not wanted and previous is not None and previous != before:
+                raise ValueError(f"what stood between events {before} and {seq} of run {self.id} is lost")
+            before = seq
+            place = None if previous is None else (seq, previous)
+            if crc != checksum(place, self.id, at, kind, pid, n, node, text.encode()):
                 raise ValueError(f"event {seq} of run {self.id} is not as it was written")
             if schema != EVENT_VERSION:
                 raise ValueError(f"event {seq} of run {self.id} has version {schema}; this aios knows {EVENT_VERSION}")
@@ -93,6 +98,8 @@ class RunRecord:
                     raise ValueError(f"a payload of event {seq} of run {self.id} is of another value than was written")
                 data.update(found)
             yield Event((at - began) / 1_000_000, Kind(kind), pid, n, data, node, self.id)
+        if not wanted and before != self.last:
+            raise ValueError(f"what stood after event {before} of run {self.id}, up to {self.last}, is lost")
 
 
 def runs(path: Path) -> list[RunRecord]:

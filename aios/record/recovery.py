@@ -75,7 +75,7 @@ def _end_run(db: sqlite3.Connection, run: OpenRun, calls: Mapping[CallId, Sequen
     """End the calls of a run, then its processes, then the run itself, when its kernel gave its last sign of life."""
     (last,) = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
     rows = [
-        row(event).values(boot, seq, run.id, run.number, at)
+        row(event).values(boot, seq, seq - 1 if seq > last + 1 else run.last, run.id, run.number, at)
         for seq, event in enumerate(_ends(db, run, calls, (at - run.began) / 1_000_000), last + 1)
     ]
     for part in in_statements(rows):

@@ -47,11 +47,11 @@ class Row:
         """The same with `why` in the place of every long value."""
         return Row(self.event, _described(self.event, why), {})
 
-    def values(self, boot: int, seq: int, run: str, number: int, at: int) -> EventRow:
+    def values(self, boot: int, seq: int, previous: int, run: str, number: int, at: int) -> EventRow:
         """What the table's columns hold; `number` is the run's, `at` in microseconds."""
         _, kind, pid, n, _, node, _ = self.event
-        crc = checksum(run, at, kind, pid, n, node, self.data)
-        return boot, seq, number, at, kind, pid, n, node, EVENT_VERSION, crc, self.data.decode()
+        crc = checksum((seq, previous), run, at, kind, pid, n, node, self.data)
+        return boot, seq, previous, number, at, kind, pid, n, node, EVENT_VERSION, crc, self.data.decode()
 
 
 def row(event: Event) -> Row:
@@ -67,9 +67,16 @@ def row(event: Event) -> Row:
     return _split(event)
 
 
-def checksum(run: str, at: int, kind: str, pid: int, n: int, node: str, data: bytes) -> int:
-    """The CRC-32 of what a row says."""
-    return zlib.crc32(data, zlib.crc32(f"{run}|{at}|{kind}|{pid}|{n}|{node}|".encode("utf-8", "backslashreplace")))
+def checksum(
+    place: tuple[int, int] | None, run: str, at: int, kind: str, pid: int, n: int, node: str, data: bytes
+) -> int:
+    """The CRC-32 of what a row says and where it stands: its own place and that of the run's event before.
+
+    Rows of older versions do not say where they stand.
+    """
+    stands = "" if place is None else f"{place[0]}|{place[1]}|"
+    said = f"{stands}{run}|{at}|{kind}|{pid}|{n}|{node}|"
+    return zlib.crc32(data, zlib.crc32(said.encode("utf-8", "backslashreplace")))
 
 
 def _split(event: Event) -> Row:

@@ -89,6 +89,8 @@ class SqliteJournal(anyio.AsyncContextManagerMixin):
         """The wall clock, in microseconds, at time 0 of each run's events."""
         self._runs: dict[str, int] = {}
         """The numbers of the runs that have begun here."""
+        self._last: dict[int, int] = {}
+        """The place of each such run's last event on the disk."""
         self._pids: deque[int] = deque()
         self._leasing = anyio.Lock()
         self._failure: StorageFailed | None = None
@@ -150,6 +152,7 @@ class SqliteJournal(anyio.AsyncContextManagerMixin):
     async def reopen(self, run: RunRecord) -> RunRecord:
         found = await anyio.to_thread.run_sync(self._reopen, run)
         self._origins[run.id], self._runs[run.id] = round(run.began * 1_000_000), run.number
+        self._last[run.number] = found.last
         return found
 
     def _reopen(self, run: RunRecord) -> RunRecord:
@@ -288,28 +291,32 @@ class SqliteJournal(anyio.AsyncContextManagerMixin):
     def _insert(self, batch: list[Event]) -> None:
         runs, payloads = dict(self._runs), self._payloads.copy()
         try:
-            self._insert_all(batch)
+            last = self._insert_all(batch)
         except BaseException:
             for run in self._runs.keys() - runs.keys():  # undone with the transaction
                 del self._runs[run]
             self._payloads = payloads
             raise
+        self._last.update(last)
         for event in batch:
             if event.kind is Kind.CLOSED:
-                del self._origins[event.run], self._runs[event.run]
+                del self._origins[event.run], self._last[self._runs.pop(event.run)]
 
-    def _insert_all(self, batch: list[Event]) -> None:
+    def _insert_all(self, batch: list[Event]) -> dict[int, int]:
+        """The place of each run's last event."""
+        last: dict[int, int] = {}
         with transaction(self._db):
             (seq,) = self._db.execute(
                 "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0)"
             ).fetchone()
-            last: dict[int, int] = {}
             chunk: list[_Numbered] = []
             size = 0
             for event in batch:
                 seq += 1
-                each = _Numbered(seq, event.run, self._number(event, seq), self._at(event), self._row(event))
-                last[each.number] = seq
+                number = self._number(event, seq)
+                before = last.get(number) or self._last.get(number, 0)
+                each = _Numbered(seq, before, event.run, number, self._at(event), self._row(event))
+                last[number] = seq
                 chunk.append(each)
                 size += each.row.size
                 if len(chunk) == CHUNK or size > CHUNK_BYTES:
@@ -321,6 +328,7 @@ class SqliteJournal(anyio.AsyncContextManagerMixin):
             for event in batch:
                 if event.kind is Kind.CLOSED:
                     self._close_run(event)
+        return last
 
     def _close_run(self, event: Event) -> None:
         """Note a run's end; nothing more comes of it."""
@@ -339,8 +347,10 @@ class SqliteJournal(anyio.AsyncContextManagerMixin):
                 "INSERT OR IGNORE INTO run (id, boot, began, first, last) VALUES (?, ?, ?, ?, ?)",
                 (event.run, self._boot, self._origins[event.run], seq, seq),
             )
-            (number,) = self._db.execute("SELECT number FROM run WHERE id = ?", (event.run,)).fetchone()
+            number, last = self._db.execute("SELECT number, last FROM run WHERE id = ?", (event.run,)).fetchone()
             self._runs[event.run] = number
+            if last != seq:  # an earlier kernel had begun it
+                self._last[number] = last
         return self._runs[event.run]
 
     def _at(self, event: Event) -> int:
@@ -399,13 +409,13 @@ class SqliteJournal(anyio.AsyncContextManagerMixin):
 class _Numbered:
     """A row with its place in the file."""
 
-    __slots__ = ("at", "number", "row", "run", "seq")
+    __slots__ = ("at", "before", "number", "row", "run", "seq")
 
-    def __init__(self, seq: int, run: str, number: int, at: int, row: Row) -> None:
-        self.seq, self.run, self.number, self.at, self.row = seq, run, number, at, row
+    def __init__(self, seq: int, before: int, run: str, number: int, at: int, row: Row) -> None:
+        self.seq, self.before, self.run, self.number, self.at, self.row = seq, before, run, number, at, row
 
     def values(self, boot: int) -> EventRow:
-        return self.row.values(boot, self.seq, self.run, self.number, self.at)
+        return self.row.values(boot, self.seq, self.before, self.run, self.number, self.at)
 
 
 def _us(seconds: float) -> int:

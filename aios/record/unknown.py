@@ -100,7 +100,8 @@ def record_decision(found: UnknownCall, decision: Decision, outcome: Mapping[str
             ).lastrowid
             (last,) = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
             made, seq = row(event), last + 1
-            insert_events(db, [made.values(boot or 0, seq, run.id, run.number, round(run.written * 1_000_000))])
+            at = round(run.written * 1_000_000)
+            insert_events(db, [made.values(boot or 0, seq, run.last, run.id, run.number, at)])
             insert_payloads(db, seq, made.payloads)
             db.execute("UPDATE run SET last = ? WHERE number = ?", (seq, run.number))
     except sqlite3.Error as error:

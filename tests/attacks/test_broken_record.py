@@ -82,7 +82,7 @@ async def test_no_frame_of_an_agent_breaks_the_record(tmp_path: Path) -> None:
 def test_without_the_defence_one_such_row_makes_the_whole_batch_fail() -> None:
     """The control: SQLite refuses all rows of a statement for one number that JSON has not."""
     rows = [
-        Row(Event(0.0, Kind.EXITED, 1, 0, {}), to_json({"n": value}), {}).values(1, seq, "", 1, 0)
+        Row(Event(0.0, Kind.EXITED, 1, 0, {}), to_json({"n": value}), {}).values(1, seq, seq - 1, "", 1, 0)
         for seq, value in enumerate((1, float("nan")), 1)
     ]
     with closing(sqlite3.connect(":memory:")) as db:

@@ -133,7 +133,7 @@ async def test_an_event_that_nobody_knows_is_a_storage_error(tmp_path: Path) -> 
         journal.record(Event(0.0, Kind.PAUSED, 1, 1, {"tokens": 1}))
     with closing(sqlite3.connect(path)) as db:
         ((at, data),) = db.execute("SELECT at, data FROM event")
-        crc = checksum("", at, "strange", 1, 1, "", data.encode())
+        crc = checksum((1, 0), "", at, "strange", 1, 1, "", data.encode())
         db.execute("UPDATE event SET kind = 'strange', checksum = ?", (crc,))
         db.commit()
     with pytest.raises(StorageFailed, match="'strange' is not a valid Kind"):
@@ -146,24 +146,81 @@ async def test_a_journal_of_another_version_is_refused_in_words(tmp_path: Path) 
         pass
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version = 99")
-    with pytest.raises(StorageFailed, match=r"of version 99, and this aios knows version 2; use the aios"):
+    with pytest.raises(StorageFailed, match=r"of version 99, and this aios knows version 3; use the aios"):
         list(read_events(path))
     with pytest.raises(StorageFailed, match="is of version 99"):
         async with SqliteJournal(path):
             pass
 
 
-async def test_a_journal_of_the_version_before_is_made_into_one_of_today(tmp_path: Path) -> None:
+def as_version(path: Path, version: int) -> None:
+    """Make a journal what an older aios would have made of it."""
+    with closing(sqlite3.connect(path)) as db:
+        rows = db.execute("SELECT seq, id, at, kind, pid, n, node, data FROM event JOIN run ON number = run").fetchall()
+        for seq, run, at, kind, pid, n, node, data in rows:
+            crc = checksum(None, run, at, kind, pid, n, node, data.encode())
+            db.execute("UPDATE event SET checksum = ? WHERE seq = ?", (crc, seq))
+        db.execute("ALTER TABLE event DROP COLUMN previous")
+        if version == 1:
+            db.execute("ALTER TABLE run DROP COLUMN ended")
+        db.execute(f"PRAGMA user_version = {version}")
+        db.commit()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+async def test_a_journal_of_a_version_before_is_made_into_one_of_today(tmp_path: Path, version: int) -> None:
     path = tmp_path / "j.db"
     async with SqliteJournal(path) as journal:
         journal.record(Event(0.0, Kind.RUN, 0, 0, {"run": "old"}, run="old"))
-    with closing(sqlite3.connect(path)) as db:
-        db.executescript("ALTER TABLE run DROP COLUMN ended; PRAGMA user_version = 1")
+    as_version(path, version)
     assert [(run.id, run.ended) for run in runs(path)] == [("old", None)]
     async with SqliteJournal(path) as journal:
         for kind in (Kind.RUN, Kind.CLOSED):
             journal.record(Event(1.0, kind, 0, 0, {}, run="new"))
     assert [(run.id, run.ended is None) for run in runs(path)] == [("old", True), ("new", False)]
+    assert [(event.run, event.kind) for event in read_events(path)] == [
+        ("old", Kind.RUN),
+        ("new", Kind.RUN),
+        ("new", Kind.CLOSED),
+    ]
+
+
+LOSSES = {
+    "the first": "DELETE FROM event WHERE seq = 1",
+    "one within": "DELETE FROM event WHERE seq = 4",
+    "the last": "DELETE FROM event WHERE seq = 6",
+    "one that is now of no run": "UPDATE event SET run = 9 WHERE seq = 4",
+    "one that is now of another": "UPDATE event SET run = 2 WHERE seq = 4",
+    "two that have changed places": "UPDATE event SET seq = -seq WHERE seq IN (4, 5);"
+    "UPDATE event SET seq = 9 + seq WHERE seq < 0",
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+async def test_an_event_that_is_lost_or_out_of_its_place_is_missed(tmp_path: Path, loss: str) -> None:
+    path = tmp_path / "j.db"
+    async with SqliteJournal(path) as journal:
+        for number, run in enumerate("aabaaab", 1):
+            journal.record(Event(float(number), Kind.PAUSED, 1, number, {}, run=run))
+    whole, _ = runs(path)
+    assert [event.n for event in whole.events()] == [1, 2, 4, 5, 6]
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(loss)
+    with pytest.raises(StorageFailed, match=r"is lost|is not as it was written"):
+        list(whole.events())
+
+
+async def test_without_their_places_in_it_an_events_loss_is_not_missed(tmp_path: Path) -> None:
+    """The control: as rows of the version before."""
+    path = tmp_path / "j.db"
+    async with SqliteJournal(path) as journal:
+        for number in range(1, 5):
+            journal.record(Event(float(number), Kind.PAUSED, 1, number, {}, run="a"))
+    as_version(path, 2)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DELETE FROM event WHERE seq = 2")
+        db.commit()
+    assert [event.n for event in read_events(path)] == [1, 3, 4]
 
 
 @pytest.mark.parametrize("change", ["at = at + 1", "n = 2", "pid = 2", "node = 'a'", "data = '{}'", "kind = 'done'"])
