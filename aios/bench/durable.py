@@ -17,7 +17,7 @@ from aios.bench.paired import median_interval
 from aios.context import Snapshot
 from aios.cores.llm import LlmCore
 from aios.hosts.process import ProcessHost
-from aios.kernel import Kernel, Lane, Run, RunSettings, Turn, by_family
+from aios.kernel import Core, Kernel, Lane, Run, RunSettings, Turn, by_family
 from aios.models.scripted import ScriptedModel
 from aios.record import Event, Kind, RunRecord, SqliteJournal, past, runs
 from aios.scheduler import Fifo
@@ -126,7 +126,7 @@ def _cut(journal: Path, calls: int) -> None:
 
 @asynccontextmanager
 async def _opened(
-    journal: Path, host: ProcessHost, core: object, *, durable: bool, resume: RunRecord | None = None
+    journal: Path, host: ProcessHost, core: Core, *, durable: bool, resume: RunRecord | None = None
 ) -> AsyncIterator[Run]:
     async with SqliteJournal(journal) as kept:
         old = past((await kept.reopen(resume)).events()) if resume else None
@@ -138,7 +138,7 @@ async def _opened(
             disk="effects" if durable else "off",
             facts={"run": "run"},
         )
-        lane = Lane("llm", core, Fifo(), 64)  # type: ignore[arg-type]
+        lane = Lane("llm", core, Fifo(), 64)
         async with Kernel([lane], by_family, kept) as kernel, kernel.open(settings) as run:
             yield run
 
