@@ -37,10 +37,10 @@ async def connect(
     """An agent of the daemon of this home, or of the one at `url`: a process there, called `name`, while this is open.
 
     File calls are confined to `root`, the working directory where nothing else is said or configured; calls that name
-    no model or priority have those given here; `budget` is for all calls together, and after `deadline_s` seconds
-    the process ends. Raises NoKernel where no daemon
-    runs, and Conflict for one of another version. Under `aios exec` it is a child of the command, at its URL. When
-    the daemon goes, calls raise NoKernel; when the process was killed, Cancelled.
+    no model or priority have those given here; `budget` is for all calls together, and after `deadline_s` seconds the
+    process ends. Raises NoKernel where no daemon runs, and Conflict for one of another version. Under `aios exec` it is
+    a child of the command, at its URL. When the daemon goes, calls raise NoKernel; when the process was killed,
+    Cancelled.
     """
     if url is None and (url := os.environ.get("AIOS_URL")):
         token = token or os.environ.get("AIOS_TOKEN")
